@@ -1,0 +1,78 @@
+"""Costs: each one small class whose mathematics is written once.
+
+The contract, for a class listed in `ALL` (z, a and y are the weighted input, the output and the
+target of an output unit):
+
+* ``value(xp, z, a, y)`` is the unit's share of the cost of one sample;
+* ``delta(xp, z, a, y, derivative)`` is the derivative of that share by z; ``derivative`` is da/dz
+  of the output activation, already evaluated;
+* ``outputs`` names the output activations for which both are right.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from fastnn.checks import one_of
+
+__all__ = ["ALL", "Cost", "CrossEntropy", "Quadratic", "named"]
+
+
+class Cost:
+    """What the engine needs to know of a cost."""
+
+    name: ClassVar[str]
+    outputs: ClassVar[tuple[str, ...]]
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        """Return an output unit's share of the cost of one sample."""
+        raise NotImplementedError
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        """Return the derivative of that share by the weighted input z."""
+        raise NotImplementedError
+
+
+class Quadratic(Cost):
+    """Half the squared error, (a-y)**2/2 (the book, chapter 1, equation 6)."""
+
+    name = "quadratic"
+    outputs = ("sigmoid",)
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        return 0.5 * (a - y) * (a - y)
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return (a - y) * derivative
+
+
+class CrossEntropy(Cost):
+    """Cross-entropy of independent sigmoid outputs (the book, chapter 3, equation 63).
+
+    -y*log(a) - (1-y)*log(1-a) is written with z, as log(1+exp(z)) - y*z, so that the cost of a
+    saturated output is finite in any precision.
+    """
+
+    name = "cross_entropy"
+    outputs = ("sigmoid",)
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        return xp.logaddexp(z, 0.0) - y * z
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return a - y
+
+
+ALL: tuple[type[Cost], ...] = (Quadratic, CrossEntropy)
+
+
+def named(parameter: str, name: object) -> Cost:
+    """Return the cost called `name`; a `ValueError` names the known ones otherwise."""
+    known = {cost.name: cost for cost in ALL}
+    return known[one_of(parameter, name, known)]()

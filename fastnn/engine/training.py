@@ -1,0 +1,128 @@
+"""One network's arrays and one data set, ready for epochs: the engine's face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastnn.activations import Activation
+from fastnn.arrays import Inputs
+from fastnn.engine import batched
+from fastnn.penalties import Penalty
+
+__all__ = ["Training", "outputs"]
+
+# A compiled call cannot be interrupted; at some 10 Gflop/s on a slow core this is 0.1 s. It is a
+# count of operations and not a time, so that the chunks, and with them the results, repeat.
+CHUNK_FLOPS = 1_000_000_000
+
+
+class Path(Protocol):
+    """What `Training` asks of either path."""
+
+    def run(self, order: np.ndarray) -> float:
+        """Train over the rows in `order`, whole batches, and return the sum of their costs."""
+
+    def write_back(self) -> None:
+        """Bring the caller's arrays up to date."""
+
+
+class Training:
+    """One network's arrays and one data set, ready for epochs.
+
+    Parameters
+    ----------
+    weights : list of ndarray, shape (out, in)
+        One array a layer, all of one float dtype; trained in place.
+    biases : list of ndarray, shape (out,)
+        Likewise.
+    activations : sequence of Activation
+        One a layer, the output's last.
+    cost : Cost or object with ``delta_rows(z, a, y)``
+        The second kind is a user's own: its method takes and returns arrays (m, outputs), and
+        training takes the numpy path.
+    penalty : Penalty or None
+    inputs : Inputs
+        The rows, (n, D), and the scale they are multiplied by.
+    targets : ndarray
+        Class indices, int64 (n,), or targets (n, outputs) of the weights' dtype.
+    batch_size : int
+    learning_rate : float
+    n : int, optional
+        The number of training rows in lmbda/n; the rows of `inputs` if not given.
+    track_cost : bool
+        Whether `epoch` sums up the cost as it goes.
+    """
+
+    def __init__(
+        self,
+        weights: list[np.ndarray],
+        biases: list[np.ndarray],
+        *,
+        activations: Sequence[Activation],
+        cost: Any,
+        penalty: Penalty | None,
+        inputs: Inputs,
+        targets: np.ndarray,
+        batch_size: int,
+        learning_rate: float,
+        n: int | None = None,
+        track_cost: bool = True,
+    ) -> None:
+        rows = len(inputs.matrix)
+        self._rows, self._batch_size, self._track_cost = rows, min(batch_size, rows), track_cost
+        flops = 6 * sum(w.size for w in weights) * self._batch_size
+        self._chunk = max(1, CHUNK_FLOPS // flops) * self._batch_size
+        shrink = () if penalty is None else penalty.coefficients(learning_rate / (n or rows))
+        self._path: Path = batched.Path(
+            weights,
+            biases,
+            activations=activations,
+            cost=cost,
+            penalty=penalty,
+            shrink=shrink,
+            inputs=inputs,
+            targets=targets,
+            batch_size=self._batch_size,
+            learning_rate=learning_rate,
+            track_cost=track_cost,
+        )
+
+    def epoch(self, order: np.ndarray, on_chunk: Callable[[int], None] | None = None) -> float:
+        """Train once over the rows in `order`.
+
+        Parameters
+        ----------
+        order : ndarray of int64, shape (n,)
+            Row numbers; the batches are its consecutive pieces, the last one maybe short.
+        on_chunk : callable, optional
+            Called between two batches, about every 0.1 s, with the number of rows done; what it
+            raises ends the epoch there.
+
+        Returns
+        -------
+        float
+            The mean cost of the epoch as it ran, without the penalty; NaN if it is not tracked.
+        """
+        total = 0.0
+        try:
+            for start in range(0, len(order), self._chunk):
+                chunk = order[start : start + self._chunk]
+                total += self._path.run(chunk)
+                if on_chunk is not None:
+                    on_chunk(start + len(chunk))
+        finally:
+            self._path.write_back()
+        return total / len(order) if self._track_cost else float("nan")
+
+
+def outputs(
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    activations: Sequence[Activation],
+    inputs: Inputs,
+) -> np.ndarray:
+    """Return z, the weighted input of the output layer, for every row: shape (n, outputs)."""
+    return batched.outputs(weights, biases, activations, inputs)
