@@ -1,0 +1,45 @@
+"""Data sets for all tests, and the rule for tests that need MNIST.
+
+Without ``FASTNN_DATA`` such a test is skipped. With it, a skip is a failure: data that are there
+but not found would otherwise go unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from fastnn import data
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.Dataset:
+    """The embedded digits."""
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def mnist() -> data.Dataset:
+    """MNIST from the folder in ``FASTNN_DATA``; never downloaded."""
+    if not os.environ.get("FASTNN_DATA"):
+        pytest.skip("needs MNIST: set FASTNN_DATA to a folder that holds it")
+    return data.load("mnist", download=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "mnist" in getattr(item, "fixturenames", ()):
+            item.add_marker("mnist")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.get_closest_marker("mnist") and os.environ.get("FASTNN_DATA"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although FASTNN_DATA is set: {report.longrepr}"
+    return report

@@ -1,0 +1,169 @@
+"""The package as a whole: what an import loads, which room imports which, what the README says."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fastnn
+
+PACKAGE = Path(fastnn.__file__).parent
+README = Path(__file__).parent.parent / "README.md"
+
+FLOORS = {
+    "fastnn": 0,
+    "fastnn.reference": 0,
+    "fastnn.checks": 0,
+    "fastnn.activations": 1,
+    "fastnn.costs": 1,
+    "fastnn.penalties": 1,
+    "fastnn.arrays": 1,
+    "fastnn.data": 1,
+    "fastnn.engine": 2,
+    "fastnn.network": 3,
+    "fastnn.trainer": 4,
+    "fastnn.progress": 4,
+    "fastnn.nielsen": 5,
+    "fastnn.plots": 6,
+    "fastnn.cli": 7,
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def room(module: str) -> str:
+    """Return the place on a floor that `module` belongs to: ``fastnn.engine.x`` to the engine."""
+    return ".".join(module.split(".")[:2])
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run when a module is imported, whatever they are nested in."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+            yield from statements(statement.orelse)
+            continue
+        for name in ("body", "orelse", "finalbody"):
+            yield from statements(getattr(statement, name, []))
+        for handler in getattr(statement, "handlers", []):
+            yield from statements(handler.body)
+
+
+def imported(module: str, source: str, *, is_package: bool) -> set[str]:
+    """Return the modules that the import of `module` asks for by name, as absolute names."""
+    found = set()
+    for statement in statements(ast.parse(source).body):
+        if isinstance(statement, ast.Import):
+            found |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            base = statement.module or ""
+            if statement.level:
+                parents = module.split(".")[: None if is_package else -1]
+                parents = parents[: len(parents) - statement.level + 1]
+                base = ".".join([*parents, base]) if base else ".".join(parents)
+            # `from fastnn import data` imports fastnn.data, `from fastnn.data import load` not more.
+            names = {f"{base}.{alias.name}" for alias in statement.names}
+            found |= (names & MODULES.keys()) or {base}
+    return found
+
+
+def rooms_imported_by(module: str) -> set[str]:
+    path = MODULES[module]
+    names = imported(module, path.read_text("utf-8"), is_package=path.name == "__init__.py")
+    return {room(name) for name in names if name.split(".")[0] == "fastnn"}
+
+
+def test_every_file_is_on_a_floor() -> None:
+    assert {room(module) for module in MODULES} == FLOORS.keys()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_room_imports_only_lower_floors(module: str) -> None:
+    here = room(module)
+    for other in rooms_imported_by(module) - {here}:
+        assert FLOORS[other] < FLOORS[here], f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_imports_the_oracle_or_the_benchmarks(module: str) -> None:
+    """Late imports count here: the text is searched, not only what an import runs."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+        else:
+            continue
+        assert not any(name.startswith(("fastnn.reference", "benchmarks")) for name in names)
+
+
+def test_imports_are_found_where_they_run() -> None:
+    source = """
+from __future__ import annotations
+import fastnn.data
+from fastnn import checks
+from . import costs
+from .engine import outputs
+try:
+    import fastnn.trainer
+except ImportError:
+    import fastnn.plots
+if TYPE_CHECKING:
+    import fastnn.cli
+def late():
+    import fastnn.nielsen
+class C:
+    import fastnn.network
+"""
+    expected = {"checks", "costs", "data", "engine", "network", "plots", "trainer"}
+    names = imported("fastnn.x", source, is_package=False) - {"__future__"}
+    assert names == {f"fastnn.{name}" for name in expected}
+
+
+def test_import_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, fastnn; "
+        "print(*{'numba', 'scipy', 'typer', 'rich', 'pooch', 'matplotlib'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == []
+
+
+def test_public_names() -> None:
+    for name in fastnn.__all__:
+        assert getattr(fastnn, name) is not None
+        assert name in dir(fastnn)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        fastnn.no_such_name  # noqa: B018
+
+
+def test_version_is_the_distributions() -> None:
+    assert importlib.metadata.version("fastnn") == fastnn.__version__
+
+
+def test_typed_marker_is_installed() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_readme_has_its_two_commands() -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert lines.count("pip install . && fastnn train") == 1
+    assert lines.count('pip install ".[test]" && pytest') == 1
