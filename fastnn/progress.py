@@ -1,0 +1,70 @@
+"""The progress bar of a fit; rich is loaded when the first one is shown."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastnn.trainer import History
+
+__all__ = ["ProgressBar"]
+
+
+class ProgressBar:
+    """A bar on standard error: epoch, cost, accuracy, samples per second, time left.
+
+    Parameters
+    ----------
+    epochs : int
+    n : int
+        Training rows.
+    """
+
+    def __init__(self, epochs: int, n: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._epochs, self._n, self._epoch = epochs, n, 0
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task(
+            "", total=epochs * n, epoch=min(1, epochs), epochs=epochs, figures=""
+        )
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def chunk(self, done: int) -> None:
+        """Show that `done` rows of the current epoch are trained."""
+        self._bar.update(self._task, completed=self._epoch * self._n + done)
+
+    def epoch(self, history: History) -> None:
+        """Show the figures of the epoch that `history` ends with."""
+        self._epoch = len(history.seconds)
+        figures = [f"cost {history.train_cost[-1]:.4g}"]
+        if history.val_accuracy:
+            figures.append(f"accuracy {100 * history.val_accuracy[-1]:.2f} %")
+        rate = self._n / history.seconds[-1] if history.seconds[-1] else math.inf
+        figures.append(f"{rate:,.0f} samples/s")
+        self._bar.update(
+            self._task,
+            completed=self._epoch * self._n,
+            epoch=min(self._epoch + 1, self._epochs),
+            figures="  ".join(figures),
+        )

@@ -1,0 +1,129 @@
+"""The epoch loop: orders, chunks, history, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import engine
+from fastnn.arrays import Inputs, as_inputs, as_labels, as_targets
+from fastnn.checks import real, whole
+from fastnn.network import Network, checked_penalty
+from fastnn.penalties import Penalty
+
+__all__ = ["History", "fit"]
+
+
+@dataclass
+class History:
+    """What a fit recorded; every list has one value for each finished epoch.
+
+    Both costs have the penalty's value in them, as it is at the end of the epoch, divided by the
+    number of training rows.
+
+    Attributes
+    ----------
+    train_cost : list of float
+        The mean over the epoch's rows, each as it was when its batch came, before that step.
+    val_cost : list of float
+        The mean over the validation rows at the end of the epoch; empty without such rows.
+    val_accuracy : list of float
+        The share of validation rows, 0 to 1, that are classified rightly; empty without them.
+    seconds : list of float
+        Wall time of the epoch's training, without the validation.
+    """
+
+    train_cost: list[float] = field(default_factory=list)
+    val_cost: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def fit(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int = 10,
+    learning_rate: float = 0.5,
+    penalty: Penalty | None = None,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    shuffle: bool = True,
+    progress: bool = False,
+    on_epoch: Callable[[int, History], None] | None = None,
+) -> History:
+    """Train `network`, as `Network.fit` says.
+
+    Parameters
+    ----------
+    on_epoch : callable, optional
+        Called after every epoch with its number, counted from 0, and the history so far. What it
+        raises ends the fit there.
+    """
+    epochs = whole("epochs", epochs, minimum=0)
+    batch_size = whole("batch_size", batch_size, minimum=1)
+    learning_rate = real("learning_rate", learning_rate)
+    penalty = checked_penalty(penalty)
+    weights, biases = network._arrays()
+    inputs, targets = _rows(network, X, y)
+    validation = None if validation_data is None else _validation(network, validation_data)
+    n = len(inputs.matrix)
+    training = engine.Training(
+        weights,
+        biases,
+        activations=network._activations,
+        cost=network._cost,
+        penalty=penalty,
+        inputs=inputs,
+        targets=targets,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
+    history = network.history = History()
+    with ExitStack() as stack:
+        bar = on_chunk = None
+        if progress:
+            from fastnn.progress import ProgressBar
+
+            bar = stack.enter_context(ProgressBar(epochs, n))
+            on_chunk = bar.chunk
+        for epoch in range(epochs):
+            order = network._rng.permutation(n) if shuffle else np.arange(n)
+            start = perf_counter()
+            cost = training.epoch(order.astype(np.int64, copy=False), on_chunk)
+            seconds = perf_counter() - start
+            shrinkage = 0.0 if penalty is None else penalty.value(weights) / n
+            scores = None if validation is None else network._evaluate(*validation)
+            history.train_cost.append(cost + shrinkage)
+            if scores is not None:
+                history.val_cost.append(scores[0] + shrinkage)
+                history.val_accuracy.append(scores[1])
+            history.seconds.append(seconds)
+            if bar is not None:
+                bar.epoch(history)
+            if on_epoch is not None:
+                on_epoch(epoch, history)
+    return history
+
+
+def _rows(network: Network, X: ArrayLike, y: ArrayLike) -> tuple[Inputs, np.ndarray]:
+    inputs = as_inputs(X, network.dtype, network.input_scale, network.sizes[0])
+    return inputs, as_targets(y, len(inputs.matrix), network.sizes[-1], network.dtype)
+
+
+def _validation(network: Network, validation_data: object) -> tuple[Inputs, np.ndarray, np.ndarray]:
+    """Return the validation rows, their targets and their class indices."""
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise TypeError(
+            "validation_data must be a pair (X, y) like the training data, "
+            f"not {type(validation_data).__name__}"
+        )
+    X, y = validation_data
+    inputs, targets = _rows(network, X, y)
+    return inputs, targets, as_labels(y, len(inputs.matrix), network.sizes[-1])
