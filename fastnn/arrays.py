@@ -1,0 +1,353 @@
+"""What a caller passes, as what the engine reads: checked once, in the smallest exact type.
+
+A network computes with ``matrix * scale``. Inputs that are uint8, or floats that are all exact
+multiples of 1, 1/16 or 1/256 (pixels, counts, the book's value/256), are kept as uint8, which
+moves a quarter or an eighth of the memory per epoch and changes no result: the scale is a power
+of two. Everything works in blocks of rows that fit in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+__all__ = ["EXACT_SCALES", "Inputs", "as_inputs", "as_labels", "as_targets", "from_pairs"]
+
+EXACT_SCALES = (1.0, 1 / 16, 1 / 256)
+"""The values of s for which floats k*s, k in 0..255, are stored as the uint8 k."""
+
+_BLOCK_BYTES = 1 << 18
+
+_Array = NDArray[Any]
+_Fill = Callable[[int, _Array], None]  # fill(start, part) copies the rows from start on into part
+
+
+class Inputs(NamedTuple):
+    """Input rows as the engine reads them: row i stands for ``matrix[i] * scale``.
+
+    Attributes
+    ----------
+    matrix : ndarray of shape (n, D)
+        C-contiguous; uint8, float32 or float64.
+    scale : float
+        The factor from the stored to the meant numbers.
+    """
+
+    matrix: _Array
+    scale: float
+
+
+def as_inputs(
+    X: ArrayLike, dtype: DTypeLike, input_scale: float | None, width: int | None = None
+) -> Inputs:
+    """Check `X` and store it for the engine.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, D)
+        Floats, integers or bools. uint8 is taken as it is; other integers and bools as floats.
+    dtype : float32 or float64
+        The type of floats that do not fit into uint8.
+    input_scale : float or None
+        The network's factor on `X`. None means 1, and 1/256 where `X` is uint8.
+    width : int, optional
+        The number of columns `X` must have.
+
+    Returns
+    -------
+    Inputs
+        It may share memory with `X`, which is never changed.
+
+    Raises
+    ------
+    TypeError
+        If `X` does not hold real numbers.
+    ValueError
+        If `X` is ragged, empty, not 2-D or not `width` wide, or holds NaN or infinity.
+    """
+    array = _real_array("X", X)
+    if array.ndim != 2:
+        raise ValueError(
+            f"X must have two dimensions (n, D), not shape {array.shape}; use "
+            "X.reshape(len(X), -1) for images, X.reshape(1, -1) for a single sample"
+        )
+    if array.size == 0:
+        raise ValueError(f"X must hold at least one row and one column, not shape {array.shape}")
+    if width is not None and array.shape[1] != width:
+        raise ValueError(f"X must have {width} columns, one per input unit, not {array.shape[1]}")
+    if array.dtype == np.uint8:
+        scale = 1 / 256 if input_scale is None else input_scale
+        return Inputs(np.ascontiguousarray(array), scale)
+
+    def fill(start: int, part: _Array) -> None:
+        np.copyto(part, array[start : start + len(part)], casting="unsafe")
+
+    dtype = np.dtype(dtype)
+    scale = 1.0 if input_scale is None else input_scale
+    codes = _as_bytes(fill, array.shape, _working_type([array.dtype]), scale)
+    if codes is not None:
+        return codes
+    if array.dtype == dtype and array.flags.c_contiguous:
+        for start, part in _blocks(array):
+            _check_finite(part, start, "row {} of X")
+        return Inputs(array, scale)
+    return Inputs(_as_floats(fill, array.shape, dtype, "row {} of X"), scale)
+
+
+def as_targets(y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> _Array:
+    """Check the targets `y` of `n` rows for a network with `outputs` output units.
+
+    Parameters
+    ----------
+    y : array-like
+        Class indices (n,) or real targets (n, outputs); with one output unit the labels 0 and 1
+        or any real targets, (n,) or (n, 1).
+    n, outputs : int
+        Rows of the inputs, and units of the output layer.
+    dtype : float32 or float64
+        The type of real targets.
+
+    Returns
+    -------
+    ndarray
+        Class indices as int64 (n,); real targets as C-contiguous `dtype` (n, outputs). It may
+        share memory with `y`, which is never changed.
+
+    Raises
+    ------
+    TypeError
+        If `y` does not hold real numbers.
+    ValueError
+        If its shape does not fit, a class index is not a whole number in 0..outputs-1, or a
+        target is NaN or infinite.
+    """
+    array = _real_array("y", y)
+    if array.ndim == 0 or len(array) != n:
+        raise ValueError(f"y must have {n} rows, one per row of X, not shape {array.shape}")
+    if array.ndim == 1 and outputs > 1:
+        return _class_indices(array, outputs)
+    if array.ndim == 1:
+        array = array.reshape(n, 1)
+    if array.shape != (n, outputs):
+        raise ValueError(
+            f"y must hold class indices ({n},) or targets ({n}, {outputs}), "
+            f"not shape {array.shape}" + ("; use y.ravel()" if array.shape == (n, 1) else "")
+        )
+    with np.errstate(over="ignore"):
+        targets = np.ascontiguousarray(array, np.dtype(dtype))
+    for start, part in _blocks(targets):
+        _check_finite(part, start, "row {} of y")
+    return targets
+
+
+def as_labels(y: ArrayLike, n: int, outputs: int) -> NDArray[np.int64]:
+    """Reduce the targets `y` to the class of each row: what a prediction is compared with.
+
+    Takes what `as_targets` takes and raises what it raises. Class indices stay, targets become
+    the index of their largest value; with one output unit a target above 0.5 is class 1.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
+    targets = as_targets(y, n, outputs, np.float64)
+    if targets.ndim == 1:
+        return targets
+    return (targets[:, 0] > 0.5).astype(np.int64) if outputs == 1 else targets.argmax(axis=1)
+
+
+def from_pairs(
+    pairs: Sequence[tuple[Any, Any]], width: int, outputs: int, dtype: DTypeLike
+) -> tuple[Inputs, _Array]:
+    """Convert the book's list of ``(x, y)``.
+
+    Parameters
+    ----------
+    pairs : sequence of (x, y)
+        x of shape (width, 1), any real dtype; y of shape (outputs, 1), or an int (Python's or
+        numpy's) in every pair.
+    width, outputs : int
+        Units of the input and of the output layer.
+    dtype : float32 or float64
+        The type of what does not fit into uint8 or class indices.
+
+    Returns
+    -------
+    inputs : Inputs
+        Its scale is 1 where every x is uint8.
+    targets : ndarray
+        With several output units, ints and exact one-hot vectors as class indices, int64 (n,);
+        all else as `dtype` (n, outputs).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an empty list, wrong or ragged shapes, numbers that are not real and finite and labels
+        out of range; the message names the first bad pair.
+    """
+    if len(pairs) == 0:
+        raise ValueError("the data must hold at least one pair (x, y), not none")
+    try:
+        xs, ys = [x for x, _ in pairs], [y for _, y in pairs]
+    except (TypeError, ValueError):
+        index = next(i for i, pair in enumerate(pairs) if not _is_pair(pair))
+        kind = type(pairs[index]).__name__
+        raise ValueError(f"pair {index} must be a tuple (x, y), not this {kind}") from None
+    return _pair_inputs(xs, width, np.dtype(dtype)), _pair_targets(ys, outputs, np.dtype(dtype))
+
+
+def _pair_inputs(values: list[Any], width: int, dtype: np.dtype[Any]) -> Inputs:
+    xs = _columns("x", values, (width, 1))
+    types = {x.dtype for x in xs}
+    shape = (len(xs), width)
+    if types == {np.dtype(np.uint8)}:
+        return Inputs(np.concatenate(xs).reshape(shape), 1.0)
+
+    def fill(start: int, part: _Array) -> None:
+        stacked = part.reshape(-1, 1)
+        np.concatenate(xs[start : start + len(part)], out=stacked, casting="unsafe")
+
+    codes = _as_bytes(fill, shape, _working_type(types), 1.0)
+    return codes or Inputs(_as_floats(fill, shape, dtype, "x of pair {}"), 1.0)
+
+
+def _pair_targets(ys: list[Any], outputs: int, dtype: np.dtype[Any]) -> _Array:
+    n = len(ys)
+    if all(issubclass(kind, (int, np.integer)) for kind in set(map(type, ys))):
+        if outputs == 1:
+            return np.fromiter(ys, dtype, n).reshape(n, 1)
+        if min(ys) < 0 or max(ys) >= outputs:
+            index = next(i for i, y in enumerate(ys) if not 0 <= y < outputs)
+            raise ValueError(f"pair {index}: label {ys[index]} is not in 0..{outputs - 1}")
+        return np.fromiter(ys, np.int64, n)
+    columns = _columns("y", ys, (outputs, 1), " or be an int in every pair")
+    targets = np.empty((n, outputs), dtype)
+    with np.errstate(over="ignore"):
+        np.concatenate(columns, out=targets.reshape(-1, 1), casting="unsafe")
+    if outputs > 1 and np.count_nonzero(targets) == n:
+        labels: _Array = targets.argmax(axis=1)
+        if (targets[np.arange(n), labels] == 1).all():
+            return labels
+    for start, part in _blocks(targets):
+        _check_finite(part, start, "y of pair {}")
+    return targets
+
+
+def _columns(
+    name: str, values: list[Any], shape: tuple[int, int], otherwise: str = ""
+) -> list[_Array]:
+    """Return the values as arrays of real numbers, each of the given shape."""
+    if set(map(type, values)) != {np.ndarray}:
+        values = [_real_array(f"{name} of pair {i}", value) for i, value in enumerate(values)]
+    if {value.shape for value in values} != {shape}:
+        index = next(i for i, value in enumerate(values) if value.shape != shape)
+        came = values[index].shape
+        raise ValueError(f"{name} of pair {index} must have shape {shape}{otherwise}, not {came}")
+    if any(dtype.kind not in "fiub" for dtype in {value.dtype for value in values}):
+        for i, value in enumerate(values):
+            _real_array(f"{name} of pair {i}", value)
+    return values
+
+
+def _is_pair(value: Any) -> bool:
+    try:
+        _, _ = value
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _real_array(name: str, value: ArrayLike) -> _Array:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, not rows of unequal length: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{name} must hold real numbers, not dtype {array.dtype}; "
+            "convert it with np.asarray(..., dtype=float)"
+        )
+    return array
+
+
+def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:
+    bad = ~((array >= 0) & (array < outputs))  # NaN is bad too
+    if array.dtype.kind == "f":
+        bad |= array != np.floor(array)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"y must hold class indices, whole numbers in 0..{outputs - 1}; "
+            f"row {row} is {array[row]}"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def _working_type(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+    """Choose float32 where it holds every value of the given types exactly, else float64."""
+    narrow = all(np.can_cast(dtype, np.float32, "safe") for dtype in types)
+    return np.dtype(np.float32 if narrow else np.float64)
+
+
+def _rows_per_block(width: int, itemsize: int) -> int:
+    return max(1, _BLOCK_BYTES // max(1, width * itemsize))
+
+
+def _blocks(matrix: _Array) -> Iterator[tuple[int, _Array]]:
+    """Yield (first row, view of some rows)."""
+    step = _rows_per_block(matrix.shape[1], matrix.itemsize)
+    for start in range(0, len(matrix), step):
+        yield start, matrix[start : start + step]
+
+
+def _as_bytes(
+    fill: _Fill, shape: tuple[int, ...], working: np.dtype[Any], input_scale: float
+) -> Inputs | None:
+    """Store the rows as uint8 under the first of `EXACT_SCALES` that fits them all, else None."""
+    n, width = shape
+    codes = np.empty((n, width), np.uint8)
+    block = np.empty((min(n, _rows_per_block(width, working.itemsize)), width), working)
+    for scale in EXACT_SCALES:
+        if _encode(fill, block, scale, codes):
+            return Inputs(codes, scale * input_scale)
+    return None
+
+
+def _encode(fill: _Fill, block: _Array, scale: float, codes: NDArray[np.uint8]) -> bool:
+    """Write every value / scale into `codes`; False at the first block where one is not exact."""
+    integers = np.empty(block.shape, np.int32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(codes), len(block)):
+            out = codes[start : start + len(block)]
+            part, whole = block[: len(out)], integers[: len(out)]
+            fill(start, part)
+            part *= 1 / scale
+            # In two steps: numpy has no vector code for float to uint8.
+            np.copyto(whole, part, casting="unsafe")
+            np.copyto(out, whole, casting="unsafe")
+            if np.not_equal(out, part).any():
+                return False
+    return True
+
+
+def _as_floats(fill: _Fill, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> _Array:
+    matrix = np.empty(shape, dtype)
+    for start, part in _blocks(matrix):
+        with np.errstate(over="ignore"):
+            fill(start, part)
+        _check_finite(part, start, where)
+    return matrix
+
+
+def _check_finite(part: _Array, start: int, where: str) -> None:
+    finite = np.isfinite(part)
+    if not finite.all():
+        row = start + int((~finite).any(axis=1).argmax())
+        name = where.format(row)
+        raise ValueError(
+            f"{name} holds NaN, infinity or a number too large for {part.dtype}; "
+            "remove or replace it"
+        )
