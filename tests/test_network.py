@@ -287,7 +287,7 @@ def test_a_cost_must_suit_the_output(monkeypatch) -> None:
         outputs = ("identity",)
 
     monkeypatch.setattr(costs, "ALL", (*costs.ALL, Other))
-    with pytest.raises(ValueError, match="cost 'other' needs .* 'identity', not 'sigmoid'"):
+    with pytest.raises(ValueError, match=r"cost 'other' needs .* 'identity', not 'sigmoid'"):
         Network([3, 2], cost="other")
 
 
@@ -326,7 +326,7 @@ def test_rows_that_cannot_be_predicted(X) -> None:
         lambda X: network.total_cost(X, [0]),
     )
     for call in calls:
-        with pytest.raises((ValueError, TypeError), match="."):
+        with pytest.raises((ValueError, TypeError), match=r"."):
             call(X)
 
 
@@ -338,7 +338,7 @@ def test_rows_that_cannot_be_predicted(X) -> None:
 def test_labels_that_do_not_fit(y) -> None:
     network, X = Network([12, 4], seed=1), np.zeros((3, 12))
     for call in (network.accuracy, network.total_cost):
-        with pytest.raises((ValueError, TypeError), match="."):
+        with pytest.raises((ValueError, TypeError), match=r"."):
             call(X, y)
 
 
