@@ -1,0 +1,383 @@
+"""Data sets: the embedded digits, MNIST and Fashion-MNIST, and the IDX files they are kept in.
+
+Every file is known by the SHA-256 of its decompressed content, because mirrors compress
+differently; what `load` returns is that content and nothing else, wherever it was found.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.checks import FileFormatError, one_of
+from fastnn.download import bring
+
+__all__ = ["NAMES", "Dataset", "available", "fetch", "load", "read_idx", "verify"]
+
+_FolderPath = str | os.PathLike[str]
+
+HELD_OUT_DIGITS = 360  # the last fifth of the 1,797
+
+
+class Dataset(NamedTuple):
+    """Images and their classes, in two parts.
+
+    Attributes
+    ----------
+    train_images, test_images : ndarray of uint8, shape (n, D)
+        One image per row, its pixels row by row.
+    train_labels, test_labels : ndarray of int64, shape (n,)
+        The class of each image, 0 to 9.
+    input_scale : float
+        The factor that brings pixels to 0..1: 1/256, the book's, or 1/16 for the digits.
+    name : str
+        The name it was loaded by.
+    shape : tuple of int
+        Height and width of an image.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    input_scale: float
+    name: str
+    shape: tuple[int, int]
+
+
+class _File(NamedTuple):
+    name: str
+    size: int  # bytes, decompressed
+    sha256: str  # of the decompressed content
+
+
+class _Source(NamedTuple):
+    folder: str
+    input_scale: float
+    files: tuple[_File, ...]  # images and labels, or those of the training and of the test part
+    mirrors: tuple[str, ...]
+
+
+# fmt: off
+_SOURCES = {
+    "digits": _Source("digits", 1 / 16, (
+        _File("digits-images-idx3-ubyte", 115_024,
+              "359cd13f0f514122884198b78a131df597421cbf5e93a76678fa96fc548f0d96"),
+        _File("digits-labels-idx1-ubyte", 1_805,
+              "ce71631c1f31ce56fa54f31d1d498fafacff59b001e6c30c4a5e29508aa277ad"),
+    ), mirrors=()),
+    "mnist": _Source("mnist", 1 / 256, (
+        _File("train-images-idx3-ubyte", 47_040_016,
+              "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        _File("train-labels-idx1-ubyte", 60_008,
+              "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        _File("t10k-images-idx3-ubyte", 7_840_016,
+              "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        _File("t10k-labels-idx1-ubyte", 10_008,
+              "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    ), mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    )),
+    "fashion": _Source("fashion-mnist", 1 / 256, (
+        _File("train-images-idx3-ubyte", 47_040_016,
+              "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+        _File("train-labels-idx1-ubyte", 60_008,
+              "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+        _File("t10k-images-idx3-ubyte", 7_840_016,
+              "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+        _File("t10k-labels-idx1-ubyte", 10_008,
+              "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+    ), mirrors=(
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+    )),
+}
+# fmt: on
+
+NAMES = tuple(_SOURCES)
+"""The data sets `load` knows."""
+
+
+def load(
+    name: str, folder: _FolderPath | None = None, *, download: bool = True, progress: bool = False
+) -> Dataset:
+    """Load a data set.
+
+    Parameters
+    ----------
+    name : {"digits", "mnist", "fashion"}
+        The digits are embedded: 1,797 of 8 x 8, of which the last 360 are the test part. MNIST
+        and Fashion-MNIST have 60,000 and 10,000 images of 28 x 28; the book trains on the first
+        50,000, ``train_images[:50_000]``.
+    folder : path, optional
+        Where the four IDX files lie, plain or gzipped, themselves or in a subfolder ``mnist`` or
+        ``fashion-mnist``. By default ``$FASTNN_DATA``, and if they are not there, the cache.
+    download : bool
+        Whether to download into the cache what is not there. Never done where `folder` is given.
+    progress : bool
+        Whether to show a progress bar while downloading.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the files are not in `folder`, or nowhere and `download` is False.
+    FileFormatError
+        If a file's content is not this data set's.
+    OSError
+        If no mirror could be read.
+    """
+    source = _source(name)
+    images, labels, *held_out = (
+        _read(path, file) for path, file in _files(name, folder, download, progress)
+    )
+    if held_out:
+        test_images, test_labels = held_out
+    else:
+        images, test_images = images[:-HELD_OUT_DIGITS], images[-HELD_OUT_DIGITS:]
+        labels, test_labels = labels[:-HELD_OUT_DIGITS], labels[-HELD_OUT_DIGITS:]
+    return Dataset(
+        images.reshape(len(images), -1),
+        labels.astype(np.int64),
+        test_images.reshape(len(test_images), -1),
+        test_labels.astype(np.int64),
+        source.input_scale,
+        name,
+        (images.shape[1], images.shape[2]),
+    )
+
+
+def available(name: str, folder: _FolderPath | None = None) -> list[Path] | None:
+    """Find the files of a data set without reading them and without a download.
+
+    Parameters
+    ----------
+    name, folder
+        As in `load`.
+
+    Returns
+    -------
+    list of Path, or None
+        The files, or None if one of them is missing.
+    """
+    source = _source(name)
+    paths = _in_folder(source, folder)
+    return _find(source, cache_folder()) if paths is None and folder is None else paths
+
+
+def verify(name: str, folder: _FolderPath | None = None) -> list[Path]:
+    """Check the content of a data set's files, where `load` finds them without a download.
+
+    Returns
+    -------
+    list of Path
+        The files, each with the content it should have.
+
+    Raises
+    ------
+    FileNotFoundError
+        If they are not there.
+    FileFormatError
+        If a file's content is not this data set's; the message names the first such file.
+    """
+    files = _files(name, folder, download=False, progress=False)
+    for path, file in files:
+        _read(path, file)
+    return [path for path, _ in files]
+
+
+def fetch(name: str, *, progress: bool = False) -> list[Path]:
+    """Download what the cache does not hold of a data set, or holds with the wrong content.
+
+    Each file is taken from the first mirror that gives it whole and with the right content; it
+    appears in the cache, decompressed, only then. Mirrors are read over https without following
+    redirects (plain http is allowed for loopback addresses), and no more than the file's size.
+
+    Parameters
+    ----------
+    name : {"mnist", "fashion"}
+        The data set; for the embedded "digits" there is nothing to do.
+    progress : bool
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    OSError
+        If no mirror gave a file; the message says why, for each.
+    """
+    source = _source(name)
+    if not source.mirrors:
+        return verify(name)
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    folder = cache_folder() / source.folder
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+        for file in source.files:
+            urls = [f"{mirror}{file.name}.gz" for mirror in source.mirrors]
+            bring(urls, folder / file.name, file.size, file.sha256, bar)
+    return [folder / file.name for file in source.files]
+
+
+def cache_folder() -> Path:
+    """Return the folder that downloads go to: ``fastnn`` in the user's cache."""
+    import pooch
+
+    return Path(pooch.os_cache("fastnn"))
+
+
+def read_idx(path: _FolderPath, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, plain or gzipped.
+
+    Parameters
+    ----------
+    path : path
+        The file. IDX is two zero bytes, a type code, the number of dimensions, each dimension as
+        a big-endian uint32, then the values in C order.
+    max_bytes : int
+        The largest content that is read, default 2 GiB.
+
+    Returns
+    -------
+    ndarray of uint8
+        In the shape that the header gives.
+
+    Raises
+    ------
+    FileFormatError
+        If the header is not that of an IDX file of unsigned bytes, or the length of the content
+        is not what the header says. No memory is used beyond what the file really holds.
+    OSError
+        If the file cannot be read.
+    """
+    with open(path, "rb") as raw:
+        zipped = raw.peek(2)[:2] == b"\x1f\x8b"
+        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if zipped else raw  # type: ignore[assignment]
+        try:
+            shape = _read_idx_header(stream, path)
+            claim = math.prod(shape)
+            if claim > max_bytes:
+                raise FileFormatError(
+                    f"{path} claims {claim:,} bytes, more than max_bytes={max_bytes:,}"
+                )
+            content = _read_at_most(stream, claim + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FileFormatError(f"{path} is a damaged gzip file: {error}") from None
+    if len(content) != claim:
+        came = "more" if len(content) > claim else f"{len(content):,}"
+        raise FileFormatError(
+            f"{path} must hold {claim:,} bytes after its header, for shape {shape}, not {came}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _read_idx_header(stream: IO[bytes], path: _FolderPath) -> tuple[int, ...]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise FileFormatError(f"{path} is not an IDX file: it begins with {magic!r}")
+    if magic[2] != 0x08:
+        raise FileFormatError(
+            f"{path} must hold unsigned bytes (IDX type 0x08), not type 0x{magic[2]:02x}"
+        )
+    dimensions = magic[3]
+    if not 1 <= dimensions <= 4:
+        raise FileFormatError(f"{path} must have 1 to 4 dimensions, not {dimensions}")
+    sizes = stream.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise FileFormatError(f"{path} ends within its header")
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    if 0 in shape:
+        raise FileFormatError(f"{path} must hold at least one value, not shape {shape}")
+    return shape
+
+
+def _read_at_most(stream: IO[bytes], limit: int) -> bytearray:
+    """Read up to `limit` bytes; memory grows with what comes, not with `limit`."""
+    content = bytearray()
+    while len(content) < limit:
+        chunk = stream.read(min(1 << 20, limit - len(content)))
+        if not chunk:
+            break
+        content += chunk
+    return content
+
+
+def _source(name: str) -> _Source:
+    return _SOURCES[one_of("data set", name, _SOURCES)]
+
+
+def _in_folder(source: _Source, folder: _FolderPath | None) -> list[Path] | None:
+    """Find the files in `folder`, by default ``$FASTNN_DATA``; the embedded ones in the package."""
+    if not source.mirrors:
+        return _find(source, Path(__file__).parent)
+    place = os.environ.get("FASTNN_DATA") if folder is None else folder
+    return _find(source, Path(place)) if place else None
+
+
+def _find(source: _Source, folder: Path) -> list[Path] | None:
+    """Find all files in the subfolder of `folder` that has the set's name, or in `folder`."""
+    for place in (folder / source.folder, folder):
+        paths = [_spelled(place, file.name) for file in source.files]
+        found = [path for path in paths if path is not None]
+        if len(found) == len(paths):
+            return found
+    return None
+
+
+def _spelled(folder: Path, name: str) -> Path | None:
+    """Find a file under one of its usual names: plain or gzipped, ``-idx3`` or ``.idx3``."""
+    dotted = name.replace("-idx", ".idx")
+    paths = [folder / spelling for spelling in (name, f"{name}.gz", dotted, f"{dotted}.gz")]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _files(
+    name: str, folder: _FolderPath | None, download: bool, progress: bool
+) -> list[tuple[Path, _File]]:
+    """Find a data set's files, by a download if need be, each with what it should hold."""
+    source = _source(name)
+    paths = _in_folder(source, folder)
+    if paths is None and folder is None:
+        # fetch reads the cache too: it checks what is there, and replaces what is damaged.
+        paths = fetch(name, progress=progress) if download else _find(source, cache_folder())
+    if paths is None:
+        where = folder or os.environ.get("FASTNN_DATA") or cache_folder()
+        names = ", ".join(file.name for file in source.files)
+        raise FileNotFoundError(
+            f"{name} is not in {where}: expected the files {names}, plain or .gz, there or in its "
+            f"subfolder {source.folder}; name the folder that holds them, or allow the download"
+        )
+    return list(zip(paths, source.files, strict=True))
+
+
+def _read(path: Path, file: _File) -> NDArray[np.uint8]:
+    array = read_idx(path, max_bytes=file.size)
+    digest = hashlib.sha256(struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape))
+    digest.update(array.data)
+    if digest.hexdigest() != file.sha256:
+        raise FileFormatError(
+            f"{path} does not hold what this data set's {file.name} should: the SHA-256 of its "
+            f"content is {digest.hexdigest()}, not {file.sha256}; replace the file"
+        )
+    return array
