@@ -1,0 +1,393 @@
+"""Training a native network: against the oracle, its history, and what stops it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import L1, L2, History, Network, costs, penalties, reference, trainer
+from fastnn.engine import training
+from fastnn.progress import ProgressBar
+
+N, SIZES = 45, [12, 7, 4]
+PENALTIES = [None, *(penalty(4.0) for penalty in penalties.ALL)]
+
+
+def penalty_name(penalty: object) -> str:
+    return getattr(penalty, "name", "none")
+
+
+@pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (N, 12), dtype=np.uint8), rng.integers(0, 4, N)
+
+
+def new(sizes: list[int] = SIZES, **keywords) -> Network:
+    return Network(sizes, **{"dtype": "float64", "seed": 1, **keywords})
+
+
+def arrays(network: Network) -> list[np.ndarray]:
+    return [array.copy() for array in network.weights + network.biases]
+
+
+def assert_same_bits(a: Network, b: Network) -> None:
+    for one, other in zip(arrays(a), arrays(b), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_close(network: Network, weights, biases) -> None:
+    """Within 1e-10 of the largest weight of the layer."""
+    for ours, theirs in zip(arrays(network), [*weights, *biases], strict=True):
+        theirs = theirs.reshape(ours.shape)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
+
+
+def by_the_oracle(
+    network: Network, X, y, orders, *, batch_size: int, learning_rate: float, penalty
+):
+    """Train the oracle from where `network` stands; return its weights and biases."""
+    targets = np.eye(network.sizes[-1])
+    data = [(x[:, None], targets[label][:, None]) for x, label in zip(X, y, strict=True)]
+    weights, biases = network.weights, [b[:, None] for b in network.biases]
+    for order in orders:
+        weights, biases = reference.epoch(
+            weights,
+            biases,
+            data,
+            order,
+            batch_size,
+            learning_rate,
+            0.0 if penalty is None else penalty.lmbda,
+            cost=network.cost,
+            penalty=penalty_name(penalty),
+        )
+    return weights, biases
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=penalty_name)
+@pytest.mark.parametrize("cost", costs.ALL, ids=lambda c: c.name)
+@pytest.mark.parametrize("batch_size", [1, 10, N])
+def test_fit_is_the_oracles_algorithm_in_the_order_given(penalty, cost, batch_size, rows) -> None:
+    """With shuffle=False; n in lmbda/n is the number of rows passed to fit."""
+    X, y = rows
+    network = new(cost=cost.name)
+    keywords = {"batch_size": batch_size, "learning_rate": 0.7, "penalty": penalty}
+    expected = by_the_oracle(network, X / 256, y, [range(N)] * 3, **keywords)
+    before = arrays(network)
+    network.fit(X, y, epochs=3, shuffle=False, **keywords)
+    assert_close(network, *expected)
+    assert not np.allclose(network.weights[0], before[0], rtol=0, atol=1e-3)
+
+
+def test_each_epochs_order_is_drawn_from_the_networks_generator(rows) -> None:
+    X, y = rows
+    network = new()
+    generator = copy.deepcopy(network._rng)
+    orders = [generator.permutation(N) for _ in range(3)]
+    keywords = {"batch_size": 7, "learning_rate": 0.7, "penalty": None}
+    expected = by_the_oracle(network, X / 256, y, orders, **keywords)
+    network.fit(X, y, epochs=3, **keywords)
+    assert_close(network, *expected)
+    assert network._rng.random() == generator.random()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_same_seed_gives_the_same_bits(dtype: str, rows) -> None:
+    first, second = (new(dtype=dtype) for _ in range(2))
+    histories = [network.fit(*rows, epochs=3, penalty=L1(2.0)) for network in (first, second)]
+    assert_same_bits(first, second)
+    assert histories[0].train_cost == histories[1].train_cost
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_bits_do_not_depend_on_the_storage_or_the_form_of_the_targets(dtype, rows) -> None:
+    X, y = rows
+    expected = new(dtype=dtype)
+    expected.fit(X, y, epochs=2)
+    for other_X, other_y in (
+        (X / 256, y),
+        ((X / 256).astype(np.float32), y.astype(np.int8)),
+        (np.asfortranarray(X), y.tolist()),
+        (X, np.eye(4)[y]),
+    ):
+        network = new(dtype=dtype)
+        network.fit(other_X, other_y, epochs=2)
+        assert_same_bits(network, expected)
+
+
+def test_two_fits_of_one_epoch_are_one_of_two(rows) -> None:
+    one, two = new(), new()
+    one.fit(*rows, epochs=2, penalty=L2(1.0))
+    for _ in range(2):
+        two.fit(*rows, epochs=1, penalty=L2(1.0))
+    assert_same_bits(one, two)
+
+
+def test_a_batch_larger_than_the_data_is_one_batch(rows) -> None:
+    large, exact = new(), new()
+    large.fit(*rows, epochs=2, batch_size=10**12, shuffle=False)
+    exact.fit(*rows, epochs=2, batch_size=N, shuffle=False)
+    assert_same_bits(large, exact)
+
+
+def test_the_callers_arrays_are_neither_changed_nor_need_to_be_writable(rows) -> None:
+    X, y = rows
+    kept = X.copy(), y.copy()
+    X.flags.writeable = y.flags.writeable = False
+    new().fit(X, y, epochs=1, validation_data=(X, y))
+    np.testing.assert_array_equal(X, kept[0])
+    np.testing.assert_array_equal(y, kept[1])
+
+
+def test_one_output_unit_takes_labels_and_columns(rows) -> None:
+    X, _ = rows
+    y = (X[:, 0] > 127).astype(int)
+    networks = [new([12, 1]) for _ in range(2)]
+    networks[0].fit(X, y, epochs=60, batch_size=5, learning_rate=5.0)
+    networks[1].fit(X, y[:, None].astype(float), epochs=60, batch_size=5, learning_rate=5.0)
+    assert_same_bits(*networks)
+    assert networks[0].accuracy(X, y) > 0.9
+
+
+def test_digits_are_learnt(digits) -> None:
+    network = Network([64, 30, 10], input_scale=digits.input_scale, seed=1)
+    history = network.fit(
+        digits.train_images,
+        digits.train_labels,
+        epochs=10,
+        validation_data=(digits.test_images, digits.test_labels),
+    )
+    assert history.val_accuracy[-1] > 0.9
+    assert history.train_cost[-1] < 0.3 * history.train_cost[0]
+    assert history.val_accuracy[-1] == network.accuracy(digits.test_images, digits.test_labels)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=penalty_name)
+def test_history_without_a_step(penalty, rows) -> None:
+    """With a learning rate of 0 the running mean is the cost of the network as it stands."""
+    X, y = rows
+    network = new()
+    history = network.fit(
+        X, y, epochs=2, learning_rate=0, penalty=penalty, validation_data=(X[:20], y[:20])
+    )
+    share = 0.0 if penalty is None else penalty.value(network.weights) / N
+    assert history.train_cost == pytest.approx([network.total_cost(X, y, penalty=penalty)] * 2)
+    assert history.val_cost == pytest.approx([network.total_cost(X[:20], y[:20]) + share] * 2)
+    assert history.val_accuracy == [network.accuracy(X[:20], y[:20])] * 2
+    assert_same_bits(network, new())
+
+
+def test_train_cost_is_the_running_mean(rows) -> None:
+    """Each batch's cost is taken before the batch's own step."""
+    X, y = rows
+    network, stepwise = new(), new()
+    history = network.fit(X, y, epochs=1, batch_size=10, shuffle=False)
+    total = 0.0
+    for start in range(0, N, 10):
+        batch = X[start : start + 10], y[start : start + 10]
+        total += stepwise.total_cost(*batch) * len(batch[0])
+        stepwise.fit(*batch, epochs=1, batch_size=10, shuffle=False)
+    assert history.train_cost == pytest.approx([total / N], rel=1e-12)
+    assert_close(network, stepwise.weights, stepwise.biases)
+
+
+def test_history_is_that_of_this_fit(rows) -> None:
+    network = new()
+    first = network.fit(*rows, epochs=2)
+    assert network.history is first
+    second = network.fit(*rows, epochs=3.0, validation_data=list(rows))
+    assert network.history is second
+    assert len(first.train_cost) == len(first.seconds) == 2
+    assert first.val_cost == first.val_accuracy == []
+    lists = (second.train_cost, second.val_cost, second.val_accuracy, second.seconds)
+    assert [len(values) for values in lists] == [3, 3, 3, 3]
+    assert all(type(value) is float for values in lists for value in values)
+    assert all(seconds > 0 for seconds in second.seconds)
+
+
+def test_no_epoch_changes_nothing(rows) -> None:
+    network = new()
+    assert network.fit(*rows, epochs=0, progress=True) == History()
+    assert_same_bits(network, new())
+
+
+def test_a_saturated_network_has_finite_costs(rows) -> None:
+    X, y = rows
+    network = Network(SIZES, dtype="float32", seed=1)
+    network.weights[1][:] *= 1e4
+    history = network.fit(X, y, epochs=1, learning_rate=0, validation_data=(X, y))
+    assert set(network.predict_proba(X).ravel()) >= {0.0, 1.0}
+    assert np.isfinite(history.train_cost + history.val_cost).all()
+    assert history.train_cost == pytest.approx(history.val_cost, rel=1e-5)
+
+
+def with_(X: np.ndarray, row: int, value: float) -> np.ndarray:
+    changed = X.astype(np.float64)
+    changed[row, 3] = value
+    return changed
+
+
+BAD = {
+    "narrow rows": (lambda X, y: {"X": X[:, :11]}, ValueError),
+    "one row": (lambda X, y: {"X": X[0]}, ValueError),
+    "no rows": (lambda X, y: {"X": X[:0], "y": y[:0]}, ValueError),
+    "ragged rows": (lambda X, y: {"X": [*X.tolist()[:-1], [1]]}, ValueError),
+    "NaN": (lambda X, y: {"X": with_(X, 44, np.nan)}, ValueError),
+    "infinity": (lambda X, y: {"X": with_(X, 0, -np.inf)}, ValueError),
+    "text": (lambda X, y: {"X": X.astype(str)}, TypeError),
+    "complex": (lambda X, y: {"X": X * 1j}, TypeError),
+    "a label too many": (lambda X, y: {"X": X[:-1]}, ValueError),
+    "a label of 4": (lambda X, y: {"y": np.where(np.arange(N) == 44, 4, y)}, ValueError),
+    "a label of -1": (lambda X, y: {"y": y - 1}, ValueError),
+    "a label of 0.5": (lambda X, y: {"y": y / 2}, ValueError),
+    "narrow targets": (lambda X, y: {"y": np.eye(3)[y % 3]}, ValueError),
+    "targets of NaN": (lambda X, y: {"y": np.full((N, 4), np.nan)}, ValueError),
+    "epochs -1": (lambda X, y: {"epochs": -1}, ValueError),
+    "epochs 1.5": (lambda X, y: {"epochs": 1.5}, ValueError),
+    "epochs of text": (lambda X, y: {"epochs": "3"}, TypeError),
+    "batch_size 0": (lambda X, y: {"batch_size": 0}, ValueError),
+    "batch_size 2.5": (lambda X, y: {"batch_size": 2.5}, ValueError),
+    "batch_size None": (lambda X, y: {"batch_size": None}, TypeError),
+    "learning_rate -0.1": (lambda X, y: {"learning_rate": -0.1}, ValueError),
+    "learning_rate NaN": (lambda X, y: {"learning_rate": float("nan")}, ValueError),
+    "learning_rate infinite": (lambda X, y: {"learning_rate": float("inf")}, ValueError),
+    "learning_rate of text": (lambda X, y: {"learning_rate": "0.5"}, TypeError),
+    "penalty by name": (lambda X, y: {"penalty": "l1"}, TypeError),
+    "penalty class": (lambda X, y: {"penalty": L1}, TypeError),
+    "validation rows alone": (lambda X, y: {"validation_data": X}, TypeError),
+    "validation of three": (lambda X, y: {"validation_data": (X, y, y)}, TypeError),
+    "narrow validation rows": (lambda X, y: {"validation_data": (X[:, :3], y)}, ValueError),
+    "validation label of 4": (lambda X, y: {"validation_data": (X, y + 1)}, ValueError),
+    "no validation rows": (lambda X, y: {"validation_data": (X[:0], y[:0])}, ValueError),
+}
+
+
+@pytest.mark.parametrize(("change", "error"), BAD.values(), ids=BAD)
+def test_bad_input_leaves_the_network_untouched(change, error, rows) -> None:
+    network = new()
+    history = network.fit(*rows, epochs=1)
+    before, state = arrays(network), network._rng.bit_generator.state
+    arguments = {"X": rows[0], "y": rows[1], "epochs": 2, "penalty": L1(1.0), **change(*rows)}
+    with pytest.raises(error) as caught:
+        network.fit(arguments.pop("X"), arguments.pop("y"), **arguments)
+    assert type(caught.value) is error
+    assert len(str(caught.value)) > 20
+    for now, then in zip(arrays(network), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert network._rng.bit_generator.state == state
+    assert network.history is history
+
+
+def test_on_epoch_sees_the_history_so_far(rows) -> None:
+    seen = []
+    network = new()
+    history = trainer.fit(
+        network,
+        *rows,
+        epochs=3,
+        on_epoch=lambda epoch, h: seen.append((epoch, len(h.train_cost), len(h.seconds))),
+    )
+    assert seen == [(0, 1, 1), (1, 2, 2), (2, 3, 3)]
+    assert len(history.train_cost) == 3
+
+
+@pytest.fixture
+def small_chunks(monkeypatch) -> None:
+    """Let a chunk of [12, 7, 4] at batch size 10 be one batch."""
+    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_ctrl_c_leaves_the_network_between_two_batches(rows, monkeypatch, capsys) -> None:
+    X, y = rows
+    done, stopped = [], []
+    show, stop = ProgressBar.chunk, ProgressBar.__exit__
+
+    def chunk(self: ProgressBar, rows_done: int) -> None:
+        show(self, rows_done)
+        done.append(rows_done)
+        if len(done) == 8:  # the third batch of the second epoch
+            signal.raise_signal(signal.SIGINT)
+
+    def leave(self: ProgressBar, *reason) -> None:
+        stop(self, *reason)
+        stopped.append(reason[0])
+
+    monkeypatch.setattr(ProgressBar, "chunk", chunk)
+    monkeypatch.setattr(ProgressBar, "__exit__", leave)
+    network, expected = new(), new()
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(X, y, epochs=3, shuffle=False, progress=True, validation_data=(X, y))
+    assert done == [10, 20, 30, 40, 45, 10, 20, 30]
+    assert stopped == [KeyboardInterrupt]
+    expected.fit(X, y, epochs=1, shuffle=False)
+    history = network.history
+    assert history.train_cost == expected.history.train_cost
+    assert len(history.val_cost) == len(history.val_accuracy) == len(history.seconds) == 1
+    expected.fit(X[:30], y[:30], epochs=1, shuffle=False)
+    assert_same_bits(network, expected)
+    monkeypatch.undo()
+    network.fit(X[30:], y[30:], epochs=1, shuffle=False)
+    expected.fit(X[30:], y[30:], epochs=1, shuffle=False)
+    assert_same_bits(network, expected)
+    assert "epoch 2/3" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_chunks_change_no_result(rows, monkeypatch) -> None:
+    chunked = new()
+    chunked.fit(*rows, epochs=2, penalty=L1(1.0))
+    monkeypatch.undo()
+    whole = new()
+    whole.fit(*rows, epochs=2, penalty=L1(1.0))
+    assert_same_bits(chunked, whole)
+
+
+def test_progress_is_shown_when_asked_for(rows, capsys) -> None:
+    new().fit(*rows, epochs=2, validation_data=rows, progress=True)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for part in ("epoch 2/2", "cost", "accuracy", "samples/s"):
+        assert part in shown.err
+    new().fit(*rows, epochs=2)
+    assert capsys.readouterr() == ("", "")
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import fastnn
+rng = np.random.default_rng(5)
+X, y = rng.integers(0, 256, (45, 12), dtype=np.uint8), rng.integers(0, 4, 45)
+network = fastnn.Network([12, 7, 4], dtype="float64", seed=1)
+network.fit(X, y, epochs=3, batch_size=7, penalty=fastnn.L1(4.0), validation_data=(X, y))
+network.save(sys.argv[1])
+print(*network.history.train_cost, *network.history.val_cost)
+"""
+
+
+def test_the_numpy_path_gives_the_compiled_paths_weights(tmp_path: Path) -> None:
+    runs = []
+    for jit_off in ("0", "1"):
+        path = tmp_path / f"{jit_off}.json"
+        result = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(path)],
+            env={**os.environ, "NUMBA_DISABLE_JIT": jit_off},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        runs.append((fastnn.load(path), [float(cost) for cost in result.stdout.split()]))
+    (compiled, costs_compiled), (plain, costs_plain) = runs
+    assert_close(compiled, plain.weights, plain.biases)
+    assert len(costs_plain) == 6
+    assert costs_compiled == pytest.approx(costs_plain, rel=1e-10)
