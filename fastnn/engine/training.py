@@ -76,7 +76,8 @@ class Training:
         flops = 6 * sum(w.size for w in weights) * self._batch_size
         self._chunk = max(1, CHUNK_FLOPS // flops) * self._batch_size
         shrink = () if penalty is None else penalty.coefficients(learning_rate / (n or rows))
-        self._path: Path = batched.Path(
+        path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
+        self._path: Path = path(
             weights,
             biases,
             activations=activations,
@@ -125,4 +126,16 @@ def outputs(
     inputs: Inputs,
 ) -> np.ndarray:
     """Return z, the weighted input of the output layer, for every row: shape (n, outputs)."""
-    return batched.outputs(weights, biases, activations, inputs)
+    result: np.ndarray = _engine().outputs(weights, biases, activations, inputs)
+    return result
+
+
+def _engine() -> Any:
+    """Return the compiled path where the JIT is on; Numba loads here, at the first call."""
+    from fastnn.engine import jit
+
+    if not jit.is_on():
+        return batched
+    from fastnn.engine import compiled
+
+    return compiled

@@ -1,0 +1,112 @@
+"""The compiled path: a network and a data set, laid out for the kernels and handed to them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.activations import Activation
+from fastnn.arrays import Inputs
+from fastnn.engine import kernels, layout, spec
+from fastnn.penalties import Penalty
+
+__all__ = ["Path", "outputs"]
+
+BLOCK_ROWS = 96
+
+# Below this share of zeros, listing the columns in use costs more than it saves.
+WORTHWHILE_ZEROS = 0.25
+
+
+class Path:
+    """Trains in compiled calls; the parameters are those of `engine.Training`."""
+
+    def __init__(
+        self,
+        weights: list[np.ndarray],
+        biases: list[np.ndarray],
+        *,
+        activations: Sequence[Activation],
+        cost: Any,
+        penalty: Penalty | None,
+        shrink: tuple[float, ...],
+        inputs: Inputs,
+        targets: np.ndarray,
+        batch_size: int,
+        learning_rate: float,
+        track_cost: bool,
+    ) -> None:
+        dtype = weights[0].dtype
+        wanted = spec.for_training(dtype, activations, cost, penalty, track_cost)
+        self._train = _kernel(kernels.build_train, wanted.encode())
+        self._weights, self._biases, self._lanes = weights, biases, wanted.lanes
+        self._arrays = _arrays(weights, activations, batch_size, wanted.lanes)
+        layout.pack(self._arrays, weights, biases, wanted.lanes)
+        self._inputs, self._targets = inputs, targets
+        self._batch_size, self._rate = batch_size, learning_rate
+        self._shrink = np.array(shrink, dtype)
+        self._skip_zeros = _worth_skipping(inputs.matrix)
+
+    def run(self, order: np.ndarray) -> float:
+        """Train over the rows in `order`; return the sum of their costs."""
+        matrix, scale = self._inputs
+        return float(
+            self._train(
+                self._arrays,
+                matrix,
+                self._shrink.dtype.type(scale),
+                self._targets,
+                order,
+                self._batch_size,
+                self._rate,
+                self._shrink,
+                self._skip_zeros,
+            )
+        )
+
+    def write_back(self) -> None:
+        """Copy the panels into the caller's arrays."""
+        layout.unpack(self._arrays, self._weights, self._biases, self._lanes)
+
+
+def outputs(
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    activations: Sequence[Activation],
+    inputs: Inputs,
+) -> np.ndarray:
+    """Return z, the weighted input of the output layer, for every row."""
+    dtype = weights[0].dtype
+    matrix, scale = inputs
+    wanted = spec.for_outputs(dtype, activations)
+    rows = min(BLOCK_ROWS, len(matrix))
+    arrays = _arrays(weights, activations, rows, wanted.lanes)
+    layout.pack(arrays, weights, biases, wanted.lanes)
+    z = np.empty((len(matrix), len(biases[-1])), dtype)
+    order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
+    run = _kernel(kernels.build_outputs, wanted.encode())
+    run(arrays, matrix, dtype.type(scale), order, rows, skip_zeros, z)
+    return z
+
+
+@functools.cache
+def _kernel(build: Callable[[str], Any], text: str) -> Any:
+    return build(text)
+
+
+def _arrays(
+    weights: Sequence[np.ndarray], activations: Sequence[Activation], rows: int, lanes: int
+) -> layout.Arrays:
+    distinct = [a.name for a in spec.unique(activations)]
+    choices = [distinct.index(a.name) for a in activations]
+    sizes = [weights[0].shape[1], *(len(w) for w in weights)]
+    return layout.allocate(sizes, choices, rows, lanes, weights[0].dtype)
+
+
+def _worth_skipping(matrix: np.ndarray) -> bool:
+    """Return whether a sample of the rows has enough zeros to skip unused columns."""
+    some = matrix[:: max(1, len(matrix) // 256)]
+    return float(np.mean(some == 0)) > WORTHWHILE_ZEROS

@@ -1,0 +1,59 @@
+"""One JIT decorator, one flag policy, and what the kernels need to know of the CPU."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numba
+from llvmlite import binding
+
+__all__ = ["is_on", "jit", "register_count", "sources", "vector_bytes"]
+
+# Named, since NaN and infinity keep their meaning: a diverged run can be seen.
+FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+
+# Without numpy's error model a hidden check of every division stops vectorisation.
+jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+
+
+def is_on() -> bool:
+    """Return whether kernels may be compiled (``NUMBA_DISABLE_JIT`` is not set)."""
+    return not numba.config.DISABLE_JIT
+
+
+def sources() -> str:
+    """Return a digest of the engine's sources.
+
+    Every kernel closes over it: Numba's disk cache looks at one file only, and the kernels are
+    made of several.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def vector_bytes() -> int:
+    """Return the bytes of the target's widest vector register."""
+    features = _features()
+    if "avx512f" in features:
+        return 64
+    return 32 if "avx" in features else 16
+
+
+def register_count() -> int:
+    """Return how many vector registers the target has."""
+    wide = vector_bytes() == 64 or binding.get_process_triple().startswith(("aarch64", "arm64"))
+    return 32 if wide else 16
+
+
+def _features() -> set[str]:
+    """Return the CPU features that Numba compiles for."""
+    if numba.config.CPU_FEATURES is not None:
+        named = numba.config.CPU_FEATURES.split(",")
+        return {name[1:] for name in named if name.startswith("+")}
+    if numba.config.CPU_NAME == "generic":
+        return set()
+    return {name for name, on in binding.get_host_cpu_features().items() if on}

@@ -1,0 +1,157 @@
+"""How a network's arrays lie in memory while a kernel runs.
+
+V is the elements of a vector. A layer's weights are kept as panels, each (inputs, 2V) with the
+units as columns (the last panel V wide if their number of vectors is odd), so that a row of a
+panel is whole vectors and lies beside the next. Values that belong to a sample (z, a, delta) are
+rows of whole vectors. Everything is padded with zeros, which stay zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "ACTIVATION",
+    "A_AT",
+    "B_AT",
+    "DELTA_AT",
+    "PITCH",
+    "UNITS",
+    "VECTORS",
+    "WT_AT",
+    "W_AT",
+    "Z_AT",
+    "Arrays",
+    "allocate",
+    "pack",
+    "unpack",
+]
+
+# Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
+UNITS, VECTORS, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT, ACTIVATION = range(10)
+
+PANEL_VECTORS = 2
+CACHE_LINE = 64
+
+
+class Arrays(NamedTuple):
+    """What a kernel works on.
+
+    table : int64 (layers + 1, 10)
+        For the inputs and each layer: units; vectors they fill; elements from one sample's row to
+        the next; where z, a, delta, weights, transposed weights and biases start; the number of
+        the activation.
+    weights, transposed, biases, work : 1-D, the network's dtype
+        Panels of all layers; of all layers but the first, transposed; biases; z, a, delta.
+    targets, real : 1-D, the network's dtype
+        Rows of targets; rows with 1 at each output unit and 0 in the padding.
+    ones, zeros : 1-D, the network's dtype
+        As long as a batch; as long as a row.
+    used, idle, every : int32
+        The input columns a batch uses; the others; 0, 1, 2, ...
+    mask : uint8
+        Nonzero where a batch uses an input column.
+    """
+
+    table: np.ndarray
+    weights: np.ndarray
+    transposed: np.ndarray
+    biases: np.ndarray
+    work: np.ndarray
+    targets: np.ndarray
+    real: np.ndarray
+    ones: np.ndarray
+    zeros: np.ndarray
+    used: np.ndarray
+    idle: np.ndarray
+    every: np.ndarray
+    mask: np.ndarray
+
+
+def allocate(
+    sizes: Sequence[int], choices: Sequence[int], batch_size: int, lanes: int, dtype: np.dtype[Any]
+) -> Arrays:
+    """Return zeroed arrays for a network of `sizes` with the activations numbered `choices`."""
+    table = np.zeros((len(sizes), 10), np.int64)
+    work = weights = transposed = biases = 0
+    for layer, units in enumerate(sizes):
+        row = table[layer]
+        row[UNITS], row[VECTORS] = units, -(-units // lanes)
+        row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
+        for column in (Z_AT, A_AT, DELTA_AT):
+            row[column] = work
+            work += batch_size * int(row[PITCH])
+        if layer:
+            padded, below = int(row[VECTORS]) * lanes, int(table[layer - 1, VECTORS]) * lanes
+            row[W_AT], row[WT_AT], row[B_AT] = weights, transposed, biases
+            row[ACTIVATION] = choices[layer - 1]
+            weights, biases = weights + below * padded, biases + padded
+            transposed += below * padded if layer > 1 else 0
+    out, width = table[-1], int(max(table[:, PITCH]))
+    real = _zeros(batch_size * int(out[PITCH]), dtype)
+    real.reshape(batch_size, -1)[:, : sizes[-1]] = 1
+    columns = max(*sizes, batch_size) + 2 * lanes + CACHE_LINE
+    return Arrays(
+        table=table,
+        weights=_zeros(weights, dtype),
+        transposed=_zeros(transposed, dtype),
+        biases=_zeros(biases, dtype),
+        work=_zeros(work, dtype),
+        targets=_zeros(len(real), dtype),
+        real=real,
+        ones=_zeros(batch_size, dtype) + 1,
+        zeros=_zeros(width, dtype),
+        used=np.arange(columns, dtype=np.int32),
+        idle=np.arange(columns, dtype=np.int32),
+        every=np.arange(columns, dtype=np.int32),
+        mask=_zeros(-(-sizes[0] // CACHE_LINE) * CACHE_LINE, np.dtype(np.uint8)),
+    )
+
+
+def pack(
+    arrays: Arrays, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], lanes: int
+) -> None:
+    """Copy a network's weights (out, in) and biases (out,) into the panels."""
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True), 1):
+        for units, panel in _panels(arrays, layer, lanes):
+            panel[: w.shape[1], : len(w[units])] = w[units].T
+        at = arrays.table[layer, B_AT]
+        arrays.biases[at : at + len(b)] = b
+
+
+def unpack(
+    arrays: Arrays, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], lanes: int
+) -> None:
+    """Copy the panels back into a network's weights (out, in) and biases (out,)."""
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True), 1):
+        for units, panel in _panels(arrays, layer, lanes):
+            w[units] = panel[: w.shape[1], : len(w[units])].T
+        at = arrays.table[layer, B_AT]
+        b[...] = arrays.biases[at : at + len(b)]
+
+
+def _panels(arrays: Arrays, layer: int, lanes: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield each panel of a layer as (inputs, width), with the units that are its columns."""
+    inputs = int(arrays.table[layer - 1, VECTORS]) * lanes
+    at, vectors = int(arrays.table[layer, W_AT]), int(arrays.table[layer, VECTORS])
+    for first in range(0, vectors, PANEL_VECTORS):
+        width = min(PANEL_VECTORS, vectors - first) * lanes
+        panel = arrays.weights[at : at + inputs * width].reshape(inputs, width)
+        yield slice(first * lanes, first * lanes + width), panel
+        at += inputs * width
+
+
+def _pitch(width: int, lanes: int, itemsize: int) -> int:
+    """Return the row length, one vector more where rows 1 KiB apart would share cache sets."""
+    return width + lanes if width * itemsize % 1024 == 0 else width
+
+
+def _zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return zeros that start on a cache line, as vectors that cross two lines load slowly."""
+    spare = CACHE_LINE // dtype.itemsize
+    raw = np.zeros(count + spare, dtype)
+    skip = (-raw.ctypes.data) % CACHE_LINE // dtype.itemsize
+    return raw[skip : skip + count]

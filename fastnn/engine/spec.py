@@ -1,0 +1,115 @@
+"""What a kernel is compiled for, as one string.
+
+Numba's disk cache hits in a later process only if a kernel closes over strings and numbers. So
+everything that shapes a kernel, the CPU's tiles and the formulas' keys, is one `Spec`, handed
+through the kernels as its JSON text and read by the intrinsics while they compile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.activations import Activation
+from fastnn.engine import jit, trace
+from fastnn.penalties import Penalty
+
+__all__ = ["Spec", "for_outputs", "for_training", "lanes"]
+
+
+class Spec(NamedTuple):
+    """What a kernel is compiled for.
+
+    lanes: elements of a vector. forward_rows, update_rows: the most rows of a tile that is 1, 2
+    vectors wide. values, slopes: keys of the activations' formulas, one each for the distinct
+    ones. delta, cost, shrink: keys of the output's, the cost's and the penalty's formula, empty
+    where there is none. sources: digest of the engine's code.
+    """
+
+    lanes: int
+    forward_rows: tuple[int, ...]
+    update_rows: tuple[int, ...]
+    values: tuple[str, ...]
+    slopes: tuple[str, ...] = ()
+    delta: tuple[str, ...] = ()
+    cost: str = ""
+    shrink: str = ""
+    sources: str = ""
+
+    def encode(self) -> str:
+        """Return the text that kernels close over."""
+        return json.dumps(self)
+
+    @classmethod
+    def decode(cls, text: str) -> Spec:
+        """Read what `encode` wrote."""
+        fields = json.loads(text)
+        return cls(*(tuple(f) if isinstance(f, list) else f for f in fields))
+
+
+def lanes(dtype: np.dtype[Any]) -> int:
+    """Return the elements of a vector register."""
+    return jit.vector_bytes() // dtype.itemsize
+
+
+def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
+    """Return the specification of the kernel that only goes forward."""
+    # Registers hold the tile's sums, C vectors of a weight row, and a value spread over one.
+    forward_rows = (12, 12) if jit.register_count() == 32 else (12, 6)
+    update_rows = (12, 8) if jit.register_count() == 32 else (8, 6)
+    distinct = unique(activations)
+    return Spec(
+        lanes(dtype),
+        forward_rows,
+        update_rows,
+        values=tuple(trace.register(a.value) for a in distinct),
+        sources=jit.sources(),
+    )
+
+
+def for_training(
+    dtype: np.dtype[Any],
+    activations: Sequence[Activation],
+    cost: Any,
+    penalty: Penalty | None,
+    track_cost: bool,
+) -> Spec:
+    """Return the specification of the kernel that trains."""
+    return for_outputs(dtype, activations)._replace(
+        slopes=tuple(_slope(a) for a in unique(activations)),
+        delta=(_output_delta(cost, activations[-1]),),
+        cost=_real_cost(cost) if track_cost else "",
+        shrink="" if penalty is None else trace.register(penalty.shrink),
+    )
+
+
+def unique(activations: Sequence[Activation]) -> list[Activation]:
+    """Return the distinct activations, in the order of their first layer."""
+    return list({a.name: a for a in activations}.values())
+
+
+def _slope(activation: Activation) -> str:
+    def slope(xp: Any, delta: Any, z: Any, a: Any) -> Any:
+        return delta * activation.derivative(xp, z, a)
+
+    return trace.register(slope, trace.register(activation.derivative))
+
+
+# `real` is 1 at an output unit and 0 in the padding beside it.
+def _output_delta(cost: Any, activation: Activation) -> str:
+    def output_delta(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
+        return cost.delta(xp, z, a, y, activation.derivative(xp, z, a)) * real
+
+    return trace.register(
+        output_delta, trace.register(cost.delta), trace.register(activation.derivative)
+    )
+
+
+def _real_cost(cost: Any) -> str:
+    def real_cost(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
+        return cost.value(xp, z, a, y) * real
+
+    return trace.register(real_cost, trace.register(cost.value))

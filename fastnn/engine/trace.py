@@ -1,0 +1,206 @@
+"""Formulas to vector instructions.
+
+A formula of `activations`, `costs` or `penalties` is plain Python over ``xp``. Here it is called
+once, while a kernel is compiled, with `Vec` objects whose arithmetic emits LLVM instructions: what
+remains in the kernel is straight vector code, with no call and no branch.
+
+A kernel refers to a formula by its key, a string, since Numba's disk cache hits in a later process
+only for closures over strings and numbers. The key holds a digest of the formula's code, so that a
+changed formula compiles anew.
+
+exp is within 2 ulp of the true value where that is a normal number, tanh within 4, and
+`logaddexp` within 4 of the larger of its value and 1; arguments of exp beyond the normal numbers
+are clamped to their edge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from llvmlite import ir
+
+__all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
+
+_FORMULAS: dict[str, Callable[..., Any]] = {}
+_I32 = ir.IntType(32)
+
+
+def register(function: Callable[..., Any], *parts: str) -> str:
+    """Return the key under which kernels find `function`; `parts` are keys of what it calls."""
+    digest = hashlib.sha256(_code_bytes(function.__code__) + repr(parts).encode()).hexdigest()
+    key = f"{function.__module__}.{function.__qualname__}-{digest[:16]}"
+    _FORMULAS[key] = function
+    return key
+
+
+def formula(key: str) -> Callable[..., Any]:
+    """Return the formula registered under `key`."""
+    return _FORMULAS[key]
+
+
+def _code_bytes(code: CodeType) -> bytes:
+    constants = [_code_bytes(c) if isinstance(c, CodeType) else c for c in code.co_consts[1:]]
+    return repr((code.co_code, constants, code.co_names)).encode()
+
+
+def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
+    """Return a vector with `scalar` in every lane."""
+    undefined = ir.Constant(vector_type, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
+    lanes = ir.Constant(ir.VectorType(_I32, vector_type.count), [0] * vector_type.count)
+    return builder.shuffle_vector(first, undefined, lanes)
+
+
+class Vec:
+    """One vector register; arithmetic on it emits instructions."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def lift(self, other: Any) -> Any:
+        """Return `other`, a `Vec` or a number, as an LLVM vector."""
+        if isinstance(other, Vec):
+            return other.value
+        return ir.Constant(self.value.type, [float(other)] * self.value.type.count)
+
+    def _emit(self, instruction: str, left: Any, right: Any) -> Vec:
+        emit = getattr(self.builder, instruction)
+        return Vec(self.builder, emit(self.lift(left), self.lift(right), flags=("contract",)))
+
+    def __add__(self, other: Any) -> Vec:
+        return self._emit("fadd", self, other)
+
+    def __radd__(self, other: Any) -> Vec:
+        return self._emit("fadd", other, self)
+
+    def __sub__(self, other: Any) -> Vec:
+        return self._emit("fsub", self, other)
+
+    def __rsub__(self, other: Any) -> Vec:
+        return self._emit("fsub", other, self)
+
+    def __mul__(self, other: Any) -> Vec:
+        return self._emit("fmul", self, other)
+
+    def __rmul__(self, other: Any) -> Vec:
+        return self._emit("fmul", other, self)
+
+    def __truediv__(self, other: Any) -> Vec:
+        return self._emit("fdiv", self, other)
+
+    def __rtruediv__(self, other: Any) -> Vec:
+        return self._emit("fdiv", other, self)
+
+    def __neg__(self) -> Vec:
+        return Vec(self.builder, self.builder.fneg(self.value))
+
+    def __abs__(self) -> Vec:
+        return self._call("fabs", self)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.builder.fcmp_ordered(">", self.value, self.lift(other))
+
+    def __lt__(self, other: Any) -> Any:
+        return self.builder.fcmp_ordered("<", self.value, self.lift(other))
+
+    def _call(self, name: str, *arguments: Any) -> Vec:
+        """Call LLVM's intrinsic `name` on vectors of this type."""
+        vector = self.value.type
+        suffix = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
+        function = self.builder.module.declare_intrinsic(
+            f"llvm.{name}.v{vector.count}{suffix}",
+            (),
+            ir.FunctionType(vector, [vector] * len(arguments)),
+        )
+        return Vec(self.builder, self.builder.call(function, [self.lift(a) for a in arguments]))
+
+
+class VecSpace:
+    """The functions a formula may use, with numpy's names and numpy's treatment of NaN."""
+
+    def sign(self, x: Vec) -> Vec:
+        nonzero = x.builder.fcmp_ordered("!=", x.value, x.lift(0.0))  # false for NaN, which stays
+        return self.where(nonzero, x._call("copysign", 1.0, x), x)
+
+    def where(self, condition: Any, x: Any, y: Any) -> Vec:
+        vec = x if isinstance(x, Vec) else y
+        return Vec(vec.builder, vec.builder.select(condition, vec.lift(x), vec.lift(y)))
+
+    def maximum(self, x: Vec, y: Any) -> Vec:
+        return x._call("maximum", x, y)
+
+    def minimum(self, x: Vec, y: Any) -> Vec:
+        return x._call("minimum", x, y)
+
+    def copysign(self, x: Vec, y: Any) -> Vec:
+        return x._call("copysign", x, y)
+
+    def floor(self, x: Vec) -> Vec:
+        return x._call("floor", x)
+
+    def exp(self, x: Vec) -> Vec:
+        power, fraction = self._exp_parts(x)
+        return fraction * power + power
+
+    def expm1(self, x: Vec) -> Vec:
+        power, fraction = self._exp_parts(x)
+        return fraction * power + (power - 1.0)
+
+    def tanh(self, x: Vec) -> Vec:
+        """(exp(2x)-1)/(exp(2x)+1); beyond 20 it is 1 in either precision."""
+        size = abs(x)
+        grown = self.expm1(self.where(size > 20.0, 20.0, size) * 2.0)
+        return self.copysign(grown / (grown + 2.0), x)
+
+    def logaddexp(self, x: Vec, y: Any) -> Vec:
+        """max(x,y) + log(1+u), u = exp(-|x-y|); log(1+u) = 2*atanh(u/(2+u)) as a series."""
+        u = self.exp(-abs(x - y))
+        s = u / (u + 2.0)
+        square, terms = s * s, 8 if self._is_single(x) else 17
+        series = square * (2.0 / (2 * terms + 1)) + 2.0 / (2 * terms - 1)
+        for k in range(terms - 2, -1, -1):
+            series = series * square + 2.0 / (2 * k + 1)
+        return self.maximum(x, y) + s * series
+
+    def _exp_parts(self, x: Vec) -> tuple[Vec, Vec]:
+        """Return 2**n and exp(r)-1, where x = n*log(2) + r.
+
+        n is found by adding 1.5 * 2**(bits of the mantissa), which leaves it in the low bits: no
+        conversion to an integer, which LLVM leaves undefined for NaN.
+        """
+        builder, single = x.builder, self._is_single(x)
+        largest = 87.0 if single else 708.0
+        x = self.where(x > largest, largest, x)
+        x = self.where(x < -largest, -largest, x)
+        mantissa, bits = (23, 32) if single else (52, 64)
+        magic = 1.5 * 2.0**mantissa
+        shifted = x * 1.4426950408889634 + magic
+        n = shifted - magic
+        # log(2) in two parts (Cody and Waite): n times the first has no rounding error.
+        high, low = (0.693359375, -2.12194440e-4) if single else (
+            6.93147180369123816490e-01,
+            1.90821492927058770002e-10,
+        )
+        r = n * -low + (n * -high + x)
+        degree = 7 if single else 13
+        series = r * (1.0 / math.factorial(degree)) + 1.0 / math.factorial(degree - 1)
+        for k in range(degree - 2, 0, -1):
+            series = series * r + 1.0 / math.factorial(k)
+        integers = ir.VectorType(ir.IntType(bits), x.value.type.count)
+
+        def constant(value: int) -> Any:
+            return ir.Constant(integers, [value] * integers.count)
+
+        exponent = builder.add(
+            builder.bitcast(shifted.value, integers), constant(2 ** (bits - mantissa - 2) - 1)
+        )
+        power = builder.bitcast(builder.shl(exponent, constant(mantissa)), x.value.type)
+        return Vec(builder, power), series * r
+
+    @staticmethod
+    def _is_single(x: Vec) -> bool:
+        return isinstance(x.value.type.element, ir.FloatType)
