@@ -1,0 +1,126 @@
+"""Each epoch's order: exactly what ``random.shuffle(training_data)`` gives.
+
+Python's shuffle takes one 32-bit word of its Mersenne Twister per try and throws a try away where
+its top bits are too large. numpy has the same generator and draws words in bulk; a compiled loop
+does the rest, ten times sooner, and leaves `random` in the same state.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["shuffle"]
+
+# A shuffle takes 1.39 words per item on average, 1.47 for the worst length.
+WORDS_PER_ITEM = 1.5
+
+_STANDARD_SHUFFLE = random.Random.shuffle
+_HOOKS = ("shuffle", "_randbelow", "getrandbits", "random")
+
+
+def shuffle(items: list[Any]) -> np.ndarray:
+    """Do what ``random.shuffle(items)`` does, and say what it was.
+
+    `random.shuffle` is looked up here, at every call: where a program put its own in place, that
+    one is called.
+
+    Returns
+    -------
+    ndarray of int64, shape (len(items),)
+        For each item its place before the shuffle.
+
+    Raises
+    ------
+    ValueError
+        If a program's own shuffle did anything but reorder (or repeat) the items.
+    """
+    generator = _plain_generator(random.shuffle)
+    if generator is None:
+        return _call(random.shuffle, items)
+    order = _draw_order(generator, len(items))
+    items[:] = [items[i] for i in order.tolist()]
+    return order
+
+
+def _plain_generator(function: Any) -> random.Random | None:
+    """Return the generator whose standard shuffle `function` is, or None for any other function."""
+    owner = getattr(function, "__self__", None)
+    if type(owner) is not random.Random or function.__func__ is not _STANDARD_SHUFFLE:
+        return None
+    return None if any(hook in vars(owner) for hook in _HOOKS) else owner
+
+
+def _call(function: Callable[[list[Any]], object], items: list[Any]) -> np.ndarray:
+    before = list(items)  # keeps every item alive, so that its id stays its own
+    place = {id(item): i for i, item in enumerate(before)}
+    function(items)
+    if len(items) != len(before) or any(id(item) not in place for item in items):
+        raise ValueError(
+            "the function put in place of random.shuffle must reorder the training data; "
+            "it changed their number or put in new items"
+        )
+    return np.array([place[id(item)] for item in items], dtype=np.int64)
+
+
+def _draw_order(generator: random.Random, n: int) -> np.ndarray:
+    compiled = _compiled_fisher_yates()
+    if compiled is None:
+        places = list(range(n))
+        generator.shuffle(places)
+        return np.array(places, dtype=np.int64)
+    version, internal, gauss_next = generator.getstate()
+    count, used = int(WORDS_PER_ITEM * n) + 64, -1
+    while used < 0:
+        words = _twister(internal).random_raw(count).view(np.int64)
+        order = np.arange(n)
+        used = compiled(words, order)
+        count *= 2
+    after = _twister(internal)
+    after.random_raw(used, output=False)
+    state = after.state["state"]
+    generator.setstate((version, (*state["key"].tolist(), int(state["pos"])), gauss_next))
+    return order
+
+
+def _twister(internal: tuple[int, ...]) -> np.random.MT19937:
+    """Return numpy's generator in the state of Python's: 624 words and the place of the next."""
+    twister = np.random.MT19937()
+    key = np.array(internal[:-1], dtype=np.uint32)
+    twister.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": internal[-1]}}
+    return twister
+
+
+@functools.cache
+def _compiled_fisher_yates() -> Callable[[np.ndarray, np.ndarray], int] | None:
+    """Return the compiled loop, or None where the JIT is off and Python's own is faster."""
+    from fastnn.engine.jit import is_on, jit
+
+    if not is_on():
+        return None
+
+    def fisher_yates(words: Any, order: Any) -> Any:
+        """Shuffle `order`; return the number of words it took, or -1 if they ran out."""
+        bits = 0
+        while len(order) >> bits:
+            bits += 1
+        used = 0
+        for last in range(len(order) - 1, 0, -1):
+            choices = last + 1
+            if not choices >> (bits - 1):
+                bits -= 1  # bits is choices.bit_length()
+            choice = choices
+            while choice >= choices:
+                if used == len(words):
+                    return -1
+                choice = words[used] >> (32 - bits)
+                used += 1
+            order[last], order[choice] = order[choice], order[last]
+        return used
+
+    compiled: Callable[[np.ndarray, np.ndarray], int] = jit(fisher_yates)
+    return compiled

@@ -1,0 +1,214 @@
+"""Stochastic gradient descent for the book's two `Network` classes, on the compiled engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from fastnn.activations import Sigmoid
+from fastnn.arrays import Inputs, from_pairs
+from fastnn.checks import real, whole
+from fastnn.engine import Training, outputs
+from fastnn.nielsen import _order
+from fastnn.nielsen._base import BookNetwork, as_list
+from fastnn.penalties import Penalty
+
+__all__ = ["SampleDeltas", "Samples", "sgd", "update"]
+
+
+class Samples:
+    """A list of pairs (x, y), converted once for the engine.
+
+    Attributes
+    ----------
+    pairs : list
+        The caller's own list, if it was one.
+    inputs : Inputs
+        One row for each pair.
+    targets : ndarray
+        Class indices, int64 (n,), or vectors (n, outputs).
+    """
+
+    def __init__(self, parameter: str, data: Iterable[Any], network: BookNetwork) -> None:
+        self.pairs = as_list(parameter, data)
+        self._network = network
+        self.inputs: Inputs
+        self.inputs, self.targets = from_pairs(
+            self.pairs, network.sizes[0], network.sizes[-1], network.dtype
+        )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def activations(self) -> np.ndarray:
+        """Return the network's output for every row, (n, outputs)."""
+        weights, biases = self._network._arrays()
+        flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)
+        z = outputs([np.ascontiguousarray(w) for w in weights], flat, sigmoids, self.inputs)
+        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
+            a: np.ndarray = Sigmoid.value(np, z)
+        return a
+
+    def correct(self, a: np.ndarray, *, convert: bool) -> int:
+        """Return in how many rows the largest of the outputs `a` is the desired one.
+
+        With one output the largest is always the first, as in the book; `convert` then says
+        whether a target is a vector, or a number to compare with 0.
+        """
+        labels = self.targets
+        if labels.ndim == 2:
+            labels = labels.argmax(axis=1) if convert or labels.shape[1] > 1 else labels[:, 0]
+        return int(np.count_nonzero(a.argmax(axis=1) == labels))
+
+    def vectors(self) -> np.ndarray:
+        """Return the targets as vectors, (n, outputs)."""
+        if self.targets.ndim == 2:
+            return self.targets
+        y = np.zeros((len(self), self._network.sizes[-1]), self._network.dtype)
+        y[np.arange(len(self)), self.targets] = 1
+        return y
+
+
+class SampleDeltas:
+    """A cost of the user's own, as the engine's numpy path takes it.
+
+    Parameters
+    ----------
+    delta : callable
+        ``delta(z, a, y)`` as the book's costs have it: columns (outputs, 1) in, such a column out.
+    """
+
+    def __init__(self, delta: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> None:
+        self._delta = delta
+
+    def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the deltas of a batch; every array is (m, outputs)."""
+        deltas = np.empty_like(a)
+        for i in range(len(a)):
+            delta = np.asarray(self._delta(z[i, :, None], a[i, :, None], y[i, :, None]))
+            if delta.shape != (a.shape[1], 1):
+                raise ValueError(
+                    f"the cost's delta must return the shape {(a.shape[1], 1)}, not {delta.shape}"
+                )
+            deltas[i] = delta[:, 0]
+        return deltas
+
+
+def sgd(
+    network: BookNetwork,
+    samples: Samples,
+    epochs: float,
+    mini_batch_size: int,
+    eta: float,
+    *,
+    cost: Any,
+    penalty: Penalty | None = None,
+    progress: bool = False,
+) -> Iterator[int]:
+    """Check the arguments, then return an iterator that trains one epoch for each number it yields.
+
+    The list in `samples` is shuffled as the book's code shuffles it.
+    """
+    _refuse_own_methods(network)
+    epochs = whole("epochs", epochs, minimum=0)
+    mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
+    eta = real("eta", eta)
+    network._arrays()
+    return _epochs(network, samples, epochs, mini_batch_size, eta, cost, penalty, progress)
+
+
+def _epochs(
+    network: BookNetwork,
+    samples: Samples,
+    epochs: int,
+    mini_batch_size: int,
+    eta: float,
+    cost: Any,
+    penalty: Penalty | None,
+    progress: bool,
+) -> Iterator[int]:
+    training = _training(network, samples, mini_batch_size, eta, cost, penalty, track_cost=progress)
+    rows = np.arange(len(samples))
+    with ExitStack() as stack:
+        bar = on_chunk = None
+        if progress:
+            from fastnn.progress import ProgressBar
+            from fastnn.trainer import History
+
+            history = History()
+            bar = stack.enter_context(ProgressBar(epochs, len(samples)))
+            on_chunk = bar.chunk
+        for epoch in range(epochs):
+            rows = rows[_order.shuffle(samples.pairs)]
+            start = perf_counter()
+            running_cost = training.epoch(rows, on_chunk)
+            if bar is not None:
+                history.train_cost.append(running_cost)
+                history.seconds.append(perf_counter() - start)
+                bar.epoch(history)
+            yield epoch
+
+
+def _refuse_own_methods(network: BookNetwork) -> None:
+    """Raise a `TypeError` if a program has put its own in place of a method that SGD replaces."""
+    for name in ("feedforward", "backprop", "update_mini_batch", *network._monitors):
+        module = getattr(getattr(network, name), "__module__", None) or ""
+        if not module.startswith("fastnn.nielsen"):
+            raise TypeError(
+                f"SGD does not call {name}, it trains in compiled code, so that {name} must be the "
+                "class's own; write an SGD that calls yours, or a cost class with fn and delta"
+            )
+
+
+def update(
+    network: BookNetwork,
+    mini_batch: Iterable[Any],
+    eta: float,
+    *,
+    cost: Any,
+    penalty: Penalty | None = None,
+    n: int | None = None,
+) -> None:
+    """Take one step of gradient descent over `mini_batch`; n is the n of lmbda/n."""
+    samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
+    size = len(samples)
+    training = _training(network, samples, size, eta, cost, penalty, track_cost=False, n=n)
+    training.epoch(np.arange(size))
+
+
+def _training(
+    network: BookNetwork,
+    samples: Samples,
+    mini_batch_size: int,
+    eta: float,
+    cost: Any,
+    penalty: Penalty | None,
+    *,
+    track_cost: bool,
+    n: int | None = None,
+) -> Training:
+    """Give the network new arrays, as each step of the book's code does, and the engine these.
+
+    Arrays that a program has kept from before the call stay as they were.
+    """
+    weights, biases = (
+        [np.array(array, order="C") for array in arrays] for arrays in network._arrays()
+    )
+    network.weights, network.biases = weights, biases
+    return Training(
+        weights,
+        [b.reshape(-1) for b in biases],
+        activations=[Sigmoid()] * len(weights),
+        cost=cost,
+        penalty=penalty,
+        inputs=samples.inputs,
+        targets=samples.targets,
+        batch_size=mini_batch_size,
+        learning_rate=eta,
+        n=n,
+        track_cost=track_cost,
+    )

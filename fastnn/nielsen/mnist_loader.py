@@ -1,0 +1,97 @@
+"""MNIST in the book's form, as the book's ``mnist_loader.py`` gives it.
+
+The data come from the first of these that is there: the book's own file
+``../data/mnist.pkl.gz``, the IDX files in the folder ``$FASTNN_DATA``, the download.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastnn import data
+from fastnn.checks import FileFormatError
+from fastnn.nielsen._base import vectorized_result
+from fastnn.nielsen._pickle import load_arrays
+
+__all__ = ["load_data", "load_data_wrapper", "vectorized_result"]
+
+Part = tuple[np.ndarray, np.ndarray]
+Pairs = list[tuple[np.ndarray, Any]]
+
+BOOK_FILE = Path("../data/mnist.pkl.gz")
+TRAINING_IMAGES = 50_000  # the other 10,000 of MNIST's training images are the validation data
+
+
+def load_data() -> tuple[Part, Part, Part]:
+    """Return MNIST as ``(training_data, validation_data, test_data)``.
+
+    Returns
+    -------
+    tuple of three pairs (images, labels)
+        Images float32 of shape (n, 784), a pixel's value / 256; labels int64 of shape (n,);
+        n is 50,000, 10,000 and 10,000, in MNIST's own order.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is there but is not what it should be.
+    OSError
+        If there is no file and the download fails.
+    """
+    if BOOK_FILE.is_file():
+        return _checked(load_arrays(BOOK_FILE))
+    mnist = data.load("mnist")
+    images, labels = mnist.train_images, mnist.train_labels
+    return (
+        (_scaled(images[:TRAINING_IMAGES]), labels[:TRAINING_IMAGES]),
+        (_scaled(images[TRAINING_IMAGES:]), labels[TRAINING_IMAGES:]),
+        (_scaled(mnist.test_images), mnist.test_labels),
+    )
+
+
+def load_data_wrapper() -> tuple[Pairs, Pairs, Pairs]:
+    """Return MNIST as three lists of pairs (x, y), the form that the networks take.
+
+    Returns
+    -------
+    tuple of three lists
+        x is float32 of shape (784, 1); y is a unit vector of shape (10, 1) in the training data
+        and an integer in the validation and the test data.
+
+    Raises
+    ------
+    FileFormatError, OSError
+        As `load_data`.
+    """
+    training, validation, test = load_data()
+    targets = [vectorized_result(label) for label in training[1]]
+    return (
+        list(zip(_columns(training[0]), targets, strict=True)),
+        list(zip(_columns(validation[0]), validation[1], strict=True)),
+        list(zip(_columns(test[0]), test[1], strict=True)),
+    )
+
+
+def _scaled(images: np.ndarray) -> np.ndarray:
+    return images / np.float32(256)
+
+
+def _columns(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1, 1)
+
+
+def _checked(parts: Any) -> tuple[Part, Part, Part]:
+    """Return what a pickle held if it is three pairs of images (n, 784) and labels (n,)."""
+    shapes = [tuple(np.shape(array) for array in part) for part in parts]
+    if len(shapes) != 3 or any(len(shape) != 2 or shape[0] != (*shape[1], 784) for shape in shapes):
+        raise FileFormatError(
+            f"{BOOK_FILE} must hold three pairs of images (n, 784) and labels (n,), not {shapes}"
+        )
+    training, validation, test = (
+        (images.astype(np.float32, copy=False), labels.astype(np.int64, copy=False))
+        for images, labels in parts
+    )
+    return training, validation, test

@@ -1,0 +1,127 @@
+"""The book's ``network.py`` (chapter 1): sigmoid layers, the quadratic cost, no penalty.
+
+Names, arguments, printed lines and random draws are those of the book's program; training runs on
+the compiled engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import costs
+from fastnn.nielsen._base import BookNetwork, sigmoid, sigmoid_prime
+from fastnn.nielsen._sgd import SampleDeltas, Samples, sgd, update
+
+__all__ = ["Network", "sigmoid", "sigmoid_prime"]
+
+
+class Network(BookNetwork):
+    """A network of sigmoid neurons that learns by the quadratic cost.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The neurons of each layer, inputs first: ``[784, 30, 10]``.
+    dtype : {"float64", "float32"}
+        What it computes in.
+
+    Attributes
+    ----------
+    num_layers : int
+    sizes : list of int
+    biases : list of ndarray, shape (y, 1)
+        One for each layer after the input, drawn from N(0, 1) by `numpy.random.randn`.
+    weights : list of ndarray, shape (y, x)
+        Drawn likewise, after the biases. Both lists may be edited or replaced; what stands there
+        is used at the next call.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `sizes` or `dtype` are not as above.
+    """
+
+    _monitors = ("evaluate",)
+
+    def __init__(self, sizes: Sequence[int], *, dtype: DTypeLike = "float64") -> None:
+        super().__init__(sizes, dtype)
+        self._draw(normalized=False)
+
+    def SGD(
+        self,
+        training_data: Iterable[tuple[Any, Any]],
+        epochs: float,
+        mini_batch_size: int,
+        eta: float,
+        test_data: Iterable[tuple[Any, Any]] | None = None,
+        *,
+        progress: bool = False,
+    ) -> None:
+        """Train by stochastic gradient descent over mini-batches.
+
+        After each epoch it prints ``Epoch 0: 9129 / 10000`` if there are test data, and
+        ``Epoch 0 complete`` otherwise.
+
+        Parameters
+        ----------
+        training_data : iterable of (x, y)
+            x of shape (sizes[0], 1); y of shape (sizes[-1], 1), or the int of its class. A list
+            is shuffled in place, by `random.shuffle`, before every epoch.
+        epochs : int
+            A whole float is taken too.
+        mini_batch_size : int
+        eta : float
+            The learning rate.
+        test_data : iterable of (x, y), optional
+            Evaluated after every epoch.
+        progress : bool, default False
+            Show a progress bar.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or the data are not as above; no weight has changed then.
+        """
+        training = Samples("training_data", training_data, self)
+        test = None if test_data is None else Samples("test_data", test_data, self)
+        for epoch in sgd(
+            self, training, epochs, mini_batch_size, eta, cost=self._cost(), progress=progress
+        ):
+            if test is None:
+                print(f"Epoch {epoch} complete")
+            else:
+                print(f"Epoch {epoch}: {_correct(test)} / {len(test)}")
+
+    def update_mini_batch(self, mini_batch: Iterable[tuple[Any, Any]], eta: float) -> None:
+        """Take one step of gradient descent, with the learning rate `eta`, over `mini_batch`."""
+        update(self, mini_batch, eta, cost=self._cost())
+
+    def evaluate(self, test_data: Iterable[tuple[Any, Any]]) -> int:
+        """Return for how many (x, y) the largest output is the one that y, a class, names."""
+        return _correct(Samples("test_data", test_data, self))
+
+    def cost_derivative(self, output_activations: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the derivative of one sample's cost by its output; a subclass may have its own."""
+        derivative: np.ndarray = output_activations - y
+        return derivative
+
+    def _cost(self) -> Any:
+        """Return the engine's cost; the numpy path's where a subclass has its own derivative."""
+        if getattr(self.cost_derivative, "__func__", None) is _QUADRATIC_DERIVATIVE:
+            return costs.Quadratic()
+        return SampleDeltas(self._output_delta)
+
+    def _output_delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        delta: np.ndarray = self.cost_derivative(a, y) * sigmoid_prime(z)
+        return delta
+
+
+_QUADRATIC_DERIVATIVE = Network.cost_derivative
+
+
+def _correct(samples: Samples) -> int:
+    return samples.correct(samples.activations(), convert=False)

@@ -1,0 +1,397 @@
+"""The book's ``network2.py`` (chapter 3): costs, L1 and L2 penalties, monitoring, saving.
+
+Names, arguments, printed lines and random draws are those of the book's program; training runs on
+the compiled engine. A cost class of a program's own, with ``fn`` and ``delta``, works too: it is
+called for one sample at a time, as in the book, so that training with it is slower.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import costs, penalties
+from fastnn.checks import FileFormatError, one_of, real, whole
+from fastnn.nielsen._base import (
+    BookNetwork,
+    checked_layers,
+    checked_sizes,
+    sigmoid,
+    sigmoid_prime,
+    vectorized_result,
+)
+from fastnn.nielsen._sgd import SampleDeltas, Samples, sgd, update
+
+__all__ = [
+    "CrossEntropyCost",
+    "Network",
+    "QuadraticCost",
+    "load",
+    "sigmoid",
+    "sigmoid_prime",
+    "vectorized_result",
+]
+
+
+class QuadraticCost:
+    """Half the squared distance of output and target (the book, equation 6)."""
+
+    @staticmethod
+    def fn(a: np.ndarray, y: np.ndarray) -> float:
+        """Return the cost of the output `a` where `y` is desired."""
+        return float(0.5 * np.linalg.norm(a - y) ** 2)
+
+    @staticmethod
+    def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the derivative of the cost by `z`, the output layer's weighted input."""
+        delta: np.ndarray = (a - y) * sigmoid_prime(z)
+        return delta
+
+
+class CrossEntropyCost:
+    """Cross-entropy of independent sigmoid outputs (the book, equation 63)."""
+
+    @staticmethod
+    def fn(a: np.ndarray, y: np.ndarray) -> float:
+        """Return the cost of the output `a` where `y` is desired.
+
+        `numpy.nan_to_num` stands for the limit 0 of 0*log(0), and a large number for log(0).
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))))
+
+    @staticmethod
+    def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the derivative of the cost by `z`, which it is computed without."""
+        delta: np.ndarray = a - y
+        return delta
+
+
+class Network(BookNetwork):
+    """A network of sigmoid neurons.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        The neurons of each layer, inputs first: ``[784, 30, 10]``.
+    cost : class or instance, default CrossEntropyCost
+        It has ``fn(a, y)``, the cost of one sample, and ``delta(z, a, y)``, its derivative by z;
+        both are given columns.
+    dtype : {"float64", "float32"}
+        What it computes in.
+
+    Attributes
+    ----------
+    num_layers : int
+    sizes : list of int
+    cost : class or instance
+    biases : list of ndarray, shape (y, 1)
+        One for each layer after the input.
+    weights : list of ndarray, shape (y, x)
+        Both lists may be edited or replaced; what stands there is used at the next call.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+    """
+
+    _monitors = ("accuracy", "total_cost")
+
+    def __init__(
+        self, sizes: Sequence[int], cost: Any = CrossEntropyCost, *, dtype: DTypeLike = "float64"
+    ) -> None:
+        super().__init__(sizes, dtype)
+        self.cost = cost
+        self._engine_cost()  # refuses what is no cost before anything is drawn
+        self.default_weight_initializer()
+
+    def default_weight_initializer(self) -> None:
+        """Draw biases from N(0, 1), and weights from N(0, 1/sqrt(inputs of the neuron))."""
+        self._draw(normalized=True)
+
+    def large_weight_initializer(self) -> None:
+        """Draw biases and weights from N(0, 1), as chapter 1 does."""
+        self._draw(normalized=False)
+
+    def SGD(
+        self,
+        training_data: Iterable[tuple[Any, Any]],
+        epochs: float,
+        mini_batch_size: int,
+        eta: float,
+        lmbda: float = 0.0,
+        evaluation_data: Iterable[tuple[Any, Any]] | None = None,
+        monitor_evaluation_cost: bool = False,
+        monitor_evaluation_accuracy: bool = False,
+        monitor_training_cost: bool = False,
+        monitor_training_accuracy: bool = False,
+        early_stopping_n: int = 0,
+        *,
+        penalty: str = "l2",
+        progress: bool = False,
+    ) -> tuple[list[float], list[int], list[float], list[int]]:
+        """Train by stochastic gradient descent over mini-batches.
+
+        After each epoch it prints ``Epoch 0 training complete``, a line for each figure that is
+        monitored, and a blank line.
+
+        Parameters
+        ----------
+        training_data : iterable of (x, y)
+            x of shape (sizes[0], 1); y of shape (sizes[-1], 1), or the int of its class. A list
+            is shuffled in place, by `random.shuffle`, before every epoch.
+        epochs : int
+            A whole float is taken too.
+        mini_batch_size : int
+        eta : float
+            The learning rate.
+        lmbda : float, default 0.0
+            The strength of the penalty: a step shrinks the weights by eta*lmbda/n, n being the
+            length of the training data.
+        evaluation_data : iterable of (x, y), optional
+            In the same form.
+        monitor_evaluation_cost, monitor_evaluation_accuracy : bool, default False
+        monitor_training_cost, monitor_training_accuracy : bool, default False
+            Which figures to compute after every epoch.
+        early_stopping_n : int, default 0
+            Stop after so many epochs without a better accuracy on the evaluation data; 0 never
+            stops.
+        penalty : {"l2", "l1", "none"}
+        progress : bool, default False
+            Show a progress bar.
+
+        Returns
+        -------
+        evaluation_cost, evaluation_accuracy, training_cost, training_accuracy : list
+            A number for each epoch; empty where not monitored. An accuracy is a count.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument or the data are not as above; no weight has changed then.
+        """
+        evaluated = monitor_evaluation_cost or monitor_evaluation_accuracy
+        if evaluated and evaluation_data is None:
+            raise ValueError("monitoring the evaluation data needs evaluation_data")
+        patience = whole("early_stopping_n", early_stopping_n, minimum=0)
+        if patience and not monitor_evaluation_accuracy:
+            raise ValueError("early_stopping_n needs monitor_evaluation_accuracy=True")
+        strength = _penalty(lmbda, penalty)
+        training = Samples("training_data", training_data, self)
+        evaluation = training
+        if evaluated and evaluation_data is not None:
+            evaluation = Samples("evaluation_data", evaluation_data, self)
+        on_training = _Monitor(
+            "training", training, strength, monitor_training_cost, monitor_training_accuracy
+        )
+        on_evaluation = _Monitor(
+            "evaluation",
+            evaluation,
+            strength,
+            monitor_evaluation_cost,
+            monitor_evaluation_accuracy,
+        )
+        for epoch in sgd(
+            self,
+            training,
+            epochs,
+            mini_batch_size,
+            eta,
+            cost=self._engine_cost(),
+            penalty=strength,
+            progress=progress,
+        ):
+            print(f"Epoch {epoch} training complete")
+            on_training.report(self)
+            on_evaluation.report(self)
+            print()
+            if patience and _epochs_without_gain(on_evaluation.accuracies) >= patience:
+                break
+        return (
+            on_evaluation.costs,
+            on_evaluation.accuracies,
+            on_training.costs,
+            on_training.accuracies,
+        )
+
+    def update_mini_batch(
+        self,
+        mini_batch: Iterable[tuple[Any, Any]],
+        eta: float,
+        lmbda: float,
+        n: int,
+        *,
+        penalty: str = "l2",
+    ) -> None:
+        """Take one step of gradient descent over `mini_batch`.
+
+        The weights shrink by eta*lmbda/n, where `n` is the size of the whole training set.
+        """
+        strength, n = _penalty(lmbda, penalty), whole("n", n, minimum=1)
+        update(self, mini_batch, eta, cost=self._engine_cost(), penalty=strength, n=n)
+
+    def accuracy(self, data: Iterable[tuple[Any, Any]], convert: bool = False) -> int:
+        """Return for how many (x, y) the largest output is the desired one.
+
+        In the book `convert` says that y is a vector (as in the training data) and no int. Here
+        either form is seen from the data, and `convert` matters only to a network of one output,
+        whose largest output is always the first: its number y is compared with 0 if not convert.
+        """
+        samples = Samples("data", data, self)
+        return samples.correct(samples.activations(), convert=convert)
+
+    def total_cost(
+        self,
+        data: Iterable[tuple[Any, Any]],
+        lmbda: float,
+        convert: bool = False,
+        *,
+        penalty: str = "l2",
+    ) -> float:
+        """Return the mean cost over `data`, plus the penalty with lmbda divided by their number.
+
+        In the book `convert` says that y is an int (as in the test data) and no vector. Here
+        either form is seen from the data.
+        """
+        strength, samples = _penalty(lmbda, penalty), Samples("data", data, self)
+        return self._total_cost(samples.activations(), samples, strength)
+
+    def save(self, filename: str | os.PathLike[str]) -> None:
+        """Write sizes, weights, biases and the name of the cost's class as JSON."""
+        weights, biases = self._arrays()
+        cost = self.cost if isinstance(self.cost, type) else type(self.cost)
+        content = {
+            "sizes": self.sizes,
+            "weights": [w.tolist() for w in weights],
+            "biases": [b.tolist() for b in biases],
+            "cost": cost.__name__,
+        }
+        Path(filename).write_text(json.dumps(content), encoding="utf-8")
+
+    def _total_cost(
+        self, a: np.ndarray, samples: Samples, penalty: penalties.Penalty | None
+    ) -> float:
+        """Return the total cost of the outputs `a`, (n, outputs)."""
+        n, y = len(samples), samples.vectors()
+        if self.cost.fn in _ROW_COSTS:
+            each = _ROW_COSTS[self.cost.fn](a, y)
+        else:
+            each = np.array([float(self.cost.fn(a[i, :, None], y[i, :, None])) for i in range(n)])
+        total = float(np.sum(each / n))
+        return total if penalty is None else total + penalty.value(self._arrays()[0]) / n
+
+    def _engine_cost(self) -> Any:
+        """Return what the engine trains with: its own cost, or the program's in an adapter."""
+        if not callable(getattr(self.cost, "fn", None)) or not callable(
+            getattr(self.cost, "delta", None)
+        ):
+            raise TypeError(
+                f"cost must be a class (or instance) with fn(a, y) and delta(z, a, y), such as "
+                f"CrossEntropyCost, not {self.cost!r}"
+            )
+        compiled = _ENGINE_COSTS.get(self.cost.delta)
+        return SampleDeltas(self.cost.delta) if compiled is None else compiled()
+
+    def _output_delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        delta: np.ndarray = self.cost.delta(z, a, y)
+        return delta
+
+
+def load(filename: str | os.PathLike[str]) -> Network:
+    """Return the network that `Network.save` (or the book's own program) wrote to `filename`.
+
+    Its cost is the attribute of this module that the file names: a program that saves a network
+    with a cost class of its own puts the class there before it loads.
+
+    Raises
+    ------
+    FileFormatError
+        If the file holds no such network.
+    """
+    try:
+        content = json.loads(Path(filename).read_text(encoding="utf-8"))
+        cost = getattr(sys.modules[__name__], str(content["cost"]), None)
+        if not hasattr(cost, "delta"):
+            raise ValueError(
+                f"no cost class {content['cost']!r} in {__name__}; if it is your own, "
+                f"set it as an attribute of that module first"
+            )
+        # The arrays come before the network: a file's sizes alone must not allocate anything.
+        sizes = checked_sizes(content["sizes"])
+        weights, biases = checked_layers(sizes, content["weights"], content["biases"], np.float64)
+        network = Network(sizes, cost)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise FileFormatError(f"{filename} is not a network of network2: {error!r}") from error
+    network.weights, network.biases = weights, biases
+    return network
+
+
+class _Monitor:
+    """The figures of one data set: which are asked for, and those of the epochs so far."""
+
+    def __init__(
+        self,
+        name: str,
+        samples: Samples,
+        penalty: penalties.Penalty | None,
+        with_cost: bool,
+        with_accuracy: bool,
+    ) -> None:
+        self._name, self._samples, self._penalty = name, samples, penalty
+        self._with_cost, self._with_accuracy = with_cost, with_accuracy
+        self.costs: list[float] = []
+        self.accuracies: list[int] = []
+
+    def report(self, network: Network) -> None:
+        """Compute what is asked for, from one pass over the data, and print it."""
+        if not (self._with_cost or self._with_accuracy):
+            return
+        a = self._samples.activations()
+        if self._with_cost:
+            self.costs.append(network._total_cost(a, self._samples, self._penalty))
+            print(f"Cost on {self._name} data: {self.costs[-1]}")
+        if self._with_accuracy:
+            correct = self._samples.correct(a, convert=self._name == "training")
+            self.accuracies.append(correct)
+            print(f"Accuracy on {self._name} data: {correct} / {len(self._samples)}")
+
+
+def _epochs_without_gain(accuracies: list[int]) -> int:
+    """Return how many epochs have passed since the best accuracy; the best before training is 0."""
+    best = max(accuracies)
+    return len(accuracies) - (1 + accuracies.index(best) if best > 0 else 0)
+
+
+def _penalty(lmbda: float, name: str) -> penalties.Penalty | None:
+    known = {penalty.name: penalty for penalty in penalties.ALL}
+    chosen = known.get(one_of("penalty", name, [*known, "none"]))
+    lmbda = real("lmbda", lmbda)
+    return None if chosen is None or lmbda == 0 else chosen(lmbda)
+
+
+def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+    rows: np.ndarray = 0.5 * np.square(a - y).sum(axis=1, dtype=np.float64)
+    return rows
+
+
+def _cross_entropy_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
+    rows: np.ndarray = shares.sum(axis=1, dtype=np.float64)
+    return rows
+
+
+# By function: a subclass that overrides only one of the two keeps the fast path for the other.
+_ENGINE_COSTS: dict[Any, type[costs.Cost]] = {
+    QuadraticCost.delta: costs.Quadratic,
+    CrossEntropyCost.delta: costs.CrossEntropy,
+}
+_ROW_COSTS = {QuadraticCost.fn: _quadratic_rows, CrossEntropyCost.fn: _cross_entropy_rows}
