@@ -242,29 +242,17 @@ class Network:
         OSError
             If the file cannot be written.
         """
-        weights, biases = self._arrays()
-        write_model(
-            path,
-            Model(
-                self.sizes,
-                weights,
-                biases,
-                self.activations,
-                self.cost,
-                self._dtype.name,
-                self._input_scale,
-            ),
-        )
+        arrays, names = self._arrays(), self.activations
+        dtype, scale = self._dtype.name, self._input_scale
+        write_model(path, Model(self.sizes, *arrays, names, self.cost, dtype, scale))
 
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Check what stands in `weights` and `biases` and return it, ready for the engine."""
         shapes = list(zip(self._sizes[1:], self._sizes[:-1], strict=True))
         weights = _checked_arrays("weights", self.weights, shapes, self._dtype)
         biases = _checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
-        self.weights, self.biases = (
-            _in_place(self.weights, weights),
-            _in_place(self.biases, biases),
-        )
+        self.weights = _in_place(self.weights, weights)
+        self.biases = _in_place(self.biases, biases)
         return self.weights, self.biases
 
     def _inputs(self, X: ArrayLike) -> Inputs:

@@ -63,8 +63,8 @@ def fit(
     Parameters
     ----------
     on_epoch : callable, optional
-        Called after every epoch with its number, counted from 0, and the history so far. What it
-        raises ends the fit there.
+        Called after every epoch with its number, counted from 0, and the history so far. It must
+        not change the network; what it raises ends the fit there.
     """
     epochs = whole("epochs", epochs, minimum=0)
     batch_size = whole("batch_size", batch_size, minimum=1)
