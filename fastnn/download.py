@@ -48,14 +48,16 @@ def bring(urls: Sequence[str], path: Path, size: int, sha256: str, bar: Progress
     """
     import pooch
 
-    task = bar.add_task(path.name, total=size)
+    task = bar.add_task(path.name, total=size, visible=False)  # shown once something is read
 
     def download(url: str, output_file: str, _: Any) -> None:
         if not _trusted(url):
             raise ValueError("only https is read, and plain http from loopback addresses")
         http = pooch.HTTPDownloader(chunk_size=1 << 16, timeout=TIMEOUT, allow_redirects=False)
         with open(output_file, "wb") as out:
-            content = _Gunzip(out, size, lambda done: bar.update(task, completed=done))
+            content = _Gunzip(
+                out, size, lambda done: bar.update(task, completed=done, visible=True)
+            )
             http(url, content, None)
             content.finish()
 
@@ -66,7 +68,6 @@ def bring(urls: Sequence[str], path: Path, size: int, sha256: str, bar: Progress
         except (OSError, ValueError) as error:  # what requests raises is an OSError
             failures.append(f"{url}: {error}")
         else:
-            bar.update(task, completed=size)
             return
     raise OSError(
         f"{path.name} could not be downloaded; put the files into a folder and name that instead. "
