@@ -76,7 +76,7 @@ def imported(module: str, source: str, *, is_package: bool) -> set[str]:
                 parents = module.split(".")[: None if is_package else -1]
                 parents = parents[: len(parents) - statement.level + 1]
                 base = ".".join([*parents, base]) if base else ".".join(parents)
-            # `from fastnn import data` imports fastnn.data, `from fastnn.data import load` not more.
+            # `from fastnn import data` imports fastnn.data; `from fastnn.data import load` does too.
             names = {f"{base}.{alias.name}" for alias in statement.names}
             found |= (names & MODULES.keys()) or {base}
     return found
