@@ -216,16 +216,17 @@ def _pair_inputs(values: list[Any], width: int, dtype: np.dtype[Any]) -> Inputs:
 
 def _pair_targets(ys: list[Any], outputs: int, dtype: np.dtype[Any]) -> _Array:
     n = len(ys)
-    if all(issubclass(kind, (int, np.integer)) for kind in set(map(type, ys))):
-        if outputs == 1:
-            return np.fromiter(ys, dtype, n).reshape(n, 1)
+    integers = all(issubclass(kind, (int, np.integer)) for kind in set(map(type, ys)))
+    if integers and outputs > 1:
         if min(ys) < 0 or max(ys) >= outputs:
             index = next(i for i, y in enumerate(ys) if not 0 <= y < outputs)
             raise ValueError(f"pair {index}: label {ys[index]} is not in 0..{outputs - 1}")
         return np.fromiter(ys, np.int64, n)
-    columns = _columns("y", ys, (outputs, 1), " or be an int in every pair")
+    if integers:
+        ys = [np.array([[y]]) for y in ys]
     targets = np.empty((n, outputs), dtype)
     with np.errstate(over="ignore"):
+        columns = _columns("y", ys, (outputs, 1), " or be an int in every pair")
         np.concatenate(columns, out=targets.reshape(-1, 1), casting="unsafe")
     if outputs > 1 and np.count_nonzero(targets) == n:
         labels: _Array = targets.argmax(axis=1)

@@ -369,6 +369,12 @@ def test_pairs_of_mixed_dtypes_and_of_lists() -> None:
     assert targets.dtype == np.int64
 
 
+def test_pairs_that_are_nearly_exact_stay_floats() -> None:
+    X = np.full((2, 5), np.nextafter(0.5, 1))
+    inputs, _ = from_pairs([*pairs(X, LABELS[:2]), (np.ones((5, 1), np.float32), 1)], 5, 3, "f8")
+    np.testing.assert_array_equal(inputs.matrix, [X[0], X[0], np.ones(5)])
+
+
 def test_pairs_share_no_memory_with_the_caller() -> None:
     X = np.full((1, 5), 0.1)
     inputs, _ = from_pairs(pairs(X, [1]), 5, 3, np.float64)
@@ -398,6 +404,17 @@ def test_pairs_with_one_output_unit(y: list[Any]) -> None:
     _, targets = from_pairs(pairs(grid(2), y), 5, 1, np.float32)
     assert targets.dtype == np.float32
     np.testing.assert_array_equal(targets, [[1], [0]])
+
+
+@pytest.mark.parametrize("y", [10**39, np.array([[1e39]])])
+def test_pairs_with_a_target_too_large_for_float32(y: Any) -> None:
+    data_list = [
+        (np.ones((5, 1)), 7 if isinstance(y, int) else np.ones((1, 1))),
+        (np.ones((5, 1)), y),
+    ]
+    error = TypeError if isinstance(y, int) else ValueError  # numpy has no such integer
+    with pytest.raises(error, match="y of pair 1"):
+        from_pairs(data_list, 5, 1, np.float32)
 
 
 X5, Y3 = np.ones((5, 1)), unit(1)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -232,6 +233,18 @@ def test_progress_is_counted_in_decompressed_bytes(server: Server, tmp_path: Pat
     download.bring(urls, tmp_path / NAME, len(CONTENT), digest, bar)
     (task,) = bar.tasks
     assert task.total == task.completed == len(CONTENT)
+
+
+def test_memory_stays_within_the_expected_size() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    sink = download._Gunzip(io.BytesIO(), 1000, lambda _: None)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="more than the expected 1,000"):
+            sink.write(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
 
 
 # The whole way, through load
