@@ -20,6 +20,9 @@ BLOCK_ROWS = 96
 # Below this share of zeros, listing the columns in use costs more than it saves.
 WORTHWHILE_ZEROS = 0.25
 
+# The kernel looks at this many columns at once.
+MASK_COLUMNS = 64
+
 
 class Path:
     """Trains in compiled calls; the parameters are those of `engine.Training`."""
@@ -49,6 +52,8 @@ class Path:
         self._batch_size, self._rate = batch_size, learning_rate
         self._shrink = np.array(shrink, dtype)
         self._skip_zeros = _worth_skipping(inputs.matrix)
+        waits = self._skip_zeros and bool(wanted.caught_up)
+        self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
@@ -68,7 +73,9 @@ class Path:
         )
 
     def write_back(self) -> None:
-        """Copy the panels into the caller's arrays."""
+        """Copy the panels into the caller's arrays, every column up to date."""
+        if self._settle is not None:
+            self._settle(self._arrays, self._shrink)
         layout.unpack(self._arrays, self._weights, self._biases, self._lanes)
 
 
@@ -109,4 +116,4 @@ def _arrays(
 def _worth_skipping(matrix: np.ndarray) -> bool:
     """Return whether a sample of the rows has enough zeros to skip unused columns."""
     some = matrix[:: max(1, len(matrix) // 256)]
-    return float(np.mean(some == 0)) > WORTHWHILE_ZEROS
+    return matrix.shape[1] >= MASK_COLUMNS and float(np.mean(some == 0)) > WORTHWHILE_ZEROS

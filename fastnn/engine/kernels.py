@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+import numpy as np
+
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import (
     A_AT,
@@ -31,19 +33,23 @@ from fastnn.engine.layout import (
 )
 from fastnn.engine.simd import (
     after,
+    append_bits,
     at,
+    catch_up_row,
     each,
+    is_lazy,
     lanes,
     most_rows,
-    nonzero,
+    nonzero_bits,
     prefetch,
     sum_cost,
     tile_forward,
     tile_update,
     transpose,
+    widen,
 )
 
-__all__ = ["build_outputs", "build_train"]
+__all__ = ["build_outputs", "build_settle", "build_train"]
 
 
 def build_train(spec: str) -> Any:
@@ -55,14 +61,17 @@ def build_train(spec: str) -> Any:
         top = len(arrays.table) - 1
         for start in range(0, len(order), batch_size):
             m = min(batch_size, len(order) - start)
-            count = gather(arrays, X, scale, order, start, m, batch_size, skip_zeros)
+            count, entering = gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros)
             set_targets(arrays, targets, order, start, m)
+            if is_lazy(spec):
+                catch_up(spec, arrays, coefficients, arrays.entering, entering)
             forward(spec, arrays, m, count)
             total += output_delta(spec, arrays, m, -rate / m)
             for layer in range(top, 0, -1):
                 if layer > 1:
                     backward(spec, arrays, layer, m)
                 update(spec, arrays, layer, m, coefficients, count)
+            arrays.steps[0] += 1
         return total
 
     return train
@@ -76,7 +85,7 @@ def build_outputs(spec: str) -> Any:
         top = arrays.table[-1]
         for start in range(0, len(order), batch_size):
             m = min(batch_size, len(order) - start)
-            count = gather(arrays, X, scale, order, start, m, batch_size, skip_zeros)
+            count, _ = gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros)
             forward(spec, arrays, m, count)
             for i in range(m):
                 row = top[Z_AT] + i * top[PITCH]
@@ -86,32 +95,84 @@ def build_outputs(spec: str) -> Any:
     return outputs
 
 
+def build_settle(spec: str) -> Any:
+    """Return the compiled function that gives every input column the steps it still misses."""
+
+    @jit
+    def settle(arrays, coefficients):  # type: ignore[no-untyped-def]
+        count = 0
+        for j in range(arrays.table[0, UNITS]):
+            if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
+                arrays.idle[count] = j
+                count += 1
+        catch_up(spec, arrays, coefficients, arrays.idle, count)
+        for t in range(count):
+            arrays.left_at[arrays.idle[t]] = arrays.steps[0]
+
+    return settle
+
+
 @jit
-def gather(arrays, X, scale, order, start, m, batch_size, skip_zeros):  # type: ignore[no-untyped-def]
-    """Copy a batch's rows, scaled; list the columns it uses; return how many they are."""
-    columns, x = X.shape[1], arrays.work
+def gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros):  # type: ignore[no-untyped-def]
+    """Copy a batch's rows, scaled; list the columns it uses, and those that begin to be used.
+
+    Returns how many they are, of each kind.
+    """
+    columns, v = X.shape[1], lanes(spec)
     pitch, first = arrays.table[0, PITCH], arrays.table[0, A_AT]
     for i in range(start + batch_size, min(start + 2 * batch_size, len(order))):
         for j in range(0, columns, 64 // X.itemsize):
             prefetch(X, order[i] * columns + j)
     for i in range(m):
-        row, to = order[start + i], first + i * pitch
-        for j in range(columns):
-            x[to + j] = X[row, j] * scale
+        row, x = order[start + i] * columns, first + i * pitch
+        if columns < v:
+            for j in range(columns):
+                arrays.work[x + j] = X[order[start + i], j] * scale
+        else:
+            for j in range(0, columns - v, v):
+                widen(spec, at(X, row + j), at(arrays.work, x + j), scale)
+            last = columns - v  # overlaps the vector before, and never reads past the row
+            widen(spec, at(X, row + last), at(arrays.work, x + last), scale)
     if not skip_zeros:
-        return columns
-    mask = arrays.mask
-    mask[:columns] = 0
-    for i in range(m):
-        row = order[start + i]
-        for j in range(columns):
-            mask[j] |= X[row, j] != 0
-    count = nonzero(at(mask, 0), at(arrays.used, 0), len(mask))
-    for j in range(columns):
-        mask[j] = mask[j] == 0
-    nonzero(at(mask, 0), at(arrays.idle, 0), len(mask))
-    mask[:columns] = 0
-    return count
+        return columns, 0
+    return list_columns(spec, arrays, at(X, 0), at(order, start), m, columns)
+
+
+@jit
+def list_columns(spec, arrays, X, rows, m, columns):  # type: ignore[no-untyped-def]
+    """List the columns in use, and those that begin or cease to be; there are at least 64."""
+    count = entering = leaving = idle = 0
+    lazy = is_lazy(spec)
+    for word in range(len(arrays.in_use)):
+        first = 64 * word
+        overlap = max(0, first + 64 - columns)
+        now = nonzero_bits(X, rows, m, columns, first - overlap) >> np.uint64(overlap)
+        before = arrays.in_use[word]
+        arrays.in_use[word] = now
+        count = append_bits(spec, at(arrays.used, 0), count, first, now)
+        if lazy:
+            entering = append_bits(spec, at(arrays.entering, 0), entering, first, now & ~before)
+            leaving = append_bits(spec, at(arrays.leaving, 0), leaving, first, before & ~now)
+        else:
+            rest = ~now & (~np.uint64(0) >> np.uint64(overlap))
+            idle = append_bits(spec, at(arrays.idle, 0), idle, first, rest)
+    for t in range(leaving):
+        arrays.left_at[arrays.leaving[t]] = arrays.steps[0]
+    return count, entering
+
+
+@jit
+def catch_up(spec, arrays, coefficients, columns, count):  # type: ignore[no-untyped-def]
+    """Give the weights of the listed input columns the steps of the penalty they missed."""
+    here, inputs = arrays.table[1], arrays.table[0, VECTORS] * lanes(spec)
+    for first in range(0, here[VECTORS], PANEL_VECTORS):
+        vectors = min(PANEL_VECTORS, here[VECTORS] - first)
+        panel = here[W_AT] + inputs * first * lanes(spec)
+        for t in range(count):
+            j = columns[t]
+            row = at(arrays.weights, panel + j * vectors * lanes(spec))
+            missed = arrays.steps[0] - arrays.left_at[j]
+            catch_up_row(spec, row, vectors, missed, at(coefficients, 0))
 
 
 @jit
@@ -184,7 +245,7 @@ def update(spec, arrays, layer, m, coefficients, count):  # type: ignore[no-unty
         w = at(arrays.weights, here[W_AT] + inputs * column)
         delta = at(work, here[DELTA_AT] + column)
         add_gradient(spec, vectors, numbers, x, pitch, used, count, delta, here[PITCH], w, m)
-        if layer == 1 and len(coefficients) > 0:
+        if layer == 1 and not is_lazy(spec) and len(coefficients) > 0:
             idle = at(arrays.idle, 0)
             rest = below[UNITS] - count
             add_gradient(spec, vectors, numbers, x, pitch, idle, rest, delta, here[PITCH], w, 0)

@@ -52,8 +52,14 @@ class Arrays(NamedTuple):
         As long as a batch; as long as a row.
     used, idle, every : int32
         The input columns a batch uses; the others; 0, 1, 2, ...
-    mask : uint8
-        Nonzero where a batch uses an input column.
+    entering, leaving : int32
+        The columns in use that were not in the batch before, and the other way round.
+    in_use : uint64
+        A bit for each input column: whether the last batch used it.
+    left_at : int64
+        For a column that is not in use, how many steps of the penalty it has had.
+    steps : int64, length 1
+        How many batches have been trained on.
     """
 
     table: np.ndarray
@@ -68,7 +74,11 @@ class Arrays(NamedTuple):
     used: np.ndarray
     idle: np.ndarray
     every: np.ndarray
-    mask: np.ndarray
+    entering: np.ndarray
+    leaving: np.ndarray
+    in_use: np.ndarray
+    left_at: np.ndarray
+    steps: np.ndarray
 
 
 def allocate(
@@ -104,10 +114,14 @@ def allocate(
         real=real,
         ones=_zeros(batch_size, dtype) + 1,
         zeros=_zeros(width, dtype),
-        used=np.arange(columns, dtype=np.int32),
-        idle=np.arange(columns, dtype=np.int32),
-        every=np.arange(columns, dtype=np.int32),
-        mask=_zeros(-(-sizes[0] // CACHE_LINE) * CACHE_LINE, np.dtype(np.uint8)),
+        used=_counting(columns),
+        idle=_counting(columns),
+        every=_counting(columns),
+        entering=_counting(columns),
+        leaving=_counting(columns),
+        in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
+        left_at=np.zeros(sizes[0], np.int64),
+        steps=np.zeros(1, np.int64),
     )
 
 
@@ -147,6 +161,10 @@ def _panels(arrays: Arrays, layer: int, lanes: int) -> Iterator[tuple[slice, np.
 def _pitch(width: int, lanes: int, itemsize: int) -> int:
     """Return the row length, one vector more where rows 1 KiB apart would share cache sets."""
     return width + lanes if width * itemsize % 1024 == 0 else width
+
+
+def _counting(count: int) -> np.ndarray:
+    return np.arange(count, dtype=np.int32)
 
 
 def _zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:

@@ -24,16 +24,20 @@ from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
 __all__ = [
     "after",
+    "append_bits",
     "at",
+    "catch_up_row",
     "each",
+    "is_lazy",
     "lanes",
     "most_rows",
-    "nonzero",
+    "nonzero_bits",
     "prefetch",
     "sum_cost",
     "tile_forward",
     "tile_update",
     "transpose",
+    "widen",
 ]
 
 _I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
@@ -450,36 +454,149 @@ def prefetch(typing: Any, array: Any, offset: Any) -> Any:
     return types.void(array, types.int64), generate
 
 
-@intrinsic
-def nonzero(typing: Any, mask: Any, out: Any, n: Any) -> Any:
-    """Write the numbers of the nonzero bytes of mask[:n] to `out`; return how many.
+@intrinsic(prefer_literal=True)
+def widen(typing: Any, spec: Any, row: Any, x: Any, scale: Any) -> Any:
+    """x[:V] = row[:V] * scale, from uint8 or either float type."""
+    signature = types.void(spec, row, x, scale)
+    vector = _vector(x, _spec(spec).lanes)
 
-    n is a multiple of 16, and `out` has room for 16 more than it gets.
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, row, x, scale = arguments
+        stored = ir.VectorType(context.get_value_type(signature.args[1].dtype), vector.count)
+        values = builder.load(builder.bitcast(row, stored.as_pointer()), align=1)
+        if isinstance(stored.element, ir.IntType):
+            values = builder.uitofp(values, vector)
+        elif stored != vector:
+            convert = builder.fpext if _bytes(vector) == 8 else builder.fptrunc
+            values = convert(values, vector)
+        _store(builder, builder.fmul(values, splat(builder, scale, vector)), x, _int(0))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def nonzero_bits(typing: Any, matrix: Any, rows: Any, m: Any, columns: Any, first: Any) -> Any:
+    """Return 64 bits: which of the columns `first` to first+63 of matrix[rows[:m]] have a nonzero.
+
+    ``matrix`` points to rows of `columns` numbers.
     """
-    count = 16
-    numbers, bits = ir.VectorType(_I32, count), ir.VectorType(_I1, count)
+    signature = types.uint64(matrix, rows, types.int64, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        matrix, rows, m, columns, first = arguments
+        bits = signature.args[0].dtype.bitwidth
+        block = ir.VectorType(ir.IntType(bits), 64)
+        zero = ir.Constant(block, [0] * 64)
+        before = builder.block
+        head, body, after_ = (builder.append_basic_block(n) for n in ("head", "body", "after"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        i, seen = builder.phi(_I64), builder.phi(block)
+        i.add_incoming(_int(0), before)
+        seen.add_incoming(zero, before)
+        builder.cbranch(builder.icmp_signed("<", i, m), body, after_)
+        builder.position_at_end(body)
+        row = builder.mul(builder.load(builder.gep(rows, [i])), columns)
+        here = builder.gep(matrix, [builder.add(row, first)])
+        values = builder.load(builder.bitcast(here, block.as_pointer()), align=1)
+        i.add_incoming(builder.add(i, _int(1)), body)
+        seen.add_incoming(builder.or_(seen, values), body)
+        builder.branch(head)
+        builder.position_at_end(after_)
+        return builder.bitcast(builder.icmp_unsigned("!=", seen, zero), _I64)
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def append_bits(typing: Any, spec: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
+    """Write first + the number of each bit that is set to out[count:]; return the new count.
+
+    ``out`` has room for 16 numbers more than it gets.
+    """
+    signature = types.int64(spec, out, types.int64, types.int64, types.uint64)
+    append = _append_compressed if _spec(spec).compresses else _append_one_by_one
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        mask, out, n = arguments
-        compress = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [numbers, _I32.as_pointer(), bits]),
-            f"llvm.masked.compressstore.v{count}i32",
-        )
-        ones = builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(count)])
-        bytes_ = ir.VectorType(_I8, count)
-        found = cgutils.alloca_once_value(builder, _int(0))
-        with cgutils.for_range(builder, builder.sdiv(n, _int(count))) as loop:
-            base = builder.mul(loop.index, _int(count))
-            here = builder.bitcast(builder.gep(mask, [base]), bytes_.as_pointer())
-            values = builder.load(here, align=1)
-            on = builder.icmp_unsigned("!=", values, ir.Constant(bytes_, [0] * count))
-            first = splat(builder, builder.trunc(base, _I32), numbers)
-            where = builder.add(first, ir.Constant(numbers, list(range(count))))
-            so_far = builder.load(found)
-            builder.call(compress, [where, builder.gep(out, [so_far]), on])
-            more = builder.call(ones, [builder.bitcast(on, ir.IntType(count))])
-            builder.store(builder.add(so_far, builder.zext(more, _I64)), found)
-        return builder.load(found)
+        return append(builder, *arguments[1:])
 
-    return types.int64(mask, out, n), generate
+    return signature, generate
+
+
+def _append_compressed(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
+    """Append 16 numbers at a time with AVX-512's compressing store."""
+    numbers, sixteen = ir.VectorType(_I32, 16), ir.IntType(16)
+    compress = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(ir.VoidType(), [numbers, _I32.as_pointer(), ir.VectorType(_I1, 16)]),
+        "llvm.masked.compressstore.v16i32",
+    )
+    ones = builder.module.declare_intrinsic("llvm.ctpop", [sixteen])
+    base = splat(builder, builder.trunc(first, _I32), numbers)
+    for part in range(4):
+        some = builder.trunc(builder.lshr(bits, _int(16 * part)), sixteen)
+        where = builder.add(base, ir.Constant(numbers, [16 * part + i for i in range(16)]))
+        mask = builder.bitcast(some, ir.VectorType(_I1, 16))
+        builder.call(compress, [where, builder.gep(out, [count]), mask])
+        count = builder.add(count, builder.zext(builder.call(ones, [some]), _I64))
+    return count
+
+
+def _append_one_by_one(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
+    """Append one number after another, each found by counting trailing zeros."""
+    trailing = builder.module.declare_intrinsic(
+        "llvm.cttz", [_I64], ir.FunctionType(_I64, [_I64, _I1])
+    )
+    before = builder.block
+    head, body, after_ = (builder.append_basic_block(n) for n in ("head", "body", "after"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    rest, place = builder.phi(_I64), builder.phi(_I64)
+    rest.add_incoming(bits, before)
+    place.add_incoming(count, before)
+    builder.cbranch(builder.icmp_unsigned("!=", rest, _int(0)), body, after_)
+    builder.position_at_end(body)
+    number = builder.add(first, builder.call(trailing, [rest, ir.Constant(_I1, 1)]))
+    builder.store(builder.trunc(number, _I32), builder.gep(out, [place]))
+    rest.add_incoming(builder.and_(rest, builder.sub(rest, _int(1))), body)
+    place.add_incoming(builder.add(place, _int(1)), body)
+    builder.branch(head)
+    builder.position_at_end(after_)
+    return place
+
+
+@intrinsic(prefer_literal=True)
+def catch_up_row(
+    typing: Any, spec: Any, w: Any, vectors: Any, steps: Any, coefficients: Any
+) -> Any:
+    """Give one row of a weight panel the `steps` steps of the penalty that it missed."""
+    signature = types.void(spec, w, types.int64, types.int64, coefficients)
+    kernel = _spec(spec)
+    vector = _vector(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        if not kernel.caught_up:
+            return context.get_dummy_value()
+        _, w, vectors, steps, coefficients = arguments
+        steps = Vec(builder, splat(builder, builder.sitofp(steps, vector.element), vector))
+        numbers = _coefficients(builder, kernel.shrink, coefficients, vector)
+        with cgutils.for_range(builder, vectors) as loop:
+            place = builder.mul(loop.index, _int(vector.count))
+            value = Vec(builder, _load(builder, w, place, vector))
+            result = formula(kernel.caught_up)(VecSpace(), value, steps, *numbers)
+            _store(builder, result.value, w, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def is_lazy(typing: Any, spec: Any) -> Any:
+    """Return whether the penalty of columns that a batch does not use waits until they are."""
+    lazy = bool(_spec(spec).caught_up)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(_I1, int(lazy))
+
+    return types.boolean(spec), generate

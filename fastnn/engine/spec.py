@@ -37,6 +37,8 @@ class Spec(NamedTuple):
     delta: tuple[str, ...] = ()
     cost: str = ""
     shrink: str = ""
+    caught_up: str = ""
+    compresses: bool = False
     sources: str = ""
 
     def encode(self) -> str:
@@ -66,6 +68,7 @@ def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec
         forward_rows,
         update_rows,
         values=tuple(trace.register(a.value) for a in distinct),
+        compresses=jit.vector_bytes() == 64,
         sources=jit.sources(),
     )
 
@@ -83,6 +86,9 @@ def for_training(
         delta=(_output_delta(cost, activations[-1]),),
         cost=_real_cost(cost) if track_cost else "",
         shrink="" if penalty is None else trace.register(penalty.shrink),
+        caught_up=""
+        if penalty is None or penalty.caught_up is None
+        else trace.register(penalty.caught_up),
     )
 
 
