@@ -21,11 +21,13 @@ FLOORS = {
     "fastnn": 0,
     "fastnn.reference": 0,
     "fastnn.checks": 0,
+    "fastnn.download": 0,
     "fastnn.activations": 1,
     "fastnn.costs": 1,
     "fastnn.penalties": 1,
     "fastnn.arrays": 1,
     "fastnn.data": 1,
+    "fastnn.model_file": 1,
     "fastnn.engine": 2,
     "fastnn.network": 3,
     "fastnn.trainer": 4,
@@ -76,7 +78,7 @@ def imported(module: str, source: str, *, is_package: bool) -> set[str]:
                 parents = module.split(".")[: None if is_package else -1]
                 parents = parents[: len(parents) - statement.level + 1]
                 base = ".".join([*parents, base]) if base else ".".join(parents)
-            # `from fastnn import data` imports fastnn.data; `from fastnn.data import load` does too.
+            # A name may be a module itself: `from fastnn import data`.
             names = {f"{base}.{alias.name}" for alias in statement.names}
             found |= (names & MODULES.keys()) or {base}
     return found

@@ -1,0 +1,348 @@
+"""The command line: what it prints, saves and returns."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import fastnn
+from fastnn import data, plots
+from fastnn.cli import app
+
+COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
+QUICK = ["--epochs", "2", "--batch-size", "50"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def run_json(*arguments: object) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "digits.json"
+    assert run("train", *QUICK, "--out", path).exit_code == 0
+    return path
+
+
+def write_idx(path: Path, array: np.ndarray) -> Path:
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    content = header + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+# ------------------------------------------------------------------------------------- fastnn train
+
+
+def test_train_prints_every_epoch_and_a_summary() -> None:
+    result = run("train", *QUICK)
+    assert result.exit_code == 0
+    first, *epochs, accuracy, rate, shares = result.stdout.splitlines()
+    assert first == "digits: 1,437 training images, 360 held out; network [64, 30, 10], float32"
+    assert [line.split("  ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    for line in epochs:
+        assert "cost " in line
+        assert "accuracy " in line
+        assert line.endswith(" s")
+    assert accuracy.startswith("accuracy ")
+    assert "best " in accuracy
+    assert "samples/s" in rate
+    assert shares.startswith("weights within 0.0001 of zero")
+    assert shares.count("%") == 2
+
+
+def test_train_json(tmp_path: Path, digits: data.Dataset) -> None:
+    out = tmp_path / "model.json"
+    options = ["--hidden", "20,15", "--hidden", "12", "--dtype", "float64", "--seed", "3"]
+    summary = run_json("train", "digits", *QUICK, *options, "--out", out)
+    assert summary["sizes"] == [64, 20, 15, 12, 10]
+    assert (summary["data"], summary["dtype"], summary["seed"]) == ("digits", "float64", 3)
+    history = summary["history"]
+    assert {len(series) for series in history.values()} == {2}
+    assert summary["accuracy"] == history["val_accuracy"][-1]
+    assert summary["best_accuracy"] == max(history["val_accuracy"])
+    assert history["val_accuracy"][summary["best_epoch"] - 1] == summary["best_accuracy"]
+    assert summary["samples_per_second"] > 0
+    assert len(summary["near_zero_share"]) == 4
+
+    saved = fastnn.load(summary["model"])
+    assert saved.sizes == summary["sizes"]
+    assert saved.accuracy(digits.test_images, digits.test_labels) == summary["accuracy"]
+
+
+def test_train_json_keeps_standard_output_to_the_object() -> None:
+    result = run("train", *QUICK, "--json")
+    assert len(result.stdout.splitlines()) == 1
+    assert "epoch 2/2" in result.stderr
+
+
+def test_train_is_fastnn_fit_with_these_options(digits: data.Dataset) -> None:
+    options = ["--learning-rate", "0.7", "--penalty", "l1", "--lmbda", "2", "--seed", "5"]
+    summary = run_json("train", *QUICK, *options)
+    network = fastnn.Network([64, 30, 10], input_scale=1 / 16, seed=5)
+    history = network.fit(
+        digits.train_images,
+        digits.train_labels,
+        epochs=2,
+        batch_size=50,
+        learning_rate=0.7,
+        penalty=fastnn.L1(2),
+        validation_data=(digits.test_images, digits.test_labels),
+    )
+    for series in ("train_cost", "val_cost", "val_accuracy"):
+        assert summary["history"][series] == getattr(history, series)
+    assert summary["near_zero_share"] == [
+        np.count_nonzero(np.abs(w) <= 1e-4) / w.size for w in network.weights
+    ]
+
+
+def test_train_reports_a_cost_that_is_not_finite_as_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastnn import trainer
+
+    fit = trainer.fit
+
+    def diverging(*arguments: Any, **options: Any) -> fastnn.History:
+        history = fit(*arguments, **options)
+        history.train_cost[-1] = float("nan")
+        return history
+
+    monkeypatch.setattr(trainer, "fit", diverging)
+    assert run_json("train", *QUICK)["history"]["train_cost"][-1] is None
+
+
+def test_train_draws_the_learning_curves_beside_the_model(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    summary = run_json("train", *QUICK, "--out", tmp_path / "model.json")
+    picture = Path(summary["picture"])
+    assert picture == tmp_path / "model.curves.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_saves_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = run("train", *QUICK, "--out", tmp_path / "model.json")
+    assert result.exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+    assert result.stdout.splitlines()[-1] == f"model saved to {tmp_path / 'model.json'}"
+
+
+def test_defaults_reach_95_percent_on_the_digits_held_out() -> None:
+    assert run_json("train")["accuracy"] >= 0.95
+
+
+def test_mnist_with_the_books_l1_reaches_96_percent(mnist: data.Dataset) -> None:
+    """The best epoch of the median seed: single ones end a few tenths to either side."""
+    options = ["--penalty", "l1", "--lmbda", "5", "--learning-rate", "0.5", "--epochs", "30"]
+    runs = [run_json("train", "mnist", *options, "--seed", seed) for seed in range(3)]
+    assert runs[0]["sizes"] == [784, 30, 10]
+    assert sorted(summary["best_accuracy"] for summary in runs)[1] >= 0.96
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["digit"], "digit"),
+        (["--hidden", "0"], "--hidden"),
+        (["--hidden", "30,,10"], "--hidden"),
+        (["--hidden", "-3"], "--hidden"),
+        (["--epochs", "0"], "--epochs"),
+        (["--epochs", "1.5"], "--epochs"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--learning-rate", "-1"], "--learning-rate"),
+        (["--learning-rate", "nan"], "--learning-rate"),
+        (["--penalty", "l1", "--lmbda", "inf"], "--lmbda"),
+        (["--penalty", "l3", "--lmbda", "1"], "--penalty"),
+        (["--penalty", "l1"], "--lmbda"),
+        (["--lmbda", "5"], "--penalty"),
+        (["--dtype", "float16"], "--dtype"),
+        (["--seed", "-1"], "--seed"),
+        (["--out", "no/such/folder/model.json"], "--out"),
+        (["--out", "."], "--out"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], reason: str) -> None:
+    result = run("train", *arguments)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert result.stdout == ""
+
+
+def failure(result: Result) -> str:
+    """Return the one line on standard error of a command that failed."""
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("fastnn: ")
+    return line
+
+
+def test_missing_data_are_status_1(tmp_path: Path) -> None:
+    assert str(tmp_path) in failure(run("train", "mnist", "--data", tmp_path))
+
+
+def test_ctrl_c_is_status_130_and_one_line() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "train", "--epochs", "1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "epoch 1/" not in (line := process.stdout.readline()):
+            assert line, process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.splitlines() == ["fastnn: interrupted"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_a_terminal_shows_a_bar_and_a_file_does_not() -> None:
+    import pty
+
+    master, terminal = pty.openpty()
+    command = [*COMMAND, "train", *QUICK]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        try:
+            while chunk := os.read(master, 4096):
+                shown += chunk
+        except OSError:  # how Linux ends a terminal that has no other side any more
+            pass
+    os.close(master)
+    assert process.returncode == 0
+    assert "━".encode() in shown
+    assert b"epoch 2/2  cost" in shown
+
+    plain = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert b"epoch 2/2  cost" in plain.stdout
+    assert plain.stderr == b""
+
+
+# ----------------------------------------------------------------------------------- fastnn predict
+
+
+@pytest.mark.parametrize("name", ["images", "images.gz", "images.npy", "flat.npy"])
+def test_predict(name: str, tmp_path: Path, model: Path, digits: data.Dataset) -> None:
+    path = tmp_path / name
+    images = digits.test_images[:20]
+    if name == "flat.npy":
+        np.save(path, images)
+    elif path.suffix == ".npy":
+        np.save(path, images.reshape(-1, *digits.shape))
+    else:
+        write_idx(path, images.reshape(-1, *digits.shape))
+    expected = fastnn.load(model).predict(images).tolist()
+
+    result = run("predict", model, path)
+    assert result.exit_code == 0
+    assert [int(line) for line in result.stdout.splitlines()] == expected
+    assert run_json("predict", model, path)["classes"] == expected
+
+
+def test_predict_says_what_is_wrong(tmp_path: Path, model: Path, digits: data.Dataset) -> None:
+    images = tmp_path / "images.npy"
+    np.save(images, digits.test_images[:3])
+    assert "missing.json" in failure(run("predict", tmp_path / "missing.json", images))
+    assert "missing.npy" in failure(run("predict", model, tmp_path / "missing.npy"))
+    assert "images.npy" in failure(run("predict", images, images))  # not a model
+    assert "digits.json" in failure(run("predict", model, model))  # not images
+    np.save(images, digits.test_images[:3, :50])
+    assert "64" in failure(run("predict", model, images))
+
+
+def test_predict_unpickles_nothing(tmp_path: Path, model: Path) -> None:
+    path, marker = tmp_path / "objects.npy", tmp_path / "executed"
+
+    class Payload:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(marker),)
+
+    np.save(path, np.array([[Payload()]], dtype=object), allow_pickle=True)
+    failure(run("predict", model, path))
+    assert not marker.exists()
+
+
+def test_predict_does_not_believe_a_header(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "huge.npy"
+    with open(path, "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 64)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(b"\0" * 64)
+    failure(run("predict", model, path))
+    path.write_bytes(b"\x93NUMPY")
+    failure(run("predict", model, path))
+
+
+# -------------------------------------------------------------------------------------- fastnn data
+
+
+@pytest.mark.parametrize("arguments", [["data"], ["data", "list"]])
+def test_data_lists_every_set(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(data.NAMES)
+
+
+def test_data_list_looks_into_a_folder(tmp_path: Path) -> None:
+    lines = run("data", "list", "--data", tmp_path).stdout.splitlines()
+    assert lines[1] == "mnist    not here"
+
+
+def test_data_verify(tmp_path: Path) -> None:
+    result = run("data", "verify", "digits")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == len(data.verify("digits"))
+    assert str(tmp_path) in failure(run("data", "verify", "mnist", "--data", tmp_path))
+
+
+def test_data_fetch_prints_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(name: str, *, progress: bool) -> list[Path]:
+        if name == "fashion":
+            raise OSError("no mirror answered:\n  first\n  second")
+        return [Path(name)]
+
+    monkeypatch.setattr(data, "fetch", fetch)
+    assert run("data", "fetch", "mnist").stdout == "mnist\n"
+    assert failure(run("data", "fetch", "fashion")).endswith("no mirror answered: first second")
+
+
+# ------------------------------------------------------------------------------ the picture itself
+
+
+def test_learning_curves_draws_on_the_given_axes() -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    ax = figure.subplots()
+    history = fastnn.History([3.0, 2.0], [3.5, 2.5], [0.5, 0.75], [0.1, 0.1])
+    assert plots.learning_curves(history, ax=ax) is ax
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[3.0, 2.0], [3.5, 2.5]]
+    [twin] = [other for other in figure.axes if other is not ax]
+    assert twin.lines[0].get_ydata().tolist() == [50.0, 75.0]
+
+
+def test_learning_curves_without_validation_data() -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    plots.learning_curves(fastnn.History([3.0, 2.0], seconds=[0.1, 0.1]), ax=figure.subplots())
+    [ax] = figure.axes
+    assert len(ax.lines) == 1
