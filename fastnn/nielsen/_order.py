@@ -77,7 +77,7 @@ def _draw_order(generator: random.Random, n: int) -> np.ndarray:
     count, used = int(WORDS_PER_ITEM * n) + 64, -1
     while used < 0:
         words = _twister(internal).random_raw(count).view(np.int64)
-        order = np.arange(n)
+        order = np.arange(n, dtype=np.int64)
         used = compiled(words, order)
         count *= 2
     after = _twister(internal)
