@@ -85,13 +85,17 @@ def _columns(images: np.ndarray) -> np.ndarray:
 
 def _checked(parts: Any) -> tuple[Part, Part, Part]:
     """Return what a pickle held if it is three pairs of images (n, 784) and labels (n,)."""
-    shapes = [tuple(np.shape(array) for array in part) for part in parts]
-    if len(shapes) != 3 or any(len(shape) != 2 or shape[0] != (*shape[1], 784) for shape in shapes):
-        raise FileFormatError(
-            f"{BOOK_FILE} must hold three pairs of images (n, 784) and labels (n,), not {shapes}"
-        )
+    if not isinstance(parts, tuple) or len(parts) != 3 or not all(map(_is_part, parts)):
+        raise FileFormatError(f"{BOOK_FILE} must hold three pairs of images (n, 784) and labels")
     training, validation, test = (
         (images.astype(np.float32, copy=False), labels.astype(np.int64, copy=False))
         for images, labels in parts
     )
     return training, validation, test
+
+
+def _is_part(part: Any) -> bool:
+    if not isinstance(part, tuple) or len(part) != 2:
+        return False
+    images, labels = np.shape(part[0]), np.shape(part[1])
+    return len(labels) == 1 and images == (*labels, 784)

@@ -1,0 +1,190 @@
+"""The book's loader: its shapes and types, and the pickle that is read without being run."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import data
+from fastnn.checks import FileFormatError
+from fastnn.nielsen import mnist_loader
+from fastnn.nielsen._pickle import load_arrays
+
+
+def parts(dtype: str = "float32") -> tuple[Any, ...]:
+    """Return three small pairs as the book's file holds them."""
+    rng = np.random.default_rng(0)
+    return tuple(
+        (
+            (rng.integers(0, 256, (n, 784)) / 256).astype(dtype),
+            rng.integers(0, 10, n).astype(np.int64),
+        )
+        for n in (5, 3, 2)
+    )
+
+
+def python2_array(array: np.ndarray) -> bytes:
+    """Return the pickle opcodes for `array` that Python 2 wrote, protocol 2."""
+    code = array.dtype.str[1:].encode()
+    shape = b"(" + b"".join(b"M" + struct.pack("<H", size) for size in array.shape) + b"t"
+    dtype = b"cnumpy\ndtype\nU" + bytes([len(code)]) + code + b"K\x00K\x01\x87R"
+    dtype += b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    content = b"T" + struct.pack("<i", array.nbytes) + array.tobytes()
+    empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    return empty + b"(K\x01" + shape + dtype + b"\x89" + content + b"tb"
+
+
+def python2_pickle(arrays: tuple[Any, ...]) -> bytes:
+    pairs = [python2_array(images) + python2_array(labels) + b"\x86" for images, labels in arrays]
+    return b"\x80\x02" + b"".join(pairs) + b"\x87."
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Path]:
+    """Put a pickle where the book's program has it, seen from the folder it runs in."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path / "src")
+
+    def write(content: bytes) -> Path:
+        path = tmp_path / "data" / "mnist.pkl.gz"
+        path.write_bytes(gzip.compress(content))
+        return path
+
+    return write
+
+
+def assert_same(came: Any, wanted: Any) -> None:
+    assert len(came) == len(wanted) == 3
+    for came_part, wanted_part in zip(came, wanted, strict=True):
+        for got, expected in zip(came_part, wanted_part, strict=True):
+            assert got.dtype == expected.dtype
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "dumped",
+    [python2_pickle, lambda p: pickle.dumps(p, protocol=3), lambda p: pickle.dumps(p, protocol=4)],
+    ids=["python 2", "protocol 3", "protocol 4"],
+)
+def test_the_books_file_is_read(write: Callable[[bytes], Path], dumped: Any) -> None:
+    write(dumped(parts()))
+    assert_same(mnist_loader.load_data(), parts())
+
+
+def test_arrays_in_fortran_order_and_of_the_other_byte_order(tmp_path: Path) -> None:
+    arrays = (np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.arange(4, dtype=">i4"))
+    path = tmp_path / "arrays.pkl.gz"
+    path.write_bytes(gzip.compress(pickle.dumps(arrays, protocol=4)))
+    for came, wanted in zip(load_arrays(path), arrays, strict=True):
+        assert came.dtype == wanted.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(came, wanted)
+
+
+def test_the_wrapper_gives_columns_vectors_and_numbers(write: Callable[[bytes], Path]) -> None:
+    write(pickle.dumps(parts(), protocol=4))
+    training, validation, test = mnist_loader.load_data_wrapper()
+    assert [type(pairs) for pairs in (training, validation, test)] == [list] * 3
+    assert [len(pairs) for pairs in (training, validation, test)] == [5, 3, 2]
+    (images, labels), _, (test_images, test_labels) = parts()
+    for i, (x, y) in enumerate(training):
+        assert (x.shape, x.dtype, y.shape, y.dtype) == ((784, 1), "float32", (10, 1), "float64")
+        np.testing.assert_array_equal(x[:, 0], images[i])
+        assert y[labels[i]] == y.sum() == 1.0
+    x, y = test[1]
+    np.testing.assert_array_equal(x[:, 0], test_images[1])
+    assert isinstance(y, np.integer)
+    assert y == test_labels[1]
+
+
+class RunsOnLoad:
+    """What a hostile pickle is made of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_nothing_in_the_pickle_runs(write: Callable[[bytes], Path], tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    write(pickle.dumps((parts(), RunsOnLoad(trace)), protocol=4))
+    with pytest.raises(FileFormatError, match="arrays alone"):
+        mnist_loader.load_data()
+    assert not trace.exists()
+
+
+HOSTILE = {
+    "another callable": b"\x80\x02cbuiltins\neval\nX\x03\x00\x00\x001+1\x85R.",
+    "a dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0ddtype.__new__\x93.",
+    "an array of objects": pickle.dumps(np.array([None, 1], dtype=object), protocol=4),
+    "a structured array": pickle.dumps(np.zeros(2, [("a", "f4")]), protocol=4),
+    "a list within itself": b"\x80\x04]\x94h\x00a.",
+    "text": b"not a pickle",
+    "nothing": b"",
+    "a shape that is not there": python2_array(np.zeros((2, 2), "f4")).replace(
+        b"M\x02\x00M\x02\x00", b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7f"
+    )
+    + b".",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_anything_else_is_refused(write: Callable[[bytes], Path], content: bytes) -> None:
+    path = write(content)
+    with pytest.raises(FileFormatError, match=r"mnist\.pkl\.gz"):
+        load_arrays(path)
+
+
+def test_a_file_that_is_cut_short_or_not_gzip(write: Callable[[bytes], Path]) -> None:
+    path = write(pickle.dumps(parts(), protocol=4))
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"plain", whole[:-20] + bytes(12) + whole[-8:]):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match="arrays alone"):
+            mnist_loader.load_data()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [parts()[:2], 7, (1, 2, 3), ((np.zeros((2, 3), "f4"), np.zeros(2)),) * 3],
+    ids=["two parts", "a number", "numbers", "narrow images"],
+)
+def test_arrays_that_are_not_mnist(write: Callable[[bytes], Path], content: Any) -> None:
+    write(pickle.dumps(content, protocol=4))
+    with pytest.raises(FileFormatError, match="three pairs"):
+        mnist_loader.load_data()
+
+
+def test_without_the_books_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: data.Dataset
+) -> None:
+    """The split and the scale, on the embedded digits in MNIST's place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(data, "load", lambda name: {"mnist": digits}[name])
+    monkeypatch.setattr(mnist_loader, "TRAINING_IMAGES", 1000)
+    training, validation, test = mnist_loader.load_data()
+    assert [len(part[1]) for part in (training, validation, test)] == [1000, 437, 360]
+    assert validation[0].dtype == np.float32
+    np.testing.assert_array_equal(validation[0], digits.train_images[1000:] / 256)
+    np.testing.assert_array_equal(validation[1], digits.train_labels[1000:])
+
+
+def test_mnist(mnist: data.Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    training, validation, test = mnist_loader.load_data_wrapper()
+    assert [len(pairs) for pairs in (training, validation, test)] == [50_000, 10_000, 10_000]
+    x, y = training[0]
+    assert (x.shape, x.dtype, y.shape) == ((784, 1), "float32", (10, 1))
+    np.testing.assert_array_equal(x[:, 0] * 256, mnist.train_images[0])
+    assert [int(y.argmax()) for _, y in training[:5]] == [5, 0, 4, 1, 9]
+    assert [int(y) for _, y in test[:5]] == [7, 2, 1, 0, 4]
+    assert validation[0][1] == mnist.train_labels[50_000]
