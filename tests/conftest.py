@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 
+import pooch  # noqa: F401 - its logger keeps the stderr of its first import: not a CliRunner's
 import pytest
 
 from fastnn import data
