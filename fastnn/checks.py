@@ -27,7 +27,9 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
         return value
     near = difflib.get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{parameter} must be one of {', '.join(map(repr, names))}, not {value!r}{hint}")
+    raise ValueError(
+        f"{parameter} must be one of {', '.join(map(repr, names))}, not {value!r}{hint}"
+    )
 
 
 def real(parameter: str, value: object, *, minimum: float = 0.0) -> float:
@@ -61,4 +63,4 @@ def whole(parameter: str, value: object, *, minimum: int) -> int:
     number = real(parameter, value, minimum=-math.inf)
     if number != int(number) or number < minimum:
         raise ValueError(f"{parameter} must be a whole number of at least {minimum}, not {value!r}")
-    return int(number)
+    return int(value) if isinstance(value, numbers.Integral) else int(number)

@@ -82,7 +82,7 @@ class L1(Penalty):
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
-        """abs(w) = whole*kappa + rest shrinks `whole` times, then is rest and rest-kappa in turn."""
+        """abs(w) = whole*kappa + rest shrinks `whole` times; then come rest, rest-kappa, rest, ..."""
         size = abs(w)
         whole = xp.floor(size * inverse)
         rest = size - whole * kappa

@@ -85,7 +85,7 @@ class Path:
 
     def _batch_targets(self, rows: np.ndarray) -> np.ndarray:
         if self._targets.ndim == 2:
-            return self._targets[rows]
+            return np.asarray(self._targets[rows])
         y = np.zeros((len(rows), len(self._biases[-1])), self._dtype)
         y[np.arange(len(rows)), self._targets[rows]] = 1
         return y
@@ -109,7 +109,8 @@ def outputs(
 
 
 def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> np.ndarray:
-    return inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
+    x: np.ndarray = inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
+    return x
 
 
 def _forward(

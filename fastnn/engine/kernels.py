@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-import numpy as np
-
+from fastnn.engine.columns import append_bits, nonzero_bits
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import (
     A_AT,
@@ -31,22 +30,14 @@ from fastnn.engine.layout import (
     WT_AT,
     Z_AT,
 )
+from fastnn.engine.rows import after, at, each, prefetch, sum_cost, transpose, widen
 from fastnn.engine.simd import (
-    after,
-    append_bits,
-    at,
     catch_up_row,
-    each,
     is_lazy,
     lanes,
     most_rows,
-    nonzero_bits,
-    prefetch,
-    sum_cost,
     tile_forward,
     tile_update,
-    transpose,
-    widen,
 )
 
 __all__ = ["build_outputs", "build_settle", "build_train"]
@@ -56,12 +47,14 @@ def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
     @jit
-    def train(arrays, X, scale, targets, order, batch_size, rate, coefficients, skip_zeros):  # type: ignore[no-untyped-def]
+    def train(arrays, X, scale, targets, order, batch_size, rate, coefficients, skip_zeros):
         total = 0.0
         top = len(arrays.table) - 1
         for start in range(0, len(order), batch_size):
             m = min(batch_size, len(order) - start)
-            count, entering = gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros)
+            count, entering = gather(
+                spec, arrays, X, scale, order, start, m, batch_size, skip_zeros
+            )
             set_targets(arrays, targets, order, start, m)
             if is_lazy(spec):
                 catch_up(spec, arrays, coefficients, arrays.entering, entering)
@@ -81,7 +74,7 @@ def build_outputs(spec: str) -> Any:
     """Return the compiled function that writes the output layer's z for every row of X."""
 
     @jit
-    def outputs(arrays, X, scale, order, batch_size, skip_zeros, out):  # type: ignore[no-untyped-def]
+    def outputs(arrays, X, scale, order, batch_size, skip_zeros, out):
         top = arrays.table[-1]
         for start in range(0, len(order), batch_size):
             m = min(batch_size, len(order) - start)
@@ -99,7 +92,7 @@ def build_settle(spec: str) -> Any:
     """Return the compiled function that gives every input column the steps it still misses."""
 
     @jit
-    def settle(arrays, coefficients):  # type: ignore[no-untyped-def]
+    def settle(arrays, coefficients):
         count = 0
         for j in range(arrays.table[0, UNITS]):
             if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
@@ -113,7 +106,7 @@ def build_settle(spec: str) -> Any:
 
 
 @jit
-def gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros):  # type: ignore[no-untyped-def]
+def gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros):
     """Copy a batch's rows, scaled; list the columns it uses, and those that begin to be used.
 
     Returns how many they are, of each kind.
@@ -139,7 +132,7 @@ def gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros):  # 
 
 
 @jit
-def list_columns(spec, arrays, X, rows, m, columns):  # type: ignore[no-untyped-def]
+def list_columns(spec, arrays, X, rows, m, columns):
     """List the columns in use, and those that begin or cease to be; there are at least 64."""
     count = entering = leaving = idle = 0
     lazy = is_lazy(spec)
@@ -162,7 +155,7 @@ def list_columns(spec, arrays, X, rows, m, columns):  # type: ignore[no-untyped-
 
 
 @jit
-def catch_up(spec, arrays, coefficients, columns, count):  # type: ignore[no-untyped-def]
+def catch_up(spec, arrays, coefficients, columns, count):
     """Give the weights of the listed input columns the steps of the penalty they missed."""
     here, inputs = arrays.table[1], arrays.table[0, VECTORS] * lanes(spec)
     for first in range(0, here[VECTORS], PANEL_VECTORS):
@@ -176,7 +169,7 @@ def catch_up(spec, arrays, coefficients, columns, count):  # type: ignore[no-unt
 
 
 @jit
-def set_targets(arrays, targets, order, start, m):  # type: ignore[no-untyped-def]
+def set_targets(arrays, targets, order, start, m):
     """Write a batch's targets, from class indices or from rows."""
     pitch = arrays.table[-1, PITCH]
     if targets.ndim == 1:
@@ -191,7 +184,7 @@ def set_targets(arrays, targets, order, start, m):  # type: ignore[no-untyped-de
 
 
 @jit
-def forward(spec, arrays, m, count):  # type: ignore[no-untyped-def]
+def forward(spec, arrays, m, count):
     """Fill z and a of every layer; `count` of the input columns are in use."""
     table, work = arrays.table, arrays.work
     for layer in range(1, len(table)):
@@ -206,7 +199,7 @@ def forward(spec, arrays, m, count):  # type: ignore[no-untyped-def]
 
 
 @jit
-def output_delta(spec, arrays, m, factor):  # type: ignore[no-untyped-def]
+def output_delta(spec, arrays, m, factor):
     """Fill the output layer's delta, times `factor`; return the sum of the batch's costs."""
     top = arrays.table[-1]
     n = m * top[PITCH]
@@ -217,7 +210,7 @@ def output_delta(spec, arrays, m, factor):  # type: ignore[no-untyped-def]
 
 
 @jit
-def backward(spec, arrays, layer, m):  # type: ignore[no-untyped-def]
+def backward(spec, arrays, layer, m):
     """Fill the delta of the layer below: delta times the weights, times the slope there."""
     here, below, work = arrays.table[layer], arrays.table[layer - 1], arrays.work
     transpose_weights(spec, arrays, here, below)
@@ -233,7 +226,7 @@ def backward(spec, arrays, layer, m):  # type: ignore[no-untyped-def]
 
 
 @jit
-def update(spec, arrays, layer, m, coefficients, count):  # type: ignore[no-untyped-def]
+def update(spec, arrays, layer, m, coefficients, count):
     """Shrink a layer's weights and add its gradient; add the biases' gradient."""
     here, below, work = arrays.table[layer], arrays.table[layer - 1], arrays.work
     used = at(arrays.used, 0) if layer == 1 else at(arrays.every, 0)
@@ -255,7 +248,7 @@ def update(spec, arrays, layer, m, coefficients, count):  # type: ignore[no-unty
 
 
 @jit
-def add_gradient(spec, vectors, numbers, x, x_k, used, count, delta, delta_k, w, m):  # type: ignore[no-untyped-def]
+def add_gradient(spec, vectors, numbers, x, x_k, used, count, delta, delta_k, w, m):
     """Shrink the rows `used` of one weight panel and add x.T @ delta to them; no product if m=0."""
     most = most_rows(spec, "update_rows", vectors)
     for t in range(0, count, most):
@@ -264,8 +257,8 @@ def add_gradient(spec, vectors, numbers, x, x_k, used, count, delta, delta_k, w,
 
 
 @jit
-def product(spec, m, k, used, a, a_row, panels, panel_rows, vectors, start, out, out_row):  # type: ignore[no-untyped-def]
-    """out = start + a[:, used] @ panels[used], for m rows; k entries of `used`."""
+def product(spec, m, k, used, a, a_row, panels, panel_rows, vectors, start, out, out_row):
+    """Out = start + a[:, used] @ panels[used], for m rows; k entries of `used`."""
     for first in range(0, vectors, PANEL_VECTORS):
         width, column = min(PANEL_VECTORS, vectors - first), first * lanes(spec)
         most = most_rows(spec, "forward_rows", width)
@@ -279,7 +272,7 @@ def product(spec, m, k, used, a, a_row, panels, panel_rows, vectors, start, out,
 
 
 @jit
-def transpose_weights(spec, arrays, here, below):  # type: ignore[no-untyped-def]
+def transpose_weights(spec, arrays, here, below):
     """Copy a layer's weight panels into panels of the transposed weights, block by block."""
     v = lanes(spec)
     for row in range(0, below[VECTORS]):

@@ -48,8 +48,8 @@ class Spec(NamedTuple):
     @classmethod
     def decode(cls, text: str) -> Spec:
         """Read what `encode` wrote."""
-        fields = json.loads(text)
-        return cls(*(tuple(f) if isinstance(f, list) else f for f in fields))
+        fields = [tuple(f) if isinstance(f, list) else f for f in json.loads(text)]
+        return cls._make(fields)
 
 
 def lanes(dtype: np.dtype[Any]) -> int:

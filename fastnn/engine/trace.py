@@ -181,9 +181,13 @@ class VecSpace:
         shifted = x * 1.4426950408889634 + magic
         n = shifted - magic
         # log(2) in two parts (Cody and Waite): n times the first has no rounding error.
-        high, low = (0.693359375, -2.12194440e-4) if single else (
-            6.93147180369123816490e-01,
-            1.90821492927058770002e-10,
+        high, low = (
+            (0.693359375, -2.12194440e-4)
+            if single
+            else (
+                6.93147180369123816490e-01,
+                1.90821492927058770002e-10,
+            )
         )
         r = n * -low + (n * -high + x)
         degree = 7 if single else 13

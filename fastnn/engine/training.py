@@ -10,6 +10,7 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import batched
+from fastnn.engine.interrupts import held_back
 from fastnn.penalties import Penalty
 
 __all__ = ["Training", "outputs"]
@@ -75,7 +76,10 @@ class Training:
         self._rows, self._batch_size, self._track_cost = rows, min(batch_size, rows), track_cost
         flops = 6 * sum(w.size for w in weights) * self._batch_size
         self._chunk = max(1, CHUNK_FLOPS // flops) * self._batch_size
-        shrink = () if penalty is None else penalty.coefficients(learning_rate / (n or rows))
+        step = learning_rate / (n or rows)
+        if penalty is not None and step * penalty.lmbda == 0:
+            penalty = None
+        shrink = () if penalty is None else penalty.coefficients(step)
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
         self._path: Path = path(
             weights,
@@ -108,14 +112,17 @@ class Training:
             The mean cost of the epoch as it ran, without the penalty; NaN if it is not tracked.
         """
         total = 0.0
-        try:
-            for start in range(0, len(order), self._chunk):
-                chunk = order[start : start + self._chunk]
-                total += self._path.run(chunk)
-                if on_chunk is not None:
-                    on_chunk(start + len(chunk))
-        finally:
-            self._path.write_back()
+        with held_back() as release:
+            try:
+                for start in range(0, len(order), self._chunk):
+                    chunk = order[start : start + self._chunk]
+                    total += self._path.run(chunk)
+                    if on_chunk is not None:
+                        on_chunk(start + len(chunk))
+                    release()
+            finally:
+                self._path.write_back()
+            release()
         return total / len(order) if self._track_cost else float("nan")
 
 

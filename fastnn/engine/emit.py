@@ -1,0 +1,61 @@
+"""What the intrinsics of the engine share: constants, loads and stores, the specification."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import ForceLiteralArg
+
+from fastnn.engine.spec import Spec
+
+__all__ = [
+    "I1",
+    "I8",
+    "I32",
+    "I64",
+    "int64",
+    "item_bytes",
+    "load",
+    "read_spec",
+    "store",
+    "vector_of",
+]
+
+I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+
+
+def read_spec(spec: Any) -> Spec:
+    """Return the specification in a literal string; ask the caller for one if it is not literal."""
+    if not isinstance(spec, types.StringLiteral):
+        raise ForceLiteralArg({0})
+    return Spec.decode(spec.literal_value)
+
+
+def int64(value: int) -> Any:
+    """Return a constant."""
+    return ir.Constant(I64, value)
+
+
+def vector_of(pointer: Any, lanes: int) -> Any:
+    """Return the type of a vector of what a Numba pointer type points to, float32 or float64."""
+    element = ir.FloatType() if pointer.dtype == types.float32 else ir.DoubleType()
+    return ir.VectorType(element, lanes)
+
+
+def item_bytes(vector: Any) -> int:
+    """Return the bytes of a lane."""
+    return 4 if isinstance(vector.element, ir.FloatType) else 8
+
+
+def load(builder: Any, pointer: Any, offset: Any, vector: Any) -> Any:
+    """Load a vector from `offset` elements after `pointer`."""
+    address = builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
+    return builder.load(address, align=item_bytes(vector))
+
+
+def store(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
+    """Store a vector to `offset` elements after `pointer`."""
+    address = builder.bitcast(builder.gep(pointer, [offset]), value.type.as_pointer())
+    builder.store(value, address, align=item_bytes(value.type))

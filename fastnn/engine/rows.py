@@ -1,0 +1,176 @@
+"""Elementwise work on rows of whole vectors, and what kernels need to point at them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.engine.emit import I8, I32, int64, item_bytes, load, read_spec, store, vector_of
+from fastnn.engine.trace import Vec, VecSpace, formula, splat
+
+__all__ = ["after", "at", "each", "prefetch", "sum_cost", "transpose", "widen"]
+
+
+@intrinsic(prefer_literal=True)
+def each(
+    typing: Any, spec: Any, field: Any, choice: Any, out: Any, inputs: Any, scalar: Any, n: Any
+) -> Any:
+    """out[:n] = scalar * formula(inputs...), V elements at a time; n is a multiple of V.
+
+    `field` names the specification's formulas; `choice` picks one of them while the kernel runs;
+    `scalar` is a float64.
+    """
+    signature = types.void(spec, field, choice, out, inputs, scalar, n)
+    kernel = read_spec(spec)
+    vector, names = vector_of(out, kernel.lanes), getattr(kernel, field.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, _, choice, out, inputs, scalar, n = arguments
+        pointers = cgutils.unpack_tuple(builder, inputs)
+        if scalar.type != vector.element:
+            scalar = builder.fptrunc(scalar, vector.element)
+        factor = Vec(builder, splat(builder, scalar, vector))
+        done = builder.append_basic_block("done")
+        nowhere = builder.append_basic_block("nowhere")
+        switch = builder.switch(choice, nowhere)
+        for number, name in enumerate(names):
+            block = builder.append_basic_block("formula")
+            switch.add_case(ir.Constant(choice.type, number), block)
+            builder.position_at_end(block)
+            with cgutils.for_range(builder, builder.sdiv(n, int64(vector.count))) as loop:
+                place = builder.mul(loop.index, int64(vector.count))
+                values = [Vec(builder, load(builder, p, place, vector)) for p in pointers]
+                result = formula(name)(VecSpace(), *values) * factor
+                store(builder, result.value, out, place)
+            builder.branch(done)
+        builder.position_at_end(nowhere)
+        builder.unreachable()
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def sum_cost(typing: Any, spec: Any, inputs: Any, n: Any) -> Any:
+    """Return the sum of the cost's formula(inputs...) over n elements; 0 if it is not tracked."""
+    signature = types.float64(spec, inputs, n)
+    kernel = read_spec(spec)
+    vector = vector_of(inputs[0], kernel.lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if not kernel.cost:
+            return ir.Constant(ir.DoubleType(), 0.0)
+        _, inputs, n = arguments
+        pointers = cgutils.unpack_tuple(builder, inputs)
+        total = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * vector.count))
+        with cgutils.for_range(builder, builder.sdiv(n, int64(vector.count))) as loop:
+            place = builder.mul(loop.index, int64(vector.count))
+            values = [Vec(builder, load(builder, p, place, vector)) for p in pointers]
+            value = formula(kernel.cost)(VecSpace(), *values).value
+            builder.store(builder.fadd(builder.load(total), value), total)
+        result = ir.Constant(ir.DoubleType(), 0.0)
+        for lane in range(vector.count):
+            part = builder.extract_element(builder.load(total), ir.Constant(I32, lane))
+            if isinstance(vector.element, ir.FloatType):
+                part = builder.fpext(part, ir.DoubleType())
+            result = builder.fadd(result, part)
+        return result
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def transpose(typing: Any, spec: Any, source: Any, source_row: Any, out: Any, out_row: Any) -> Any:
+    """out[j, i] = source[i, j] for a block of V by V, by exchanging ever larger halves."""
+    signature = types.void(spec, source, source_row, out, out_row)
+    count = read_spec(spec).lanes
+    vector = vector_of(out, count)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, source, source_row, out, out_row = arguments
+        rows = [
+            load(builder, source, builder.mul(source_row, int64(i)), vector) for i in range(count)
+        ]
+        span = 1
+        while span < count:
+            mixed = list(rows)
+            for i in range(count):
+                if i & span:
+                    continue
+                low = [j if not j & span else count + j - span for j in range(count)]
+                high = [j + span if not j & span else count + j for j in range(count)]
+                for place, lanes_taken in ((i, low), (i + span, high)):
+                    mask = ir.Constant(ir.VectorType(I32, count), lanes_taken)
+                    mixed[place] = builder.shuffle_vector(rows[i], rows[i + span], mask)
+            rows, span = mixed, 2 * span
+        for j, row in enumerate(rows):
+            store(builder, row, out, builder.mul(out_row, int64(j)))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def widen(typing: Any, spec: Any, row: Any, x: Any, scale: Any) -> Any:
+    """x[:V] = row[:V] * scale, from uint8 or either float type."""
+    signature = types.void(spec, row, x, scale)
+    vector = vector_of(x, read_spec(spec).lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, row, x, scale = arguments
+        stored = ir.VectorType(context.get_value_type(signature.args[1].dtype), vector.count)
+        values = builder.load(builder.bitcast(row, stored.as_pointer()), align=1)
+        if isinstance(stored.element, ir.IntType):
+            values = builder.uitofp(values, vector)
+        elif stored != vector:
+            convert = builder.fpext if item_bytes(vector) == 8 else builder.fptrunc
+            values = convert(values, vector)
+        store(builder, builder.fmul(values, splat(builder, scale, vector)), x, int64(0))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def at(typing: Any, array: Any, offset: Any) -> Any:
+    """Return a pointer to element `offset` of a contiguous array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.int64), generate
+
+
+@intrinsic
+def after(typing: Any, pointer: Any, offset: Any) -> Any:
+    """Return a pointer to the element `offset` places after `pointer`'s."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), generate
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, offset: Any) -> Any:
+    """Ask for the cache line of element `offset` to be brought into the second-level cache."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), I8.as_pointer())
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [address.type, I32, I32, I32]),
+            "llvm.prefetch.p0",
+        )
+        read, second_level, data_cache = (ir.Constant(I32, value) for value in (0, 2, 1))
+        builder.call(function, [address, read, second_level, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
