@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs, from_pairs
 from fastnn.checks import real, whole
+from fastnn.costs import Cost
 from fastnn.engine import Training, outputs
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork, as_list
 from fastnn.penalties import Penalty
+from fastnn.trainer import History
+
+if TYPE_CHECKING:
+    from fastnn.progress import ProgressBar
 
 __all__ = ["SampleDeltas", "Samples", "sgd", "update"]
 
@@ -131,16 +137,16 @@ def _epochs(
     penalty: Penalty | None,
     progress: bool,
 ) -> Iterator[int]:
-    training = _training(network, samples, mini_batch_size, eta, cost, penalty, track_cost=progress)
+    track_cost = progress and isinstance(cost, Cost)  # the running cost is the engine's
+    training = _training(
+        network, samples, mini_batch_size, eta, cost, penalty, track_cost=track_cost
+    )
     rows = np.arange(len(samples))
     with ExitStack() as stack:
         bar = on_chunk = None
         if progress:
-            from fastnn.progress import ProgressBar
-            from fastnn.trainer import History
-
             history = History()
-            bar = stack.enter_context(ProgressBar(epochs, len(samples)))
+            bar = stack.enter_context(_progress_bar(epochs, len(samples)))
             on_chunk = bar.chunk
         for epoch in range(epochs):
             rows = rows[_order.shuffle(samples.pairs)]
@@ -151,6 +157,15 @@ def _epochs(
                 history.seconds.append(perf_counter() - start)
                 bar.epoch(history)
             yield epoch
+
+
+def _progress_bar(epochs: int, n: int) -> ProgressBar:
+    state = random.getstate()
+    from fastnn.progress import ProgressBar
+
+    bar = ProgressBar(epochs, n)
+    random.setstate(state)  # importing rich draws from `random`, which the order comes from
+    return bar
 
 
 def _refuse_own_methods(network: BookNetwork) -> None:

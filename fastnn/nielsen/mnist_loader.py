@@ -97,5 +97,7 @@ def _checked(parts: Any) -> tuple[Part, Part, Part]:
 def _is_part(part: Any) -> bool:
     if not isinstance(part, tuple) or len(part) != 2:
         return False
-    images, labels = np.shape(part[0]), np.shape(part[1])
-    return len(labels) == 1 and images == (*labels, 784)
+    images, labels = part
+    if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
+        return False
+    return labels.ndim == 1 and images.shape == (len(labels), 784)

@@ -64,7 +64,7 @@ class CrossEntropyCost:
 
         `numpy.nan_to_num` stands for the limit 0 of 0*log(0), and a large number for log(0).
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return float(np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))))
 
     @staticmethod
@@ -383,9 +383,9 @@ def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _cross_entropy_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shares = np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
-    rows: np.ndarray = shares.sum(axis=1, dtype=np.float64)
+        rows: np.ndarray = shares.sum(axis=1, dtype=np.float64)
     return rows
 
 

@@ -1,0 +1,577 @@
+"""The book's second program: costs, penalties, monitoring, early stopping, saving.
+
+What both programs share (data, order, edited arrays) is tested with the first.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from fastnn import data
+from fastnn import reference as ref
+from fastnn.checks import FileFormatError
+from fastnn.nielsen import network2
+
+SIZES = [64, 12, 10]
+MONITORS: dict[str, Any] = {
+    "monitor_evaluation_cost": True,
+    "monitor_evaluation_accuracy": True,
+    "monitor_training_cost": True,
+    "monitor_training_accuracy": True,
+}
+Pairs = list[tuple[np.ndarray, Any]]
+
+
+@pytest.fixture
+def training(digits: data.Dataset) -> Pairs:
+    """60 digits: columns and unit vectors."""
+    images = (digits.train_images[:60] * digits.input_scale).reshape(60, 64, 1)
+    return [
+        (x, network2.vectorized_result(y))
+        for x, y in zip(images, digits.train_labels[:60], strict=True)
+    ]
+
+
+@pytest.fixture
+def test_data(digits: data.Dataset) -> Pairs:
+    """40 digits: columns and numpy integers."""
+    images = (digits.test_images[:40] * digits.input_scale).reshape(40, 64, 1)
+    return list(zip(images, digits.test_labels[:40], strict=True))
+
+
+@pytest.fixture
+def net() -> network2.Network:
+    np.random.seed(5)
+    random.seed(6)
+    return network2.Network(SIZES)
+
+
+def vectors(pairs: Pairs) -> Pairs:
+    return [(x, network2.vectorized_result(y)) for x, y in pairs]
+
+
+def snapshot(net: network2.Network) -> list[np.ndarray]:
+    return [array.copy() for array in net.weights + net.biases]
+
+
+def assert_equal(came: list[np.ndarray], wanted: list[np.ndarray], tolerance: float = 0) -> None:
+    for a, b in zip(came, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        ("__init__", "self sizes cost"),
+        ("default_weight_initializer", "self"),
+        ("large_weight_initializer", "self"),
+        ("feedforward", "self a"),
+        ("backprop", "self x y"),
+        ("update_mini_batch", "self mini_batch eta lmbda n"),
+        (
+            "SGD",
+            "self training_data epochs mini_batch_size eta lmbda evaluation_data "
+            "monitor_evaluation_cost monitor_evaluation_accuracy monitor_training_cost "
+            "monitor_training_accuracy early_stopping_n",
+        ),
+        ("accuracy", "self data convert"),
+        ("total_cost", "self data lmbda convert"),
+        ("save", "self filename"),
+    ],
+)
+def test_signatures_are_the_books(function: str, parameters: str) -> None:
+    signature = inspect.signature(getattr(network2.Network, function))
+    positional = [p.name for p in signature.parameters.values() if p.kind != p.KEYWORD_ONLY]
+    assert positional == parameters.split()
+
+
+def test_draws_are_the_books(net: network2.Network) -> None:
+    np.random.seed(5)
+    biases = [np.random.randn(y, 1) for y in SIZES[1:]]
+    weights = [np.random.randn(12, 64) / np.sqrt(64), np.random.randn(10, 12) / np.sqrt(12)]
+    assert (net.num_layers, net.sizes, net.cost) == (3, SIZES, network2.CrossEntropyCost)
+    assert_equal(net.biases + net.weights, biases + weights)
+
+    np.random.seed(5)
+    net.large_weight_initializer()
+    assert_equal(
+        net.biases + net.weights, [*biases, weights[0] * 8, weights[1] * np.sqrt(12)], 1e-15
+    )
+
+    np.random.seed(5)
+    net.default_weight_initializer()
+    assert_equal(net.biases + net.weights, biases + weights)
+
+
+def test_large_initializer_at_any_time(net: network2.Network, training: Pairs) -> None:
+    net.SGD(training, 1, 10, 0.5)
+    net.large_weight_initializer()
+    expected = ref.accuracy(net.weights, net.biases, training)
+    assert net.accuracy(training, convert=True) == expected
+
+
+def test_vectorized_result() -> None:
+    vector = network2.vectorized_result(3)
+    assert (vector.shape, vector.dtype) == ((10, 1), "float64")
+    assert vector[3, 0] == vector.sum() == 1.0
+    with pytest.raises(ValueError, match=r"in 0\.\.9, not -1"):
+        network2.vectorized_result(-1)
+
+
+def test_the_costs_functions() -> None:
+    z = np.array([[0.3], [-2.0]])
+    a, y = network2.sigmoid(z), np.array([[1.0], [0.0]])
+    for name, cost in (
+        ("quadratic", network2.QuadraticCost),
+        ("cross_entropy", network2.CrossEntropyCost),
+    ):
+        assert cost.fn(a, y) == pytest.approx(ref.output_cost(a, y, name), rel=1e-14)
+        np.testing.assert_allclose(cost.delta(z, a, y), ref.output_delta(z, a, y, name))
+    assert network2.CrossEntropyCost.fn(np.array([[1.0], [0.0]]), y) == 0.0
+    assert network2.CrossEntropyCost.fn(np.array([[0.0]]), np.array([[1.0]])) > 1e308
+
+
+@pytest.mark.parametrize("as_instance", [False, True])
+@pytest.mark.parametrize("name", ["quadratic", "cross_entropy"])
+def test_backprop_with_a_class_or_an_instance(
+    training: Pairs, name: str, as_instance: bool
+) -> None:
+    cost: Any = {
+        "quadratic": network2.QuadraticCost,
+        "cross_entropy": network2.CrossEntropyCost,
+    }[name]
+    net = network2.Network([64, 12, 7, 10], cost=cost() if as_instance else cost)
+    expected = ref.backprop(net.weights, net.biases, *training[0], name)
+    for came, wanted in zip(net.backprop(*training[0]), expected, strict=True):
+        assert_equal(came, wanted, 1e-13)
+    oracle = ref.update_mini_batch(
+        net.weights, net.biases, training[:7], 0.5, 5.0, 60, cost=name, penalty="l2"
+    )
+    net.update_mini_batch(training[:7], 0.5, 5.0, 60)
+    assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
+
+
+@pytest.mark.parametrize("penalty", ["none", "l1", "l2"])
+def test_penalties(net: network2.Network, training: Pairs, penalty: str) -> None:
+    expected = ref.total_cost(net.weights, net.biases, training, 5.0, penalty=penalty)
+    assert net.total_cost(training, 5.0, penalty=penalty) == pytest.approx(expected, rel=1e-13)
+    oracle = ref.update_mini_batch(
+        net.weights, net.biases, training[:7], 0.5, 5.0, 60, cost="cross_entropy", penalty=penalty
+    )
+    assert net.update_mini_batch(training[:7], 0.5, 5.0, 60, penalty=penalty) is None
+    assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
+
+
+def test_l2_is_the_default_penalty(net: network2.Network, training: Pairs) -> None:
+    assert net.total_cost(training, 5.0) == net.total_cost(training, 5.0, penalty="l2")
+
+
+def test_total_cost_divides_lmbda_by_the_data_passed(
+    net: network2.Network, training: Pairs
+) -> None:
+    half = training[:30]
+    difference = net.total_cost(half, 5.0) - net.total_cost(half, 0.0)
+    squares = sum(float(np.square(w).sum()) for w in net.weights)
+    assert difference == pytest.approx(0.5 * 5.0 / 30 * squares)
+
+
+def test_accuracy_and_total_cost_in_both_forms(
+    net: network2.Network, training: Pairs, test_data: Pairs
+) -> None:
+    correct = ref.accuracy(net.weights, net.biases, vectors(test_data))
+    cost = ref.total_cost(net.weights, net.biases, vectors(test_data), 5.0)
+    assert net.accuracy(test_data) == net.accuracy(vectors(test_data), convert=True) == correct
+    assert net.accuracy(zip(*zip(*test_data, strict=True), strict=True)) == correct
+    assert net.total_cost(test_data, 5.0, convert=True) == pytest.approx(cost, rel=1e-13)
+    assert net.total_cost(vectors(test_data), 5.0) == pytest.approx(cost, rel=1e-13)
+    assert type(net.accuracy(test_data)) is int
+    assert type(net.total_cost(test_data, 5.0, convert=True)) is float
+
+
+def test_one_output_is_compared_as_in_the_book(training: Pairs) -> None:
+    lone = network2.Network([64, 1])
+    pairs = [(x, np.array([[i % 3]], dtype=float)) for i, (x, _) in enumerate(training)]
+    assert lone.accuracy(pairs, convert=True) == 60
+    assert lone.accuracy(pairs) == lone.accuracy([(x, int(y[0, 0])) for x, y in pairs]) == 20
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("desired", "units"), [(0.0, 0), (1.0, 1)])
+def test_the_cost_of_saturated_outputs(dtype: str, desired: float, units: int) -> None:
+    """The book's `nan_to_num`: 0 for 0*log(0), and the largest number for log(0)."""
+    net = network2.Network([1, 1], dtype=dtype)
+    net.weights, net.biases = [np.zeros((1, 1))], [np.full((1, 1), -800.0)]
+    pairs = [(np.ones((1, 1)), np.array([[desired]]))] * 4
+    largest = float(np.finfo(dtype).max)
+    assert net.total_cost(pairs, 0.0) == pytest.approx(units * largest, rel=1e-12)
+    if dtype == "float64":
+        assert net.total_cost(pairs, 0.0) == ref.total_cost(net.weights, net.biases, pairs)
+
+
+def test_the_cost_of_a_network_gone_astray(net: network2.Network, test_data: Pairs) -> None:
+    net.weights = [w * 1e6 for w in net.weights]
+    expected = ref.total_cost(net.weights, net.biases, vectors(test_data))
+    assert expected > 1e300
+    assert net.total_cost(test_data, 0.0, convert=True) == pytest.approx(expected, rel=1e-12)
+
+
+def test_printed_lines_and_figures(
+    net: network2.Network, training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = net.SGD(training, 2, 10, 0.5, 0.1, test_data, **MONITORS)
+    evaluation_cost, evaluation_accuracy, training_cost, training_accuracy = figures
+    expected = "".join(
+        f"Epoch {j} training complete\n"
+        f"Cost on training data: {training_cost[j]}\n"
+        f"Accuracy on training data: {training_accuracy[j]} / 60\n"
+        f"Cost on evaluation data: {evaluation_cost[j]}\n"
+        f"Accuracy on evaluation data: {evaluation_accuracy[j]} / 40\n"
+        "\n"
+        for j in range(2)
+    )
+    assert capsys.readouterr().out == expected
+    assert [len(values) for values in figures] == [2, 2, 2, 2]
+    assert {type(value) for value in evaluation_cost + training_cost} == {float}
+    assert {type(value) for value in evaluation_accuracy + training_accuracy} == {int}
+    assert json.loads(json.dumps(figures)) == list(figures)
+    assert evaluation_cost[1] == net.total_cost(test_data, 0.1, convert=True)
+    assert evaluation_accuracy[1] == net.accuracy(test_data)
+    assert training_cost[1] == pytest.approx(net.total_cost(training, 0.1), rel=1e-13)
+    assert training_accuracy[1] == net.accuracy(training, convert=True)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_one_monitor_alone(
+    net: network2.Network,
+    training: Pairs,
+    test_data: Pairs,
+    number: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = list(MONITORS)[number]
+    figures = net.SGD(training, 1, 10, 0.5, evaluation_data=test_data, **{name: True})
+    assert [len(values) for values in figures] == [int(i == number) for i in range(4)]
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_no_monitor(
+    net: network2.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert net.SGD(training, 2, 10, 0.5) == ([], [], [], [])
+    assert capsys.readouterr().out == "Epoch 0 training complete\n\nEpoch 1 training complete\n\n"
+
+
+def test_both_data_may_have_either_form(
+    net: network2.Network, training: Pairs, test_data: Pairs
+) -> None:
+    start, state = snapshot(net), random.getstate()
+    expected = net.SGD(list(training), 2, 10, 0.5, 0.1, test_data, **MONITORS)
+    net.weights, net.biases = start[:2], start[2:]
+    random.setstate(state)
+    numbers = [(x, int(y.argmax())) for x, y in training]
+    came = net.SGD(iter(numbers), 2, 10, 0.5, 0.1, iter(vectors(test_data)), **MONITORS)
+    assert came == expected
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "epochs"),
+    [
+        ([3, 3, 3, 3, 3, 3], 2, 3),
+        ([3, 2, 4, 4, 3, 9], 2, 5),
+        ([3, 2, 4, 4, 3, 9], 3, 6),
+        ([0, 0, 5, 5, 5, 5], 2, 2),
+        ([1, 2, 3, 4, 5, 6], 1, 6),
+        ([6, 5, 4, 3, 2, 1], 1, 2),
+        ([6, 5, 4, 3, 2, 1], 0, 6),
+    ],
+)
+def test_early_stopping(
+    net: network2.Network,
+    training: Pairs,
+    test_data: Pairs,
+    accuracies: list[int],
+    patience: int,
+    epochs: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = iter(accuracies)
+    monkeypatch.setattr(network2.Samples, "correct", lambda *_, **__: next(given))
+    figures = net.SGD(
+        training, 6, 10, 0.5, 0.0, test_data,
+        monitor_evaluation_accuracy=True, early_stopping_n=patience,
+    )  # fmt: skip
+    assert figures[1] == accuracies[:epochs]
+    printed = capsys.readouterr().out
+    assert printed.count("training complete") == epochs
+    assert printed.endswith("/ 40\n\n")
+
+
+class OwnQuadratic:
+    """Written as a reader of the book would, for columns."""
+
+    shapes: ClassVar[set[Any]] = set()
+
+    @staticmethod
+    def fn(a: np.ndarray, y: np.ndarray) -> float:
+        OwnQuadratic.shapes.add((a.shape, y.shape))
+        return float(0.5 * np.linalg.norm(a - y) ** 2)
+
+    @staticmethod
+    def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        OwnQuadratic.shapes.add((z.shape, a.shape, y.shape))
+        delta: np.ndarray = (a - y) * network2.sigmoid_prime(z)
+        return delta
+
+
+class Weighted:
+    """An instance with a number of its own, whose methods are no static ones."""
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def fn(self, a: np.ndarray, y: np.ndarray) -> float:
+        return self.weight * network2.QuadraticCost.fn(a, y)
+
+    def delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return self.weight * network2.QuadraticCost.delta(z, a, y)
+
+
+class OtherDelta(network2.CrossEntropyCost):
+    """Inherits one half and overrides the other."""
+
+    delta = staticmethod(network2.QuadraticCost.delta)
+
+
+class OtherFn(network2.QuadraticCost):
+    """The other way round, with a function of its own."""
+
+    @staticmethod
+    def fn(a: np.ndarray, y: np.ndarray) -> float:
+        return float(np.abs(a - y).sum())
+
+
+@pytest.mark.parametrize("cost", [OwnQuadratic, OwnQuadratic(), Weighted(1.0), OtherDelta, OtherFn])
+def test_a_cost_of_ones_own(training: Pairs, test_data: Pairs, cost: Any) -> None:
+    """All of these have the quadratic cost's delta, so that the oracle knows the weights."""
+    random.seed(6)
+    net = network2.Network(SIZES, cost)
+    oracle: Any = net.weights, net.biases
+    state = random.getstate()
+    figures = net.SGD(list(training), 2, 7, 0.5, 0.1, test_data, **MONITORS)
+    random.setstate(state)
+    order = list(range(60))
+    for _ in range(2):
+        random.shuffle(order)
+        oracle = ref.epoch(*oracle, training, order, 7, 0.5, 0.1, cost="quadratic")
+    assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
+    each = [cost.fn(ref.feedforward(*oracle, x), y) for x, y in vectors(test_data)]
+    squares = sum(float(np.square(w).sum()) for w in oracle[0])
+    expected = sum(each) / 40 + 0.5 * 0.1 / 40 * squares
+    assert figures[0][-1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_cost_of_ones_own_is_given_columns(training: Pairs) -> None:
+    OwnQuadratic.shapes.clear()
+    net = network2.Network(SIZES, OwnQuadratic)
+    net.SGD(training, 1, 7, 0.5, monitor_training_cost=True)
+    assert OwnQuadratic.shapes == {((10, 1),) * 2, ((10, 1),) * 3}
+
+
+def test_a_delta_of_the_wrong_shape(training: Pairs) -> None:
+    class Flat(network2.QuadraticCost):
+        @staticmethod
+        def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+            return np.ravel(a - y)
+
+    net = network2.Network(SIZES, Flat)
+    before = snapshot(net)
+    with pytest.raises(ValueError, match=r"delta must return the shape \(10, 1\), not \(10,\)"):
+        net.SGD(training, 1, 10, 0.5)
+    assert_equal(snapshot(net), before)
+
+
+def test_a_cost_put_in_later_takes_effect(net: network2.Network, training: Pairs) -> None:
+    net.cost = network2.QuadraticCost
+    oracle = ref.update_mini_batch(
+        net.weights, net.biases, training, 0.5, 0.0, 60, cost="quadratic", penalty="none"
+    )
+    net.update_mini_batch(training, 0.5, 0.0, 60)
+    assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
+
+
+@pytest.mark.parametrize("cost", [None, "CrossEntropyCost", object, object()])
+def test_what_is_no_cost(cost: Any) -> None:
+    with pytest.raises(TypeError, match="cost must be a class"):
+        network2.Network(SIZES, cost)
+
+
+@pytest.mark.parametrize(
+    "cost", [network2.QuadraticCost, network2.CrossEntropyCost, network2.QuadraticCost()]
+)
+def test_save_and_load(tmp_path: Path, training: Pairs, cost: Any) -> None:
+    net = network2.Network(SIZES, cost)
+    net.SGD(training, 1, 10, 0.5)
+    path = tmp_path / "net.json"
+    net.save(str(path))
+    name = (cost if isinstance(cost, type) else type(cost)).__name__
+    assert json.loads(path.read_text()) == {
+        "sizes": SIZES,
+        "weights": [w.tolist() for w in net.weights],
+        "biases": [b.tolist() for b in net.biases],
+        "cost": name,
+    }
+    loaded = network2.load(path)
+    assert type(loaded) is network2.Network
+    assert (loaded.sizes, loaded.cost) == (SIZES, getattr(network2, name))
+    assert_equal(snapshot(loaded), snapshot(net))
+    assert loaded.weights[0].dtype == np.float64
+    loaded.SGD(training, 1, 10, 0.5)
+
+
+def test_load_draws_as_the_books_load_does(net: network2.Network, tmp_path: Path) -> None:
+    net.save(tmp_path / "net.json")
+    np.random.seed(9)
+    network2.Network(SIZES)
+    expected = np.random.random()
+    np.random.seed(9)
+    network2.load(tmp_path / "net.json")
+    assert np.random.random() == expected
+
+
+def test_a_cost_of_ones_own_is_found_in_the_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.json"
+    network2.Network(SIZES, OwnQuadratic).save(path)
+    with pytest.raises(FileFormatError, match="no cost class 'OwnQuadratic' in"):
+        network2.load(path)
+    monkeypatch.setattr(network2, "OwnQuadratic", OwnQuadratic, raising=False)
+    assert network2.load(path).cost is OwnQuadratic
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cost": "Network"},
+        {"cost": "json"},
+        {"cost": None},
+        {"sizes": [64, 12]},
+        {"sizes": [10**9, 10**9, 10]},
+        {"sizes": "64"},
+        {"weights": []},
+        {"weights": "x"},
+        {"biases": [[1.0], [2.0]]},
+        {"biases": [[["x"]] * 12, [["x"]] * 10]},
+    ],
+    ids=str,
+)
+def test_a_file_that_is_no_network(
+    net: network2.Network, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = tmp_path / "net.json"
+    net.save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
+        network2.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"{}", b"\xff\xfe", b"[" * 100_000])
+def test_a_file_that_is_no_json_object(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "net.json"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
+        network2.load(path)
+
+
+def test_float32(training: Pairs, test_data: Pairs) -> None:
+    np.random.seed(5)
+    random.seed(6)
+    narrow = network2.Network(SIZES, dtype=np.float32)
+    figures = narrow.SGD(list(training), 3, 10, 0.5, 0.1, test_data, **MONITORS)
+    np.random.seed(5)
+    random.seed(6)
+    wide = network2.Network(SIZES)
+    expected = wide.SGD(list(training), 3, 10, 0.5, 0.1, test_data, **MONITORS)
+    assert {array.dtype.name for array in narrow.weights + narrow.biases} == {"float32"}
+    assert narrow.feedforward(training[0][0]).dtype == np.float32
+    assert_equal(snapshot(narrow), snapshot(wide), 1e-4)
+    assert figures[0] == pytest.approx(expected[0], rel=1e-4)
+    assert {type(value) for value in figures[0]} == {float}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"lmbda": -1.0}, ValueError, "lmbda"),
+        ({"lmbda": math.nan}, ValueError, "lmbda"),
+        ({"lmbda": math.inf}, ValueError, "lmbda"),
+        ({"lmbda": "5"}, TypeError, "lmbda"),
+        ({"lmbda": -1.0, "penalty": "none"}, ValueError, "lmbda"),
+        ({"penalty": "L1"}, ValueError, "one of 'l1', 'l2', 'none', not 'L1'"),
+        ({"penalty": "non"}, ValueError, "did you mean 'none'"),
+        ({"penalty": None}, ValueError, "penalty"),
+        ({"eta": -0.5}, ValueError, "eta"),
+        ({"epochs": 0.5}, ValueError, "epochs"),
+        ({"mini_batch_size": 0}, ValueError, "mini_batch_size"),
+        ({"early_stopping_n": -1}, ValueError, "early_stopping_n"),
+        ({"early_stopping_n": 2}, ValueError, "needs monitor_evaluation_accuracy=True"),
+        ({"monitor_evaluation_cost": True}, ValueError, "needs evaluation_data"),
+        ({"monitor_evaluation_accuracy": True}, ValueError, "needs evaluation_data"),
+        (
+            {"monitor_evaluation_accuracy": True, "evaluation_data": []},
+            ValueError,
+            "at least one pair",
+        ),
+    ],
+    ids=str,
+)
+def test_bad_arguments_change_nothing(
+    net: network2.Network,
+    training: Pairs,
+    change: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    arguments = {"epochs": 1, "mini_batch_size": 10, "eta": 0.5} | change
+    before, state, order = snapshot(net), random.getstate(), list(training)
+    with pytest.raises(error, match=message):
+        net.SGD(training, **arguments)
+    assert_equal(snapshot(net), before)
+    assert random.getstate() == state
+    assert all(a is b for a, b in zip(training, order, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], 0.5, 5.0, 60), "at least one pair"),
+        ((None, -0.5, 5.0, 60), "eta"),
+        ((None, 0.5, -5.0, 60), "lmbda"),
+        ((None, 0.5, 5.0, 0), "n must be"),
+    ],
+)
+def test_bad_arguments_of_a_step(
+    net: network2.Network, training: Pairs, arguments: Any, message: str
+) -> None:
+    before = snapshot(net)
+    with pytest.raises(ValueError, match=message):
+        net.update_mini_batch(training if arguments[0] is None else [], *arguments[1:])
+    assert_equal(snapshot(net), before)
+
+
+@pytest.mark.parametrize("name", ["backprop", "accuracy", "total_cost"])
+def test_a_method_that_would_be_ignored_is_refused(
+    net: network2.Network, training: Pairs, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network2.Network, name, lambda self, *arguments: None)
+    with pytest.raises(TypeError, match=f"SGD does not call {name}"):
+        net.SGD(training, 1, 10, 0.5)
