@@ -17,20 +17,9 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, nonzero_bits
 from fastnn.engine.jit import jit
-from fastnn.engine.layout import (
-    A_AT,
-    ACTIVATION,
-    B_AT,
-    DELTA_AT,
-    PANEL_VECTORS,
-    PITCH,
-    UNITS,
-    VECTORS,
-    W_AT,
-    WT_AT,
-    Z_AT,
-)
-from fastnn.engine.rows import after, at, each, prefetch, sum_cost, transpose, widen
+from fastnn.engine.layout import PANEL_VECTORS
+from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
+from fastnn.engine.rows import each, sum_cost, transpose, widen
 from fastnn.engine.simd import (
     catch_up_row,
     is_lazy,
@@ -48,23 +37,24 @@ def build_train(spec: str) -> Any:
 
     @jit
     def train(arrays, X, scale, targets, order, batch_size, rate, coefficients, skip_zeros):
-        total = 0.0
-        top = len(arrays.table) - 1
+        net, columns, numbers, total = net_of(arrays), X.shape[1], at(coefficients, 0), 0.0
         for start in range(0, len(order), batch_size):
-            m = min(batch_size, len(order) - start)
-            count, entering = gather(
-                spec, arrays, X, scale, order, start, m, batch_size, skip_zeros
-            )
-            set_targets(arrays, targets, order, start, m)
+            m, rows = min(batch_size, len(order) - start), at(order, start)
+            ask_ahead(at(X, 0), columns, order, start + batch_size, batch_size)
+            count, entering = gather(spec, net, at(X, 0), columns, scale, rows, m, skip_zeros)
+            if targets.ndim == 1:
+                set_labels(net, at(targets, 0), rows, m)
+            else:
+                set_targets(net, at(targets, 0), rows, m)
             if is_lazy(spec):
-                catch_up(spec, arrays, coefficients, arrays.entering, entering)
-            forward(spec, arrays, m, count)
-            total += output_delta(spec, arrays, m, -rate / m)
-            for layer in range(top, 0, -1):
-                if layer > 1:
-                    backward(spec, arrays, layer, m)
-                update(spec, arrays, layer, m, coefficients, count)
-            arrays.steps[0] += 1
+                catch_up(spec, net, numbers, net.entering, entering)
+            forward(spec, net, m, count)
+            total += output_delta(spec, net, m, -rate / m)
+            for number in range(net.layers, 0, -1):
+                if number > 1:
+                    backward(spec, net, number, m)
+                update(spec, net, number, m, numbers, count)
+            put(net.steps, 0, get(net.steps, 0) + 1)
         return total
 
     return train
@@ -75,15 +65,15 @@ def build_outputs(spec: str) -> Any:
 
     @jit
     def outputs(arrays, X, scale, order, batch_size, skip_zeros, out):
-        top = arrays.table[-1]
+        net, columns = net_of(arrays), X.shape[1]
+        top = layer_of(net, net.layers)
         for start in range(0, len(order), batch_size):
-            m = min(batch_size, len(order) - start)
-            count, _ = gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros)
-            forward(spec, arrays, m, count)
+            m, rows = min(batch_size, len(order) - start), at(order, start)
+            count, _ = gather(spec, net, at(X, 0), columns, scale, rows, m, skip_zeros)
+            forward(spec, net, m, count)
             for i in range(m):
-                row = top[Z_AT] + i * top[PITCH]
-                for o in range(top[UNITS]):
-                    out[start + i, o] = arrays.work[row + o]
+                for o in range(top.units):
+                    out[start + i, o] = get(top.z, i * top.pitch + o)
 
     return outputs
 
@@ -93,12 +83,12 @@ def build_settle(spec: str) -> Any:
 
     @jit
     def settle(arrays, coefficients):
-        count = 0
-        for j in range(arrays.table[0, UNITS]):
+        count, net = 0, net_of(arrays)
+        for j in range(layer_of(net, 0).units):
             if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
                 arrays.idle[count] = j
                 count += 1
-        catch_up(spec, arrays, coefficients, arrays.idle, count)
+        catch_up(spec, net, at(coefficients, 0), net.idle, count)
         for t in range(count):
             arrays.left_at[arrays.idle[t]] = arrays.steps[0]
 
@@ -106,145 +96,146 @@ def build_settle(spec: str) -> Any:
 
 
 @jit
-def gather(spec, arrays, X, scale, order, start, m, batch_size, skip_zeros):
+def ask_ahead(X, columns, order, start, batch_size):
+    """Ask for the rows of the next batch to be brought into the cache."""
+    for i in range(start, min(start + batch_size, len(order))):
+        for j in range(0, columns, 64):
+            prefetch(X, order[i] * columns + j)
+
+
+@jit
+def gather(spec, net, X, columns, scale, rows, m, skip_zeros):
     """Copy a batch's rows, scaled; list the columns it uses, and those that begin to be used.
 
     Returns how many they are, of each kind.
     """
-    columns, v = X.shape[1], lanes(spec)
-    pitch, first = arrays.table[0, PITCH], arrays.table[0, A_AT]
-    for i in range(start + batch_size, min(start + 2 * batch_size, len(order))):
-        for j in range(0, columns, 64 // X.itemsize):
-            prefetch(X, order[i] * columns + j)
+    v, inputs = lanes(spec), layer_of(net, 0)
     for i in range(m):
-        row, x = order[start + i] * columns, first + i * pitch
+        row, x = after(X, get(rows, i) * columns), after(inputs.a, i * inputs.pitch)
         if columns < v:
             for j in range(columns):
-                arrays.work[x + j] = X[order[start + i], j] * scale
+                put(x, j, get(row, j) * scale)
         else:
             for j in range(0, columns - v, v):
-                widen(spec, at(X, row + j), at(arrays.work, x + j), scale)
+                widen(spec, after(row, j), after(x, j), scale)
             last = columns - v  # overlaps the vector before, and never reads past the row
-            widen(spec, at(X, row + last), at(arrays.work, x + last), scale)
+            widen(spec, after(row, last), after(x, last), scale)
     if not skip_zeros:
         return columns, 0
-    return list_columns(spec, arrays, at(X, 0), at(order, start), m, columns)
+    return list_columns(spec, net, X, rows, m, columns)
 
 
 @jit
-def list_columns(spec, arrays, X, rows, m, columns):
+def list_columns(spec, net, X, rows, m, columns):
     """List the columns in use, and those that begin or cease to be; there are at least 64."""
     count = entering = leaving = idle = 0
-    lazy = is_lazy(spec)
-    for word in range(len(arrays.in_use)):
+    for word in range((columns + 63) // 64):
         first = 64 * word
         overlap = max(0, first + 64 - columns)
         now = nonzero_bits(X, rows, m, columns, first - overlap) >> np.uint64(overlap)
-        before = arrays.in_use[word]
-        arrays.in_use[word] = now
-        count = append_bits(spec, at(arrays.used, 0), count, first, now)
-        if lazy:
-            entering = append_bits(spec, at(arrays.entering, 0), entering, first, now & ~before)
-            leaving = append_bits(spec, at(arrays.leaving, 0), leaving, first, before & ~now)
+        before = get(net.in_use, word)
+        put(net.in_use, word, now)
+        count = append_bits(spec, net.used, count, first, now)
+        if is_lazy(spec):
+            entering = append_bits(spec, net.entering, entering, first, now & ~before)
+            leaving = append_bits(spec, net.leaving, leaving, first, before & ~now)
         else:
             rest = ~now & (~np.uint64(0) >> np.uint64(overlap))
-            idle = append_bits(spec, at(arrays.idle, 0), idle, first, rest)
+            idle = append_bits(spec, net.idle, idle, first, rest)
     for t in range(leaving):
-        arrays.left_at[arrays.leaving[t]] = arrays.steps[0]
+        put(net.left_at, get(net.leaving, t), get(net.steps, 0))
     return count, entering
 
 
 @jit
-def catch_up(spec, arrays, coefficients, columns, count):
+def catch_up(spec, net, numbers, columns, count):
     """Give the weights of the listed input columns the steps of the penalty they missed."""
-    here, inputs = arrays.table[1], arrays.table[0, VECTORS] * lanes(spec)
-    for first in range(0, here[VECTORS], PANEL_VECTORS):
-        vectors = min(PANEL_VECTORS, here[VECTORS] - first)
-        panel = here[W_AT] + inputs * first * lanes(spec)
+    here, inputs, v = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec), lanes(spec)
+    for first in range(0, here.vectors, PANEL_VECTORS):
+        vectors = min(PANEL_VECTORS, here.vectors - first)
+        panel = after(here.w, inputs * first * v)
         for t in range(count):
-            j = columns[t]
-            row = at(arrays.weights, panel + j * vectors * lanes(spec))
-            missed = arrays.steps[0] - arrays.left_at[j]
-            catch_up_row(spec, row, vectors, missed, at(coefficients, 0))
+            j = get(columns, t)
+            missed = get(net.steps, 0) - get(net.left_at, j)
+            catch_up_row(spec, after(panel, j * vectors * v), vectors, missed, numbers)
 
 
 @jit
-def set_targets(arrays, targets, order, start, m):
-    """Write a batch's targets, from class indices or from rows."""
-    pitch = arrays.table[-1, PITCH]
-    if targets.ndim == 1:
-        arrays.targets[: m * pitch] = 0
-        for i in range(m):
-            arrays.targets[i * pitch + targets[order[start + i]]] = 1
-    else:
-        for i in range(m):
-            row = order[start + i]
-            for o in range(targets.shape[1]):
-                arrays.targets[i * pitch + o] = targets[row, o]
+def set_labels(net, labels, rows, m):
+    """Write a batch's targets from class indices."""
+    pitch = layer_of(net, net.layers).pitch
+    for i in range(m):
+        for o in range(pitch):
+            put(net.targets, i * pitch + o, get(net.zeros, 0))
+        put(net.targets, i * pitch + get(labels, get(rows, i)), get(net.ones, 0))
 
 
 @jit
-def forward(spec, arrays, m, count):
+def set_targets(net, targets, rows, m):
+    """Write a batch's targets from rows of targets."""
+    top = layer_of(net, net.layers)
+    for i in range(m):
+        for o in range(top.units):
+            put(net.targets, i * top.pitch + o, get(targets, get(rows, i) * top.units + o))
+
+
+@jit
+def forward(spec, net, m, count):
     """Fill z and a of every layer; `count` of the input columns are in use."""
-    table, work = arrays.table, arrays.work
-    for layer in range(1, len(table)):
-        here, below = table[layer], table[layer - 1]
-        used = at(arrays.used, 0) if layer == 1 else at(arrays.every, 0)
-        k = count if layer == 1 else below[UNITS]
-        x, w = at(work, below[A_AT]), at(arrays.weights, here[W_AT])
-        z, a = at(work, here[Z_AT]), at(work, here[A_AT])
-        b, inputs = at(arrays.biases, here[B_AT]), below[VECTORS] * lanes(spec)
-        product(spec, m, k, used, x, below[PITCH], w, inputs, here[VECTORS], b, z, here[PITCH])
-        each(spec, "values", here[ACTIVATION], a, (z,), 1.0, m * here[PITCH])
+    for number in range(1, net.layers + 1):
+        here, below = layer_of(net, number), layer_of(net, number - 1)
+        used, k = (net.used, count) if number == 1 else (net.every, below.units)
+        inputs = below.vectors * lanes(spec)
+        product(
+            spec, m, k, used, below.a, below.pitch,
+            here.w, inputs, here.vectors, here.b, here.z, here.pitch,
+        )  # fmt: skip
+        each(spec, "values", here.activation, here.a, (here.z,), 1.0, m * here.pitch)
 
 
 @jit
-def output_delta(spec, arrays, m, factor):
+def output_delta(spec, net, m, factor):
     """Fill the output layer's delta, times `factor`; return the sum of the batch's costs."""
-    top = arrays.table[-1]
-    n = m * top[PITCH]
-    z, a = at(arrays.work, top[Z_AT]), at(arrays.work, top[A_AT])
-    inputs = (z, a, at(arrays.targets, 0), at(arrays.real, 0))
-    each(spec, "delta", 0, at(arrays.work, top[DELTA_AT]), inputs, factor, n)
-    return sum_cost(spec, inputs, n)
+    top = layer_of(net, net.layers)
+    inputs = (top.z, top.a, net.targets, net.real)
+    each(spec, "delta", 0, top.delta, inputs, factor, m * top.pitch)
+    return sum_cost(spec, inputs, m * top.pitch)
 
 
 @jit
-def backward(spec, arrays, layer, m):
+def backward(spec, net, number, m):
     """Fill the delta of the layer below: delta times the weights, times the slope there."""
-    here, below, work = arrays.table[layer], arrays.table[layer - 1], arrays.work
-    transpose_weights(spec, arrays, here, below)
-    delta, out = at(work, here[DELTA_AT]), at(work, below[DELTA_AT])
-    z, a = at(work, below[Z_AT]), at(work, below[A_AT])
-    wt, units = at(arrays.transposed, here[WT_AT]), here[VECTORS] * lanes(spec)
+    here, below = layer_of(net, number), layer_of(net, number - 1)
+    transpose_weights(spec, here, below)
+    units = here.vectors * lanes(spec)
     product(
-        spec, m, here[UNITS], at(arrays.every, 0), delta, here[PITCH],
-        wt, units, below[VECTORS], at(arrays.zeros, 0), out, below[PITCH],
+        spec, m, here.units, net.every, here.delta, here.pitch,
+        here.wt, units, below.vectors, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
-    n = m * below[PITCH]
-    each(spec, "slopes", below[ACTIVATION], out, (out, z, a), 1.0, n)
+    inputs = (below.delta, below.z, below.a)
+    each(spec, "slopes", below.activation, below.delta, inputs, 1.0, m * below.pitch)
 
 
 @jit
-def update(spec, arrays, layer, m, coefficients, count):
+def update(spec, net, number, m, numbers, count):
     """Shrink a layer's weights and add its gradient; add the biases' gradient."""
-    here, below, work = arrays.table[layer], arrays.table[layer - 1], arrays.work
-    used = at(arrays.used, 0) if layer == 1 else at(arrays.every, 0)
-    count = count if layer == 1 else below[UNITS]
-    inputs, x, pitch = below[VECTORS] * lanes(spec), at(work, below[A_AT]), below[PITCH]
-    numbers = at(coefficients, 0)
-    for first in range(0, here[VECTORS], PANEL_VECTORS):
-        vectors, column = min(PANEL_VECTORS, here[VECTORS] - first), first * lanes(spec)
-        w = at(arrays.weights, here[W_AT] + inputs * column)
-        delta = at(work, here[DELTA_AT] + column)
-        add_gradient(spec, vectors, numbers, x, pitch, used, count, delta, here[PITCH], w, m)
-        if layer == 1 and not is_lazy(spec) and len(coefficients) > 0:
-            idle = at(arrays.idle, 0)
-            rest = below[UNITS] - count
-            add_gradient(spec, vectors, numbers, x, pitch, idle, rest, delta, here[PITCH], w, 0)
-        ones, b = at(arrays.ones, 0), at(arrays.biases, here[B_AT] + column)
-        first_row = at(arrays.every, 0)
-        tile_update(spec, 0, 1, vectors, numbers, ones, 1, first_row, delta, here[PITCH], b, m)
+    here, below = layer_of(net, number), layer_of(net, number - 1)
+    used, some = (net.used, count) if number == 1 else (net.every, below.units)
+    inputs, x, pitch, d_pitch = below.vectors * lanes(spec), below.a, below.pitch, here.pitch
+    for first in range(0, here.vectors, PANEL_VECTORS):
+        vectors, column = min(PANEL_VECTORS, here.vectors - first), first * lanes(spec)
+        w, delta, b = (
+            after(here.w, inputs * column),
+            after(here.delta, column),
+            after(here.b, column),
+        )
+        add_gradient(spec, vectors, numbers, x, pitch, used, some, delta, d_pitch, w, m)
+        if number == 1 and not is_lazy(spec):
+            rest = below.units - some
+            add_gradient(spec, vectors, numbers, x, pitch, net.idle, rest, delta, d_pitch, w, 0)
+        tile_update(
+            spec, 0, 1, vectors, numbers, net.ones, 1, net.every, delta, d_pitch, b, m
+        )  # fmt: skip
 
 
 @jit
@@ -258,7 +249,7 @@ def add_gradient(spec, vectors, numbers, x, x_k, used, count, delta, delta_k, w,
 
 @jit
 def product(spec, m, k, used, a, a_row, panels, panel_rows, vectors, start, out, out_row):
-    """Out = start + a[:, used] @ panels[used], for m rows; k entries of `used`."""
+    """out = start + a[:, used] @ panels[used], for m rows; k entries of `used`."""
     for first in range(0, vectors, PANEL_VECTORS):
         width, column = min(PANEL_VECTORS, vectors - first), first * lanes(spec)
         most = most_rows(spec, "forward_rows", width)
@@ -272,17 +263,16 @@ def product(spec, m, k, used, a, a_row, panels, panel_rows, vectors, start, out,
 
 
 @jit
-def transpose_weights(spec, arrays, here, below):
+def transpose_weights(spec, here, below):
     """Copy a layer's weight panels into panels of the transposed weights, block by block."""
     v = lanes(spec)
-    for row in range(0, below[VECTORS]):
+    for row in range(0, below.vectors):
         panel_in = row // PANEL_VECTORS * PANEL_VECTORS
-        width_in = min(PANEL_VECTORS, below[VECTORS] - panel_in) * v
-        to = here[WT_AT] + panel_in * v * here[VECTORS] * v + (row - panel_in) * v
-        for column in range(0, here[VECTORS]):
+        width_in = min(PANEL_VECTORS, below.vectors - panel_in) * v
+        to = after(here.wt, panel_in * v * here.vectors * v + (row - panel_in) * v)
+        for column in range(0, here.vectors):
             panel = column // PANEL_VECTORS * PANEL_VECTORS
-            width = min(PANEL_VECTORS, here[VECTORS] - panel) * v
-            source = here[W_AT] + panel * v * below[VECTORS] * v + (column - panel) * v
-            block = at(arrays.weights, source + row * v * width)
-            transposed = at(arrays.transposed, to + column * v * width_in)
-            transpose(spec, block, width, transposed, width_in)
+            width = min(PANEL_VECTORS, here.vectors - panel) * v
+            source = after(here.w, panel * v * below.vectors * v + (column - panel) * v)
+            block = after(source, row * v * width)
+            transpose(spec, block, width, after(to, column * v * width_in), width_in)

@@ -1,4 +1,4 @@
-"""Elementwise work on rows of whole vectors, and what kernels need to point at them."""
+"""Elementwise work on rows of whole vectors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I8, I32, int64, item_bytes, load, read_spec, store, vector_of
+from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["after", "at", "each", "prefetch", "sum_cost", "transpose", "widen"]
+__all__ = ["each", "sum_cost", "transpose", "widen"]
 
 
 @intrinsic(prefer_literal=True)
@@ -134,43 +134,3 @@ def widen(typing: Any, spec: Any, row: Any, x: Any, scale: Any) -> Any:
         return context.get_dummy_value()
 
     return signature, generate
-
-
-@intrinsic
-def at(typing: Any, array: Any, offset: Any) -> Any:
-    """Return a pointer to element `offset` of a contiguous array."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.gep(data, [arguments[1]])
-
-    return types.CPointer(array.dtype)(array, types.int64), generate
-
-
-@intrinsic
-def after(typing: Any, pointer: Any, offset: Any) -> Any:
-    """Return a pointer to the element `offset` places after `pointer`'s."""
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return pointer(pointer, types.int64), generate
-
-
-@intrinsic
-def prefetch(typing: Any, array: Any, offset: Any) -> Any:
-    """Ask for the cache line of element `offset` to be brought into the second-level cache."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), I8.as_pointer())
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [address.type, I32, I32, I32]),
-            "llvm.prefetch.p0",
-        )
-        read, second_level, data_cache = (ir.Constant(I32, value) for value in (0, 2, 1))
-        builder.call(function, [address, read, second_level, data_cache])
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), generate

@@ -1,0 +1,173 @@
+"""A network's arrays as pointers, which kernels hand on for nothing.
+
+An array handed from one compiled function to the next is counted up and down; at some 20 calls a
+batch that costs as much as the arithmetic of a small network. The arrays stay alive in the outermost
+function, which is given them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.engine.emit import I8, I32
+from fastnn.engine.jit import jit
+from fastnn.engine.layout import (
+    A_AT,
+    ACTIVATION,
+    B_AT,
+    DELTA_AT,
+    PITCH,
+    UNITS,
+    VECTORS,
+    W_AT,
+    WT_AT,
+    Z_AT,
+)
+
+__all__ = ["Layer", "Net", "after", "at", "get", "layer_of", "net_of", "prefetch", "put"]
+
+
+class Net(NamedTuple):
+    """`layout.Arrays` as pointers, with the number of layers after the inputs."""
+
+    layers: Any
+    table: Any
+    weights: Any
+    transposed: Any
+    biases: Any
+    work: Any
+    targets: Any
+    real: Any
+    ones: Any
+    zeros: Any
+    used: Any
+    idle: Any
+    every: Any
+    entering: Any
+    leaving: Any
+    in_use: Any
+    left_at: Any
+    steps: Any
+
+
+class Layer(NamedTuple):
+    """A row of `layout.Arrays.table`, its places as pointers."""
+
+    units: Any
+    vectors: Any
+    pitch: Any
+    z: Any
+    a: Any
+    delta: Any
+    w: Any
+    wt: Any
+    b: Any
+    activation: Any
+
+
+@jit
+def net_of(arrays):
+    """Return the pointers of `arrays`, which the caller keeps alive."""
+    return Net(
+        len(arrays.table) - 1,
+        at(arrays.table, 0),
+        at(arrays.weights, 0),
+        at(arrays.transposed, 0),
+        at(arrays.biases, 0),
+        at(arrays.work, 0),
+        at(arrays.targets, 0),
+        at(arrays.real, 0),
+        at(arrays.ones, 0),
+        at(arrays.zeros, 0),
+        at(arrays.used, 0),
+        at(arrays.idle, 0),
+        at(arrays.every, 0),
+        at(arrays.entering, 0),
+        at(arrays.leaving, 0),
+        at(arrays.in_use, 0),
+        at(arrays.left_at, 0),
+        at(arrays.steps, 0),
+    )
+
+
+@jit
+def layer_of(net, number):
+    """Return the layer; number 0 is the inputs."""
+    row = after(net.table, number * 10)
+    return Layer(
+        get(row, UNITS),
+        get(row, VECTORS),
+        get(row, PITCH),
+        after(net.work, get(row, Z_AT)),
+        after(net.work, get(row, A_AT)),
+        after(net.work, get(row, DELTA_AT)),
+        after(net.weights, get(row, W_AT)),
+        after(net.transposed, get(row, WT_AT)),
+        after(net.biases, get(row, B_AT)),
+        get(row, ACTIVATION),
+    )
+
+
+@intrinsic
+def at(typing: Any, array: Any, offset: Any) -> Any:
+    """Return a pointer to element `offset` of a contiguous array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.int64), generate
+
+
+@intrinsic
+def after(typing: Any, pointer: Any, offset: Any) -> Any:
+    """Return a pointer to the element `offset` places after `pointer`'s."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), generate
+
+
+@intrinsic
+def get(typing: Any, pointer: Any, offset: Any) -> Any:
+    """Return the element `offset` places after `pointer`'s."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return builder.load(builder.gep(arguments[0], [arguments[1]]))
+
+    return pointer.dtype(pointer, types.int64), generate
+
+
+@intrinsic
+def put(typing: Any, pointer: Any, offset: Any, value: Any) -> Any:
+    """Set the element `offset` places after `pointer`'s."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], builder.gep(arguments[0], [arguments[1]]))
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64, pointer.dtype), generate
+
+
+@intrinsic
+def prefetch(typing: Any, pointer: Any, offset: Any) -> Any:
+    """Ask for the cache line of an element to be brought into the second-level cache."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), I8.as_pointer())
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [address.type, I32, I32, I32]),
+            "llvm.prefetch.p0",
+        )
+        read, second_level, data_cache = (ir.Constant(I32, value) for value in (0, 2, 1))
+        builder.call(function, [address, read, second_level, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.int64), generate
