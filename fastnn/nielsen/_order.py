@@ -2,7 +2,7 @@
 
 Python's shuffle takes one 32-bit word of its Mersenne Twister per try and throws a try away where
 its top bits are too large. numpy has the same generator and draws words in bulk; a compiled loop
-does the rest, ten times sooner, and leaves `random` in the same state.
+does the rest and leaves `random` in the state that Python's shuffle would leave.
 """
 
 from __future__ import annotations
