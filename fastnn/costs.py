@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from fastnn.checks import one_of
 
-__all__ = ["ALL", "Cost", "CrossEntropy", "Quadratic", "named"]
+__all__ = ["ALL", "Cost", "CrossEntropy", "LogLikelihood", "Quadratic", "named"]
 
 
 class Cost:
@@ -39,7 +39,7 @@ class Quadratic(Cost):
     """Half the squared error, (a-y)**2/2 (the book, chapter 1, equation 6)."""
 
     name = "quadratic"
-    outputs = ("sigmoid",)
+    outputs = ("sigmoid", "tanh", "relu")
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -69,7 +69,26 @@ class CrossEntropy(Cost):
         return a - y
 
 
-ALL: tuple[type[Cost], ...] = (Quadratic, CrossEntropy)
+class LogLikelihood(Cost):
+    """-log of the softmax output of the right class (the book, chapter 3, equation 80).
+
+    z is the normalised one, log(a). With targets in place of a class it is the cross-entropy
+    -sum(y*log(a)); the delta is right where a row's targets sum to 1.
+    """
+
+    name = "log_likelihood"
+    outputs = ("softmax",)
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        return -(y * z)
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return a - y
+
+
+ALL: tuple[type[Cost], ...] = (Quadratic, CrossEntropy, LogLikelihood)
 
 
 def named(parameter: str, name: object) -> Cost:

@@ -10,7 +10,8 @@ The contract, for a class listed in `ALL`:
 * ``shrink(xp, w, *coefficients)`` is the weight that one step leaves, before the gradient;
 * ``caught_up(xp, w, steps, *coefficients)`` is what `steps` >= 1 steps without a gradient leave,
   in closed form: an input column that a batch does not use has no gradient, and its weights wait
-  until they are next used. None where there is no closed form;
+  until they are next used. None where there is no closed form, and `waits` says for which
+  step it holds;
 * ``value(weights)`` is the penalty times n, as `total_cost` divides it by n.
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 
 from fastnn.checks import real
 
-__all__ = ["ALL", "L1", "L2", "Penalty"]
+__all__ = ["ALL", "L1", "L2", "ElasticNet", "Penalty"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,14 @@ class Penalty:
     def coefficients(self, step: float) -> tuple[float, ...]:
         """Return what the formulas take, for `step` = learning_rate / n."""
         raise NotImplementedError
+
+    def waits(self, step: float) -> bool:
+        """Return whether `caught_up` may be used, for `step` = learning_rate / n."""
+        return self.caught_up is not None
+
+    def simplified(self) -> Penalty | None:
+        """Return the simplest penalty that is the same, or None where it does nothing."""
+        return self if self.lmbda > 0 else None
 
     @staticmethod
     def shrink(xp: Any, w: Any, *coefficients: Any) -> Any:
@@ -82,15 +91,14 @@ class L1(Penalty):
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
-        """abs(w) = whole*kappa + rest shrinks `whole` times; then come rest, rest-kappa, rest, ..."""
+        """abs(w) = whole*kappa + rest shrinks `whole` times; rest, rest-kappa, rest, ... follow."""
         size = abs(w)
         whole = xp.floor(size * inverse)
         rest = size - whole * kappa
         whole = xp.where(rest < 0, whole - 1, whole)  # size*inverse was rounded up
         rest = xp.where(rest < 0, rest + kappa, rest)
         beyond = steps - whole
-        odd = beyond - 2 * xp.floor(0.5 * beyond)
-        turned = xp.where(rest > 0, rest - odd * kappa, rest)
+        turned = xp.where(rest > 0, rest - _odd(xp, beyond) * kappa, rest)
         return xp.where(beyond > 0, turned, size - steps * kappa) * xp.sign(w)
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
@@ -107,7 +115,10 @@ class L2(Penalty):
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         kappa = step * self.lmbda
-        return kappa, math.log1p(-kappa)
+        return kappa, _log_kept(kappa)
+
+    def waits(self, step: float) -> bool:
+        return step * self.lmbda < 1
 
     @staticmethod
     def shrink(xp: Any, w: Any, kappa: Any, log_kept: Any) -> Any:
@@ -115,10 +126,89 @@ class L2(Penalty):
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, log_kept: Any) -> Any:
+        """w*(1-kappa)**steps."""
         return w * xp.exp(steps * log_kept)
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
         return 0.5 * self.lmbda * sum(float(np.square(w).sum(dtype=np.float64)) for w in weights)
 
 
-ALL: tuple[type[Penalty], ...] = (L1, L2)
+@dataclass(frozen=True)
+class ElasticNet(Penalty):
+    """L1 with the strength l1_ratio*lmbda and L2 with (1-l1_ratio)*lmbda, in one step.
+
+    Zou and Hastie, "Regularization and variable selection via the elastic net", 2005. A step leaves
+    w - kappa2*w - kappa1*sign(w).
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set; finite and at least 0.
+    l1_ratio : float, default 0.5
+        The share of L1, 0 to 1.
+    """
+
+    name = "elasticnet"
+    l1_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "l1_ratio", real("l1_ratio", self.l1_ratio))
+        if self.l1_ratio > 1:
+            raise ValueError(f"l1_ratio must be from 0 to 1, not {self.l1_ratio!r}")
+
+    def simplified(self) -> Penalty | None:
+        if self.l1_ratio in (0, 1):
+            return (L1 if self.l1_ratio else L2)(self.lmbda).simplified()
+        return super().simplified()
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        kappa1, kappa2 = step * self.lmbda * self.l1_ratio, step * self.lmbda * (1 - self.l1_ratio)
+        return kappa1, kappa2, _log_kept(kappa2)
+
+    def waits(self, step: float) -> bool:
+        return step * self.lmbda * (1 - self.l1_ratio) < 1
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+        return w - kappa2 * w - kappa1 * xp.sign(w)
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, steps: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+        """Return the sum of a geometric series until the sign turns, then of an alternating one.
+
+        With far = kappa1/kappa2, abs(w)+far shrinks by 1-kappa2 a step as long as the sign stays.
+        What is left then, rest, becomes kappa1-(1-kappa2)*rest with every further step, and the
+        sign turns each time; that settles at kappa1/(2-kappa2).
+        """
+        size, far, kept = abs(w), kappa1 / kappa2, 1 - kappa2
+        whole = xp.floor(-xp.log1p(size / far) / log_kept)
+        rest = size + xp.expm1(whole * log_kept) * (size + far)
+        whole = xp.where(rest < 0, whole - 1, whole)  # the quotient was rounded up, or down
+        rest = xp.where(rest < 0, (rest + kappa1) / kept, rest)
+        further = kept * rest - kappa1
+        whole = xp.where(further < 0, whole, whole + 1)
+        rest = xp.where(further < 0, rest, further)
+        beyond = steps - whole
+        turned, settled = 1 - 2 * _odd(xp, beyond), kappa1 / (2 - kappa2)
+        after = turned * settled + xp.exp(beyond * log_kept) * (rest - settled)
+        after = xp.where(rest > 0, after, rest)
+        before = size + xp.expm1(steps * log_kept) * (size + far)
+        return xp.where(beyond > 0, after, before) * xp.sign(w)
+
+    def value(self, weights: Sequence[np.ndarray]) -> float:
+        l1, l2 = L1(self.lmbda * self.l1_ratio), L2(self.lmbda * (1 - self.l1_ratio))
+        return l1.value(weights) + l2.value(weights)
+
+
+ALL: tuple[type[Penalty], ...] = (L1, L2, ElasticNet)
+
+
+def _log_kept(kappa: float) -> float:
+    """Return log(1-kappa), of what a step of weight decay keeps, where `waits` lets it be used."""
+    return math.log1p(-kappa) if kappa < 1 else 0.0
+
+
+def _odd(xp: Any, count: Any) -> Any:
+    """Return 1 where `count` is odd, else 0."""
+    return count - 2 * xp.floor(0.5 * count)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.activations import Activation
+from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
 from fastnn.penalties import Penalty
 
@@ -20,7 +20,11 @@ BLOCK_ROWS = 1024
 
 
 class Path:
-    """Trains with matrix products of numpy; the parameters are those of `engine.Training`."""
+    """Trains with matrix products of numpy; the parameters are those of `engine.Training`.
+
+    Here every column is shrunk at every step, so whether the penalty of unused ones `waits` makes
+    no difference.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class Path:
         cost: Any,
         penalty: Penalty | None,
         shrink: tuple[float, ...],
+        waits: bool,
         inputs: Inputs,
         targets: np.ndarray,
         batch_size: int,
@@ -123,5 +128,7 @@ def _forward(
     zs, layers = [], [x]
     for w, b, activation in zip(weights, biases, activations, strict=True):
         zs.append(layers[-1] @ w.T + b)
+        if activation.normalises:
+            zs[-1] = log_normalised(zs[-1])
         layers.append(activation.value(np, zs[-1]))
     return zs, layers

@@ -36,6 +36,7 @@ class Path:
         cost: Any,
         penalty: Penalty | None,
         shrink: tuple[float, ...],
+        waits: bool,
         inputs: Inputs,
         targets: np.ndarray,
         batch_size: int,
@@ -43,7 +44,9 @@ class Path:
         track_cost: bool,
     ) -> None:
         dtype = weights[0].dtype
-        wanted = spec.for_training(dtype, activations, cost, penalty, track_cost)
+        skip_zeros = _worth_skipping(inputs.matrix)
+        waits = waits and skip_zeros
+        wanted = spec.for_training(dtype, activations, cost, penalty, waits, track_cost)
         self._train = _kernel(kernels.build_train, wanted.encode())
         self._weights, self._biases, self._lanes = weights, biases, wanted.lanes
         self._arrays = _arrays(weights, activations, batch_size, wanted.lanes)
@@ -51,8 +54,7 @@ class Path:
         self._inputs, self._targets = inputs, targets
         self._batch_size, self._rate = batch_size, learning_rate
         self._shrink = np.array(shrink, dtype)
-        self._skip_zeros = _worth_skipping(inputs.matrix)
-        waits = self._skip_zeros and bool(wanted.caught_up)
+        self._skip_zeros = skip_zeros
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
 
     def run(self, order: np.ndarray) -> float:

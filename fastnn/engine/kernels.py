@@ -19,7 +19,7 @@ from fastnn.engine.columns import append_bits, nonzero_bits
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import PANEL_VECTORS
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
-from fastnn.engine.rows import each, sum_cost, transpose, widen
+from fastnn.engine.rows import each, log_normalise, sum_cost, transpose, widen
 from fastnn.engine.simd import (
     catch_up_row,
     is_lazy,
@@ -190,6 +190,9 @@ def forward(spec, net, m, count):
             spec, m, k, used, below.a, below.pitch,
             here.w, inputs, here.vectors, here.b, here.z, here.pitch,
         )  # fmt: skip
+        if number == net.layers:
+            for i in range(m):
+                log_normalise(spec, after(here.z, i * here.pitch), net.real, here.vectors)
         each(spec, "values", here.activation, here.a, (here.z,), 1.0, m * here.pitch)
 
 

@@ -1,8 +1,8 @@
 """A network's arrays as pointers, which kernels hand on for nothing.
 
 An array handed from one compiled function to the next is counted up and down; at some 20 calls a
-batch that costs as much as the arithmetic of a small network. The arrays stay alive in the outermost
-function, which is given them.
+batch that costs as much as the arithmetic of a small network. The arrays stay alive in the
+outermost function, which is given them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -12,7 +14,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["each", "sum_cost", "transpose", "widen"]
+__all__ = ["each", "log_normalise", "sum_cost", "transpose", "widen"]
 
 
 @intrinsic(prefer_literal=True)
@@ -82,6 +84,71 @@ def sum_cost(typing: Any, spec: Any, inputs: Any, n: Any) -> Any:
         return result
 
     return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def log_normalise(typing: Any, spec: Any, z: Any, real: Any, vectors: Any) -> Any:
+    """z -= log(sum(exp(z))) over one row's units, where the activation asks for it.
+
+    ``real`` is 1 at a unit and 0 in the padding.
+    """
+    signature = types.void(spec, z, real, types.int64)
+    kernel = read_spec(spec)
+    vector = vector_of(z, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        if not kernel.normalises:
+            return context.get_dummy_value()
+        _, z, real, vectors = arguments
+        xp = VecSpace()
+
+        def masked(place: Any, outside: float) -> Vec:
+            value = Vec(builder, load(builder, z, place, vector))
+            inside = Vec(builder, load(builder, real, place, vector)) > 0.0
+            return xp.where(inside, value, outside)
+
+        top = _fold(builder, vectors, vector, -math.inf, xp.maximum, lambda p: masked(p, -math.inf))
+        largest = Vec(builder, splat(builder, top, vector))
+        total = _fold(
+            builder,
+            vectors,
+            vector,
+            0.0,
+            lambda x, y: x + y,
+            lambda p: xp.exp(masked(p, -math.inf) - largest),
+        )
+        shift = largest + xp.log(Vec(builder, splat(builder, total, vector)))
+        with cgutils.for_range(builder, vectors) as loop:
+            place = builder.mul(loop.index, int64(vector.count))
+            value = Vec(builder, load(builder, z, place, vector))
+            store(builder, (value - shift).value, z, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _fold(
+    builder: Any,
+    vectors: Any,
+    vector: Any,
+    start: float,
+    combine: Callable[[Vec, Vec], Vec],
+    term: Callable[[Any], Vec],
+) -> Any:
+    """Combine ``term(place)`` of every vector of a row, and then the lanes; return the scalar."""
+    initial = ir.Constant(vector, [start] * vector.count)
+    held = cgutils.alloca_once_value(builder, initial)
+    builder.store(initial, held)
+    with cgutils.for_range(builder, vectors) as loop:
+        value = term(builder.mul(loop.index, int64(vector.count)))
+        builder.store(combine(Vec(builder, builder.load(held)), value).value, held)
+    result, half = Vec(builder, builder.load(held)), vector.count // 2
+    while half:
+        lanes = [(lane + half) % vector.count for lane in range(vector.count)]
+        mask = ir.Constant(ir.VectorType(I32, vector.count), lanes)
+        turned = builder.shuffle_vector(result.value, ir.Constant(vector, ir.Undefined), mask)
+        result, half = combine(result, Vec(builder, turned)), half // 2
+    return builder.extract_element(result.value, ir.Constant(I32, 0))
 
 
 @intrinsic(prefer_literal=True)

@@ -39,6 +39,7 @@ class Spec(NamedTuple):
     shrink: str = ""
     caught_up: str = ""
     compresses: bool = False
+    normalises: bool = False
     sources: str = ""
 
     def encode(self) -> str:
@@ -69,6 +70,7 @@ def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec
         update_rows,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
+        normalises=activations[-1].normalises,
         sources=jit.sources(),
     )
 
@@ -78,6 +80,7 @@ def for_training(
     activations: Sequence[Activation],
     cost: Any,
     penalty: Penalty | None,
+    waits: bool,
     track_cost: bool,
 ) -> Spec:
     """Return the specification of the kernel that trains."""
@@ -86,15 +89,19 @@ def for_training(
         delta=(_output_delta(cost, activations[-1]),),
         cost=_real_cost(cost) if track_cost else "",
         shrink="" if penalty is None else trace.register(penalty.shrink),
-        caught_up=""
-        if penalty is None or penalty.caught_up is None
-        else trace.register(penalty.caught_up),
+        caught_up=_caught_up(penalty) if waits else "",
     )
 
 
 def unique(activations: Sequence[Activation]) -> list[Activation]:
     """Return the distinct activations, in the order of their first layer."""
     return list({a.name: a for a in activations}.values())
+
+
+def _caught_up(penalty: Penalty | None) -> str:
+    if penalty is None or penalty.caught_up is None:
+        return ""
+    return trace.register(penalty.caught_up)
 
 
 def _slope(activation: Activation) -> str:

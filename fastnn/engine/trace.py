@@ -8,9 +8,9 @@ A kernel refers to a formula by its key, a string, since Numba's disk cache hits
 only for closures over strings and numbers. The key holds a digest of the formula's code, so that a
 changed formula compiles anew.
 
-exp is within 2 ulp of the true value where that is a normal number, tanh within 4, and
-`logaddexp` within 4 of the larger of its value and 1; arguments of exp beyond the normal numbers
-are clamped to their edge.
+exp, expm1 and tanh are within 4 ulp of the true value where that is a normal number, `log` and
+`logaddexp` within 4 ulp of the larger of their value and 1; arguments of exp beyond the normal
+numbers are clamped to their edge.
 """
 
 from __future__ import annotations
@@ -157,14 +157,39 @@ class VecSpace:
         return self.copysign(grown / (grown + 2.0), x)
 
     def logaddexp(self, x: Vec, y: Any) -> Vec:
-        """max(x,y) + log(1+u), u = exp(-|x-y|); log(1+u) = 2*atanh(u/(2+u)) as a series."""
+        """max(x,y) + log(1+u), u = exp(-|x-y|)."""
         u = self.exp(-abs(x - y))
-        s = u / (u + 2.0)
-        square, terms = s * s, 8 if self._is_single(x) else 17
+        return self.maximum(x, y) + self._twice_atanh(u / (u + 2.0))
+
+    def log1p(self, x: Vec) -> Vec:
+        """log(1+x) for x >= 0; to the precision of 1+x."""
+        return self.log(x + 1.0)
+
+    def log(self, x: Vec) -> Vec:
+        """n*log(2) + log(f), x = f * 2**n, 0.7 < f <= 1.4; for positive normal numbers."""
+        builder, single = x.builder, self._is_single(x)
+        mantissa, bits = (23, 32) if single else (52, 64)
+        integers = ir.VectorType(ir.IntType(bits), x.value.type.count)
+
+        def constant(value: int) -> Any:
+            return ir.Constant(integers, [value] * integers.count)
+
+        pattern = builder.bitcast(x.value, integers)
+        half = 0x3F3504F3 if single else 0x3FE6A09E667F3BCD  # sqrt(1/2)
+        power = builder.ashr(builder.sub(pattern, constant(half)), constant(mantissa))
+        fraction = builder.sub(pattern, builder.shl(power, constant(mantissa)))
+        f = Vec(builder, builder.bitcast(fraction, x.value.type))
+        n = Vec(builder, builder.sitofp(power, x.value.type))
+        result = n * math.log(2.0) + self._twice_atanh((f - 1.0) / (f + 1.0))
+        return self.where(x > 0.0, result, x * math.nan)
+
+    def _twice_atanh(self, s: Vec) -> Vec:
+        """2*atanh(s) as its series, for abs(s) <= 1/3: log(v) where s = (v-1)/(v+1)."""
+        square, terms = s * s, 8 if self._is_single(s) else 17
         series = square * (2.0 / (2 * terms + 1)) + 2.0 / (2 * terms - 1)
         for k in range(terms - 2, -1, -1):
             series = series * square + 2.0 / (2 * k + 1)
-        return self.maximum(x, y) + s * series
+        return s * series
 
     def _exp_parts(self, x: Vec) -> tuple[Vec, Vec]:
         """Return 2**n and exp(r)-1, where x = n*log(2) + r.

@@ -77,8 +77,7 @@ class Training:
         flops = 6 * sum(w.size for w in weights) * self._batch_size
         self._chunk = max(1, CHUNK_FLOPS // flops) * self._batch_size
         step = learning_rate / (n or rows)
-        if penalty is not None and step * penalty.lmbda == 0:
-            penalty = None
+        penalty = penalty.simplified() if penalty is not None and step > 0 else None
         shrink = () if penalty is None else penalty.coefficients(step)
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
         self._path: Path = path(
@@ -88,6 +87,7 @@ class Training:
             cost=cost,
             penalty=penalty,
             shrink=shrink,
+            waits=penalty is not None and penalty.waits(step),
             inputs=inputs,
             targets=targets,
             batch_size=self._batch_size,
