@@ -1,0 +1,116 @@
+"""Who takes part: fastnn and its peers, by name, each loaded when it is first needed.
+
+A contestant is made from a case and a problem, and holds its data in the form and dtype it likes
+best. Training contestants have ``epoch(order)``, which trains once over the rows in that order and
+returns when it is done, and ``weights()``, a list of (out, in) arrays. Those that take part in an
+evaluation have ``accuracy()``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.bench.cases import Case
+from fastnn.bench.problem import Problem
+
+__all__ = ["FASTNN", "PEERS", "Entrant", "Peer", "entrants"]
+
+FASTNN = "fastnn"
+
+
+class Peer(NamedTuple):
+    """Where a peer is found.
+
+    place : str
+        Module and class.
+    needs : str
+        The module that must be installed.
+    what : str
+        What it is, for the report.
+    penalties : tuple of str
+        The penalties it knows; in place of another it takes L2.
+    """
+
+    place: str
+    needs: str
+    what: str
+    penalties: tuple[str, ...] = ("none", "l1", "l2", "elasticnet")
+
+    def is_installed(self) -> bool:
+        """Return whether the peer can run here."""
+        return importlib.util.find_spec(self.needs) is not None
+
+
+PEERS = {
+    "per-sample": Peer(
+        "numpy:PerSample",
+        "numpy",
+        "the book's algorithm in numpy, one sample at a time",
+        ("none", "l1", "l2"),
+    ),
+    "numpy": Peer("numpy:Batched", "numpy", "numpy, whole batches"),
+    "torch": Peer("torch:Eager", "torch", "PyTorch, eager, autograd and torch.optim.SGD"),
+    "torch-by-hand": Peer("torch:ByHand", "torch", "PyTorch, backprop by hand under no_grad"),
+    "jax": Peer("jax:Grad", "jax", "JAX, grad, the whole epoch jitted with lax.scan"),
+    "jax-by-hand": Peer(
+        "jax:ByHand", "jax", "JAX, backprop by hand, weights (out, in), the epoch jitted"
+    ),
+    "scikit-learn": Peer(
+        "sklearn:Sgd",
+        "sklearn",
+        'scikit-learn, MLPClassifier(solver="sgd", momentum=0)',
+        ("none", "l2"),
+    ),
+}
+
+
+class Entrant(NamedTuple):
+    """A contestant of one case.
+
+    case : Case
+        The case as this contestant runs it: the penalty may be another one.
+    make : callable
+        ``make(case, problem)`` makes the contestant.
+    what : str
+    """
+
+    case: Case
+    make: Callable[[Case, Problem], Any]
+    what: str
+
+    def run(self, problem: Problem) -> tuple[Any, Callable[[np.ndarray], object]]:
+        """Return the contestant, and what it does in one round, given an order of the rows."""
+        contestant = self.make(self.case, problem)
+        if self.case.work == "evaluate":
+            return contestant, lambda order: contestant.accuracy()
+        return contestant, contestant.epoch
+
+
+def entrants(case: Case, peers: Sequence[str]) -> dict[str, Entrant]:
+    """Return who takes part in `case`, fastnn first: the installed ones of its peers in `peers`."""
+    from fastnn.bench import product
+
+    make = product.Book if case.work == "book" else product.Fused
+    found = {FASTNN: Entrant(case, make, "fastnn")}
+    if case.work == "penalty":
+        for penalty in ("l1", "l2", "elasticnet"):
+            with_it = replace(case, penalty=penalty)
+            found[f"{FASTNN}, {penalty}"] = Entrant(with_it, make, f"with the penalty {penalty}")
+    for name in case.peers:
+        peer = PEERS[name]
+        if name not in peers or not peer.is_installed():
+            continue
+        known = case.penalty in peer.penalties
+        module, kind = peer.place.split(":")
+        found[name] = Entrant(
+            case if known else replace(case, penalty="l2"),
+            getattr(importlib.import_module(f"fastnn.bench.peers_{module}"), kind),
+            peer.what if known else f"{peer.what}; L2 in place of {case.penalty}",
+        )
+    return found

@@ -1,0 +1,134 @@
+"""What every contestant of a case is given: rows, labels and starting weights."""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn import data
+from fastnn.bench.cases import Case
+
+__all__ = ["Problem", "book_order", "problem", "used_share"]
+
+MNIST_TRAINING = 50_000
+STAND_IN = "synthetic digits with the zeros of MNIST"
+
+
+class Problem(NamedTuple):
+    """A case's data and start.
+
+    rows : uint8 or float, (n, D)
+        In their smallest exact type; what is learned from is ``rows * scale``.
+    labels : int64, (n,)
+    weights : list of float64 arrays, (out, in)
+    biases : list of float64 arrays, (out,)
+    origin : str
+        Where the rows come from.
+    """
+
+    rows: np.ndarray
+    scale: float
+    labels: np.ndarray
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    origin: str
+
+    def floats(self, dtype: str) -> np.ndarray:
+        """Return the rows as most programs keep them: scaled, in the network's dtype."""
+        kind = np.dtype(dtype)
+        result: np.ndarray = np.multiply(self.rows, kind.type(self.scale), dtype=kind)
+        return result
+
+    def targets(self, dtype: str) -> np.ndarray:
+        """Return the one-hot targets, (n, outputs)."""
+        return np.eye(len(self.biases[-1]), dtype=dtype)[self.labels]
+
+    def start(self, dtype: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return copies of the starting weights and biases."""
+        return [w.astype(dtype) for w in self.weights], [b.astype(dtype) for b in self.biases]
+
+    def pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the rows as the book has them: a list of columns (x, y)."""
+        x, y = self.floats("float64")[:, :, None], self.targets("float64")[:, :, None]
+        return list(zip(x, y, strict=True))
+
+    def head(self, n: int) -> Problem:
+        """Return the problem with its first `n` rows only."""
+        return self._replace(rows=self.rows[:n], labels=self.labels[:n])
+
+
+def problem(case: Case) -> Problem:
+    """Return the problem of `case`; the same one at every call."""
+    rng = np.random.default_rng(1)
+    weights = [
+        rng.standard_normal((units, inputs)) / np.sqrt(inputs)
+        for inputs, units in zip(case.sizes, case.sizes[1:], strict=False)
+    ]
+    biases = [rng.standard_normal(units) for units in case.sizes[1:]]
+    if case.data == "mnist":
+        digits = _digits(evaluated=case.work == "evaluate")
+        rows, labels = _repeated(digits.rows, case.n), _repeated(digits.labels, case.n)
+        return Problem(rows, digits.scale, labels, weights, biases, digits.origin)
+    rows = rng.standard_normal((case.n, case.sizes[0])).astype(case.dtype)
+    teacher = rng.standard_normal((case.sizes[0], case.sizes[-1]))
+    labels = (rows @ teacher).argmax(axis=1).astype(np.int64)
+    return Problem(rows, 1.0, labels, weights, biases, "normal random numbers")
+
+
+def book_order(n: int) -> list[int]:
+    """Return the order into which the book's code brings `n` samples after ``random.seed(1)``."""
+    random.seed(1)
+    order = list(range(n))
+    random.shuffle(order)
+    return order
+
+
+def used_share(rows: np.ndarray, batch_size: int) -> float:
+    """Return the share of columns that are not all zero in a batch, on average."""
+    order = np.random.default_rng(2).permutation(len(rows))
+    starts = range(0, min(len(rows), 200 * batch_size), batch_size)
+    shares = [float(rows[order[k : k + batch_size]].any(axis=0).mean()) for k in starts]
+    return sum(shares) / len(shares)
+
+
+class _Digits(NamedTuple):
+    rows: np.ndarray
+    labels: np.ndarray
+    scale: float
+    origin: str
+
+
+@functools.cache
+def _digits(*, evaluated: bool) -> _Digits:
+    """Return MNIST's training or test part if it lies in a known folder, else the stand-in."""
+    if data.available("mnist") is None:
+        return _stand_in()
+    mnist = data.load("mnist", download=False)
+    if evaluated:
+        return _Digits(mnist.test_images, mnist.test_labels, mnist.input_scale, "MNIST, test part")
+    rows, labels = mnist.train_images[:MNIST_TRAINING], mnist.train_labels[:MNIST_TRAINING]
+    return _Digits(rows, labels, mnist.input_scale, "MNIST")
+
+
+def _stand_in() -> _Digits:
+    """Return random pixels, as often zero, by place, as MNIST's are on average.
+
+    Of MNIST's pixels 19 % are above zero; 48 % of the columns are in a batch of 10 and 66 % in one
+    of 100. A bump in the middle of the image has the same within 1 %.
+    """
+    rng = np.random.default_rng(3)
+    y, x = (np.indices((28, 28)) - 13.5) / 14
+    radius = np.sqrt(x * x + y * y).ravel()
+    likely = (0.7 * np.exp(-((radius / 0.625) ** 4))).astype(np.float32)
+    n = 10_000
+    rows = rng.integers(1, 256, (n, 784), dtype=np.uint8)
+    rows *= rng.random((n, 784), dtype=np.float32) < likely
+    return _Digits(rows, rng.integers(0, 10, n), 1 / 256, STAND_IN)
+
+
+def _repeated(array: np.ndarray, n: int) -> np.ndarray:
+    """Return the first `n` rows, starting over at the end."""
+    return array[:n] if n <= len(array) else array[np.arange(n) % len(array)]

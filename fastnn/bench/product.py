@@ -1,0 +1,97 @@
+"""fastnn as a contestant: the engine under `Network.fit`, `Network.accuracy`, and network2."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import random
+
+import numpy as np
+
+from fastnn import activations, costs, penalties
+from fastnn.arrays import as_inputs, as_targets
+from fastnn.bench.cases import Case
+from fastnn.bench.problem import Problem
+from fastnn.engine import Training
+from fastnn.network import Network
+from fastnn.nielsen import network2
+
+__all__ = ["Book", "Fused"]
+
+
+class Fused:
+    """What `Network.fit` does in an epoch, and `Network.accuracy`."""
+
+    epochs = 1
+
+    def __init__(self, case: Case, problem: Problem) -> None:
+        self._network = Network(
+            case.sizes,
+            activation=case.activations,
+            cost=case.cost,
+            dtype=case.dtype,
+            input_scale=problem.scale,
+        )
+        self._network.weights, self._network.biases = problem.start(case.dtype)
+        self._rows, self._labels = problem.rows, problem.labels
+        dtype, n = np.dtype(case.dtype), len(problem.rows)
+        takes_threads = "threads" in inspect.signature(Training).parameters
+        self._training = Training(
+            self._network.weights,
+            self._network.biases,
+            activations=[activations.named("activation", name) for name in case.activations],
+            cost=costs.named("cost", case.cost),
+            penalty=_penalty(case),
+            inputs=as_inputs(problem.rows, dtype, problem.scale),
+            targets=as_targets(problem.labels, n, case.sizes[-1], dtype),
+            batch_size=case.batch_size,
+            learning_rate=case.learning_rate,
+            **({"threads": case.threads} if takes_threads else {}),
+        )
+
+    def epoch(self, order: np.ndarray) -> None:
+        """Train once over the rows in `order`."""
+        self._training.epoch(order)
+
+    def weights(self) -> list[np.ndarray]:
+        """Return the weights, (out, in)."""
+        return self._network.weights
+
+    def accuracy(self) -> float:
+        """Return the share of rows that are classified rightly."""
+        return self._network.accuracy(self._rows, self._labels)
+
+
+class Book:
+    """``network2.SGD`` on the book's lists, the conversion included."""
+
+    def __init__(self, case: Case, problem: Problem) -> None:
+        self._case, self._pairs = case, problem.pairs()
+        self.epochs = case.epochs
+        self._network = network2.Network(list(case.sizes))
+        weights, biases = problem.start("float64")
+        self._network.weights, self._network.biases = weights, [b[:, None] for b in biases]
+
+    def epoch(self, order: np.ndarray) -> None:
+        """Train `epochs` times; the orders are the book's, drawn from `random`."""
+        case = self._case
+        random.seed(1)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._network.SGD(
+                list(self._pairs),
+                case.epochs,
+                case.batch_size,
+                case.learning_rate,
+                lmbda=case.lmbda,
+                penalty=case.penalty,
+            )
+
+    def weights(self) -> list[np.ndarray]:
+        """Return the weights, (out, in)."""
+        return self._network.weights
+
+
+def _penalty(case: Case) -> penalties.Penalty | None:
+    known = {penalty.name: penalty for penalty in penalties.ALL}
+    return known[case.penalty](case.lmbda) if case.penalty != "none" else None
