@@ -1,0 +1,237 @@
+"""The documents: their code runs, their links resolve, what they list is what there is.
+
+In README.md and docs/ the blocks marked ``python`` run in their order, in one namespace for each
+document, and of the blocks marked ``sh`` the lines that call ``fastnn``. A block marked ``python
+mnist`` or ``sh mnist`` runs where MNIST is, after the plain ones above it.
+
+``python tests/test_docs.py`` writes the tables of docs/plugins.md anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from fastnn import activations, costs, penalties
+from fastnn.cli import app
+
+ROOT = Path(__file__).parent.parent
+PLUGINS = ROOT / "docs" / "plugins.md"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+FENCED = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.M)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FILE = re.compile(r"`((?:fastnn|tests|docs|benchmarks)/[\w./-]*)`")
+FLOOR = re.compile(r"^\| (\d) \| `([\w./]+)` \|", re.M)
+TABLE = re.compile(r"<!-- (\w+) -->\n\n(?:\|.*\n)*")
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+# ---------------------------------------------------------------------------------- code that runs
+
+
+class Block(NamedTuple):
+    """A fenced block: what stands after the fence, its text, the line it begins at."""
+
+    marks: list[str]
+    text: str
+    line: int
+
+
+def blocks_of(document: Path) -> list[Block]:
+    """Return the blocks of a document; an `AssertionError` names a mark that is not known."""
+    text = document.read_text("utf-8")
+    blocks = []
+    for match in FENCED.finditer(text):
+        line = text[: match.start(2)].count("\n")
+        marks = match[1].split()
+        known = marks in (["text"], ["python"], ["sh"], ["python", "mnist"], ["sh", "mnist"])
+        assert known, f"{document.name}:{line}: unknown kind of block {match[1]!r}"
+        blocks.append(Block(marks, match[2], line))
+    return blocks
+
+
+def run(document: Path, blocks: Sequence[Block]) -> int:
+    """Run the blocks of one document and return how many there was something to run in."""
+    namespace: dict[str, Any] = {"__name__": document.stem}
+    ran = 0
+    for block in blocks:
+        if block.marks[0] == "python":
+            # As many empty lines before it as in the document, for the line numbers of a traceback.
+            exec(compile("\n" * block.line + block.text, document, "exec"), namespace)
+            ran += 1
+        elif block.marks[0] == "sh":
+            lines = block.text.replace("\\\n", " ").splitlines()
+            commands = [line for line in lines if line.startswith("fastnn ")]
+            for command in commands:
+                result = CliRunner().invoke(app, shlex.split(command, comments=True)[1:])
+                assert result.exit_code == 0, f"{document.name}: {command}\n{result.output}"
+            ran += bool(commands)
+    return ran
+
+
+WITH_CODE = [path for path in DOCUMENTS if any(b.marks == ["python"] for b in blocks_of(path))]
+WITH_MNIST = [path for path in DOCUMENTS if any("mnist" in b.marks for b in blocks_of(path))]
+
+
+@pytest.mark.parametrize("document", WITH_CODE, ids=lambda path: path.name)
+def test_code(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(document, [block for block in blocks_of(document) if "mnist" not in block.marks]) > 0
+
+
+@pytest.mark.parametrize("document", WITH_MNIST, ids=lambda path: path.name)
+def test_code_with_mnist(
+    document: Path, mnist: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    last = max(i for i, block in enumerate(blocks_of(document)) if "mnist" in block.marks)
+    assert run(document, blocks_of(document)[: last + 1]) > 0
+
+
+def test_the_readme_and_the_page_on_l1_have_code() -> None:
+    assert {"README.md", "l1.md"} <= {path.name for path in WITH_CODE}
+    assert {"README.md", "l1.md"} <= {path.name for path in WITH_MNIST}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("```python\nx = 1\n```\n\n```python\nassert x == 2\n```\n", AssertionError),
+        ("```sh\nfastnn train \\\n  --epochs 0\n```\n", AssertionError),
+        ("```pyhton\nx = 1\n```\n", AssertionError),
+    ],
+)
+def test_a_block_that_fails_is_seen(text: str, error: type[Exception], tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text(text, "utf-8")
+    with pytest.raises(error):
+        run(document, blocks_of(document))
+
+
+@every_document
+def test_every_fence_belongs_to_a_block(document: Path) -> None:
+    assert document.read_text("utf-8").count("```") == 2 * len(blocks_of(document))
+
+
+# ---------------------------------------------------------------------------- links and file names
+
+
+def prose(document: Path) -> str:
+    return FENCED.sub("", document.read_text("utf-8"))
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the names under which a document's headings are linked to."""
+    headings = re.findall(r"^#+ (.*)$", prose(document), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path) -> list[str]:
+    broken = []
+    for link in LINK.findall(prose(document)):
+        if re.match(r"https?:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = document.parent / name if name else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    return broken
+
+
+@every_document
+def test_relative_links_resolve(document: Path) -> None:
+    assert broken_links(document) == []
+
+
+@every_document
+def test_files_that_are_named_exist(document: Path) -> None:
+    names = FILE.findall(prose(document))
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_a_broken_link_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A page\n[x](page.md#a-page) [y](page.md#b) [z](no.md) [w](https://x.org)")
+    assert broken_links(page) == ["page.md#b", "no.md"]
+
+
+# ----------------------------------------------------------------------------------- what there is
+
+
+def floors() -> dict[str, int]:
+    """Return the floors that tests/test_package.py pins."""
+    tree = ast.parse((ROOT / "tests" / "test_package.py").read_text("utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FLOORS":
+            pinned: dict[str, int] = ast.literal_eval(node.value)
+            return pinned
+    raise AssertionError("tests/test_package.py has no FLOORS")
+
+
+def test_the_floors_in_the_design_are_the_pinned_ones() -> None:
+    rows = FLOOR.findall((ROOT / "docs" / "design.md").read_text("utf-8"))
+    rooms = {"fastnn." + place.rstrip("/").removesuffix(".py"): int(floor) for floor, place in rows}
+    rooms["fastnn"] = rooms.pop("fastnn.__init__")
+    assert rooms == floors()
+
+
+def first_line(plugin: type) -> str:
+    """Return the first line of a docstring, with what Markdown would read as markup escaped."""
+    line = (plugin.__doc__ or "").strip().splitlines()[0]
+    return re.sub(r"([*_|<])", r"\\\1", line)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def tables() -> dict[str, str]:
+    """Return the tables of docs/plugins.md by name, made from the tuples ``ALL``."""
+    return {
+        "activations": table(
+            ["name", "class", "what it is"],
+            [[f"`{a.name}`", f"`{a.__name__}`", first_line(a)] for a in activations.ALL],
+        ),
+        "costs": table(
+            ["name", "class", "output", "what it is"],
+            [
+                [
+                    f"`{cost.name}`",
+                    f"`{cost.__name__}`",
+                    ", ".join(f"`{output}`" for output in cost.outputs),
+                    first_line(cost),
+                ]
+                for cost in costs.ALL
+            ],
+        ),
+        "penalties": table(
+            ["name", "class", "what it is"],
+            [[f"`{p.name}`", f"`{p.__name__}`", first_line(p)] for p in penalties.ALL],
+        ),
+    }
+
+
+def with_tables(text: str) -> str:
+    """Return the text of docs/plugins.md with its tables made anew."""
+    made = tables()
+    return TABLE.sub(lambda match: f"<!-- {match[1]} -->\n\n{made[match[1]]}", text)
+
+
+def test_plugins_are_listed() -> None:
+    text = PLUGINS.read_text("utf-8")
+    assert {match[1] for match in TABLE.finditer(text)} == tables().keys()
+    assert with_tables(text) == text, "write the tables anew: python tests/test_docs.py"
+
+
+if __name__ == "__main__":
+    PLUGINS.write_text(with_tables(PLUGINS.read_text("utf-8")), "utf-8")
