@@ -1,4 +1,4 @@
-"""The command line: ``fastnn train``, ``fastnn predict`` and ``fastnn data``.
+"""The command line: ``fastnn train``, ``fastnn predict``, ``fastnn data`` and ``fastnn bench``.
 
 Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage), 130 (Ctrl-C).
 """
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
+
+from fastnn.bench.command import bench
 
 if TYPE_CHECKING:
     import numpy as np
@@ -352,3 +354,8 @@ def verify_data(name: DataName, folder: DataFolder = None) -> None:
 
     for path in data.verify(name, folder):
         typer.echo(f"{path}: as it should be")
+
+
+# ------------------------------------------------------------------------------------- fastnn bench
+
+app.command()(bench)

@@ -95,10 +95,10 @@ class ByHand(_Torch):
         self._weights = [torch.from_numpy(w) for w in weights]
         self._biases = [torch.from_numpy(b) for b in biases]
 
-    @torch.no_grad()
     def epoch(self, order: np.ndarray) -> None:
         """Train once over the rows in `order`."""
-        super().epoch(order)
+        with torch.no_grad():
+            super().epoch(order)
 
     def _step(self, rows: Any) -> None:
         case, layers = self._case, [self._x[rows]]

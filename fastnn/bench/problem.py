@@ -44,7 +44,8 @@ class Problem(NamedTuple):
 
     def targets(self, dtype: str) -> np.ndarray:
         """Return the one-hot targets, (n, outputs)."""
-        return np.eye(len(self.biases[-1]), dtype=dtype)[self.labels]
+        one_hot: np.ndarray = np.eye(len(self.biases[-1]), dtype=dtype)[self.labels]
+        return one_hot
 
     def start(self, dtype: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return copies of the starting weights and biases."""

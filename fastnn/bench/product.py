@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import io
 import random
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Fused:
         self._rows, self._labels = problem.rows, problem.labels
         dtype, n = np.dtype(case.dtype), len(problem.rows)
         takes_threads = "threads" in inspect.signature(Training).parameters
+        threads: dict[str, Any] = {"threads": case.threads} if takes_threads else {}
         self._training = Training(
             self._network.weights,
             self._network.biases,
@@ -47,7 +49,7 @@ class Fused:
             targets=as_targets(problem.labels, n, case.sizes[-1], dtype),
             batch_size=case.batch_size,
             learning_rate=case.learning_rate,
-            **({"threads": case.threads} if takes_threads else {}),
+            **threads,
         )
 
     def epoch(self, order: np.ndarray) -> None:

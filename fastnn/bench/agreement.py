@@ -1,0 +1,88 @@
+"""Whether two contestants compute the same: the condition of comparing their times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.bench.cases import Case
+from fastnn.bench.contestants import FASTNN, Entrant, entrants
+from fastnn.bench.problem import Problem
+
+__all__ = ["Agreement", "check"]
+
+BATCHES = 20
+FEW_SHRINKS = 10
+FLOAT64_TOLERANCE = 1e-10  # of a layer's largest weight
+FLOAT32_TOLERANCE = 1e-5
+MISPLACED_ROWS = 1e-3  # in an evaluation: the share of rows on which rounding may decide
+
+
+class Agreement(NamedTuple):
+    """How far a peer's result is from fastnn's.
+
+    difference, tolerance : float
+        Of weights, in units of the largest weight of the layer where the difference is largest in
+        units of its tolerance; of accuracies, in shares of the rows.
+    """
+
+    difference: float
+    tolerance: float
+
+
+def check(case: Case, problem: Problem, peers: list[str]) -> dict[str, Agreement]:
+    """Compare every entrant of `case` with fastnn, from the same start and in the same order.
+
+    What is compared is the weights after 20 batches (all layers), or the accuracy. An entrant with
+    another penalty is compared with fastnn under that penalty.
+
+    Raises
+    ------
+    ValueError
+        If one differs by more than rounding explains.
+    """
+    if case.work == "evaluate":
+        small = case
+    else:
+        small = replace(case.with_rows(min(case.n, BATCHES * case.batch_size)), epochs=1)
+        problem = problem.head(small.n)
+    order = np.random.default_rng(4).permutation(small.n)
+    found = {}
+    taking_part = entrants(small, peers)
+    own = taking_part.pop(FASTNN)
+    for name, entrant in taking_part.items():
+        ours = _result(own._replace(case=entrant.case), problem, order)
+        theirs = _result(entrant, problem, order)
+        found[name] = agreement = _compare(entrant.case, ours, theirs)
+        if not agreement.difference <= agreement.tolerance:
+            raise ValueError(
+                f"{name} and fastnn do not compute the same in {case.name}: they differ by "
+                f"{agreement.difference:.2g}, which should be at most {agreement.tolerance:.2g}"
+            )
+    return found
+
+
+def _result(entrant: Entrant, problem: Problem, order: np.ndarray) -> list[np.ndarray]:
+    contestant, run = entrant.run(problem)
+    value = run(order)
+    return [np.array([value])] if entrant.case.work == "evaluate" else contestant.weights()
+
+
+def _compare(case: Case, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Agreement:
+    if case.work == "evaluate":
+        return Agreement(float(abs(ours[0] - theirs[0])[0]), MISPLACED_ROWS)
+    kappa1, _ = case.shrinks()
+    worst = Agreement(0.0, 1.0)
+    for mine, other in zip(ours, theirs, strict=True):
+        largest = float(np.abs(mine).max())
+        tolerance = FLOAT64_TOLERANCE
+        if case.dtype == "float32":
+            # Rounding decides which sign a weight near zero has, and so which way it is shrunk,
+            # and on which side of zero a ReLU unit is, which is a single sample's part of a step.
+            tolerance = FLOAT32_TOLERANCE + FEW_SHRINKS * kappa1 / largest
+        layer = Agreement(float(np.abs(mine - other).max()) / largest, tolerance)
+        if not layer.difference / layer.tolerance <= worst.difference / worst.tolerance:
+            worst = layer
+    return worst

@@ -1,0 +1,87 @@
+"""``fastnn bench``, which the command line mounts; what it runs is loaded when it is called."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fastnn.bench.cases import Case
+
+__all__ = ["bench"]
+
+
+def bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CASE]...", help="Cases by name [default: all].", show_default=""),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and rounds.")] = False,
+    peers: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Peers, with commas between [default: all installed]."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Run every case with as many threads [default: its own]."),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Save everything that was measured."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Save a picture (matplotlib).")
+    ] = None,
+) -> None:
+    """Time fastnn and what people would use instead, each case in a process of its own."""
+    from fastnn.bench import cases, machine, report, timing, worker
+
+    for path, option in ((json_file, "--json"), (picture, "--plot")):
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+    known = _peers(peers)
+    try:
+        selected = cases.chosen(names or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="CASE") from None
+    effort = timing.QUICK if quick else timing.FULL
+    measured: list[dict[str, Any]] = []
+    for case in selected:
+        run = case if threads is None else _with_threads(case, threads)
+        if run.threads > machine.cpus():
+            typer.echo(f"{run.name}: skipped, it needs {run.threads} CPUs\n")
+            continue
+        found = worker.run(run, known, effort)
+        if not measured:
+            typer.echo("\n".join([*report.machine_lines(found["machine"]), ""]))
+        measured.append(found)
+        typer.echo("\n".join([*report.case_lines(found), ""]))
+    if not measured:
+        raise ValueError("every case was skipped")
+    typer.echo("\n".join(report.table_lines(measured)))
+    if json_file is not None:
+        json_file.write_text(json.dumps({"cases": measured}, indent=1) + "\n", "utf-8")
+    if picture is not None:
+        report.draw(measured, picture)
+
+
+def _with_threads(case: Case, threads: int) -> Case:
+    """Return the case with other threads; its goal was set for its own."""
+    goal = case.goal if threads == case.threads else None
+    return replace(case, threads=threads, goal=goal)
+
+
+def _peers(names: str | None) -> list[str]:
+    from fastnn.bench.contestants import PEERS
+    from fastnn.checks import one_of
+
+    if names is None:
+        return list(PEERS)
+    try:
+        return [one_of("--peers", name.strip(), PEERS) for name in names.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--peers") from None

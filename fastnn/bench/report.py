@@ -1,0 +1,138 @@
+"""What a run of the benchmark says: each case, the table of goals, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastnn.bench.contestants import FASTNN
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["best_peer", "case_lines", "draw", "is_reached", "machine_lines", "table_lines"]
+
+
+def best_peer(measured: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Return the fastest of the peers and its result, or None where there was none.
+
+    Where each penalty is compared with none, it is the slowest that counts.
+    """
+    peers = {k: v for k, v in measured["results"].items() if k != FASTNN}
+    if not peers:
+        return None
+    if measured["case"]["work"] == "penalty":
+        return max(peers.items(), key=lambda item: item[1]["paired_ratio"])
+    return min(peers.items(), key=lambda item: item[1]["best"])
+
+
+def is_reached(measured: dict[str, Any]) -> bool | None:
+    """Return whether the case's goal is reached, or None where that cannot be said."""
+    found, goal = best_peer(measured), measured["case"]["goal"]
+    if found is None or goal is None:
+        return None
+    if measured["case"]["work"] == "penalty":
+        return bool(found[1]["paired_ratio"] <= goal)
+    return bool(found[1]["best_ratio"] >= goal)
+
+
+def machine_lines(machine: dict[str, Any]) -> list[str]:
+    """Return the machine in a few lines."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    pools = "; ".join(
+        f"{pool['prefix']} {pool['version'] or ''} {pool['architecture'] or ''}, "
+        f"{pool['num_threads']} threads"
+        for pool in machine["pools"]
+    )
+    return [f"{machine['cpu']}, {machine['system']}", versions, f"thread pools: {pools}"]
+
+
+def case_lines(measured: dict[str, Any]) -> list[str]:
+    """Return one case: everyone's times, and how near fastnn came to the machine's limit."""
+    lines = [f"{measured['name']}: {measured['title']}, {measured['data']}"]
+    lines.append(f"  {'':16}{'best ms':>10}{'median ms':>11}{'ratio':>8}{'paired':>8}{'rounds':>8}")
+    for name, result in measured["results"].items():
+        lines.append(
+            f"  {name:16}{1e3 * result['best']:10.3f}{1e3 * result['median']:11.3f}"
+            f"{result['best_ratio']:8.2f}{result['paired_ratio']:8.2f}{len(result['seconds']):8}"
+            f"  {result['what']}"
+        )
+    lines += [f"  {name:16}not installed" for name in measured["missing"]]
+    limit = measured["limit"]
+    parts = ", ".join(f"{name} {1e3 * s:.3f} ms" for name, s in limit["parts"].items())
+    lines.append(f"  limit: {parts}; {100 * _share(measured):.0f} % of it reached")
+    lines.append(
+        f"  measured: {1e-9 * limit['peak']:.0f} GFLOP/s (numpy's BLAS {1e-9 * limit['blas']:.0f}),"
+        f" {1e-9 * limit['memory']:.1f} GB/s from memory, {1e-9 * limit['cache']:.1f} GB/s from"
+        " cache"
+    )
+    lines.append(
+        f"  needed: {1e-9 * limit['flops']:.3f} GFLOP ({1e-9 * limit['dense_flops']:.3f} with all"
+        f" columns), {1e-6 * limit['row_bytes']:.1f} MB of rows,"
+        f" {1e-6 * limit['weight_bytes']:.1f} MB of weights"
+    )
+    return lines
+
+
+def table_lines(cases: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the table of goals, one line a case."""
+    lines = [
+        f"{'case':24}{'fastnn ms':>10}  {'best peer':14}{'ms':>10}{'ratio':>8}{'goal':>7}"
+        f"{'reached':>9}{'limit ms':>10}{'share':>7}"
+    ]
+    for measured in cases:
+        found, goal = best_peer(measured), measured["case"]["goal"]
+        own, limit = measured["results"][FASTNN], measured["limit"]
+        is_penalty = measured["case"]["work"] == "penalty"
+        lines.append(
+            f"{measured['name']:24}{1e3 * own['best']:10.3f}  "
+            + (
+                f"{'':14}{'':18}"
+                if found is None
+                else f"{found[0]:14}{1e3 * found[1]['best']:10.3f}"
+                f"{found[1]['paired_ratio' if is_penalty else 'best_ratio']:8.2f}"
+            )
+            + (f"{goal:7.2f}" if goal is not None else f"{'':7}")
+            + f"{ {None: '', True: 'yes', False: 'no'}[is_reached(measured)]:>9}"
+            + f"{1e3 * limit['seconds']:10.3f}{100 * _share(measured):6.0f}%"
+        )
+    return lines
+
+
+def draw(cases: Sequence[dict[str, Any]], path: Path) -> None:
+    """Save a picture of `cases`: everyone's times, and the share of the limit; needs matplotlib."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 1.5 + 0.75 * len(cases)), layout="constrained")
+    times, shares = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
+    _draw_times(times, cases)
+    shares.barh(range(len(cases)), [100 * _share(measured) for measured in cases], color="C0")
+    shares.set_xlabel("share of the machine's limit, %")
+    figure.savefig(path)
+
+
+def _draw_times(ax: Axes, cases: Sequence[dict[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for measured in cases for name in measured["results"]))
+    for number, name in enumerate(names):
+        here = [(i, m["results"][name]) for i, m in enumerate(cases) if name in m["results"]]
+        ax.plot(
+            [1e3 * result["best"] for _, result in here],
+            [i for i, _ in here],
+            "D" if name == FASTNN else "o",
+            color=f"C{number % 10}",
+            label=name,
+        )
+    limits = [1e3 * measured["limit"]["seconds"] for measured in cases]
+    ax.plot(limits, range(len(cases)), "k|", markersize=16, label="limit")
+    ax.set_xscale("log")
+    ax.set_xlabel("ms, best of the rounds")
+    ax.set_yticks(range(len(cases)), [measured["name"] for measured in cases])
+    ax.invert_yaxis()
+    ax.grid(axis="x", alpha=0.3)
+    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.15), ncols=5)
+
+
+def _share(measured: dict[str, Any]) -> float:
+    """Return the share of the machine's limit that fastnn reached."""
+    return float(measured["limit"]["seconds"] / measured["results"][FASTNN]["best"])

@@ -1,0 +1,112 @@
+"""The machine's limit for a case: its arithmetic and its traffic, and what this machine can do.
+
+The limit is the largest of three times: the arithmetic at the measured peak of the vector units,
+the rows read once from memory, and the weights read twice and written once a batch from the cache
+they lie in. Multiplications by columns that are zero in a whole batch are not counted: a zero adds
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.bench.cases import Case
+from fastnn.bench.peak import multiply_add_rate
+from fastnn.bench.problem import Problem, used_share
+
+__all__ = ["Limit", "limit"]
+
+MATRIX = 1024
+REPEATS = 15
+MEMORY_BYTES = 1 << 28
+LEAST_CACHE_BYTES = 1 << 18  # a smaller product is timed with the call around it
+
+
+class Limit(NamedTuple):
+    """What an epoch (or an evaluation) of a case needs, and what the machine gives.
+
+    flops : float
+        Additions and multiplications, with the used input columns only.
+    dense_flops : float
+        With all input columns.
+    row_bytes, weight_bytes : float
+        Read from memory; read and written in cache.
+    peak : float
+        flops a second of fused multiply-adds.
+    blas : float
+        flops a second of a large matrix product of numpy's.
+    memory, cache : float
+        Bytes a second read from memory, and from an array as large as the weights.
+    """
+
+    flops: float
+    dense_flops: float
+    row_bytes: float
+    weight_bytes: float
+    peak: float
+    blas: float
+    memory: float
+    cache: float
+
+    @property
+    def seconds(self) -> float:
+        """The least time that an epoch can take."""
+        return max(self.parts.values())
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The three times, in seconds."""
+        return {
+            "arithmetic": self.flops / self.peak,
+            "memory": self.row_bytes / self.memory,
+            "cache": self.weight_bytes / self.cache,
+        }
+
+    @property
+    def bound(self) -> str:
+        """Which of the three it is."""
+        return max(self.parts, key=lambda part: self.parts[part])
+
+
+def limit(case: Case, problem: Problem) -> Limit:
+    """Measure this machine, as this process is pinned, and return the limit for `case`."""
+    dtype, n = np.dtype(case.dtype), case.n
+    layers = [a * b for a, b in zip(case.sizes, case.sizes[1:], strict=False)]
+    share = used_share(problem.rows, case.batch_size)
+    used = [share * layers[0], *layers[1:]]
+    # Forward and gradient are a product each with every layer, delta one with all but the first.
+    products = (1, 0) if case.work == "evaluate" else (2, 1)
+    batches = 0 if case.work == "evaluate" else -(-n // case.batch_size)
+    return Limit(
+        flops=2 * n * (products[0] * sum(used) + products[1] * sum(layers[1:])),
+        dense_flops=2 * n * (products[0] * sum(layers) + products[1] * sum(layers[1:])),
+        row_bytes=n * case.sizes[0] * problem.rows.itemsize,
+        weight_bytes=3 * batches * sum(used) * dtype.itemsize,
+        peak=multiply_add_rate(dtype, case.threads),
+        blas=_matrix_rate(dtype),
+        memory=_read_bandwidth(MEMORY_BYTES, dtype),
+        cache=_read_bandwidth(max(sum(layers) * dtype.itemsize, LEAST_CACHE_BYTES), dtype),
+    )
+
+
+def _matrix_rate(dtype: np.dtype[np.floating]) -> float:
+    a = np.ones((MATRIX, MATRIX), dtype)
+    out = np.empty_like(a)
+    return 2 * MATRIX**3 / min(_seconds(lambda: np.matmul(a, a, out=out)) for _ in range(REPEATS))
+
+
+def _read_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
+    """Return bytes a second of a dot product of an array of `size` bytes with itself."""
+    a = np.ones(size // dtype.itemsize, dtype)
+    times = max(REPEATS, 20 * LEAST_CACHE_BYTES // size)
+    return a.nbytes / min(_seconds(lambda: a.dot(a)) for _ in range(times))
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = perf_counter()
+    run()
+    return perf_counter() - start

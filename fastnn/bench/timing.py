@@ -1,0 +1,75 @@
+"""Timing: every contestant in turn, round after round, so that all see the same machine."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["FULL", "QUICK", "Effort", "Times", "in_turn"]
+
+
+class Effort(NamedTuple):
+    """How much is measured.
+
+    rounds : int
+        The rounds a contestant takes part in, if it is fast enough.
+    seconds : float
+        After which it drops out, once it has been in two rounds.
+    rows : int or None
+        The rows of a case at most.
+    """
+
+    rounds: int
+    seconds: float
+    rows: int | None
+
+
+FULL = Effort(rounds=25, seconds=10.0, rows=None)
+QUICK = Effort(rounds=5, seconds=1.0, rows=5_000)
+
+
+class Times(NamedTuple):
+    """What one contestant took in each round, in seconds per epoch (or evaluation)."""
+
+    seconds: list[float]
+
+    @property
+    def best(self) -> float:
+        """The shortest."""
+        return min(self.seconds)
+
+    @property
+    def median(self) -> float:
+        """The median."""
+        return statistics.median(self.seconds)
+
+    def paired_ratio(self, other: Times) -> float:
+        """Return the median over the rounds that both were in of this time over the other's."""
+        return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=False))
+
+
+def in_turn(
+    runs: Mapping[str, tuple[Callable[[np.ndarray], object], int]], rows: int, effort: Effort
+) -> dict[str, Times]:
+    """Time each of `runs`, a function of an order of the rows and the epochs it trains.
+
+    The first round is for compilers and caches and is not counted. In one round all are given the
+    same order, in the next another one.
+    """
+    rng = np.random.default_rng(5)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for round_number in range(effort.rounds + 1):
+        order = rng.permutation(rows)
+        for name, (run, epochs) in runs.items():
+            if len(times[name]) >= 2 and sum(times[name]) * epochs > effort.seconds:
+                continue
+            start = perf_counter()
+            run(order)
+            seconds = (perf_counter() - start) / epochs
+            if round_number:
+                times[name].append(seconds)
+    return {name: Times(seconds) for name, seconds in times.items()}
