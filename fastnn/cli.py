@@ -146,7 +146,7 @@ def train(
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="What the network computes in.")
     ] = "float32",
-    seed: Annotated[int, typer.Option(min=0, help="Of initial values and shuffles.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of initial values and shuffles.")] = 1,
     out: Annotated[
         Path | None,
         typer.Option(

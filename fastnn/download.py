@@ -48,6 +48,7 @@ def bring(urls: Sequence[str], path: Path, size: int, sha256: str, bar: Progress
     """
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")  # the bar says what is downloaded
     task = bar.add_task(path.name, total=size, visible=False)  # shown once something is read
 
     def download(url: str, output_file: str, _: Any) -> None:

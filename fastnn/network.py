@@ -351,7 +351,11 @@ def _checked_activations(names: object, layers: int) -> list[Activation]:
             f"activation must be one name, or one for each of the {layers} layers after the "
             f"input, not {len(names)} names"
         )
-    return [activation_plugins.named(f"activation[{i}]", name) for i, name in enumerate(names)]
+    chosen = [activation_plugins.named(f"activation[{i}]", name) for i, name in enumerate(names)]
+    for activation in chosen[:-1]:
+        if activation.normalises:
+            raise ValueError(f"{activation.name!r} is for the output layer only, not a hidden one")
+    return chosen
 
 
 def _checked_scale(scale: object) -> float:

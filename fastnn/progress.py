@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -23,9 +25,11 @@ class ProgressBar:
     """
 
     def __init__(self, epochs: int, n: int) -> None:
+        state = random.getstate()
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        random.setstate(state)  # importing rich draws from `random`, whose state is the caller's
         self._epochs, self._n, self._epoch = epochs, n, 0
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
@@ -33,6 +37,7 @@ class ProgressBar:
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
+            redirect_stdout=sys.stdout.isatty(),  # printed lines go where the caller sent them
         )
         self._task = self._bar.add_task(
             "", total=epochs * n, epoch=min(1, epochs), epochs=epochs, figures=""
@@ -57,7 +62,8 @@ class ProgressBar:
     def epoch(self, history: History) -> None:
         """Show the figures of the epoch that `history` ends with."""
         self._epoch = len(history.seconds)
-        figures = [f"cost {history.train_cost[-1]:.4g}"]
+        cost = history.train_cost[-1]
+        figures = [] if math.isnan(cost) else [f"cost {cost:.4g}"]
         if history.val_accuracy:
             figures.append(f"accuracy {100 * history.val_accuracy[-1]:.2f} %")
         rate = self._n / history.seconds[-1] if history.seconds[-1] else math.inf

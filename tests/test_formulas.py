@@ -69,20 +69,28 @@ def test_delta_of_a_cost(cost, output: str) -> None:
     """The delta is the derivative of the cost by z, for each output that the cost names."""
     activation = activations.named("activation", output)
 
-    def value(z: np.ndarray) -> np.ndarray:
-        return cost.value(np, z, activation.value(np, z), Y)
+    y = Y / Y.sum() if activation.normalises else Y
 
-    a = activation.value(np, Z)
-    delta = cost.delta(np, Z, a, Y, activation.derivative(np, Z, a))
-    np.testing.assert_allclose(delta, slope(value, Z), atol=1e-8)
+    def total(z: np.ndarray) -> float:
+        z = activations.log_normalised(z) if activation.normalises else z
+        return float(cost.value(np, z, activation.value(np, z), y).sum())
+
+    z = activations.log_normalised(Z) if activation.normalises else Z
+    a = activation.value(np, z)
+    delta = cost.delta(np, z, a, y, activation.derivative(np, z, a))
+    steps = STEP * np.eye(len(Z))
+    slopes = [(total(Z + step) - total(Z - step)) / (2 * STEP) for step in steps]
+    np.testing.assert_allclose(delta, slopes, atol=1e-8)
 
 
 @every_pair
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_cost_of_a_saturated_output_is_finite(cost, output: str, dtype: str) -> None:
     z = np.array([-1e4, -200, 200, 1e4], dtype)
+    activation = activations.named("activation", output)
+    z = activations.log_normalised(z) if activation.normalises else z
     with np.errstate(over="ignore"):
-        a = activations.named("activation", output).value(np, z)
+        a = activation.value(np, z)
     for y in (0.0, 1.0):
         value = cost.value(np, z, a, np.full_like(z, y))
         assert value.dtype == z.dtype
@@ -125,10 +133,46 @@ def test_a_penalty_at_zero(penalty) -> None:
 
 
 @every_penalty
-def test_a_penalty_of_strength_zero_changes_nothing(penalty) -> None:
+def test_a_penalty_of_strength_zero_is_none(penalty) -> None:
     none = penalty(0)
-    np.testing.assert_array_equal(none.shrink(np, Z, *none.coefficients(0.5)), Z)
+    assert none.simplified() is None
     assert none.value([Z]) == 0.0
+
+
+@every_penalty
+def test_many_steps_at_once_are_that_many_steps(penalty) -> None:
+    """The closed form is the rule repeated, through changes of sign, within 1e-6 of one step."""
+    strength, step = penalty(5.0), 1e-5
+    coefficients = strength.coefficients(step)
+    assert strength.waits(step)
+    w = np.concatenate([np.random.default_rng(0).normal(0, 0.05, 500), [0.0, -0.0, 5e-5, 1e-4]])
+    eager, checked = w.copy(), 0
+    for steps in range(1, 3001):
+        eager = strength.shrink(np, eager, *coefficients)
+        if steps in (1, 2, 3, 10, 333, 1000, 2999, 3000):
+            at_once = strength.caught_up(np, w, float(steps), *coefficients)
+            np.testing.assert_allclose(at_once, eager, rtol=0, atol=1e-6 * coefficients[0])
+            checked += 1
+    assert checked == 8
+    if penalty is not penalties.L2:
+        assert (np.sign(eager) != np.sign(w)).any()
+
+
+@every_penalty
+def test_no_closed_form_beyond_what_weight_decay_can_keep(penalty) -> None:
+    assert penalty(1.0).waits(2.5) == (penalty is penalties.L1)
+
+
+def test_an_elastic_net_of_one_part_is_that_part() -> None:
+    assert penalties.ElasticNet(3.0, 1.0).simplified() == penalties.L1(3.0)
+    assert penalties.ElasticNet(3.0, 0.0).simplified() == penalties.L2(3.0)
+    assert penalties.ElasticNet(3.0, 0.5).simplified() == penalties.ElasticNet(3.0, 0.5)
+
+
+@pytest.mark.parametrize("l1_ratio", [-0.1, 1.1, float("nan")])
+def test_an_l1_ratio_out_of_range(l1_ratio: float) -> None:
+    with pytest.raises(ValueError, match="l1_ratio must be"):
+        penalties.ElasticNet(1.0, l1_ratio)
 
 
 @every_penalty
@@ -167,10 +211,11 @@ def test_a_strength_that_is_no_number(penalty, lmbda) -> None:
 
 def test_penalties_by_hand() -> None:
     w = np.array([[3.0, -4.0], [0.0, 0.5]])
+    assert penalties.ElasticNet(2.0, 0.25).value([w]) == 0.25 * 15.0 + 0.75 * 25.25
     assert penalties.L1(2.0).value([w]) == 15.0
     assert penalties.L2(2.0).value([w]) == 25.25
-    np.testing.assert_array_equal(penalties.L1.shrink(np, w, 1.0), [[2.0, -3.0], [0.0, -0.5]])
-    np.testing.assert_array_equal(penalties.L2.shrink(np, w, 0.5), [[1.5, -2.0], [0.0, 0.25]])
+    np.testing.assert_array_equal(penalties.L1.shrink(np, w, 1.0, 1.0), [[2.0, -3.0], [0.0, -0.5]])
+    np.testing.assert_array_equal(penalties.L2.shrink(np, w, 0.5, 0.0), [[1.5, -2.0], [0.0, 0.25]])
 
 
 @pytest.mark.parametrize("module", [activations, costs], ids=["activations", "costs"])

@@ -51,7 +51,11 @@ class Path:
         self._weights, self._biases, self._lanes = weights, biases, wanted.lanes
         self._arrays = _arrays(weights, activations, batch_size, wanted.lanes)
         layout.pack(self._arrays, weights, biases, wanted.lanes)
-        self._inputs, self._targets = inputs, targets
+        self._inputs = inputs
+        # One of the two is empty, so that one compiled function serves both.
+        by_class = targets.ndim == 1
+        self._labels = targets if by_class else np.empty(0, np.int64)
+        self._targets = np.empty((0, 0), dtype) if by_class else targets
         self._batch_size, self._rate = batch_size, learning_rate
         self._shrink = np.array(shrink, dtype)
         self._skip_zeros = skip_zeros
@@ -65,6 +69,7 @@ class Path:
                 self._arrays,
                 matrix,
                 self._shrink.dtype.type(scale),
+                self._labels,
                 self._targets,
                 order,
                 self._batch_size,

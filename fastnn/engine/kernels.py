@@ -21,10 +21,10 @@ from fastnn.engine.layout import PANEL_VECTORS
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.rows import each, log_normalise, sum_cost, transpose, widen
 from fastnn.engine.simd import (
-    catch_up_row,
     is_lazy,
     lanes,
     most_rows,
+    shrink_row,
     tile_forward,
     tile_update,
 )
@@ -36,14 +36,14 @@ def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
     @jit
-    def train(arrays, X, scale, targets, order, batch_size, rate, coefficients, skip_zeros):
+    def train(arrays, X, scale, labels, targets, order, batch_size, rate, coefficients, skip_zeros):
         net, columns, numbers, total = net_of(arrays), X.shape[1], at(coefficients, 0), 0.0
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             ask_ahead(at(X, 0), columns, order, start + batch_size, batch_size)
             count, entering = gather(spec, net, at(X, 0), columns, scale, rows, m, skip_zeros)
-            if targets.ndim == 1:
-                set_labels(net, at(targets, 0), rows, m)
+            if len(labels):
+                set_labels(net, at(labels, 0), rows, m)
             else:
                 set_targets(net, at(targets, 0), rows, m)
             if is_lazy(spec):
@@ -54,6 +54,8 @@ def build_train(spec: str) -> Any:
                 if number > 1:
                     backward(spec, net, number, m)
                 update(spec, net, number, m, numbers, count)
+            if not is_lazy(spec):
+                shrink_idle(spec, net, numbers, columns - count)
             put(net.steps, 0, get(net.steps, 0) + 1)
         return total
 
@@ -157,7 +159,7 @@ def catch_up(spec, net, numbers, columns, count):
         for t in range(count):
             j = get(columns, t)
             missed = get(net.steps, 0) - get(net.left_at, j)
-            catch_up_row(spec, after(panel, j * vectors * v), vectors, missed, numbers)
+            shrink_row(spec, after(panel, j * vectors * v), vectors, missed, numbers)
 
 
 @jit
@@ -227,23 +229,27 @@ def update(spec, net, number, m, numbers, count):
     inputs, x, pitch, d_pitch = below.vectors * lanes(spec), below.a, below.pitch, here.pitch
     for first in range(0, here.vectors, PANEL_VECTORS):
         vectors, column = min(PANEL_VECTORS, here.vectors - first), first * lanes(spec)
-        w, delta, b = (
-            after(here.w, inputs * column),
-            after(here.delta, column),
-            after(here.b, column),
-        )
+        w, delta = after(here.w, inputs * column), after(here.delta, column)
         add_gradient(spec, vectors, numbers, x, pitch, used, some, delta, d_pitch, w, m)
-        if number == 1 and not is_lazy(spec):
-            rest = below.units - some
-            add_gradient(spec, vectors, numbers, x, pitch, net.idle, rest, delta, d_pitch, w, 0)
-        tile_update(
-            spec, 0, 1, vectors, numbers, net.ones, 1, net.every, delta, d_pitch, b, m
-        )  # fmt: skip
+        b, row = after(here.b, column), net.every
+        tile_update(spec, 0, 1, vectors, numbers, net.ones, 1, row, delta, d_pitch, b, m)
+
+
+@jit
+def shrink_idle(spec, net, numbers, count):
+    """Shrink the weights of the `count` input columns that the batch does not use."""
+    here, inputs, v = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec), lanes(spec)
+    for first in range(0, here.vectors, PANEL_VECTORS):
+        vectors = min(PANEL_VECTORS, here.vectors - first)
+        panel = after(here.w, inputs * first * v)
+        for t in range(count):
+            row = after(panel, get(net.idle, t) * vectors * v)
+            shrink_row(spec, row, vectors, 1, numbers)
 
 
 @jit
 def add_gradient(spec, vectors, numbers, x, x_k, used, count, delta, delta_k, w, m):
-    """Shrink the rows `used` of one weight panel and add x.T @ delta to them; no product if m=0."""
+    """Shrink the rows `used` of one weight panel and add x.T @ delta to them."""
     most = most_rows(spec, "update_rows", vectors)
     for t in range(0, count, most):
         rows, some = min(most, count - t), after(used, t)

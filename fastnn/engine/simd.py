@@ -21,13 +21,13 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I1, I64, int64, load, read_spec, store, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["catch_up_row", "is_lazy", "lanes", "most_rows", "tile_forward", "tile_update"]
+__all__ = ["is_lazy", "lanes", "most_rows", "shrink_row", "tile_forward", "tile_update"]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
 
 
-def fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
+def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
     """Return x*y + z; `fmuladd`, as `fma` is a library call on a CPU that has none."""
     vector = x.type
     suffix = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
@@ -37,7 +37,7 @@ def fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return builder.call(function, [x, y, z])
 
 
-def switch_tile(builder: Any, rows: Any, vectors: Any, most: tuple[int, ...], emit: Any) -> None:
+def _switch(builder: Any, rows: Any, vectors: Any, most: tuple[int, ...], emit: Any) -> None:
     """Emit ``emit(R, C)`` for C = 1, 2, ... and R = 1 .. most[C-1], and a jump to the right one."""
     code = builder.add(builder.mul(vectors, int64(256)), rows)
     done = builder.append_basic_block("done")
@@ -105,7 +105,7 @@ def _loop(
             spread = splat(builder, scalar, sums[0].type)
             for c, row in enumerate(vectors):
                 place = (step * rows + r) * columns + c
-                new[place] = fused(builder, spread, row, new[place])
+                new[place] = _fused(builder, spread, row, new[place])
     i.add_incoming(builder.add(i, int64(steps)), builder.block)
     for phi, value in zip(carried, new, strict=True):
         phi.add_incoming(value, builder.block)
@@ -159,7 +159,7 @@ def tile_forward(
                 for p, value in zip(places, sums[r * c_count :], strict=False):
                     store(builder, value, out, builder.add(row, p))
 
-        switch_tile(builder, rows, vectors, kernel.forward_rows, tile)
+        _switch(builder, rows, vectors, kernel.forward_rows, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -183,12 +183,14 @@ def tile_update(
 ) -> Any:
     """w[j] = shrink(w[j], *coefficients) + sum over i < k of a[i, j] * b[i], for j in used[:rows].
 
-    ``w`` is a panel of `vectors` vectors; ``a`` and ``b`` have rows `a_k` and `b_k` apart. Without
-    a penalty, or with `shrinks` a literal 0, w[j] is left as it is before the sum.
+    ``w`` is a panel of `vectors` vectors; ``a`` and ``b`` have rows `a_k` and `b_k` apart. Where
+    there is no penalty, or for the biases, the one row for which `shrinks` is a literal 0, w[j] is
+    left as it is before the sum.
     """
     signature = types.void(spec, shrinks, rows, vectors, coefficients, a, a_k, used, b, b_k, w, k)
     kernel = read_spec(spec)
     vector, key = vector_of(w, kernel.lanes), kernel.shrink if shrinks.literal_value else ""
+    most = kernel.update_rows if shrinks.literal_value else (1, 1)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         _, _, rows, vectors, coefficients, a, a_k, used, b, b_k, w, k = arguments
@@ -222,7 +224,7 @@ def tile_update(
             for p, value in zip(places, sums, strict=True):
                 store(builder, value, w, p)
 
-        switch_tile(builder, rows, vectors, kernel.update_rows, tile)
+        _switch(builder, rows, vectors, most, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -236,25 +238,26 @@ def _coefficients(builder: Any, key: str, pointer: Any, vector: Any) -> list[Vec
 
 
 @intrinsic(prefer_literal=True)
-def catch_up_row(
-    typing: Any, spec: Any, w: Any, vectors: Any, steps: Any, coefficients: Any
-) -> Any:
-    """Give one row of a weight panel the `steps` steps of the penalty that it missed."""
+def shrink_row(typing: Any, spec: Any, w: Any, vectors: Any, steps: Any, coefficients: Any) -> Any:
+    """Give one row of a weight panel `steps` steps of the penalty; 1 step if it does not wait."""
     signature = types.void(spec, w, types.int64, types.int64, coefficients)
     kernel = read_spec(spec)
     vector = vector_of(w, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        if not kernel.caught_up:
+        if not kernel.shrink:
             return context.get_dummy_value()
         _, w, vectors, steps, coefficients = arguments
-        steps = Vec(builder, splat(builder, builder.sitofp(steps, vector.element), vector))
         numbers = _coefficients(builder, kernel.shrink, coefficients, vector)
+        rule = formula(kernel.shrink)
+        if kernel.caught_up:
+            count = builder.sitofp(steps, vector.element)
+            numbers.insert(0, Vec(builder, splat(builder, count, vector)))
+            rule = formula(kernel.caught_up)
         with cgutils.for_range(builder, vectors) as loop:
             place = builder.mul(loop.index, int64(vector.count))
             value = Vec(builder, load(builder, w, place, vector))
-            result = formula(kernel.caught_up)(VecSpace(), value, steps, *numbers)
-            store(builder, result.value, w, place)
+            store(builder, rule(VecSpace(), value, *numbers).value, w, place)
         return context.get_dummy_value()
 
     return signature, generate

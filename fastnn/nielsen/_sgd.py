@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from time import perf_counter
@@ -21,7 +20,7 @@ from fastnn.penalties import Penalty
 from fastnn.trainer import History
 
 if TYPE_CHECKING:
-    from fastnn.progress import ProgressBar
+    pass
 
 __all__ = ["SampleDeltas", "Samples", "sgd", "update"]
 
@@ -146,7 +145,9 @@ def _epochs(
         bar = on_chunk = None
         if progress:
             history = History()
-            bar = stack.enter_context(_progress_bar(epochs, len(samples)))
+            from fastnn.progress import ProgressBar
+
+            bar = stack.enter_context(ProgressBar(epochs, len(samples)))
             on_chunk = bar.chunk
         for epoch in range(epochs):
             rows = rows[_order.shuffle(samples.pairs)]
@@ -157,15 +158,6 @@ def _epochs(
                 history.seconds.append(perf_counter() - start)
                 bar.epoch(history)
             yield epoch
-
-
-def _progress_bar(epochs: int, n: int) -> ProgressBar:
-    state = random.getstate()
-    from fastnn.progress import ProgressBar
-
-    bar = ProgressBar(epochs, n)
-    random.setstate(state)  # importing rich draws from `random`, which the order comes from
-    return bar
 
 
 def _refuse_own_methods(network: BookNetwork) -> None:

@@ -1,0 +1,191 @@
+"""The compiled path against the numpy path, on awkward shapes and for every plug-in."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastnn import activations, costs, penalties
+from fastnn.arrays import Inputs
+from fastnn.engine import Training, batched, jit, outputs
+
+pytestmark = pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
+
+ROWS = 60
+
+
+class AsNumpy:
+    """A cost that `Training` takes for the user's own, so that the numpy path runs."""
+
+    def __init__(self, cost: costs.Cost, output: activations.Activation) -> None:
+        self.cost, self.output = cost, output
+
+    def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return self.cost.delta(np, z, a, y, self.output.derivative(np, z, a))
+
+
+def inputs_of(columns: int, kind: str) -> Inputs:
+    rng = np.random.default_rng(columns)
+    matrix = rng.integers(1, 256, (ROWS, columns))
+    if "sparse" in kind:
+        matrix *= rng.random((ROWS, columns)) < 0.1
+        matrix[:, : columns // 3] = 0
+    dtype = kind.split()[-1]
+    return Inputs(np.ascontiguousarray(matrix, dtype), 1 / 256)
+
+
+def train(
+    sizes, *, batch_size, dtype="float64", penalty=None, cost=None, hidden=None, output=None,
+    kind="uint8", numpy=False, epochs=2, labels=True, rate=0.5,
+):  # fmt: skip
+    """Return the weights and biases that training leaves."""
+    rng = np.random.default_rng(1)
+    weights = [
+        (rng.standard_normal((o, i)) / np.sqrt(i)).astype(dtype)
+        for i, o in itertools.pairwise(sizes)
+    ]
+    biases = [rng.standard_normal(o).astype(dtype) for o in sizes[1:]]
+    hidden, output = hidden or activations.Sigmoid(), output or activations.Sigmoid()
+    cost = cost or costs.CrossEntropy()
+    targets = rng.integers(0, sizes[-1], ROWS)
+    if not labels:
+        targets = rng.random((ROWS, sizes[-1])).astype(dtype)
+        targets /= targets.sum(axis=1, keepdims=True)
+    training = Training(
+        weights,
+        biases,
+        activations=[*[hidden] * (len(sizes) - 2), output],
+        cost=AsNumpy(cost, output) if numpy else cost,
+        penalty=penalty,
+        inputs=inputs_of(sizes[0], kind),
+        targets=targets,
+        batch_size=batch_size,
+        learning_rate=rate,
+    )
+    for _ in range(epochs):
+        training.epoch(rng.permutation(ROWS))
+    return [*weights, *biases]
+
+
+def assert_same(sizes, *, tolerance=1e-10, **settings) -> None:
+    """Assert that both paths leave the same, relative to the largest weight of a layer."""
+    ours, numpys = train(sizes, **settings), train(sizes, numpy=True, **settings)
+    for here, there in zip(ours, numpys, strict=True):
+        np.testing.assert_allclose(here, there, rtol=0, atol=tolerance * max(1, abs(there).max()))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 13, 59, 60, 100])
+@pytest.mark.parametrize(
+    "sizes",
+    [[1, 1], [3, 1, 2], [64, 8, 3], [65, 9, 17, 7], [70, 15, 16, 1], [200, 33, 31, 32, 10]],
+    ids=str,
+)
+def test_shapes(sizes, batch_size: int) -> None:
+    assert_same(sizes, batch_size=batch_size, penalty=penalties.L1(0.3), labels=False)
+
+
+@pytest.mark.parametrize("columns", [64, 100, 129])
+@pytest.mark.parametrize(
+    ("penalty", "kind"),
+    [
+        *((None, kind) for kind in ("uint8", "sparse uint8", "float32", "sparse float64")),
+        *((p(0.3), kind) for p in penalties.ALL for kind in ("uint8", "sparse uint8")),
+    ],
+    ids=str,
+)
+def test_inputs_and_penalties(columns: int, penalty, kind: str) -> None:
+    assert_same([columns, 17, 10], batch_size=7, penalty=penalty, kind=kind, epochs=4)
+
+
+HIDDEN = [a for a in activations.ALL if not a.normalises]
+PAIRS = [
+    (cost, type(activations.named("output", name))) for cost in costs.ALL for name in cost.outputs
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize(
+    ("hidden", "cost", "output"),
+    # Every pair, with the hidden activations in turn.
+    [(HIDDEN[i % len(HIDDEN)], *pair) for i, pair in enumerate(PAIRS)],
+    ids=lambda value: value.name,
+)
+def test_activations_and_costs(hidden, cost, output, labels: bool, dtype: str) -> None:
+    tolerance = 1e-10 if dtype == "float64" else 1e-4
+    assert_same(
+        [70, 19, 18, 5],
+        hidden=hidden(), cost=cost(), output=output(), dtype=dtype,
+        labels=labels, batch_size=8, rate=0.05, tolerance=tolerance,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("penalty", penalties.ALL, ids=lambda p: p.name)
+def test_unused_columns_wait_for_the_penalty_and_get_it(penalty, dtype: str) -> None:
+    """The columns that no row uses get every step of the penalty, through changes of sign."""
+    strength, epochs = penalty(0.9), 200
+    ours = train([90, 5, 2], batch_size=3, penalty=strength, kind="sparse uint8", dtype=dtype,
+                 epochs=epochs)[0]  # fmt: skip
+    w = train([90, 5, 2], batch_size=3, epochs=0)[0][:, :30]
+    coefficients = strength.coefficients(0.5 / ROWS)
+    for _ in range(epochs * ROWS // 3):
+        w = strength.shrink(np, w, *coefficients)
+    # In float32 rounding can put a weight on the other side of 0, where it alternates.
+    shrinks = 1e-6 if dtype == "float64" else 2.01
+    np.testing.assert_allclose(ours[:, :30], w, rtol=0, atol=shrinks * coefficients[0])
+
+
+def test_the_cost_is_tracked_in_either_path() -> None:
+    rng = np.random.default_rng(0)
+    w, b = [rng.standard_normal((10, 70)) / 8], [rng.standard_normal(10)]
+    labels, totals = rng.integers(0, 10, ROWS), []
+    for path in (Training, batched.Path):
+        arguments = {
+            "activations": [activations.Sigmoid()],
+            "cost": costs.CrossEntropy(),
+            "penalty": None,
+            "inputs": inputs_of(70, "uint8"),
+            "targets": labels,
+            "batch_size": 7,
+            "learning_rate": 0.1,
+            "track_cost": True,
+        }
+        copies = [w[0].copy()], [b[0].copy()]
+        if path is Training:
+            totals.append(Training(*copies, **arguments).epoch(np.arange(ROWS)) * ROWS)
+        else:
+            totals.append(
+                batched.Path(*copies, shrink=(), waits=False, **arguments).run(np.arange(ROWS))
+            )
+    assert totals[0] == pytest.approx(totals[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("output", activations.ALL, ids=lambda a: a.name)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_outputs(output, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((21, 70)).astype(dtype) / 8, rng.standard_normal((5, 21))]
+    weights[1] = weights[1].astype(dtype)
+    biases = [rng.standard_normal(n).astype(dtype) for n in (21, 5)]
+    layers = [activations.Tanh(), output()]
+    inputs = inputs_of(70, "sparse uint8")
+    z = outputs(weights, biases, layers, inputs)
+    assert z.dtype == dtype
+    tolerance = 1e-12 if dtype == "float64" else 1e-5
+    expected = batched.outputs(weights, biases, layers, inputs)
+    np.testing.assert_allclose(z, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_divergence_is_seen() -> None:
+    """NaN and infinity keep their meaning in the kernels."""
+    inputs = Inputs(np.full((4, 3), 1e300), 1.0)
+    weights, biases = [np.full((2, 3), 1e300)], [np.zeros(2)]
+    training = Training(
+        weights, biases, activations=[activations.ReLU()], cost=costs.Quadratic(), penalty=None,
+        inputs=inputs, targets=np.zeros(4, np.int64), batch_size=2, learning_rate=1.0,
+    )  # fmt: skip
+    training.epoch(np.arange(4))
+    assert not np.isfinite(weights[0]).all()

@@ -1,0 +1,140 @@
+"""Traced functions against numpy in float64, over the whole range of their arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba")
+
+from fastnn import activations, penalties  # noqa: E402
+from fastnn.engine import jit, spec, trace  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not jit.is_on(), reason="traced formulas are for the compiler")
+
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def traced(function: Any, *arrays: np.ndarray) -> np.ndarray:
+    """Run an elementwise formula of up to two arrays through the compiler."""
+    from fastnn.engine.pointers import at
+    from fastnn.engine.rows import each
+
+    dtype, count = arrays[0].dtype, len(arrays[0])
+    lanes = spec.lanes(dtype)
+    padded = [np.concatenate([a, np.ones(-count % lanes, dtype)]) for a in arrays]
+    key = trace.register(function)
+    text = spec.Spec(lanes, (12, 12), (8, 8), values=(key,)).encode()
+
+    @numba.njit(error_model="numpy")
+    def one(out, x):
+        each(text, "values", 0, at(out, 0), (at(x, 0),), 1.0, len(out))
+
+    @numba.njit(error_model="numpy")
+    def two(out, x, y):
+        each(text, "values", 0, at(out, 0), (at(x, 0), at(y, 0)), 1.0, len(out))
+
+    out = np.empty_like(padded[0])
+    (one if len(arrays) == 1 else two)(out, *padded)
+    return out[:count]
+
+
+def grid(low: float, high: float, dtype: str) -> np.ndarray:
+    """Return numbers of both signs, evenly spread and spread by their exponent."""
+    size = max(abs(low), abs(high))
+    small = np.geomspace(1e-30, size, 20_001)
+    x = np.concatenate([np.linspace(low, high, 100_001), small, -small, [0.0]])
+    return x[(x >= low) & (x <= high)].astype(dtype)
+
+
+FUNCTIONS = {
+    "exp": (lambda xp, x: xp.exp(x), np.exp, -87, 87),
+    "expm1": (lambda xp, x: xp.expm1(x), np.expm1, -87, 87),
+    "tanh": (lambda xp, x: xp.tanh(x), np.tanh, -100, 100),
+    "sigmoid": (activations.Sigmoid.value, lambda x: 1 / (1 + np.exp(-x)), -80, 80),
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_within_4_ulp(name: str, dtype: str) -> None:
+    formula, exact, low, high = FUNCTIONS[name]
+    x = grid(low, high, dtype)
+    true = exact(x.astype(np.longdouble))
+    error = np.abs(traced(formula, x).astype(np.longdouble) - true)
+    spacing = np.spacing(np.abs(true).astype(dtype)).astype(np.longdouble)
+    assert (error / spacing).max() <= 4
+
+
+@DTYPES
+def test_logarithms_within_4_ulp_of_the_larger_of_value_and_1(dtype: str) -> None:
+    unit = 4 * np.finfo(dtype).eps
+    x = np.geomspace(1e-30, 1e30, 50_001).astype(dtype)
+    true = np.log(x.astype(np.longdouble))
+    error = np.abs(traced(lambda xp, v: xp.log(v), x) - true)
+    assert (error <= unit * np.maximum(1, abs(true))).all()
+    z = grid(-200, 200, dtype)
+    true = np.logaddexp(z.astype(np.longdouble), 0)
+    error = np.abs(traced(lambda xp, v: xp.logaddexp(v, 0.0), z) - true)
+    assert (error <= unit * np.maximum(1, true)).all()
+
+
+@DTYPES
+def test_beyond_the_range_the_edge(dtype: str) -> None:
+    x = np.array([-1e30, -1000, 1000, 1e30, -np.inf, np.inf], dtype)
+    sigmoid = traced(activations.Sigmoid.value, x)
+    np.testing.assert_allclose(sigmoid, [0, 0, 1, 1, 0, 1], atol=1e-30)
+    np.testing.assert_array_equal(traced(activations.Tanh.value, x), [-1, -1, 1, 1, -1, 1])
+
+
+@DTYPES
+def test_sign(dtype: str) -> None:
+    x = np.array([-2.0, -0.0, 0.0, 3.0, np.inf, -np.inf, np.nan], dtype)
+    np.testing.assert_array_equal(traced(lambda xp, v: xp.sign(v), x), np.sign(x))
+
+
+@DTYPES
+@pytest.mark.parametrize("formula", [a.value for a in activations.ALL],
+                         ids=[a.name for a in activations.ALL])  # fmt: skip
+def test_nan_passes_through_an_activation(formula: Any, dtype: str) -> None:
+    x = np.array([np.nan, 0.5], dtype)
+    result = traced(formula, x)
+    assert np.isnan(result[0])
+    assert np.isfinite(result[1])
+
+
+@DTYPES
+@pytest.mark.parametrize("activation", activations.ALL, ids=lambda a: a.name)
+def test_an_activation_and_its_derivative_are_numpys(activation: Any, dtype: str) -> None:
+    z = np.linspace(-20, 5 if activation.normalises else 20, 4001).astype(dtype)
+    a = activation.value(np, z)
+    tolerance = 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(traced(activation.value, z), a, rtol=tolerance, atol=tolerance)
+    slope = traced(lambda xp, x, y: activation.derivative(xp, x, y), z, a)
+    np.testing.assert_allclose(
+        slope, activation.derivative(np, z, a), rtol=tolerance, atol=tolerance
+    )
+
+
+@DTYPES
+@pytest.mark.parametrize("penalty", penalties.ALL, ids=lambda p: p.name)
+def test_a_penalty_is_numpys(penalty: Any, dtype: str) -> None:
+    strength = penalty(5.0)
+    numbers = strength.coefficients(1e-4)
+    w = np.concatenate([np.linspace(-1, 1, 4001), [0.0]]).astype(dtype)
+
+    def shrink(xp: Any, x: Any) -> Any:
+        return strength.shrink(xp, x, *numbers)
+
+    tolerance = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(traced(shrink, w), shrink(np, w), rtol=tolerance, atol=1e-12)
+
+
+def test_a_changed_formula_has_another_key() -> None:
+    def constant(number: float) -> Any:
+        return eval(f"lambda xp, x: x * {number}")
+
+    assert trace.register(constant(2.0)) != trace.register(constant(3.0))
+    assert trace.register(constant(2.0)) == trace.register(constant(2.0))
