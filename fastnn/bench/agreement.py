@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Agreement(NamedTuple):
     tolerance: float
 
 
-def check(case: Case, problem: Problem, peers: list[str]) -> dict[str, Agreement]:
+def check(case: Case, problem: Problem, peers: Sequence[str]) -> dict[str, Agreement]:
     """Compare every entrant of `case` with fastnn, from the same start and in the same order.
 
     What is compared is the weights after 20 batches (all layers), or the accuracy. An entrant with
@@ -46,7 +47,8 @@ def check(case: Case, problem: Problem, peers: list[str]) -> dict[str, Agreement
     if case.work == "evaluate":
         small = case
     else:
-        small = replace(case.with_rows(min(case.n, BATCHES * case.batch_size)), epochs=1)
+        batches = max(1, min(BATCHES, case.n // case.batch_size))  # whole ones
+        small = replace(case.with_rows(min(case.n, batches * case.batch_size)), epochs=1)
         problem = problem.head(small.n)
     order = np.random.default_rng(4).permutation(small.n)
     found = {}

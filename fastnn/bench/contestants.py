@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.bench.cases import Case
 from fastnn.bench.problem import Problem
 
-__all__ = ["FASTNN", "PEERS", "Entrant", "Peer", "entrants"]
+__all__ = ["FASTNN", "PEERS", "Entrant", "Peer", "entrants", "names"]
 
 FASTNN = "fastnn"
 
@@ -92,16 +92,19 @@ class Entrant(NamedTuple):
         return contestant, contestant.epoch
 
 
+def names(case: Case) -> list[str]:
+    """Return the names of all who may take part in `case`, installed or not, fastnn first."""
+    return [FASTNN, *_variants(case), *case.peers]
+
+
 def entrants(case: Case, peers: Sequence[str]) -> dict[str, Entrant]:
     """Return who takes part in `case`, fastnn first: the installed ones of its peers in `peers`."""
     from fastnn.bench import product
 
     make = product.Book if case.work == "book" else product.Fused
     found = {FASTNN: Entrant(case, make, "fastnn")}
-    if case.work == "penalty":
-        for penalty in ("l1", "l2", "elasticnet"):
-            with_it = replace(case, penalty=penalty)
-            found[f"{FASTNN}, {penalty}"] = Entrant(with_it, make, f"with the penalty {penalty}")
+    for name, variant in _variants(case).items():
+        found[name] = Entrant(variant, make, f"with the penalty {variant.penalty}")
     for name in case.peers:
         peer = PEERS[name]
         if name not in peers or not peer.is_installed():
@@ -114,3 +117,9 @@ def entrants(case: Case, peers: Sequence[str]) -> dict[str, Entrant]:
             peer.what if known else f"{peer.what}; L2 in place of {case.penalty}",
         )
     return found
+
+
+def _variants(case: Case) -> dict[str, Case]:
+    """Return the case with each penalty, for `work` "penalty"."""
+    penalties = ("l1", "l2", "elasticnet") if case.work == "penalty" else ()
+    return {f"{FASTNN}, {penalty}": replace(case, penalty=penalty) for penalty in penalties}

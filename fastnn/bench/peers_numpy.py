@@ -25,8 +25,9 @@ class Batched:
     def epoch(self, order: np.ndarray) -> None:
         """Train once over the rows in `order`."""
         m = self._case.batch_size
-        for start in range(0, len(order), m):
-            self._step(order[start : start + m])
+        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
+            for start in range(0, len(order), m):
+                self._step(order[start : start + m])
 
     def weights(self) -> list[np.ndarray]:
         """Return the weights, (out, in)."""
@@ -34,7 +35,8 @@ class Batched:
 
     def accuracy(self) -> float:
         """Return the share of rows that are classified rightly."""
-        return float((self._forward(self._x)[-1].argmax(axis=1) == self._labels).mean())
+        with np.errstate(over="ignore"):
+            return float((self._forward(self._x)[-1].argmax(axis=1) == self._labels).mean())
 
     def _forward(self, x: np.ndarray) -> list[np.ndarray]:
         layers = [x]

@@ -24,24 +24,25 @@ class Sgd:
         self._y = problem.labels if case.output == "softmax" else problem.targets("int64")
         # Its penalty is alpha/2 * w**2 over the rows of a batch, where ours is over all rows.
         _, kappa2 = case.shrinks()
+        batch_size = min(case.batch_size, case.n)
         self._model = MLPClassifier(
             hidden_layer_sizes=case.sizes[1:-1],
             activation=ACTIVATIONS[case.hidden],
             solver="sgd",
-            alpha=kappa2 / case.learning_rate * case.batch_size,
-            batch_size=min(case.batch_size, case.n),
+            alpha=kappa2 / case.learning_rate * batch_size,
+            batch_size=batch_size,
             learning_rate_init=case.learning_rate,
             momentum=0,
             shuffle=False,  # the order of an epoch is given
         )
-        first = slice(0, min(case.batch_size, case.n))
-        self._model.partial_fit(self._x[first], self._y[first], classes=self._classes(case))
-        for own, given in zip(
-            self._model.coefs_ + self._model.intercepts_,
-            [w.T for w in problem.start(case.dtype)[0]] + problem.start(case.dtype)[1],
-            strict=True,
-        ):
-            own[...] = given
+        # The first call makes the weights, which the common start then replaces.
+        classes = np.arange(case.sizes[-1])
+        self._model.partial_fit(self._x[:batch_size], self._y[:batch_size], classes=classes)
+        weights, biases = problem.start(case.dtype)
+        for own, start in zip(self._model.coefs_, weights, strict=True):
+            own[...] = start.T
+        for own, start in zip(self._model.intercepts_, biases, strict=True):
+            own[...] = start
 
     def epoch(self, order: np.ndarray) -> None:
         """Train once over the rows in `order`."""
@@ -50,7 +51,3 @@ class Sgd:
     def weights(self) -> list[np.ndarray]:
         """Return the weights, (out, in)."""
         return [w.T for w in self._model.coefs_]
-
-    @staticmethod
-    def _classes(case: Case) -> np.ndarray:
-        return np.arange(case.sizes[-1])
