@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import data
 from fastnn.bench.cases import Case
 
-__all__ = ["Problem", "book_order", "problem", "used_share"]
+__all__ = ["Digits", "Problem", "book_order", "digits", "problem", "used_share"]
 
 MNIST_TRAINING = 50_000
 STAND_IN = "synthetic digits with the zeros of MNIST"
@@ -70,9 +70,9 @@ def problem(case: Case) -> Problem:
     ]
     biases = [rng.standard_normal(units) for units in case.sizes[1:]]
     if case.data == "mnist":
-        digits = _digits(evaluated=case.work == "evaluate")
-        rows, labels = _repeated(digits.rows, case.n), _repeated(digits.labels, case.n)
-        return Problem(rows, digits.scale, labels, weights, biases, digits.origin)
+        found = digits(evaluated=case.work == "evaluate")
+        rows, labels = _repeated(found.rows, case.n), _repeated(found.labels, case.n)
+        return Problem(rows, found.scale, labels, weights, biases, found.origin)
     rows = rng.standard_normal((case.n, case.sizes[0])).astype(case.dtype)
     teacher = rng.standard_normal((case.sizes[0], case.sizes[-1]))
     labels = (rows @ teacher).argmax(axis=1).astype(np.int64)
@@ -81,9 +81,8 @@ def problem(case: Case) -> Problem:
 
 def book_order(n: int) -> list[int]:
     """Return the order into which the book's code brings `n` samples after ``random.seed(1)``."""
-    random.seed(1)
     order = list(range(n))
-    random.shuffle(order)
+    random.Random(1).shuffle(order)
     return order
 
 
@@ -95,7 +94,9 @@ def used_share(rows: np.ndarray, batch_size: int) -> float:
     return sum(shares) / len(shares)
 
 
-class _Digits(NamedTuple):
+class Digits(NamedTuple):
+    """Images as rows, their labels, the scale of the pixels, and where they come from."""
+
     rows: np.ndarray
     labels: np.ndarray
     scale: float
@@ -103,18 +104,18 @@ class _Digits(NamedTuple):
 
 
 @functools.cache
-def _digits(*, evaluated: bool) -> _Digits:
+def digits(*, evaluated: bool) -> Digits:
     """Return MNIST's training or test part if it lies in a known folder, else the stand-in."""
     if data.available("mnist") is None:
         return _stand_in()
     mnist = data.load("mnist", download=False)
     if evaluated:
-        return _Digits(mnist.test_images, mnist.test_labels, mnist.input_scale, "MNIST, test part")
+        return Digits(mnist.test_images, mnist.test_labels, mnist.input_scale, "MNIST, test part")
     rows, labels = mnist.train_images[:MNIST_TRAINING], mnist.train_labels[:MNIST_TRAINING]
-    return _Digits(rows, labels, mnist.input_scale, "MNIST")
+    return Digits(rows, labels, mnist.input_scale, "MNIST")
 
 
-def _stand_in() -> _Digits:
+def _stand_in() -> Digits:
     """Return random pixels, as often zero, by place, as MNIST's are on average.
 
     Of MNIST's pixels 19 % are above zero; 48 % of the columns are in a batch of 10 and 66 % in one
@@ -127,7 +128,7 @@ def _stand_in() -> _Digits:
     n = 10_000
     rows = rng.integers(1, 256, (n, 784), dtype=np.uint8)
     rows *= rng.random((n, 784), dtype=np.float32) < likely
-    return _Digits(rows, rng.integers(0, 10, n), 1 / 256, STAND_IN)
+    return Digits(rows, rng.integers(0, 10, n), 1 / 256, STAND_IN)
 
 
 def _repeated(array: np.ndarray, n: int) -> np.ndarray:
