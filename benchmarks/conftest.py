@@ -1,9 +1,11 @@
 """How the benchmarks run: pinned to some CPUs and timed, or once each on few rows.
 
 ``pytest benchmarks`` pins the process to ``--bench-threads`` CPUs (1) and skips the cases that name
-another number. With ``--benchmark-disable`` nothing is pinned and everything runs once, on few
-rows: to see that it runs. Without MNIST in a known folder the digits are synthetic ones, which the
-``data`` in the saved results says.
+another number. Where the environment sets OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE, which hold numpy's
+BLAS back, put ``env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE`` before it. With
+``--benchmark-disable`` nothing is pinned and everything runs once, on few rows: to see that it
+runs. Without MNIST in a known folder the digits are synthetic ones, which the ``data`` in the saved
+results says.
 """
 
 from __future__ import annotations

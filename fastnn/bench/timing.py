@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import NamedTuple
 
 import numpy as np
 
 __all__ = ["FULL", "QUICK", "Effort", "Times", "in_turn"]
+
+SETTLE = 0.01  # threads of the contestant before may spin for some ms, in wait of more work
 
 
 class Effort(NamedTuple):
@@ -67,6 +69,7 @@ def in_turn(
         for name, (run, epochs) in runs.items():
             if len(times[name]) >= 2 and sum(times[name]) * epochs > effort.seconds:
                 continue
+            sleep(SETTLE)
             start = perf_counter()
             run(order)
             seconds = (perf_counter() - start) / epochs
