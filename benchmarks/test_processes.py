@@ -99,11 +99,11 @@ def test_memory(benchmark: Any, runs_once: bool, program: str) -> None:
 
 
 @pytest.mark.benchmark(group="start-up")
-@pytest.mark.parametrize("module", ["numpy", "fastnn"])
-def test_import(benchmark: Any, runs_once: bool, module: str) -> None:
+@pytest.mark.parametrize("program", ["import numpy", "from fastnn import Network"])
+def test_import(benchmark: Any, runs_once: bool, program: str) -> None:
     benchmark.pedantic(
         in_new_process,
-        args=(f"import {module}",),
+        args=(program,),
         rounds=1 if runs_once else 10,
         warmup_rounds=1,
     )
