@@ -23,7 +23,7 @@ class Path:
     """Trains with matrix products of numpy; the parameters are those of `engine.Training`.
 
     Here every column is shrunk at every step, so whether the penalty of unused ones `waits` makes
-    no difference.
+    no difference; and numpy's BLAS has its own number of threads.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Path:
         batch_size: int,
         learning_rate: float,
         track_cost: bool,
+        threads: int,
     ) -> None:
         self._weights, self._biases, self._activations = weights, biases, activations
         self._cost, self._penalty, self._shrink = cost, penalty, shrink

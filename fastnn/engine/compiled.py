@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
-from fastnn.engine import kernels, layout, spec
+from fastnn.engine import kernels, layout, spec, team
 from fastnn.penalties import Penalty
 
 __all__ = ["Path", "outputs"]
@@ -42,6 +42,7 @@ class Path:
         batch_size: int,
         learning_rate: float,
         track_cost: bool,
+        threads: int,
     ) -> None:
         dtype = weights[0].dtype
         skip_zeros = _worth_skipping(inputs.matrix)
@@ -58,14 +59,16 @@ class Path:
         self._targets = np.empty((0, 0), dtype) if by_class else targets
         self._batch_size, self._rate = batch_size, learning_rate
         self._shrink = np.array(shrink, dtype)
-        self._skip_zeros = skip_zeros
+        self._skip_zeros, self._threads = skip_zeros, threads
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         matrix, scale = self._inputs
-        return float(
-            self._train(
+        self._arrays.arrived[0] = 0
+
+        def train(thread: int) -> Any:
+            return self._train(
                 self._arrays,
                 matrix,
                 self._shrink.dtype.type(scale),
@@ -76,8 +79,11 @@ class Path:
                 self._rate,
                 self._shrink,
                 self._skip_zeros,
+                thread,
+                self._threads,
             )
-        )
+
+        return float(team.call_together(train, self._threads))
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays, every column up to date."""

@@ -4,9 +4,10 @@ Symbols, as in the book: z weighted inputs, a outputs, delta the cost's derivati
 carries the factor -learning_rate/m from the output on, so that every product below adds straight
 into the weights. m rows of a batch, D input columns, V elements of a vector.
 
-For a batch: `gather` its rows, go `forward`, take the `output_delta`, then, layer by layer from
-the top, go `backward` and `update`: one pass over the weights that applies the penalty in registers
-while the gradient is added.
+For a batch: `gather` its rows, go `forward`, take the `output_delta` and go `backward`; threads
+share the rows of a batch in that. Then `update` every layer: one pass over the weights that applies
+the penalty in registers while the gradient is added; threads share the weights in that. In no sum
+does it matter how many threads there are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, nonzero_bits
 from fastnn.engine.jit import jit
-from fastnn.engine.layout import PANEL_VECTORS
+from fastnn.engine.layout import ENTERING, PANEL_VECTORS, USED
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.rows import each, log_normalise, sum_cost, transpose, widen
 from fastnn.engine.simd import (
@@ -28,6 +29,7 @@ from fastnn.engine.simd import (
     tile_forward,
     tile_update,
 )
+from fastnn.engine.team import meet, share
 
 __all__ = ["build_outputs", "build_settle", "build_train"]
 
@@ -36,27 +38,45 @@ def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
     @jit
-    def train(arrays, X, scale, labels, targets, order, batch_size, rate, coefficients, skip_zeros):
-        net, columns, numbers, total = net_of(arrays), X.shape[1], at(coefficients, 0), 0.0
+    def train(arrays, X, scale, labels, targets, order, batch_size, rate, coefficients,
+              skip_zeros, thread, threads):  # fmt: skip
+        net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
+        total, met, first_step = 0.0, 0, get(net.steps, 0)
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
-            ask_ahead(at(X, 0), columns, order, start + batch_size, batch_size)
-            count, entering = gather(spec, net, at(X, 0), columns, scale, rows, m, skip_zeros)
+            step = first_step + start // batch_size
+            low, high = rows_of(spec, m, thread, threads)
+            ask_ahead(at(X, 0), columns, order, start + batch_size, low, high)
+            gather(spec, net, at(X, 0), columns, scale, rows, low, high)
             if len(labels):
-                set_labels(net, at(labels, 0), rows, m)
+                set_labels(net, at(labels, 0), rows, low, high)
             else:
-                set_targets(net, at(targets, 0), rows, m)
-            if is_lazy(spec):
-                catch_up(spec, net, numbers, net.entering, entering)
-            forward(spec, net, m, count)
-            total += output_delta(spec, net, m, -rate / m)
+                set_targets(net, at(targets, 0), rows, low, high)
+            if thread == 0:
+                list_columns(spec, net, at(X, 0), rows, m, columns, step, skip_zeros)
+            for number in range(2, net.layers + 1):
+                transpose_weights(spec, net, number, thread, threads)
+            met = meet_all(net, met, threads)
+
+            if is_lazy(spec) and get(net.counts, ENTERING):
+                begin, end = share(get(net.counts, ENTERING), thread, threads)
+                catch_up(spec, net, numbers, after(net.entering, begin), end - begin, step)
+                met = meet_all(net, met, threads)
+
+            forward(spec, net, m, low, high)
+            output_delta(spec, net, m, low, high, -rate / m)
+            for number in range(net.layers, 1, -1):
+                backward(spec, net, number, m, low, high)
+            met = meet_all(net, met, threads)
+
             for number in range(net.layers, 0, -1):
-                if number > 1:
-                    backward(spec, net, number, m)
-                update(spec, net, number, m, numbers, count)
+                update(spec, net, number, m, numbers, thread, threads)
             if not is_lazy(spec):
-                shrink_idle(spec, net, numbers, columns - count)
-            put(net.steps, 0, get(net.steps, 0) + 1)
+                shrink_idle(spec, net, numbers, thread, threads)
+            total += sum_of_costs(spec, net, m)
+            met = meet_all(net, met, threads)
+        if thread == 0:
+            put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
         return total
 
     return train
@@ -71,8 +91,9 @@ def build_outputs(spec: str) -> Any:
         top = layer_of(net, net.layers)
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
-            count, _ = gather(spec, net, at(X, 0), columns, scale, rows, m, skip_zeros)
-            forward(spec, net, m, count)
+            gather(spec, net, at(X, 0), columns, scale, rows, 0, m)
+            list_columns(spec, net, at(X, 0), rows, m, columns, 0, skip_zeros)
+            forward(spec, net, m, 0, m)
             for i in range(m):
                 for o in range(top.units):
                     out[start + i, o] = get(top.z, i * top.pitch + o)
@@ -90,7 +111,7 @@ def build_settle(spec: str) -> Any:
             if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
                 arrays.idle[count] = j
                 count += 1
-        catch_up(spec, net, at(coefficients, 0), net.idle, count)
+        catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0])
         for t in range(count):
             arrays.left_at[arrays.idle[t]] = arrays.steps[0]
 
@@ -98,21 +119,42 @@ def build_settle(spec: str) -> Any:
 
 
 @jit
-def ask_ahead(X, columns, order, start, batch_size):
-    """Ask for the rows of the next batch to be brought into the cache."""
-    for i in range(start, min(start + batch_size, len(order))):
+def rows_of(spec, m, thread, threads):
+    """Return where this thread's rows of the batch begin and end: whole blocks."""
+    rows = block_rows(spec, m)
+    low, high = share((m + rows - 1) // rows, thread, threads)
+    return low * rows, min(high * rows, m)
+
+
+@jit
+def block_rows(spec, m):
+    """Return how many rows the products take at once: as even a division of m as there is."""
+    most = most_rows(spec, "forward_rows", 1)
+    blocks = (m + most - 1) // most
+    return (m + blocks - 1) // blocks
+
+
+@jit
+def meet_all(net, met, threads):
+    """Wait for the other threads; return how often that was."""
+    if threads > 1:
+        meet(net.arrived, (met + 1) * threads)
+    return met + 1
+
+
+@jit
+def ask_ahead(X, columns, order, start, low, high):
+    """Ask for rows of the next batch to be brought into the cache."""
+    for i in range(start + low, min(start + high, len(order))):
         for j in range(0, columns, 64):
             prefetch(X, order[i] * columns + j)
 
 
 @jit
-def gather(spec, net, X, columns, scale, rows, m, skip_zeros):
-    """Copy a batch's rows, scaled; list the columns it uses, and those that begin to be used.
-
-    Returns how many they are, of each kind.
-    """
+def gather(spec, net, X, columns, scale, rows, low, high):
+    """Copy rows of a batch, scaled."""
     v, inputs = lanes(spec), layer_of(net, 0)
-    for i in range(m):
+    for i in range(low, high):
         row, x = after(X, get(rows, i) * columns), after(inputs.a, i * inputs.pitch)
         if columns < v:
             for j in range(columns):
@@ -122,14 +164,17 @@ def gather(spec, net, X, columns, scale, rows, m, skip_zeros):
                 widen(spec, after(row, j), after(x, j), scale)
             last = columns - v  # overlaps the vector before, and never reads past the row
             widen(spec, after(row, last), after(x, last), scale)
-    if not skip_zeros:
-        return columns, 0
-    return list_columns(spec, net, X, rows, m, columns)
 
 
 @jit
-def list_columns(spec, net, X, rows, m, columns):
-    """List the columns in use, and those that begin or cease to be; there are at least 64."""
+def list_columns(spec, net, X, rows, m, columns, step, skip_zeros):
+    """List the columns in use, and those that begin or cease to be.
+
+    Without `skip_zeros` all are in use, and `used` lists them since it was allocated.
+    """
+    put(net.counts, USED, columns)
+    if not skip_zeros:
+        return
     count = entering = leaving = idle = 0
     for word in range((columns + 63) // 64):
         first = 64 * word
@@ -145,12 +190,13 @@ def list_columns(spec, net, X, rows, m, columns):
             rest = ~now & (~np.uint64(0) >> np.uint64(overlap))
             idle = append_bits(spec, net.idle, idle, first, rest)
     for t in range(leaving):
-        put(net.left_at, get(net.leaving, t), get(net.steps, 0))
-    return count, entering
+        put(net.left_at, get(net.leaving, t), step)
+    put(net.counts, USED, count)
+    put(net.counts, ENTERING, entering)
 
 
 @jit
-def catch_up(spec, net, numbers, columns, count):
+def catch_up(spec, net, numbers, columns, count, step):
     """Give the weights of the listed input columns the steps of the penalty they missed."""
     here, inputs, v = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec), lanes(spec)
     for first in range(0, here.vectors, PANEL_VECTORS):
@@ -158,124 +204,136 @@ def catch_up(spec, net, numbers, columns, count):
         panel = after(here.w, inputs * first * v)
         for t in range(count):
             j = get(columns, t)
-            missed = get(net.steps, 0) - get(net.left_at, j)
-            shrink_row(spec, after(panel, j * vectors * v), vectors, missed, numbers)
+            row = after(panel, j * vectors * v)
+            shrink_row(spec, row, vectors, step - get(net.left_at, j), numbers)
 
 
 @jit
-def set_labels(net, labels, rows, m):
-    """Write a batch's targets from class indices."""
+def set_labels(net, labels, rows, low, high):
+    """Write the targets of rows of a batch from class indices."""
     pitch = layer_of(net, net.layers).pitch
-    for i in range(m):
+    for i in range(low, high):
         for o in range(pitch):
             put(net.targets, i * pitch + o, get(net.zeros, 0))
         put(net.targets, i * pitch + get(labels, get(rows, i)), get(net.ones, 0))
 
 
 @jit
-def set_targets(net, targets, rows, m):
-    """Write a batch's targets from rows of targets."""
+def set_targets(net, targets, rows, low, high):
+    """Write the targets of rows of a batch from rows of targets."""
     top = layer_of(net, net.layers)
-    for i in range(m):
+    for i in range(low, high):
         for o in range(top.units):
             put(net.targets, i * top.pitch + o, get(targets, get(rows, i) * top.units + o))
 
 
 @jit
-def forward(spec, net, m, count):
-    """Fill z and a of every layer; `count` of the input columns are in use."""
+def forward(spec, net, m, low, high):
+    """Fill z and a of every layer, for the rows from `low` to `high` of a batch of m."""
+    rows = block_rows(spec, m)
     for number in range(1, net.layers + 1):
         here, below = layer_of(net, number), layer_of(net, number - 1)
-        used, k = (net.used, count) if number == 1 else (net.every, below.units)
+        used, k = (net.used, get(net.counts, USED)) if number == 1 else (net.every, below.units)
         inputs = below.vectors * lanes(spec)
         product(
-            spec, m, k, used, below.a, below.pitch,
+            spec, rows, low, high, k, used, below.a, below.pitch,
             here.w, inputs, here.vectors, here.b, here.z, here.pitch,
         )  # fmt: skip
         if number == net.layers:
-            for i in range(m):
+            for i in range(low, high):
                 log_normalise(spec, after(here.z, i * here.pitch), net.real, here.vectors)
-        each(spec, "values", here.activation, here.a, (here.z,), 1.0, m * here.pitch)
+        place, n = low * here.pitch, (high - low) * here.pitch
+        z, a = after(here.z, place), after(here.a, place)
+        each(spec, "values", here.activation, a, (z,), 1.0, n)
 
 
 @jit
-def output_delta(spec, net, m, factor):
-    """Fill the output layer's delta, times `factor`; return the sum of the batch's costs."""
-    top = layer_of(net, net.layers)
-    inputs = (top.z, top.a, net.targets, net.real)
-    each(spec, "delta", 0, top.delta, inputs, factor, m * top.pitch)
-    return sum_cost(spec, inputs, m * top.pitch)
+def output_delta(spec, net, m, low, high, factor):
+    """Fill the output layer's delta, times `factor`, and each block's sum of costs."""
+    top, rows = layer_of(net, net.layers), block_rows(spec, m)
+    for i in range(low, high, rows):
+        place, n = i * top.pitch, min(rows, high - i) * top.pitch
+        z, a, y = after(top.z, place), after(top.a, place), after(net.targets, place)
+        inputs = (z, a, y, net.real)
+        each(spec, "delta", 0, after(top.delta, place), inputs, factor, n)
+        put(net.costs, i // rows, sum_cost(spec, inputs, n))
 
 
 @jit
-def backward(spec, net, number, m):
+def sum_of_costs(spec, net, m):
+    """Return the batch's cost, added up in the same order however many threads there are."""
+    rows, total = block_rows(spec, m), 0.0
+    for block in range((m + rows - 1) // rows):
+        total += get(net.costs, block)
+    return total
+
+
+@jit
+def backward(spec, net, number, m, low, high):
     """Fill the delta of the layer below: delta times the weights, times the slope there."""
-    here, below = layer_of(net, number), layer_of(net, number - 1)
-    transpose_weights(spec, here, below)
-    units = here.vectors * lanes(spec)
+    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     product(
-        spec, m, here.units, net.every, here.delta, here.pitch,
-        here.wt, units, below.vectors, net.zeros, below.delta, below.pitch,
+        spec, block_rows(spec, m), low, high, here.units, net.every, here.delta, here.pitch,
+        here.wt, here.vectors * v, below.vectors, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
-    inputs = (below.delta, below.z, below.a)
-    each(spec, "slopes", below.activation, below.delta, inputs, 1.0, m * below.pitch)
+    place, n = low * below.pitch, (high - low) * below.pitch
+    delta = after(below.delta, place)
+    inputs = (delta, after(below.z, place), after(below.a, place))
+    each(spec, "slopes", below.activation, delta, inputs, 1.0, n)
 
 
 @jit
-def update(spec, net, number, m, numbers, count):
+def update(spec, net, number, m, numbers, thread, threads):
     """Shrink a layer's weights and add its gradient; add the biases' gradient."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    used, some = (net.used, count) if number == 1 else (net.every, below.units)
+    used, some = (net.used, get(net.counts, USED)) if number == 1 else (net.every, below.units)
     inputs, x, pitch, d_pitch = below.vectors * lanes(spec), below.a, below.pitch, here.pitch
     for first in range(0, here.vectors, PANEL_VECTORS):
         vectors, column = min(PANEL_VECTORS, here.vectors - first), first * lanes(spec)
         w, delta = after(here.w, inputs * column), after(here.delta, column)
-        add_gradient(spec, vectors, numbers, x, pitch, used, some, delta, d_pitch, w, m)
-        b, row = after(here.b, column), net.every
-        tile_update(spec, 0, 1, vectors, numbers, net.ones, 1, row, delta, d_pitch, b, m)
+        most = most_rows(spec, "update_rows", vectors)
+        begin, end = share((some + most - 1) // most, thread, threads)
+        for t in range(begin * most, min(end * most, some), most):
+            rows, part = min(most, some - t), after(used, t)
+            tile_update(spec, 1, rows, vectors, numbers, x, pitch, part, delta, d_pitch, w, m)
+        if thread == 0:
+            b, row = after(here.b, column), net.every
+            tile_update(spec, 0, 1, vectors, numbers, net.ones, 1, row, delta, d_pitch, b, m)
 
 
 @jit
-def shrink_idle(spec, net, numbers, count):
-    """Shrink the weights of the `count` input columns that the batch does not use."""
-    here, inputs, v = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec), lanes(spec)
+def shrink_idle(spec, net, numbers, thread, threads):
+    """Shrink the weights of the input columns that the batch does not use."""
+    here, below, v = layer_of(net, 1), layer_of(net, 0), lanes(spec)
+    begin, end = share(below.units - get(net.counts, USED), thread, threads)
     for first in range(0, here.vectors, PANEL_VECTORS):
         vectors = min(PANEL_VECTORS, here.vectors - first)
-        panel = after(here.w, inputs * first * v)
-        for t in range(count):
+        panel = after(here.w, below.vectors * v * first * v)
+        for t in range(begin, end):
             row = after(panel, get(net.idle, t) * vectors * v)
             shrink_row(spec, row, vectors, 1, numbers)
 
 
 @jit
-def add_gradient(spec, vectors, numbers, x, x_k, used, count, delta, delta_k, w, m):
-    """Shrink the rows `used` of one weight panel and add x.T @ delta to them."""
-    most = most_rows(spec, "update_rows", vectors)
-    for t in range(0, count, most):
-        rows, some = min(most, count - t), after(used, t)
-        tile_update(spec, 1, rows, vectors, numbers, x, x_k, some, delta, delta_k, w, m)
-
-
-@jit
-def product(spec, m, k, used, a, a_row, panels, panel_rows, vectors, start, out, out_row):
-    """out = start + a[:, used] @ panels[used], for m rows; k entries of `used`."""
+def product(
+    spec, rows, low, high, k, used, a, a_row, panels, panel_rows, vectors, start, out, out_row
+):
+    """out = start + a[:, used] @ panels[used], rows `low` to `high` in blocks; k of `used`."""
     for first in range(0, vectors, PANEL_VECTORS):
         width, column = min(PANEL_VECTORS, vectors - first), first * lanes(spec)
-        most = most_rows(spec, "forward_rows", width)
-        blocks = (m + most - 1) // most
-        rows = (m + blocks - 1) // blocks
         panel, from_here = after(panels, panel_rows * column), after(start, column)
-        for i in range(0, m, rows):
+        for i in range(low, high, rows):
             here, to = after(a, i * a_row), after(out, i * out_row + column)
-            some = min(rows, m - i)
+            some = min(rows, high - i)
             tile_forward(spec, some, width, from_here, here, a_row, used, panel, to, out_row, k)
 
 
 @jit
-def transpose_weights(spec, here, below):
+def transpose_weights(spec, net, number, thread, threads):
     """Copy a layer's weight panels into panels of the transposed weights, block by block."""
-    v = lanes(spec)
-    for row in range(0, below.vectors):
+    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    begin, end = share(below.vectors, thread, threads)
+    for row in range(begin, end):
         panel_in = row // PANEL_VECTORS * PANEL_VECTORS
         width_in = min(PANEL_VECTORS, below.vectors - panel_in) * v
         to = after(here.wt, panel_in * v * here.vectors * v + (row - panel_in) * v)

@@ -18,8 +18,10 @@ __all__ = [
     "A_AT",
     "B_AT",
     "DELTA_AT",
+    "ENTERING",
     "PITCH",
     "UNITS",
+    "USED",
     "VECTORS",
     "WT_AT",
     "W_AT",
@@ -32,6 +34,9 @@ __all__ = [
 
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
 UNITS, VECTORS, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT, ACTIVATION = range(10)
+
+# Places in `Arrays.counts`.
+USED, ENTERING = range(2)
 
 PANEL_VECTORS = 2
 CACHE_LINE = 64
@@ -60,6 +65,12 @@ class Arrays(NamedTuple):
         For a column that is not in use, how many steps of the penalty it has had.
     steps : int64, length 1
         How many batches have been trained on.
+    counts : int64, length 2
+        How many columns are in `used` and in `entering`.
+    costs : float64
+        The sum of the costs of each block of rows.
+    arrived : int64, length 1
+        How often a thread has come to a meeting point.
     """
 
     table: np.ndarray
@@ -79,6 +90,9 @@ class Arrays(NamedTuple):
     in_use: np.ndarray
     left_at: np.ndarray
     steps: np.ndarray
+    counts: np.ndarray
+    costs: np.ndarray
+    arrived: np.ndarray
 
 
 def allocate(
@@ -122,6 +136,9 @@ def allocate(
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
         left_at=np.zeros(sizes[0], np.int64),
         steps=np.zeros(1, np.int64),
+        counts=np.zeros(2, np.int64),
+        costs=np.zeros(batch_size),
+        arrived=np.zeros(1, np.int64),
     )
 
 

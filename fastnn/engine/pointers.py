@@ -53,6 +53,9 @@ class Net(NamedTuple):
     in_use: Any
     left_at: Any
     steps: Any
+    counts: Any
+    costs: Any
+    arrived: Any
 
 
 class Layer(NamedTuple):
@@ -92,6 +95,9 @@ def net_of(arrays):
         at(arrays.in_use, 0),
         at(arrays.left_at, 0),
         at(arrays.steps, 0),
+        at(arrays.counts, 0),
+        at(arrays.costs, 0),
+        at(arrays.arrived, 0),
     )
 
 

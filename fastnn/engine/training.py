@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +19,9 @@ __all__ = ["Training", "outputs"]
 # A compiled call cannot be interrupted; at some 10 Gflop/s on a slow core this is 0.1 s. It is a
 # count of operations and not a time, so that the chunks, and with them the results, repeat.
 CHUNK_FLOPS = 1_000_000_000
+
+# Threads meet four times a batch; below this the meetings cost more than the sharing saves.
+THREAD_FLOPS = 5_000_000
 
 
 class Path(Protocol):
@@ -55,6 +59,9 @@ class Training:
         The number of training rows in lmbda/n; the rows of `inputs` if not given.
     track_cost : bool
         Whether `epoch` sums up the cost as it goes.
+    threads : int, optional
+        How many threads share the work; by default 1 where a batch is little work, else the CPUs
+        that the process may use. The results do not depend on it.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class Training:
         learning_rate: float,
         n: int | None = None,
         track_cost: bool = True,
+        threads: int | None = None,
     ) -> None:
         rows = len(inputs.matrix)
         self._rows, self._batch_size, self._track_cost = rows, min(batch_size, rows), track_cost
@@ -93,6 +101,7 @@ class Training:
             batch_size=self._batch_size,
             learning_rate=learning_rate,
             track_cost=track_cost,
+            threads=threads or _worthwhile_threads(flops),
         )
 
     def epoch(self, order: np.ndarray, on_chunk: Callable[[int], None] | None = None) -> float:
@@ -124,6 +133,18 @@ class Training:
                 self._path.write_back()
             release()
         return total / len(order) if self._track_cost else float("nan")
+
+
+def _worthwhile_threads(flops: int) -> int:
+    """Return how many threads pay for a batch of so many operations."""
+    return _cpus() if flops >= THREAD_FLOPS else 1
+
+
+def _cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def outputs(

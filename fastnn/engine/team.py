@@ -1,0 +1,78 @@
+"""Several threads in one compiled function: shares of the work, and meeting points.
+
+The threads are ordinary Python threads, each inside its own call of the same `nogil` kernel: no
+pool of workers outlives a call, so that a fork, a thread pool of the caller's or a notebook finds
+nothing to trip over. What a thread computes never depends on how many there are.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastnn.engine.emit import I32, I64, int64
+from fastnn.engine.jit import jit
+
+__all__ = ["call_together", "meet", "share"]
+
+# After so many looks a waiting thread lets others run: there may be fewer CPUs than threads.
+PATIENCE = 4000
+
+
+def call_together(function: Callable[[int], Any], threads: int) -> Any:
+    """Call ``function(thread)`` for each thread number at once; return what number 0 returns."""
+    others = [threading.Thread(target=function, args=(i,)) for i in range(1, threads)]
+    for thread in others:
+        thread.start()
+    try:
+        return function(0)
+    finally:
+        for thread in others:
+            thread.join()
+
+
+@jit
+def share(count, thread, threads):
+    """Return where this thread's part of `count` pieces of work begins and ends."""
+    return count * thread // threads, count * (thread + 1) // threads
+
+
+@intrinsic
+def meet(typing: Any, arrived: Any, expected: Any) -> Any:
+    """Add 1 to the counter at ``arrived`` and wait until it has reached `expected`."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        arrived, expected = arguments
+        builder.atomic_rmw("add", arrived, int64(1), "seq_cst")
+        before = builder.block
+        look, wait, rest, on = (
+            builder.append_basic_block(name) for name in ("look", "wait", "rest", "on")
+        )
+        builder.branch(look)
+        builder.position_at_end(look)
+        looks = builder.phi(I64)
+        looks.add_incoming(int64(0), before)
+        seen = builder.load_atomic(arrived, "acquire", 8, typ=I64)
+        builder.cbranch(builder.icmp_signed(">=", seen, expected), on, wait)
+        builder.position_at_end(wait)
+        again = builder.add(looks, int64(1))
+        looks.add_incoming(again, wait)
+        builder.cbranch(builder.icmp_signed("<", again, int64(PATIENCE)), look, rest)
+        builder.position_at_end(rest)
+        if os.name == "posix":
+            name, kind = "sched_yield", ir.FunctionType(I32, [])
+            module = builder.module
+            function = module.globals.get(name) or ir.Function(module, kind, name)
+            builder.call(function, [])
+        looks.add_incoming(int64(0), rest)
+        builder.branch(look)
+        builder.position_at_end(on)
+        return context.get_dummy_value()
+
+    return types.void(arrived, types.int64), generate
