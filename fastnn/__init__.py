@@ -13,14 +13,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn.checks import FileFormatError
     from fastnn.network import Network, load
-    from fastnn.penalties import L1, L2
+    from fastnn.penalties import L1, L2, ElasticNet
     from fastnn.trainer import History
 
 __version__ = "0.1.0"
 
-__all__ = ["L1", "L2", "FileFormatError", "History", "Network", "__version__", "load"]
+__all__ = [
+    "L1",
+    "L2",
+    "ElasticNet",
+    "FileFormatError",
+    "History",
+    "Network",
+    "__version__",
+    "load",
+]
 
 _HOMES = {
+    "ElasticNet": "fastnn.penalties",
     "FileFormatError": "fastnn.checks",
     "History": "fastnn.trainer",
     "L1": "fastnn.penalties",

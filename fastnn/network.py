@@ -37,8 +37,10 @@ class Network:
         The units of each layer, inputs first: at least two layers, each of at least one unit.
     activation : str or sequence of str, default "sigmoid"
         The name of the activation of all layers, or one name for each layer after the input.
+        "sigmoid", "tanh", "relu" or, for the output layer only, "softmax".
     cost : str, default "cross_entropy"
-        "cross_entropy" (of independent outputs, the book's) or "quadratic".
+        "cross_entropy" (of independent sigmoid outputs), "log_likelihood" (of softmax outputs) or
+        "quadratic" (of any others).
     dtype : {"float32", "float64"}
         What the network computes in, and the dtype of its arrays.
     input_scale : float, optional
@@ -161,8 +163,9 @@ class Network:
             Rows a step; the last batch of an epoch may be short, and a batch_size above n is n.
         learning_rate : float, default 0.5
             The book's eta: a step is learning_rate times the batch's mean gradient.
-        penalty : L1, L2 or None
-            A step shrinks the weights by learning_rate*lmbda/n, n being the rows of `X`.
+        penalty : Penalty or None
+            `fastnn.L1`, `fastnn.L2` or `fastnn.ElasticNet`. A step shrinks the weights by
+            learning_rate*lmbda/n, n being the rows of `X`.
         validation_data : tuple (X, y), optional
             Evaluated after every epoch.
         shuffle : bool, default True
@@ -343,18 +346,22 @@ def _checked_sizes(sizes: object) -> tuple[int, ...]:
 
 def _checked_activations(names: object, layers: int) -> list[Activation]:
     if isinstance(names, str):
-        return [activation_plugins.named("activation", names)] * layers
-    if not isinstance(names, Sequence):
+        chosen = [activation_plugins.named("activation", names)] * layers
+    elif not isinstance(names, Sequence):
         raise TypeError(f"activation must be a name or one name for each layer, not {names!r}")
-    if len(names) != layers:
+    elif len(names) != layers:
         raise ValueError(
             f"activation must be one name, or one for each of the {layers} layers after the "
             f"input, not {len(names)} names"
         )
-    chosen = [activation_plugins.named(f"activation[{i}]", name) for i, name in enumerate(names)]
+    else:
+        chosen = [activation_plugins.named(f"activation[{i}]", a) for i, a in enumerate(names)]
     for activation in chosen[:-1]:
         if activation.normalises:
-            raise ValueError(f"{activation.name!r} is for the output layer only, not a hidden one")
+            raise ValueError(
+                f"{activation.name!r} is for the output layer only, not a hidden one: give one "
+                f"name for each layer, such as {['sigmoid'] * (layers - 1) + [activation.name]}"
+            )
     return chosen
 
 

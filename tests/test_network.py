@@ -69,11 +69,11 @@ def test_attributes() -> None:
     )
 
 
-@pytest.mark.parametrize("cost", costs.ALL, ids=lambda c: c.name)
-def test_predictions_and_cost_are_the_oracles(cost, pixels) -> None:
+@pytest.mark.parametrize("cost", ["quadratic", "cross_entropy"])
+def test_predictions_and_cost_are_the_oracles(cost: str, pixels) -> None:
     X, y = pixels
     data = samples(X / 256, y, 4)
-    network = Network([12, 7, 5, 4], cost=cost.name, dtype="float64", seed=1)
+    network = Network([12, 7, 5, 4], cost=cost, dtype="float64", seed=1)
     outputs = network.predict_proba(X)
     for a, (x, _) in zip(outputs, data, strict=True):
         expected = reference.feedforward(network.weights, columns(network), x)
@@ -84,7 +84,7 @@ def test_predictions_and_cost_are_the_oracles(cost, pixels) -> None:
     assert network.accuracy(X, np.eye(4)[y]) == right / 60
     for penalty, name in ((None, "none"), (L1(3.0), "l1"), (L2(3.0), "l2")):
         expected_cost = reference.total_cost(
-            network.weights, columns(network), data, 3.0, cost=cost.name, penalty=name
+            network.weights, columns(network), data, 3.0, cost=cost, penalty=name
         )
         assert network.total_cost(X, y, penalty=penalty) == pytest.approx(expected_cost, rel=1e-12)
     assert network.total_cost(X, np.eye(4)[y]) == network.total_cost(X, y)
@@ -231,7 +231,7 @@ def test_a_copy_goes_on_as_the_original(twin, pixels) -> None:
     network.fit(X, y, epochs=1)
     other = twin(network)
     for both in (network, other):
-        both.fit(X, y, epochs=2, penalty=L2(1.0))
+        both.fit(X, y, epochs=2, penalty=L1(1.0))
     for a, b in zip(network.weights, other.weights, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not np.shares_memory(a, b)
@@ -281,23 +281,19 @@ def test_bad_arguments(keywords, error, message) -> None:
         Network([784, 30, 10], **keywords)
 
 
-def test_a_cost_must_suit_the_output(monkeypatch) -> None:
-    class Other(costs.Quadratic):
-        name = "other"
-        outputs = ("identity",)
+@pytest.mark.parametrize(
+    ("cost", "output"),
+    [(c.name, a.name) for c in costs.ALL for a in activations.ALL if a.name not in c.outputs],
+)
+def test_a_cost_is_refused_with_the_outputs_it_does_not_name(cost: str, output: str) -> None:
+    with pytest.raises(ValueError, match=f"cost '{cost}' needs .*, not '{output}'"):
+        Network([3, 2], activation=output, cost=cost)
 
-    monkeypatch.setattr(costs, "ALL", (*costs.ALL, Other))
-    with pytest.raises(ValueError, match=r"cost 'other' needs .* 'identity', not 'sigmoid'"):
-        Network([3, 2], cost="other")
 
-
-@pytest.mark.parametrize("activation", activations.ALL, ids=lambda c: c.name)
-def test_every_activation_makes_a_hidden_layer(activation, pixels) -> None:
-    X, _ = pixels
-    network = Network([12, 7, 4], activation=[activation.name, "sigmoid"], dtype="float64", seed=1)
-    hidden = activation.value(np, X / 256 @ network.weights[0].T + network.biases[0])
-    z = hidden @ network.weights[1].T + network.biases[1]
-    np.testing.assert_allclose(network.predict_proba(X), 1 / (1 + np.exp(-z)), rtol=1e-12)
+@pytest.mark.parametrize("activation", ["softmax", ["softmax", "tanh"], ["softmax", "softmax"]])
+def test_softmax_is_refused_in_a_hidden_layer(activation) -> None:
+    with pytest.raises(ValueError, match="'softmax' is for the output layer only"):
+        Network([12, 7, 4], activation=activation, cost="log_likelihood")
 
 
 @pytest.mark.parametrize(

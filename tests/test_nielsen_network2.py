@@ -170,6 +170,11 @@ def test_penalties(net: network2.Network, training: Pairs, penalty: str) -> None
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
 
 
+def test_an_elastic_net_is_half_l1_and_half_l2(net: network2.Network, training: Pairs) -> None:
+    l1, l2 = (net.total_cost(training, 5.0, penalty=name) for name in ("l1", "l2"))
+    assert net.total_cost(training, 5.0, penalty="elasticnet") == pytest.approx((l1 + l2) / 2)
+
+
 def test_l2_is_the_default_penalty(net: network2.Network, training: Pairs) -> None:
     assert net.total_cost(training, 5.0) == net.total_cost(training, 5.0, penalty="l2")
 
@@ -516,7 +521,7 @@ def test_float32(training: Pairs, test_data: Pairs) -> None:
         ({"lmbda": math.inf}, ValueError, "lmbda"),
         ({"lmbda": "5"}, TypeError, "lmbda"),
         ({"lmbda": -1.0, "penalty": "none"}, ValueError, "lmbda"),
-        ({"penalty": "L1"}, ValueError, "one of 'l1', 'l2', 'none', not 'L1'"),
+        ({"penalty": "L1"}, ValueError, "not 'L1'; did you mean 'l1'"),
         ({"penalty": "non"}, ValueError, "did you mean 'none'"),
         ({"penalty": None}, ValueError, "penalty"),
         ({"eta": -0.5}, ValueError, "eta"),

@@ -1,0 +1,137 @@
+"""Networks that the oracle does not know, against the algorithm written out in numpy.
+
+The formulas here are written once more, from their definitions and in whole batches: nothing of
+fastnn is used but the network under test. An activation, cost or penalty that is new needs its row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import L1, L2, ElasticNet, Network, activations, costs, penalties
+
+N, SIZES = 45, [12, 7, 4]
+
+# The output, and the cost's derivative by z from that by the output.
+ACTIVATIONS = {
+    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda a, slope: slope * a * (1 - a)),
+    "tanh": (np.tanh, lambda a, slope: slope * (1 - a**2)),
+    "relu": (lambda z: np.maximum(z, 0), lambda a, slope: slope * (a > 0)),
+    "softmax": (
+        lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
+        lambda a, slope: a * (slope - (slope * a).sum(axis=1, keepdims=True)),
+    ),
+}
+
+# What is summed over the output units, and its derivative by the output.
+COSTS = {
+    "quadratic": (lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
+    "cross_entropy": (
+        lambda a, y: -y * np.log(a) - (1 - y) * np.log(1 - a),
+        lambda a, y: -y / a + (1 - y) / (1 - a),
+    ),
+    "log_likelihood": (lambda a, y: -y * np.log(a), lambda a, y: -y / a),
+}
+
+# The derivative by a weight, times n.
+PENALTIES = {
+    "l1": lambda p, w: p.lmbda * np.sign(w),
+    "l2": lambda p, w: p.lmbda * w,
+    "elasticnet": lambda p, w: p.lmbda * (p.l1_ratio * np.sign(w) + (1 - p.l1_ratio) * w),
+}
+
+
+@pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (N, 12), dtype=np.uint8), rng.integers(0, 4, N)
+
+
+def new(hidden: str, output: str, cost: str) -> Network:
+    return Network(SIZES, activation=[hidden, output], cost=cost, dtype="float64", seed=1)
+
+
+def layers_of(names, weights, biases, x: np.ndarray) -> list[np.ndarray]:
+    """Return what each layer gives out for the rows `x`, the inputs first."""
+    layers = [x]
+    for name, w, b in zip(names, weights, biases, strict=True):
+        layers.append(ACTIVATIONS[name][0](layers[-1] @ w.T + b))
+    return layers
+
+
+def train(network: Network, x, y, *, epochs: int, batch_size: int, learning_rate: float, penalty):
+    """Return the weights and biases after gradient descent in the order of the rows."""
+    weights, biases = [w.copy() for w in network.weights], [b.copy() for b in network.biases]
+    names, slope_of = network.activations, COSTS[network.cost][1]
+    for start in [*range(0, len(x), batch_size)] * epochs:
+        batch, wanted = x[start : start + batch_size], y[start : start + batch_size]
+        layers = layers_of(names, weights, biases, batch)
+        slope = slope_of(layers[-1], wanted)
+        for layer in range(len(weights) - 1, -1, -1):
+            delta = ACTIVATIONS[names[layer]][1](layers[layer + 1], slope) / len(batch)
+            slope = delta @ weights[layer] * len(batch)
+            gradient = delta.T @ layers[layer]
+            if penalty is not None:
+                gradient += PENALTIES[penalty.name](penalty, weights[layer]) / len(x)
+            weights[layer] -= learning_rate * gradient
+            biases[layer] -= learning_rate * delta.sum(axis=0)
+    return weights, biases
+
+
+@pytest.mark.parametrize(
+    ("written", "module"),
+    [(ACTIVATIONS, activations), (COSTS, costs), (PENALTIES, penalties)],
+    ids=["activations", "costs", "penalties"],
+)
+def test_everything_is_written_out(written, module) -> None:
+    assert written.keys() == {plugin.name for plugin in module.ALL}
+
+
+@pytest.mark.parametrize(
+    ("cost", "output"), [(c.name, output) for c in costs.ALL for output in c.outputs]
+)
+def test_predictions_and_cost(cost: str, output: str, rows) -> None:
+    X, labels = rows
+    y = np.eye(4)[labels]
+    network = new("tanh", output, cost)
+    a = layers_of(network.activations, network.weights, network.biases, X / 256)[-1]
+    np.testing.assert_allclose(network.predict_proba(X), a, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(network.predict(X), a.argmax(axis=1))
+    assert network.accuracy(X, labels) == (a.argmax(axis=1) == labels).mean()
+    expected = COSTS[cost][0](a, y).sum(axis=1).mean()
+    assert network.total_cost(X, labels) == pytest.approx(expected, rel=1e-12)
+    assert network.total_cost(X, y) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [a.name for a in activations.ALL if not a.normalises])
+def test_hidden_layers(hidden: str, rows) -> None:
+    X, _ = rows
+    network = new(hidden, "sigmoid", "quadratic")
+    a = layers_of(network.activations, network.weights, network.biases, X / 256)[-1]
+    np.testing.assert_allclose(network.predict_proba(X), a, rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, N])
+@pytest.mark.parametrize(
+    ("hidden", "output", "cost", "penalty"),
+    [
+        ("tanh", "softmax", "log_likelihood", None),
+        ("tanh", "tanh", "quadratic", None),
+        ("relu", "relu", "quadratic", None),
+        ("sigmoid", "sigmoid", "cross_entropy", L1(4.0)),
+        ("sigmoid", "sigmoid", "cross_entropy", L2(4.0)),
+        ("sigmoid", "sigmoid", "cross_entropy", ElasticNet(4.0, 0.3)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else getattr(value, "name", "none"),
+)
+def test_fit(hidden: str, output: str, cost: str, penalty, batch_size: int, rows) -> None:
+    X, labels = rows
+    network = new(hidden, output, cost)
+    before = [w.copy() for w in network.weights]
+    options = {"batch_size": batch_size, "learning_rate": 0.1, "penalty": penalty, "epochs": 3}
+    weights, biases = train(network, X / 256, np.eye(4)[labels], **options)
+    network.fit(X, labels, shuffle=False, **options)
+    for came, wanted in zip(network.weights + network.biases, weights + biases, strict=True):
+        np.testing.assert_allclose(came, wanted, rtol=0, atol=1e-10 * np.abs(wanted).max())
+    assert not np.allclose(network.weights[0], before[0], rtol=0, atol=1e-3)
