@@ -163,7 +163,9 @@ def test_the_cost_is_tracked_in_either_path() -> None:
             totals.append(Training(*copies, **arguments).epoch(np.arange(ROWS)) * ROWS)
         else:
             totals.append(
-                batched.Path(*copies, shrink=(), waits=False, threads=1, **arguments).run(np.arange(ROWS))
+                batched.Path(*copies, shrink=(), waits=False, threads=1, **arguments).run(
+                    np.arange(ROWS)
+                )
             )
     assert totals[0] == pytest.approx(totals[1], rel=1e-12)
 
