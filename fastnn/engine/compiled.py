@@ -15,8 +15,6 @@ from fastnn.penalties import Penalty
 
 __all__ = ["Path", "outputs"]
 
-BLOCK_ROWS = 96
-
 # Below this share of zeros, listing the columns in use costs more than it saves.
 WORTHWHILE_ZEROS = 0.25
 
@@ -50,7 +48,7 @@ class Path:
         wanted = spec.for_training(dtype, activations, cost, penalty, waits, track_cost)
         self._train = _kernel(kernels.build_train, wanted.encode())
         self._weights, self._biases, self._lanes = weights, biases, wanted.lanes
-        self._arrays = _arrays(weights, activations, batch_size, wanted.lanes)
+        self._arrays = _arrays(weights, activations, batch_size, wanted)
         layout.pack(self._arrays, weights, biases, wanted.lanes)
         self._inputs = inputs
         # One of the two is empty, so that one compiled function serves both.
@@ -102,8 +100,8 @@ def outputs(
     dtype = weights[0].dtype
     matrix, scale = inputs
     wanted = spec.for_outputs(dtype, activations)
-    rows = min(BLOCK_ROWS, len(matrix))
-    arrays = _arrays(weights, activations, rows, wanted.lanes)
+    rows = min(wanted.forward_rows[0], len(matrix))
+    arrays = _arrays(weights, activations, rows, wanted)
     layout.pack(arrays, weights, biases, wanted.lanes)
     z = np.empty((len(matrix), len(biases[-1])), dtype)
     order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
@@ -118,12 +116,13 @@ def _kernel(build: Callable[[str], Any], text: str) -> Any:
 
 
 def _arrays(
-    weights: Sequence[np.ndarray], activations: Sequence[Activation], rows: int, lanes: int
+    weights: Sequence[np.ndarray], activations: Sequence[Activation], rows: int, wanted: spec.Spec
 ) -> layout.Arrays:
     distinct = [a.name for a in spec.unique(activations)]
     choices = [distinct.index(a.name) for a in activations]
     sizes = [weights[0].shape[1], *(len(w) for w in weights)]
-    return layout.allocate(sizes, choices, rows, lanes, weights[0].dtype)
+    blocks = -(-rows // wanted.forward_rows[0])
+    return layout.allocate(sizes, choices, rows, blocks, wanted.lanes, weights[0].dtype)
 
 
 def _worth_skipping(matrix: np.ndarray) -> bool:

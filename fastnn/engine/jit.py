@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def is_on() -> bool:
     return not numba.config.DISABLE_JIT
 
 
+@functools.cache
 def sources() -> str:
     """Return a digest of the engine's sources.
 

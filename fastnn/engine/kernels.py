@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, nonzero_bits
 from fastnn.engine.jit import jit
-from fastnn.engine.layout import ENTERING, PANEL_VECTORS, USED
+from fastnn.engine.layout import BLOCKS, ENTERING, PANEL_VECTORS, USED
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.rows import each, log_normalise, sum_cost, transpose, widen
 from fastnn.engine.simd import (
@@ -52,10 +52,13 @@ def build_train(spec: str) -> Any:
                 set_labels(net, at(labels, 0), rows, low, high)
             else:
                 set_targets(net, at(targets, 0), rows, low, high)
-            if thread == 0:
-                list_columns(spec, net, at(X, 0), rows, m, columns, step, skip_zeros)
+            list_blocks(spec, net, at(X, 0), columns, rows, m, low, high, skip_zeros)
             for number in range(2, net.layers + 1):
                 transpose_weights(spec, net, number, thread, threads)
+            met = meet_all(net, met, threads)
+
+            if thread == 0:
+                list_columns(spec, net, m, columns, step, skip_zeros)
             met = meet_all(net, met, threads)
 
             if is_lazy(spec) and get(net.counts, ENTERING):
@@ -63,14 +66,14 @@ def build_train(spec: str) -> Any:
                 catch_up(spec, net, numbers, after(net.entering, begin), end - begin, step)
                 met = meet_all(net, met, threads)
 
-            forward(spec, net, m, low, high)
+            forward(spec, net, m, low, high, skip_zeros)
             output_delta(spec, net, m, low, high, -rate / m)
             for number in range(net.layers, 1, -1):
                 backward(spec, net, number, m, low, high)
             met = meet_all(net, met, threads)
 
             for number in range(net.layers, 0, -1):
-                update(spec, net, number, m, numbers, thread, threads)
+                update(spec, net, number, m, numbers, skip_zeros, thread, threads)
             if not is_lazy(spec):
                 shrink_idle(spec, net, numbers, thread, threads)
             total += sum_of_costs(spec, net, m)
@@ -91,9 +94,10 @@ def build_outputs(spec: str) -> Any:
         top = layer_of(net, net.layers)
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
+            ask_ahead(at(X, 0), columns, order, start + batch_size, 0, batch_size)
             gather(spec, net, at(X, 0), columns, scale, rows, 0, m)
-            list_columns(spec, net, at(X, 0), rows, m, columns, 0, skip_zeros)
-            forward(spec, net, m, 0, m)
+            list_blocks(spec, net, at(X, 0), columns, rows, m, 0, m, skip_zeros)
+            forward(spec, net, m, 0, m, skip_zeros)
             for i in range(m):
                 for o in range(top.units):
                     out[start + i, o] = get(top.z, i * top.pitch + o)
@@ -167,8 +171,25 @@ def gather(spec, net, X, columns, scale, rows, low, high):
 
 
 @jit
-def list_columns(spec, net, X, rows, m, columns, step, skip_zeros):
-    """List the columns in use, and those that begin or cease to be.
+def list_blocks(spec, net, X, columns, rows, m, low, high, skip_zeros):
+    """List the columns that each block of rows uses; there are at least 64 columns."""
+    words, most = (columns + 63) // 64, block_rows(spec, m)
+    for begin in range(low, high if skip_zeros else low, most):
+        block, count, some = begin // most, 0, min(most, high - begin)
+        used = after(net.block_used, block * net.list_room)
+        for word in range(words):
+            first = 64 * word
+            overlap = max(0, first + 64 - columns)
+            bits = nonzero_bits(X, after(rows, begin), some, columns, first - overlap)
+            bits >>= np.uint64(overlap)
+            put(net.block_bits, block * words + word, bits)
+            count = append_bits(spec, used, count, first, bits)
+        put(net.counts, BLOCKS + block, count)
+
+
+@jit
+def list_columns(spec, net, m, columns, step, skip_zeros):
+    """List the columns that the batch uses, and those that begin or cease to be used.
 
     Without `skip_zeros` all are in use, and `used` lists them since it was allocated.
     """
@@ -176,13 +197,17 @@ def list_columns(spec, net, X, rows, m, columns, step, skip_zeros):
     if not skip_zeros:
         return
     count = entering = leaving = idle = 0
-    for word in range((columns + 63) // 64):
+    words, rows = (columns + 63) // 64, block_rows(spec, m)
+    for word in range(words):
         first = 64 * word
         overlap = max(0, first + 64 - columns)
-        now = nonzero_bits(X, rows, m, columns, first - overlap) >> np.uint64(overlap)
+        now = np.uint64(0)
+        for block in range((m + rows - 1) // rows):
+            now |= get(net.block_bits, block * words + word)
         before = get(net.in_use, word)
         put(net.in_use, word, now)
-        count = append_bits(spec, net.used, count, first, now)
+        if m > rows:
+            count = append_bits(spec, net.used, count, first, now)
         if is_lazy(spec):
             entering = append_bits(spec, net.entering, entering, first, now & ~before)
             leaving = append_bits(spec, net.leaving, leaving, first, before & ~now)
@@ -191,8 +216,14 @@ def list_columns(spec, net, X, rows, m, columns, step, skip_zeros):
             idle = append_bits(spec, net.idle, idle, first, rest)
     for t in range(leaving):
         put(net.left_at, get(net.leaving, t), step)
-    put(net.counts, USED, count)
+    put(net.counts, USED, count if m > rows else get(net.counts, BLOCKS))
     put(net.counts, ENTERING, entering)
+
+
+@jit
+def used_by_all(spec, net, m, skip_zeros):
+    """Return the list of the columns that the batch uses; that of its block if it has only one."""
+    return net.block_used if skip_zeros and m <= block_rows(spec, m) else net.used
 
 
 @jit
@@ -228,15 +259,15 @@ def set_targets(net, targets, rows, low, high):
 
 
 @jit
-def forward(spec, net, m, low, high):
+def forward(spec, net, m, low, high, skip_zeros):
     """Fill z and a of every layer, for the rows from `low` to `high` of a batch of m."""
     rows = block_rows(spec, m)
     for number in range(1, net.layers + 1):
         here, below = layer_of(net, number), layer_of(net, number - 1)
-        used, k = (net.used, get(net.counts, USED)) if number == 1 else (net.every, below.units)
         inputs = below.vectors * lanes(spec)
+        own_lists = number == 1 and skip_zeros
         product(
-            spec, rows, low, high, k, used, below.a, below.pitch,
+            spec, net, rows, low, high, below.units, own_lists, below.a, below.pitch,
             here.w, inputs, here.vectors, here.b, here.z, here.pitch,
         )  # fmt: skip
         if number == net.layers:
@@ -273,7 +304,7 @@ def backward(spec, net, number, m, low, high):
     """Fill the delta of the layer below: delta times the weights, times the slope there."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     product(
-        spec, block_rows(spec, m), low, high, here.units, net.every, here.delta, here.pitch,
+        spec, net, block_rows(spec, m), low, high, here.units, False, here.delta, here.pitch,
         here.wt, here.vectors * v, below.vectors, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
     place, n = low * below.pitch, (high - low) * below.pitch
@@ -283,10 +314,12 @@ def backward(spec, net, number, m, low, high):
 
 
 @jit
-def update(spec, net, number, m, numbers, thread, threads):
+def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
     """Shrink a layer's weights and add its gradient; add the biases' gradient."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    used, some = (net.used, get(net.counts, USED)) if number == 1 else (net.every, below.units)
+    used, some = net.every, below.units
+    if number == 1:
+        used, some = used_by_all(spec, net, m, skip_zeros), get(net.counts, USED)
     inputs, x, pitch, d_pitch = below.vectors * lanes(spec), below.a, below.pitch, here.pitch
     for first in range(0, here.vectors, PANEL_VECTORS):
         vectors, column = min(PANEL_VECTORS, here.vectors - first), first * lanes(spec)
@@ -316,15 +349,22 @@ def shrink_idle(spec, net, numbers, thread, threads):
 
 @jit
 def product(
-    spec, rows, low, high, k, used, a, a_row, panels, panel_rows, vectors, start, out, out_row
-):
-    """out = start + a[:, used] @ panels[used], rows `low` to `high` in blocks; k of `used`."""
+    spec, net, rows, low, high, k, own_lists, a, a_row, panels, panel_rows, vectors, start, out,
+    out_row,
+):  # fmt: skip
+    """out = start + a @ panels, for the rows from `low` to `high`, in blocks.
+
+    The products are over the first k columns of a, or over those that a block has in its own list.
+    """
     for first in range(0, vectors, PANEL_VECTORS):
         width, column = min(PANEL_VECTORS, vectors - first), first * lanes(spec)
         panel, from_here = after(panels, panel_rows * column), after(start, column)
         for i in range(low, high, rows):
             here, to = after(a, i * a_row), after(out, i * out_row + column)
-            some = min(rows, high - i)
+            some, used = min(rows, high - i), net.every
+            if own_lists:
+                used = after(net.block_used, i // rows * net.list_room)
+                k = get(net.counts, BLOCKS + i // rows)
             tile_forward(spec, some, width, from_here, here, a_row, used, panel, to, out_row, k)
 
 

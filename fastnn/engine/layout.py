@@ -16,6 +16,7 @@ import numpy as np
 __all__ = [
     "ACTIVATION",
     "A_AT",
+    "BLOCKS",
     "B_AT",
     "DELTA_AT",
     "ENTERING",
@@ -35,8 +36,8 @@ __all__ = [
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
 UNITS, VECTORS, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT, ACTIVATION = range(10)
 
-# Places in `Arrays.counts`.
-USED, ENTERING = range(2)
+# Places in `Arrays.counts`; that of the first block is BLOCKS.
+USED, ENTERING, BLOCKS = range(3)
 
 PANEL_VECTORS = 2
 CACHE_LINE = 64
@@ -57,6 +58,10 @@ class Arrays(NamedTuple):
         As long as a batch; as long as a row.
     used, idle, every : int32
         The input columns a batch uses; the others; 0, 1, 2, ...
+    block_used : int32
+        The input columns that each block of a batch's rows uses, `columns` places a block.
+    block_bits : uint64
+        The same, a bit for each column.
     entering, leaving : int32
         The columns in use that were not in the batch before, and the other way round.
     in_use : uint64
@@ -65,8 +70,8 @@ class Arrays(NamedTuple):
         For a column that is not in use, how many steps of the penalty it has had.
     steps : int64, length 1
         How many batches have been trained on.
-    counts : int64, length 2
-        How many columns are in `used` and in `entering`.
+    counts : int64
+        How many columns are in `used`, in `entering` and, block by block, in `block_used`.
     costs : float64
         The sum of the costs of each block of rows.
     arrived : int64, length 1
@@ -85,6 +90,8 @@ class Arrays(NamedTuple):
     used: np.ndarray
     idle: np.ndarray
     every: np.ndarray
+    block_used: np.ndarray
+    block_bits: np.ndarray
     entering: np.ndarray
     leaving: np.ndarray
     in_use: np.ndarray
@@ -96,9 +103,17 @@ class Arrays(NamedTuple):
 
 
 def allocate(
-    sizes: Sequence[int], choices: Sequence[int], batch_size: int, lanes: int, dtype: np.dtype[Any]
+    sizes: Sequence[int],
+    choices: Sequence[int],
+    batch_size: int,
+    blocks: int,
+    lanes: int,
+    dtype: np.dtype[Any],
 ) -> Arrays:
-    """Return zeroed arrays for a network of `sizes` with the activations numbered `choices`."""
+    """Return zeroed arrays for a network of `sizes` with the activations numbered `choices`.
+
+    A batch of `batch_size` rows is taken in so many `blocks`.
+    """
     table = np.zeros((len(sizes), 10), np.int64)
     work = weights = transposed = biases = 0
     for layer, units in enumerate(sizes):
@@ -131,13 +146,15 @@ def allocate(
         used=_counting(columns),
         idle=_counting(columns),
         every=_counting(columns),
+        block_used=np.zeros(blocks * columns, np.int32),
+        block_bits=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
         entering=_counting(columns),
         leaving=_counting(columns),
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
         left_at=np.zeros(sizes[0], np.int64),
         steps=np.zeros(1, np.int64),
-        counts=np.zeros(2, np.int64),
-        costs=np.zeros(batch_size),
+        counts=np.zeros(BLOCKS + blocks, np.int64),
+        costs=np.zeros(blocks),
         arrived=np.zeros(1, np.int64),
     )
 

@@ -33,9 +33,10 @@ __all__ = ["Layer", "Net", "after", "at", "get", "layer_of", "net_of", "prefetch
 
 
 class Net(NamedTuple):
-    """`layout.Arrays` as pointers, with the number of layers after the inputs."""
+    """`layout.Arrays` as pointers; the layers after the inputs, the places in a list of columns."""
 
     layers: Any
+    list_room: Any
     table: Any
     weights: Any
     transposed: Any
@@ -48,6 +49,8 @@ class Net(NamedTuple):
     used: Any
     idle: Any
     every: Any
+    block_used: Any
+    block_bits: Any
     entering: Any
     leaving: Any
     in_use: Any
@@ -78,6 +81,7 @@ def net_of(arrays):
     """Return the pointers of `arrays`, which the caller keeps alive."""
     return Net(
         len(arrays.table) - 1,
+        len(arrays.used),
         at(arrays.table, 0),
         at(arrays.weights, 0),
         at(arrays.transposed, 0),
@@ -90,6 +94,8 @@ def net_of(arrays):
         at(arrays.used, 0),
         at(arrays.idle, 0),
         at(arrays.every, 0),
+        at(arrays.block_used, 0),
+        at(arrays.block_bits, 0),
         at(arrays.entering, 0),
         at(arrays.leaving, 0),
         at(arrays.in_use, 0),
