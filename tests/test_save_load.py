@@ -79,8 +79,7 @@ def test_extreme_numbers_survive(dtype: str, tmp_path: Path) -> None:
     ("cost", "name"), [("quadratic", "QuadraticCost"), ("cross_entropy", "CrossEntropyCost")]
 )
 def test_the_books_keys(cost: str, name: str, tmp_path: Path) -> None:
-    network = trained(cost=cost)
-    network.save(tmp_path / "model.json")
+    Network([6, 5, 3], cost=cost).save(tmp_path / "model.json")
     book = json.loads((tmp_path / "model.json").read_text("utf-8"))
     assert list(book)[:4] == ["sizes", "weights", "biases", "cost"]
     assert book["sizes"] == [6, 5, 3]
