@@ -6,7 +6,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, I32, I64, int64, read_spec
@@ -65,12 +64,12 @@ def append_bits(typing: Any, spec: Any, out: Any, count: Any, first: Any, bits: 
 
 
 def _append_compressed(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
-    """Append 16 numbers at a time with AVX-512's compressing store."""
+    """Append 16 numbers at a time, packed in a register with AVX-512."""
     numbers, sixteen = ir.VectorType(I32, 16), ir.IntType(16)
-    compress = cgutils.get_or_insert_function(
-        builder.module,
-        ir.FunctionType(ir.VoidType(), [numbers, I32.as_pointer(), ir.VectorType(I1, 16)]),
-        "llvm.masked.compressstore.v16i32",
+    compress = builder.module.declare_intrinsic(
+        "llvm.experimental.vector.compress.v16i32",
+        (),
+        ir.FunctionType(numbers, [numbers, ir.VectorType(I1, 16), numbers]),
     )
     ones = builder.module.declare_intrinsic("llvm.ctpop", [sixteen])
     base = splat(builder, builder.trunc(first, I32), numbers)
@@ -78,7 +77,9 @@ def _append_compressed(builder: Any, out: Any, count: Any, first: Any, bits: Any
         some = builder.trunc(builder.lshr(bits, int64(16 * part)), sixteen)
         where = builder.add(base, ir.Constant(numbers, [16 * part + i for i in range(16)]))
         mask = builder.bitcast(some, ir.VectorType(I1, 16))
-        builder.call(compress, [where, builder.gep(out, [count]), mask])
+        packed = builder.call(compress, [where, mask, ir.Constant(numbers, ir.Undefined)])
+        to = builder.bitcast(builder.gep(out, [count]), numbers.as_pointer())
+        builder.store(packed, to, align=4)
         count = builder.add(count, builder.zext(builder.call(ones, [some]), I64))
     return count
 

@@ -37,6 +37,7 @@ def sources() -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache
 def vector_bytes() -> int:
     """Return the bytes of the target's widest vector register."""
     features = _features()
@@ -45,6 +46,7 @@ def vector_bytes() -> int:
     return 32 if "avx" in features else 16
 
 
+@functools.cache
 def register_count() -> int:
     """Return how many vector registers the target has."""
     wide = vector_bytes() == 64 or binding.get_process_triple().startswith(("aarch64", "arm64"))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.engine.columns import append_bits, nonzero_bits
+from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import BLOCKS, ENTERING, PANEL_VECTORS, USED
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
@@ -42,6 +43,7 @@ def build_train(spec: str) -> Any:
               skip_zeros, thread, threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
         total, met, first_step = 0.0, 0, get(net.steps, 0)
+        before = flush_denormals()
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             step = first_step + start // batch_size
@@ -78,6 +80,7 @@ def build_train(spec: str) -> Any:
                 shrink_idle(spec, net, numbers, thread, threads)
             total += sum_of_costs(spec, net, m)
             met = meet_all(net, met, threads)
+        restore_denormals(before)
         if thread == 0:
             put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
         return total
@@ -91,7 +94,7 @@ def build_outputs(spec: str) -> Any:
     @jit
     def outputs(arrays, X, scale, order, batch_size, skip_zeros, out):
         net, columns = net_of(arrays), X.shape[1]
-        top = layer_of(net, net.layers)
+        top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             ask_ahead(at(X, 0), columns, order, start + batch_size, 0, batch_size)
@@ -101,6 +104,7 @@ def build_outputs(spec: str) -> Any:
             for i in range(m):
                 for o in range(top.units):
                     out[start + i, o] = get(top.z, i * top.pitch + o)
+        restore_denormals(before)
 
     return outputs
 
