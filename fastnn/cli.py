@@ -147,6 +147,9 @@ def train(
         Literal["float32", "float64"], typer.Option(help="What the network computes in.")
     ] = "float32",
     seed: Annotated[int, typer.Option(min=0, help="Of initial values and shuffles.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads a batch is shared by [default: what pays].")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -208,6 +211,7 @@ def train(
         penalty=chosen_penalty,
         validation_data=(test_images, test_labels),
         progress=on_terminal,
+        threads=threads,
         on_epoch=print_epoch,
     )
     summary = _summary(network, history, len(images))
@@ -227,6 +231,7 @@ def train(
             "lmbda": lmbda,
             "dtype": dtype,
             "seed": seed,
+            "threads": threads,
         }
         typer.echo(json.dumps(options | summary, allow_nan=False))
     else:

@@ -148,6 +148,7 @@ class Network:
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool = True,
         progress: bool = False,
+        threads: int | None = None,
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, from the weights as they are.
 
@@ -172,6 +173,9 @@ class Network:
             Draw a new order for every epoch from the network's generator; else keep the one given.
         progress : bool, default False
             Show a progress bar.
+        threads : int, optional
+            How many threads share a batch's work; by default 1 where that is little, else the CPUs
+            that the process may use. The results do not depend on it.
 
         Returns
         -------
@@ -199,6 +203,7 @@ class Network:
             validation_data=validation_data,
             shuffle=shuffle,
             progress=progress,
+            threads=threads,
         )
 
     def predict(self, X: ArrayLike) -> np.ndarray:

@@ -56,6 +56,7 @@ def fit(
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     shuffle: bool = True,
     progress: bool = False,
+    threads: int | None = None,
     on_epoch: Callable[[int, History], None] | None = None,
 ) -> History:
     """Train `network`, as `Network.fit` says.
@@ -70,6 +71,7 @@ def fit(
     batch_size = whole("batch_size", batch_size, minimum=1)
     learning_rate = real("learning_rate", learning_rate)
     penalty = checked_penalty(penalty)
+    threads = None if threads is None else whole("threads", threads, minimum=1)
     weights, biases = network._arrays()
     inputs, targets = _rows(network, X, y)
     validation = None if validation_data is None else _validation(network, validation_data)
@@ -84,6 +86,7 @@ def fit(
         targets=targets,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        threads=threads,
     )
     history = network.history = History()
     with ExitStack() as stack:

@@ -395,3 +395,19 @@ def test_the_numpy_path_gives_the_compiled_paths_weights(tmp_path: Path) -> None
     assert_close(compiled, plain.weights, plain.biases)
     assert len(costs_plain) == 6
     assert costs_compiled == pytest.approx(costs_plain, rel=1e-10)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_change_no_bit(threads: int, rows) -> None:
+    X, y = rows
+    networks = [Network([X.shape[1], 30, 10], seed=3) for _ in range(2)]
+    networks[0].fit(X, y, epochs=2, batch_size=25)
+    networks[1].fit(X, y, epochs=2, batch_size=25, threads=threads)
+    for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "two"])
+def test_threads_out_of_range(threads, rows) -> None:
+    with pytest.raises((TypeError, ValueError), match="threads must be"):
+        Network([rows[0].shape[1], 10], seed=0).fit(*rows, epochs=1, threads=threads)
