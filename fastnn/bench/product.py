@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import random
-from typing import Any
 
 import numpy as np
 
@@ -37,8 +35,6 @@ class Fused:
         self._network.weights, self._network.biases = problem.start(case.dtype)
         self._rows, self._labels = problem.rows, problem.labels
         dtype, n = np.dtype(case.dtype), len(problem.rows)
-        takes_threads = "threads" in inspect.signature(Training).parameters
-        threads: dict[str, Any] = {"threads": case.threads} if takes_threads else {}
         self._training = Training(
             self._network.weights,
             self._network.biases,
@@ -49,7 +45,7 @@ class Fused:
             targets=as_targets(problem.labels, n, case.sizes[-1], dtype),
             batch_size=case.batch_size,
             learning_rate=case.learning_rate,
-            **threads,
+            threads=case.threads,
         )
 
     def epoch(self, order: np.ndarray) -> None:
