@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numba
 from llvmlite import binding
 
-__all__ = ["is_on", "jit", "register_count", "sources", "vector_bytes"]
+from fastnn.engine.cache import KernelCache
+
+__all__ = ["is_on", "jit", "kernel", "register_count", "vector_bytes"]
 
 # Named, since NaN and infinity keep their meaning: a diverged run can be seen.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 # Without numpy's error model a hidden check of every division stops vectorisation.
-jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+jit: Any = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls; only these go to disk, with all they call in them."""
+    compiled = jit(function)
+    if is_on():
+        compiled._cache = KernelCache(function)
+    return compiled
 
 
 def is_on() -> bool:
     """Return whether kernels may be compiled (``NUMBA_DISABLE_JIT`` is not set)."""
     return not numba.config.DISABLE_JIT
-
-
-@functools.cache
-def sources() -> str:
-    """Return a digest of the engine's sources.
-
-    Every kernel closes over it: Numba's disk cache looks at one file only, and the kernels are
-    made of several.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 @functools.cache

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, nonzero_bits
 from fastnn.engine.denormals import flush_denormals, restore_denormals
-from fastnn.engine.jit import jit
+from fastnn.engine.jit import jit, kernel
 from fastnn.engine.layout import BLOCKS, ENTERING, PANEL_VECTORS, USED
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.rows import each, log_normalise, sum_cost, transpose, widen
@@ -38,7 +38,7 @@ __all__ = ["build_outputs", "build_settle", "build_train"]
 def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
-    @jit
+    @kernel
     def train(arrays, X, scale, labels, targets, order, batch_size, rate, coefficients,
               skip_zeros, thread, threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
@@ -91,7 +91,7 @@ def build_train(spec: str) -> Any:
 def build_outputs(spec: str) -> Any:
     """Return the compiled function that writes the output layer's z for every row of X."""
 
-    @jit
+    @kernel
     def outputs(arrays, X, scale, order, batch_size, skip_zeros, out):
         net, columns = net_of(arrays), X.shape[1]
         top, before = layer_of(net, net.layers), flush_denormals()
@@ -112,7 +112,7 @@ def build_outputs(spec: str) -> Any:
 def build_settle(spec: str) -> Any:
     """Return the compiled function that gives every input column the steps it still misses."""
 
-    @jit
+    @kernel
     def settle(arrays, coefficients):
         count, net = 0, net_of(arrays)
         for j in range(layer_of(net, 0).units):

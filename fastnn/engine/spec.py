@@ -26,7 +26,7 @@ class Spec(NamedTuple):
     lanes: elements of a vector. forward_rows, update_rows: the most rows of a tile that is 1, 2
     vectors wide. values, slopes: keys of the activations' formulas, one each for the distinct
     ones. delta, cost, shrink: keys of the output's, the cost's and the penalty's formula, empty
-    where there is none. sources: digest of the engine's code.
+    where there is none.
     """
 
     lanes: int
@@ -40,7 +40,6 @@ class Spec(NamedTuple):
     caught_up: str = ""
     compresses: bool = False
     normalises: bool = False
-    sources: str = ""
 
     def encode(self) -> str:
         """Return the text that kernels close over."""
@@ -72,7 +71,6 @@ def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
-        sources=jit.sources(),
     )
 
 

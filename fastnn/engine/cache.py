@@ -1,0 +1,119 @@
+"""Compiled kernels on disk, one file each, so that a later process need not compile them.
+
+Numba's own disk cache numbers a function's files, keeps the numbers in an index that it writes
+before the file, and knows of one source file only. Processes that compile different kernels at the
+same time can so exchange their machine code. Here a file's name is a digest of all that its kernel
+was made from: processes that write one file write the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pickle
+import sys
+import uuid
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
+
+__all__ = ["KernelCache", "folders"]
+
+PACKAGE = Path(__file__).parent.parent
+
+# What kernels are made from: the engine, and the formulas with the helpers they call.
+SOURCES = ("engine/*.py", "activations.py", "costs.py", "penalties.py")
+
+
+class KernelCache:
+    """What a Numba dispatcher asks of a cache, for one function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @property
+    def cache_path(self) -> str:
+        """The folder that is tried first."""
+        return str(folders()[0])
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Return the compiled function for these argument types, or None."""
+        context.refresh()
+        name = self._file_name(signature, context.codegen())
+        for folder in folders():
+            try:
+                parts = pickle.loads((folder / name).read_bytes())
+            except (OSError, EOFError, pickle.UnpicklingError):
+                continue  # not there, not readable, or cut off by a full disk: the next, or compile
+            return CompileResult._rebuild(context, *parts)
+        return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Write a compiled function; where no folder takes it, warn once."""
+        name, content = self._file_name(signature, result.codegen), dumps(result._reduce())
+        for folder in folders():
+            try:
+                _write(folder / name, content)
+            except OSError:
+                continue
+            return
+        _warn(" or ".join(map(str, folders())))
+
+    def _file_name(self, signature: Any, codegen: Any) -> str:
+        closure = [cell.cell_contents for cell in self._function.__closure__ or ()]
+        made_from = (
+            numba.__version__,
+            sys.implementation.cache_tag,
+            codegen.magic_tuple(),  # the target CPU and its features
+            sources(),
+            closure,
+            signature,
+        )
+        digest = hashlib.sha256(repr(made_from).encode()).hexdigest()
+        return f"{self._function.__name__}-{digest[:32]}.nbc"
+
+
+def folders() -> list[Path]:
+    """Return where kernels are looked for, and saved in the first one that can be written to."""
+    if numba.config.CACHE_DIR:
+        return [Path(numba.config.CACHE_DIR) / "fastnn"]
+    of_user = AppDirs(appname="fastnn", appauthor=False).user_cache_dir
+    return [Path(__file__).parent / "__pycache__", Path(of_user)]
+
+
+@functools.cache
+def sources() -> str:
+    """Return a digest of the sources that kernels are made from."""
+    digest = hashlib.sha256()
+    for pattern in SOURCES:
+        for path in sorted(PACKAGE.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, whoever else writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@functools.cache
+def _warn(tried: str) -> None:
+    warnings.warn(
+        f"compiled kernels cannot be saved in {tried}, and are compiled again in every process; "
+        "set NUMBA_CACHE_DIR to a folder that can be written to",
+        RuntimeWarning,
+        stacklevel=2,
+    )
