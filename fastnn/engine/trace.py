@@ -119,35 +119,12 @@ class Vec:
         return Vec(self.builder, self.builder.call(function, [self.lift(a) for a in arguments]))
 
 
-class Sign(Vec):
-    """sign(x), whose product with a number takes two instructions less than with its value."""
-
-    def __init__(self, x: Vec) -> None:
-        self._x, self._nonzero = x, x.builder.fcmp_ordered("!=", x.value, x.lift(0.0))
-        super().__init__(x.builder, self._times(1.0).value)
-
-    def __mul__(self, other: Any) -> Vec:
-        return self._times(other)
-
-    __rmul__ = __mul__
-
-    def _times(self, factor: Any) -> Vec:
-        """Return the factor with the sign of x turned into its own, x itself where 0 or NaN."""
-        builder, x = self._x.builder, self._x
-        bits = 32 if isinstance(x.value.type.element, ir.FloatType) else 64
-        integers = ir.VectorType(ir.IntType(bits), x.value.type.count)
-        sign_bit = ir.Constant(integers, [1 << (bits - 1)] * integers.count)
-        sign = builder.and_(builder.bitcast(x.value, integers), sign_bit)
-        turned = builder.xor(builder.bitcast(x.lift(factor), integers), sign)
-        value = builder.bitcast(turned, x.value.type)
-        return Vec(builder, builder.select(self._nonzero, value, x.value))
-
-
 class VecSpace:
     """The functions a formula may use, with numpy's names and numpy's treatment of NaN."""
 
     def sign(self, x: Vec) -> Vec:
-        return Sign(x)
+        nonzero = x.builder.fcmp_ordered("!=", x.value, x.lift(0.0))  # false for NaN, which stays
+        return self.where(nonzero, x._call("copysign", 1.0, x), x)
 
     def where(self, condition: Any, x: Any, y: Any) -> Vec:
         vec = x if isinstance(x, Vec) else y
