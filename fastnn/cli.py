@@ -1,4 +1,4 @@
-"""The command line: ``fastnn train``, ``fastnn predict``, ``fastnn data`` and ``fastnn bench``.
+"""The command line: ``fastnn train``, ``predict``, ``data``, ``warmup`` and ``bench``.
 
 Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage), 130 (Ctrl-C).
 """
@@ -359,6 +359,27 @@ def verify_data(name: DataName, folder: DataFolder = None) -> None:
 
     for path in data.verify(name, folder):
         typer.echo(f"{path}: as it should be")
+
+
+# ------------------------------------------------------------------------------------ fastnn warmup
+
+
+@app.command()
+def warmup() -> None:
+    """Compile the usual kernels into the cache, so that later runs start at once."""
+    from fastnn.engine import cache, jit
+    from fastnn.engine.warmup import USUAL, warm_up
+
+    if not jit.is_on():
+        raise ValueError("there is nothing to compile while NUMBA_DISABLE_JIT is set")
+    seconds = 0.0
+    for case in USUAL:
+        typer.echo(f"{case}: ", nl=False)
+        taken = warm_up(case)
+        typer.echo(f"{taken:.2f} s")
+        seconds += taken
+    places = " or ".join(map(str, cache.folders()))
+    typer.echo(f"{len(USUAL)} kernels ready after {seconds:.1f} s, in {places}")
 
 
 # ------------------------------------------------------------------------------------- fastnn bench

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
+from fastnn.engine import blas
 from fastnn.penalties import Penalty
 
 __all__ = ["Path", "outputs"]
@@ -23,7 +24,7 @@ class Path:
     """Trains with matrix products of numpy; the parameters are those of `engine.Training`.
 
     Here every column is shrunk at every step, so whether the penalty of unused ones `waits` makes
-    no difference; and numpy's BLAS has its own number of threads.
+    no difference; and `threads` is a limit for numpy's BLAS.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class Path:
         self._cost, self._penalty, self._shrink = cost, penalty, shrink
         self._inputs, self._targets = inputs, targets
         self._batch_size, self._learning_rate = batch_size, learning_rate
-        self._track_cost = track_cost
+        self._track_cost, self._threads = track_cost, threads
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         total = 0.0
-        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
+        # exp of a saturated unit: 1/(1+inf) is the right 0
+        with np.errstate(over="ignore"), blas.limited(self._threads):
             for start in range(0, len(order), self._batch_size):
                 total += self._step(order[start : start + self._batch_size])
         return total
