@@ -60,9 +60,11 @@ def lanes(dtype: np.dtype[Any]) -> int:
 def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
     """Return the specification of the kernel that only goes forward."""
     # Vector registers hold the tile's sums, C vectors of a weight row and a value spread over one;
-    # general ones hold R addresses: 12 rows spill, and halve the speed that 10 have.
-    forward_rows = (10, 10) if jit.register_count() == 32 else (8, 5)
-    update_rows = (10, 8) if jit.register_count() == 32 else (8, 5)
+    # general ones hold R addresses: 12 rows spill, and halve the speed that 10 have. Of 16 registers
+    # 6 rows by 2 vectors fill 15. A block of rows goes forward through panels of either width, so
+    # both have the same rows there.
+    many = jit.register_count() == 32
+    forward_rows, update_rows = ((10, 10), (10, 8)) if many else ((6, 6), (8, 6))
     distinct = unique(activations)
     return Spec(
         lanes(dtype),
