@@ -11,7 +11,7 @@ The contract, for a class listed in `ALL`:
 * ``caught_up(xp, w, steps, *coefficients)`` is what `steps` >= 1 steps without a gradient leave,
   in closed form: an input column that a batch does not use has no gradient, and its weights wait
   until they are next used. None where there is no closed form, and `waits` says for which
-  step it holds;
+  step it holds. Up to ``one_by_one`` steps take less time one by one;
 * ``value(weights)`` is the penalty times n, as `total_cost` divides it by n.
 """
 
@@ -46,6 +46,7 @@ class Penalty:
 
     name: ClassVar[str]
     caught_up: ClassVar[Callable[..., Any] | None] = None
+    one_by_one: ClassVar[int] = 0
     lmbda: float
 
     def __post_init__(self) -> None:
@@ -149,6 +150,7 @@ class ElasticNet(Penalty):
     """
 
     name = "elasticnet"
+    one_by_one = 24
     l1_ratio: float = 0.5
 
     def __post_init__(self) -> None:

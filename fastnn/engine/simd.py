@@ -19,6 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, I64, int64, load, read_spec, store, vector_of
+from fastnn.engine.spec import Spec
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
 __all__ = ["is_lazy", "lanes", "most_rows", "shrink_row", "tile_forward", "tile_update"]
@@ -249,18 +250,44 @@ def shrink_row(typing: Any, spec: Any, w: Any, vectors: Any, steps: Any, coeffic
             return context.get_dummy_value()
         _, w, vectors, steps, coefficients = arguments
         numbers = _coefficients(builder, kernel.shrink, coefficients, vector)
-        rule = formula(kernel.shrink)
-        if kernel.caught_up:
-            count = builder.sitofp(steps, vector.element)
-            numbers.insert(0, Vec(builder, splat(builder, count, vector)))
-            rule = formula(kernel.caught_up)
-        with cgutils.for_range(builder, vectors) as loop:
-            place = builder.mul(loop.index, int64(vector.count))
-            value = Vec(builder, load(builder, w, place, vector))
-            store(builder, rule(VecSpace(), value, *numbers).value, w, place)
+        if not kernel.caught_up:
+            _each_vector(builder, w, vectors, vector, lambda v: _shrunk(kernel, v, numbers))
+        elif not kernel.one_by_one:
+            _each_vector(builder, w, vectors, vector, lambda v: _at_once(kernel, v, steps, numbers))
+        else:
+            few = builder.icmp_signed("<=", steps, int64(kernel.one_by_one))
+            with builder.if_else(few) as (then, otherwise):
+                with then, cgutils.for_range(builder, steps):
+                    _each_vector(builder, w, vectors, vector, lambda v: _shrunk(kernel, v, numbers))
+                with otherwise:
+                    _each_vector(
+                        builder, w, vectors, vector, lambda v: _at_once(kernel, v, steps, numbers)
+                    )
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _each_vector(
+    builder: Any, w: Any, vectors: Any, vector: Any, rule: Callable[[Vec], Vec]
+) -> None:
+    """Replace each of the `vectors` at ``w`` by what `rule` makes of it."""
+    with cgutils.for_range(builder, vectors) as loop:
+        place = builder.mul(loop.index, int64(vector.count))
+        value = Vec(builder, load(builder, w, place, vector))
+        store(builder, rule(value).value, w, place)
+
+
+def _shrunk(kernel: Spec, w: Vec, numbers: list[Vec]) -> Vec:
+    result: Vec = formula(kernel.shrink)(VecSpace(), w, *numbers)
+    return result
+
+
+def _at_once(kernel: Spec, w: Vec, steps: Any, numbers: list[Vec]) -> Vec:
+    vector = w.value.type
+    count = splat(w.builder, w.builder.sitofp(steps, vector.element), vector)
+    result: Vec = formula(kernel.caught_up)(VecSpace(), w, Vec(w.builder, count), *numbers)
+    return result
 
 
 @intrinsic(prefer_literal=True)

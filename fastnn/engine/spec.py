@@ -25,8 +25,10 @@ class Spec(NamedTuple):
 
     lanes: elements of a vector. forward_rows, update_rows: the most rows of a tile that is 1, 2
     vectors wide. values, slopes: keys of the activations' formulas, one each for the distinct
-    ones. delta, cost, shrink: keys of the output's, the cost's and the penalty's formula, empty
-    where there is none.
+    ones. delta, cost, shrink, caught_up: keys of the output's, the cost's and the penalty's
+    formulas, empty where there is none. one_by_one: how many steps of the penalty are not taken at
+    once. compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
+    output is a softmax.
     """
 
     lanes: int
@@ -38,6 +40,7 @@ class Spec(NamedTuple):
     cost: str = ""
     shrink: str = ""
     caught_up: str = ""
+    one_by_one: int = 0
     compresses: bool = False
     normalises: bool = False
 
@@ -60,9 +63,9 @@ def lanes(dtype: np.dtype[Any]) -> int:
 def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
     """Return the specification of the kernel that only goes forward."""
     # Vector registers hold the tile's sums, C vectors of a weight row and a value spread over one;
-    # general ones hold R addresses: 12 rows spill, and halve the speed that 10 have. Of 16 registers
-    # 6 rows by 2 vectors fill 15. A block of rows goes forward through panels of either width, so
-    # both have the same rows there.
+    # general ones hold R addresses: 12 rows spill, and halve the speed that 10 have. Of 16
+    # registers 6 rows by 2 vectors fill 15. A block of rows goes forward through panels of either
+    # width, so both have the same rows there.
     many = jit.register_count() == 32
     forward_rows, update_rows = ((10, 10), (10, 8)) if many else ((6, 6), (8, 6))
     distinct = unique(activations)
@@ -91,6 +94,7 @@ def for_training(
         cost=_real_cost(cost) if track_cost else "",
         shrink="" if penalty is None else trace.register(penalty.shrink),
         caught_up=_caught_up(penalty) if waits else "",
+        one_by_one=penalty.one_by_one if penalty else 0,
     )
 
 
