@@ -9,7 +9,8 @@ import pytest
 
 from fastnn import activations, costs, penalties
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, batched, jit, outputs
+from fastnn.engine import Training, batched, compiled, jit, outputs
+from fastnn.engine.problem import Problem
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
 
@@ -145,32 +146,27 @@ def test_unused_columns_wait_for_the_penalty_and_get_it(penalty, dtype: str) -> 
 
 def test_the_cost_is_tracked_in_either_path() -> None:
     rng = np.random.default_rng(0)
-    w, b = [rng.standard_normal((10, 70)) / 8], [rng.standard_normal(10)]
+    weights, biases = rng.standard_normal((10, 70)) / 8, rng.standard_normal(10)
     labels, totals = rng.integers(0, 10, ROWS), []
-    for path in (Training, batched.Path):
-        arguments = {
-            "activations": [activations.Sigmoid()],
-            "cost": costs.CrossEntropy(),
-            "penalty": None,
-            "inputs": inputs_of(70, "uint8"),
-            "targets": labels,
-            "batch_size": 7,
-            "learning_rate": 0.1,
-            "track_cost": True,
-        }
-        copies = [w[0].copy()], [b[0].copy()]
-        if path is Training:
-            totals.append(Training(*copies, **arguments).epoch(np.arange(ROWS)) * ROWS)
-        else:
-            totals.append(
-                batched.Path(*copies, shrink=(), waits=False, threads=1, **arguments).run(
-                    np.arange(ROWS)
-                )
-            )
+    for path in (compiled.Path, batched.Path):
+        problem = Problem(
+            weights=[weights.copy()],
+            biases=[biases.copy()],
+            activations=[activations.Sigmoid()],
+            cost=costs.CrossEntropy(),
+            penalty=None,
+            inputs=inputs_of(70, "uint8"),
+            targets=labels,
+            batch_size=7,
+            learning_rate=0.1,
+            step=0.1 / ROWS,
+            track_cost=True,
+            threads=1,
+        )
+        totals.append(path(problem).run(np.arange(ROWS)))
     assert totals[0] == pytest.approx(totals[1], rel=1e-12)
 
 
-# z is the same before any activation that does not normalise it.
 @pytest.mark.parametrize("output", [activations.Tanh, activations.Softmax], ids=lambda a: a.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_outputs(output, dtype: str) -> None:

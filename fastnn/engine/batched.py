@@ -13,7 +13,7 @@ import numpy as np
 from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
 from fastnn.engine import blas
-from fastnn.penalties import Penalty
+from fastnn.engine.problem import Problem
 
 __all__ = ["Path", "outputs"]
 
@@ -21,81 +21,56 @@ BLOCK_ROWS = 1024
 
 
 class Path:
-    """Trains with matrix products of numpy; the parameters are those of `engine.Training`.
+    """Trains with matrix products of numpy.
 
-    Here every column is shrunk at every step, so whether the penalty of unused ones `waits` makes
-    no difference; and `threads` is a limit for numpy's BLAS.
+    Every column is shrunk at every step, and `threads` is a limit for numpy's BLAS.
     """
 
-    def __init__(
-        self,
-        weights: list[np.ndarray],
-        biases: list[np.ndarray],
-        *,
-        activations: Sequence[Activation],
-        cost: Any,
-        penalty: Penalty | None,
-        shrink: tuple[float, ...],
-        waits: bool,
-        inputs: Inputs,
-        targets: np.ndarray,
-        batch_size: int,
-        learning_rate: float,
-        track_cost: bool,
-        threads: int,
-    ) -> None:
-        self._weights, self._biases, self._activations = weights, biases, activations
-        self._cost, self._penalty, self._shrink = cost, penalty, shrink
-        self._inputs, self._targets = inputs, targets
-        self._batch_size, self._learning_rate = batch_size, learning_rate
-        self._track_cost, self._threads = track_cost, threads
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
-        total = 0.0
+        p, total = self._problem, 0.0
         # exp of a saturated unit: 1/(1+inf) is the right 0
-        with np.errstate(over="ignore"), blas.limited(self._threads):
-            for start in range(0, len(order), self._batch_size):
-                total += self._step(order[start : start + self._batch_size])
+        with np.errstate(over="ignore"), blas.limited(p.threads):
+            for start in range(0, len(order), p.batch_size):
+                total += self._step(order[start : start + p.batch_size])
         return total
 
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
     def _step(self, rows: np.ndarray) -> float:
-        zs, layers = _forward(
-            self._weights, self._biases, self._activations, _rows(self._inputs, rows, self._dtype)
-        )
+        p = self._problem
+        zs, layers = _forward(p.weights, p.biases, p.activations, _rows(p.inputs, rows, p.dtype))
         z, a, y = zs[-1], layers[-1], self._batch_targets(rows)
-        if hasattr(self._cost, "delta_rows"):
-            delta, total = self._cost.delta_rows(z, a, y), 0.0
+        if hasattr(p.cost, "delta_rows"):
+            delta, total = p.cost.delta_rows(z, a, y), 0.0
         else:
-            derivative = self._activations[-1].derivative(np, z, a)
-            delta = self._cost.delta(np, z, a, y, derivative)
-            total = float(self._cost.value(np, z, a, y).sum()) if self._track_cost else 0.0
-        delta = delta * self._dtype.type(-self._learning_rate / len(rows))
-        for layer in reversed(range(len(self._weights))):
-            w, below = self._weights[layer], layers[layer]
+            derivative = p.activations[-1].derivative(np, z, a)
+            delta = p.cost.delta(np, z, a, y, derivative)
+            total = float(p.cost.value(np, z, a, y).sum()) if p.track_cost else 0.0
+        delta = delta * p.dtype.type(-p.learning_rate / len(rows))
+        for layer in reversed(range(len(p.weights))):
+            w, below = p.weights[layer], layers[layer]
             step, delta_here = delta.T @ below, delta
             if layer:
-                slope = self._activations[layer - 1].derivative(np, zs[layer - 1], below)
+                slope = p.activations[layer - 1].derivative(np, zs[layer - 1], below)
                 delta = (delta @ w) * slope
-            if self._penalty is not None:
-                coefficients = map(self._dtype.type, self._shrink)
-                w[...] = self._penalty.shrink(np, w, *coefficients)
+            if p.penalty is not None:
+                coefficients = map(p.dtype.type, p.coefficients)
+                w[...] = p.penalty.shrink(np, w, *coefficients)
             w += step
-            self._biases[layer] += delta_here.sum(axis=0)
+            p.biases[layer] += delta_here.sum(axis=0)
         return total
 
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        return self._weights[0].dtype
-
     def _batch_targets(self, rows: np.ndarray) -> np.ndarray:
-        if self._targets.ndim == 2:
-            return np.asarray(self._targets[rows])
-        y = np.zeros((len(rows), len(self._biases[-1])), self._dtype)
-        y[np.arange(len(rows)), self._targets[rows]] = 1
+        p = self._problem
+        if p.targets.ndim == 2:
+            return np.asarray(p.targets[rows])
+        y = np.zeros((len(rows), len(p.biases[-1])), p.dtype)
+        y[np.arange(len(rows)), p.targets[rows]] = 1
         return y
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, spec, team
-from fastnn.penalties import Penalty
+from fastnn.engine.problem import Problem
 
 __all__ = ["Path", "outputs"]
 
@@ -23,71 +23,52 @@ MASK_COLUMNS = 64
 
 
 class Path:
-    """Trains in compiled calls; the parameters are those of `engine.Training`."""
+    """Trains in compiled calls."""
 
-    def __init__(
-        self,
-        weights: list[np.ndarray],
-        biases: list[np.ndarray],
-        *,
-        activations: Sequence[Activation],
-        cost: Any,
-        penalty: Penalty | None,
-        shrink: tuple[float, ...],
-        waits: bool,
-        inputs: Inputs,
-        targets: np.ndarray,
-        batch_size: int,
-        learning_rate: float,
-        track_cost: bool,
-        threads: int,
-    ) -> None:
-        dtype = weights[0].dtype
-        skip_zeros = _worth_skipping(inputs.matrix)
-        waits = waits and skip_zeros
-        wanted = spec.for_training(dtype, activations, cost, penalty, waits, track_cost)
+    def __init__(self, problem: Problem) -> None:
+        penalty, dtype = problem.penalty, problem.dtype
+        skip_zeros = _worth_skipping(problem.inputs.matrix)
+        waits = skip_zeros and penalty is not None and penalty.waits(problem.step)
+        wanted = spec.for_training(problem, waits)
         self._train = _kernel(kernels.build_train, wanted.encode())
-        self._weights, self._biases, self._lanes = weights, biases, wanted.lanes
-        self._arrays = _arrays(weights, activations, batch_size, wanted)
-        layout.pack(self._arrays, weights, biases, wanted.lanes)
-        self._inputs = inputs
-        # One of the two is empty, so that one compiled function serves both.
-        by_class = targets.ndim == 1
-        self._labels = targets if by_class else np.empty(0, np.int64)
-        self._targets = np.empty((0, 0), dtype) if by_class else targets
-        self._batch_size, self._rate = batch_size, learning_rate
-        self._shrink = np.array(shrink, dtype)
-        self._skip_zeros, self._threads = skip_zeros, threads
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
+        self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
+        self._arrays = _arrays(problem.weights, problem.activations, problem.batch_size, wanted)
+        layout.pack(self._arrays, problem.weights, problem.biases, wanted.lanes)
+        # One of the two is empty, so that one compiled function serves both.
+        by_class = problem.targets.ndim == 1
+        self._labels = problem.targets if by_class else np.empty(0, np.int64)
+        self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
+        self._coefficients = np.array(problem.coefficients, dtype)
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
-        matrix, scale = self._inputs
+        problem = self._problem
         self._arrays.arrived[0] = 0
 
         def train(thread: int) -> Any:
             return self._train(
                 self._arrays,
-                matrix,
-                self._shrink.dtype.type(scale),
+                problem.inputs.matrix,
+                problem.dtype.type(problem.inputs.scale),
                 self._labels,
                 self._targets,
                 order,
-                self._batch_size,
-                self._rate,
-                self._shrink,
+                problem.batch_size,
+                problem.learning_rate,
+                self._coefficients,
                 self._skip_zeros,
                 thread,
-                self._threads,
+                problem.threads,
             )
 
-        return float(team.call_together(train, self._threads))
+        return float(team.call_together(train, problem.threads))
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays, every column up to date."""
         if self._settle is not None:
-            self._settle(self._arrays, self._shrink)
-        layout.unpack(self._arrays, self._weights, self._biases, self._lanes)
+            self._settle(self._arrays, self._coefficients)
+        layout.unpack(self._arrays, self._problem.weights, self._problem.biases, self._lanes)
 
 
 def outputs(

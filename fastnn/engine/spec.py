@@ -15,6 +15,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.engine import jit, trace
+from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
 __all__ = ["Spec", "for_outputs", "for_training", "lanes"]
@@ -79,19 +80,16 @@ def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec
     )
 
 
-def for_training(
-    dtype: np.dtype[Any],
-    activations: Sequence[Activation],
-    cost: Any,
-    penalty: Penalty | None,
-    waits: bool,
-    track_cost: bool,
-) -> Spec:
-    """Return the specification of the kernel that trains."""
-    return for_outputs(dtype, activations)._replace(
+def for_training(problem: Problem, waits: bool) -> Spec:
+    """Return the specification of the kernel that trains.
+
+    `waits` says whether the penalty of the columns that a batch does not use waits.
+    """
+    penalty, activations = problem.penalty, problem.activations
+    return for_outputs(problem.dtype, activations)._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
-        delta=(_output_delta(cost, activations[-1]),),
-        cost=_real_cost(cost) if track_cost else "",
+        delta=(_output_delta(problem.cost, activations[-1]),),
+        cost=_real_cost(problem.cost) if problem.track_cost else "",
         shrink="" if penalty is None else trace.register(penalty.shrink),
         caught_up=_caught_up(penalty) if waits else "",
         one_by_one=penalty.one_by_one if penalty else 0,

@@ -12,6 +12,7 @@ from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import batched
 from fastnn.engine.interrupts import held_back
+from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
 __all__ = ["Training", "outputs"]
@@ -85,24 +86,22 @@ class Training:
         flops = 6 * sum(w.size for w in weights) * self._batch_size
         self._chunk = max(1, CHUNK_FLOPS // flops) * self._batch_size
         step = learning_rate / (n or rows)
-        penalty = penalty.simplified() if penalty is not None and step > 0 else None
-        shrink = () if penalty is None else penalty.coefficients(step)
-        path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
-        self._path: Path = path(
+        problem = Problem(
             weights,
             biases,
-            activations=activations,
-            cost=cost,
-            penalty=penalty,
-            shrink=shrink,
-            waits=penalty is not None and penalty.waits(step),
-            inputs=inputs,
-            targets=targets,
-            batch_size=self._batch_size,
-            learning_rate=learning_rate,
-            track_cost=track_cost,
-            threads=threads or _worthwhile_threads(flops),
+            activations,
+            cost,
+            penalty.simplified() if penalty is not None and step > 0 else None,
+            inputs,
+            targets,
+            self._batch_size,
+            learning_rate,
+            step,
+            track_cost,
+            threads or _worthwhile_threads(flops),
         )
+        path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
+        self._path: Path = path(problem)
 
     def epoch(self, order: np.ndarray, on_chunk: Callable[[int], None] | None = None) -> float:
         """Train once over the rows in `order`.
