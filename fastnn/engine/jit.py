@@ -54,6 +54,4 @@ def _features() -> set[str]:
     if numba.config.CPU_FEATURES is not None:
         named = numba.config.CPU_FEATURES.split(",")
         return {name[1:] for name in named if name.startswith("+")}
-    if numba.config.CPU_NAME == "generic":
-        return set()
     return {name for name, on in binding.get_host_cpu_features().items() if on}

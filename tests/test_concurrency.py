@@ -1,0 +1,181 @@
+"""The same bits at any number of threads, wherever a fit runs: in threads, forks, event loops.
+
+A fork is best tried in a process of its own: this file, run as a program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import fastnn
+from fastnn.activations import Sigmoid
+from fastnn.arrays import Inputs
+from fastnn.engine import Training, blas
+
+SECONDS = 120  # what takes longer hangs
+
+
+def fit(threads: int, seed: int = 1) -> bytes:
+    """Train a network whose batches are several blocks of rows; return its parameters' bytes."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (300, 64), dtype=np.uint8) * (rng.random((300, 64)) < 0.4)
+    network = fastnn.Network([64, 40, 10], seed=seed)
+    network.fit(
+        X, rng.integers(0, 10, 300), epochs=3, batch_size=60, penalty=fastnn.L1(0.1),
+        threads=threads,
+    )  # fmt: skip
+    return b"".join(array.tobytes() for array in (*network.weights, *network.biases))
+
+
+@pytest.fixture(scope="module")
+def expected() -> bytes:
+    """What one thread makes of seed 1."""
+    return fit(1)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_change_no_bit(threads: int, expected: bytes) -> None:
+    assert fit(threads) == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_two_fits_at_once(threads: int) -> None:
+    seeds = [1, 2] * 4
+    with ThreadPoolExecutor(2) as pool:
+        at_once = list(pool.map(lambda seed: fit(threads, seed), seeds))
+    assert at_once == [fit(threads, seed) for seed in (1, 2)] * 4
+
+
+def test_a_thread_that_is_not_the_main_one(expected: bytes) -> None:
+    results: list[bytes] = []
+    thread = threading.Thread(target=lambda: results.append(fit(2)), daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert results == [expected]
+
+
+def test_in_an_event_loop(expected: bytes) -> None:
+    """As in a notebook's cell, whose loop runs, and beside it in a worker thread."""
+
+    async def cell() -> list[bytes]:
+        beside = asyncio.create_task(asyncio.to_thread(fit, 2))
+        await asyncio.sleep(0)
+        return [fit(2), await asyncio.wait_for(beside, SECONDS)]
+
+    assert asyncio.run(cell()) == [expected] * 2
+
+
+# -------------------------------------------------------------------------------------- processes
+
+
+def child(pipe: multiprocessing.connection.Connection) -> None:
+    pipe.send_bytes(fit(2))
+
+
+def fit_in_parent_and_child(method: str) -> bool:
+    """Return whether a child whose parent has used threads comes to the same."""
+    mine = fit(2)
+    context = multiprocessing.get_context(method)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=child, args=(sender,), daemon=True)
+    process.start()
+    theirs = receiver.recv_bytes() if receiver.poll(SECONDS) else b""
+    process.join(SECONDS)
+    return process.exitcode == 0 and theirs == mine and fit(2) == mine
+
+
+def start_child_while_a_thread_fits(method: str) -> bool:
+    """Return whether a child started in the middle of a thread's fit comes through."""
+    with ThreadPoolExecutor(1) as pool:
+        others = [pool.submit(fit, 2) for _ in range(100)]
+        same = fit_in_parent_and_child(method)
+        return same and len({other.result(SECONDS) for other in others}) == 1
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("when", [fit_in_parent_and_child, start_child_while_a_thread_fits])
+def test_a_child_process(when: Callable[[str], bool], method: str) -> None:
+    arguments = [sys.executable, __file__, when.__name__, method]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=3 * SECONDS)
+    assert done.stdout == "True\n", done.stderr
+
+
+# ----------------------------------------------------------------------------- numpy's own threads
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+class Watching:
+    """A cost of the user's own, so that the numpy path runs; it looks at BLAS's threads."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        self.seen |= blas_threads()
+        return a - y
+
+
+@pytest.fixture
+def three_threads():
+    """Give BLAS three threads, so that a limit to fewer is seen on any machine."""
+    with threadpool_limits(3, user_api="blas"):
+        if blas_threads() != {3}:
+            pytest.skip("threadpoolctl does not know this BLAS")
+        yield
+
+
+def train_on_numpy(cost: Watching, threads: int) -> None:
+    training = Training(
+        [np.ones((2, 3))], [np.zeros(2)], activations=[Sigmoid()], cost=cost, penalty=None,
+        inputs=Inputs(np.ones((8, 3)), 1.0), targets=np.zeros(8, np.int64), batch_size=2,
+        learning_rate=0.1, threads=threads,
+    )  # fmt: skip
+    training.epoch(np.arange(8))
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_numpy_path_limits_blas(threads: int) -> None:
+    cost = Watching()
+    train_on_numpy(cost, threads)
+    assert cost.seen == {threads}
+    assert blas_threads() == {3}
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_blas_is_restored_after_an_error() -> None:
+    class Broken(Watching):
+        def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train_on_numpy(Broken(), 1)
+    assert blas_threads() == {3}
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_blas_is_restored_by_the_last_of_several() -> None:
+    first, second = blas.limited(1), blas.limited(2)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert blas_threads() == {1}
+    second.__exit__(None, None, None)
+    assert blas_threads() == {3}
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](sys.argv[2]))

@@ -1,0 +1,155 @@
+"""The engine compiled for CPUs that have less than this one: right, and with what they have.
+
+Numba takes its target from the environment when it is imported, so each target has a process of
+its own: this file, run as a program.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from llvmlite import binding
+
+from fastnn import costs, penalties
+from fastnn.activations import Sigmoid
+from fastnn.arrays import Inputs
+from fastnn.engine import Training, jit
+
+HAS_AVX2 = platform.machine() in ("x86_64", "AMD64") and binding.get_host_cpu_features().get("avx2")
+
+pytestmark = pytest.mark.skipif(
+    not (jit.is_on() and HAS_AVX2), reason="compiles for x86-64 with AVX2, and runs it"
+)
+
+AVX2 = (
+    "+64bit,+cmov,+cx8,+cx16,+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,"
+    "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe,+popcnt"
+)
+
+# Dtype, rows, share of zeros, penalty, sizes, batch size: panels of one and of two vectors, short
+# last batches, columns that no whole vector and no 64 bits fit.
+CASES = [
+    ("float32", "uint8", 0.8, penalties.L1(0.3), [100, 17, 10], 7),
+    ("float32", "uint8", 0.8, penalties.L1(0.3), [65, 40, 9, 1], 13),
+    ("float64", "uint8", 0.8, penalties.ElasticNet(0.3, 0.2), [129, 5, 3], 59),
+    ("float64", "float64", 0.0, penalties.L2(0.3), [3, 1, 2], 1),
+    ("float64", "float64", 0.0, penalties.L2(0.3), [70, 31, 6], 16),
+]
+ROWS = 60
+
+
+class OnNumpy:
+    """A cost that `Training` takes for the user's own, so that the numpy path runs."""
+
+    def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return a - y
+
+
+def train(dtype, rows, zeros, penalty, sizes, batch_size, *, cost):
+    """Return the weights after two epochs, and the training kernel."""
+    rng = np.random.default_rng(1)
+    weights = [
+        (rng.standard_normal((o, i)) / np.sqrt(i)).astype(dtype)
+        for i, o in itertools.pairwise(sizes)
+    ]
+    matrix = rng.integers(1, 256, (ROWS, sizes[0])) * (rng.random((ROWS, sizes[0])) >= zeros)
+    training = Training(
+        weights,
+        [np.zeros(o, dtype) for o in sizes[1:]],
+        activations=[Sigmoid()] * len(weights),
+        cost=cost,
+        penalty=penalty,
+        inputs=Inputs(np.ascontiguousarray(matrix, rows), 1 / 256),
+        targets=rng.integers(0, sizes[-1], (ROWS, sizes[-1])).astype(dtype),
+        batch_size=batch_size,
+        learning_rate=0.1,
+    )
+    for _ in range(2):
+        training.epoch(rng.permutation(ROWS))
+    return weights, getattr(training._path, "_train", None)
+
+
+def loops(assembly: str) -> list[list[str]]:
+    """Return the lines of the loops that have no label in them: the innermost, straight ones."""
+    found, start, label = [], 0, ""
+    lines = assembly.splitlines()
+    for number, line in enumerate(lines):
+        if match := re.match(r"(\.L\w+):", line):
+            start, label = number, match[1]
+        elif label and re.match(rf"\s+j\w+\s+{re.escape(label)}\b", line):
+            found.append(lines[start + 1 : number + 1])
+    return found
+
+
+def is_tile(loop: list[str]) -> bool:
+    """Return whether a loop spreads values of several rows and multiplies each by 1 or 2 vectors.
+
+    The loops of exp and the like spread constants, and multiply otherwise often.
+    """
+    spread = sum("vbroadcast" in x and not re.search(r"\(%r[is]p", x) for x in loop)
+    return spread >= 5 and sum("vfmadd" in line for line in loop) in (spread, 2 * spread)
+
+
+def report() -> dict[str, object]:
+    """Return how far apart both paths are in every case, and what is in the assembly."""
+    apart, assembly = [], ""
+    for case in CASES:
+        ours, kernel = train(*case, cost=costs.CrossEntropy())
+        numpys, _ = train(*case, cost=OnNumpy())
+        apart.append(max(float(abs(a - b).max()) for a, b in zip(ours, numpys, strict=True)))
+        assembly += "".join(kernel.inspect_asm().values())
+    tiles = [loop for loop in loops(assembly) if is_tile(loop)]
+    return {
+        "vector_bytes": jit.vector_bytes(),
+        "apart": apart,
+        "found": [word for word in ("zmm", "ymm", "xmm", "vfmadd") if word in assembly],
+        "library_fma": re.findall(r"(?<![\w.])fmaf?(?!\w)", assembly),
+        "tiles": len(tiles),
+        "spilled": [x for loop in tiles for x in loop if "mm" in x and "(%rsp" in x],
+    }
+
+
+def report_for(name: str, features: str, cache: Path) -> dict[str, object]:
+    target = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    result = subprocess.run(
+        [sys.executable, __file__],
+        env={**os.environ, **target, "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def assert_close(apart: list[float]) -> None:
+    for (dtype, *_), distance in zip(CASES, apart, strict=True):
+        assert distance < (1e-12 if dtype == "float64" else 1e-5)
+
+
+def test_avx2(tmp_path: Path) -> None:
+    told = report_for("haswell", AVX2, tmp_path)
+    assert_close(told["apart"])
+    assert told["vector_bytes"] == 32
+    assert told["found"] == ["ymm", "xmm", "vfmadd"]
+    assert told["tiles"] > 0
+    assert told["spilled"] == []
+
+
+def test_generic(tmp_path: Path) -> None:
+    told = report_for("generic", "", tmp_path)
+    assert_close(told["apart"])
+    assert told["vector_bytes"] == 16
+    assert told["found"] == ["xmm"]
+    assert told["library_fma"] == []
+
+
+if __name__ == "__main__":
+    print(json.dumps(report()))

@@ -1,0 +1,279 @@
+"""Compiled kernels on disk: found again, compiled anew when they must be, never in the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.engine import cache, compiled, jit, warmup
+from fastnn.nielsen import network as chapter1
+from fastnn.nielsen import network2
+
+pytestmark = pytest.mark.skipif(not jit.is_on(), reason="nothing is compiled")
+
+PACKAGE = Path(fastnn.__file__).parent
+
+
+def adder(number: float) -> Any:
+    """Return a function that compiles in no time, and adds `number`."""
+
+    @jit.kernel
+    def add(x):
+        return x + number
+
+    return add
+
+
+def hits(function: Any) -> int:
+    return sum(function.stats.cache_hits.values())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of an empty cache, which is not there yet."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "a" / "b"))
+    monkeypatch.setattr(cache, "_warn", cache.functools.cache(cache._warn.__wrapped__))
+    return cache.folders()[0]
+
+
+@pytest.fixture
+def unwritable(folder: Path, tmp_path: Path) -> Path:
+    """A folder that cannot be made, whoever asks: a file is in its place."""
+    (tmp_path / "a").write_text("")
+    return folder
+
+
+# -------------------------------------------------------------------------------- one function
+
+
+def test_a_missing_folder_is_made_and_the_function_found_there(folder: Path) -> None:
+    assert adder(2.0)(1.0) == 3.0
+    assert len(list(folder.iterdir())) == 1
+    again = adder(2.0)
+    assert again(1.0) == 3.0
+    assert hits(again) == 1
+
+
+def test_what_it_closes_over_and_argument_types_make_another_file(folder: Path) -> None:
+    for number, argument in [(2.0, 1.0), (3.0, 1.0), (2.0, 1)]:
+        function = adder(number)
+        assert function(argument) == argument + number
+        assert hits(function) == 0
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_other_sources_make_another_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adder(2.0)(1.0)
+    monkeypatch.setattr(cache, "sources", lambda: "edited")
+    function = adder(2.0)
+    function(1.0)
+    assert hits(function) == 0
+
+
+def test_one_warning_where_nothing_can_be_written(unwritable: Path) -> None:
+    with pytest.warns(RuntimeWarning, match=rf"{re.escape(str(unwritable))}.*NUMBA_CACHE_DIR"):
+        assert adder(2.0)(1.0) == 3.0
+    assert adder(3.0)(1.0) == 4.0  # warnings are errors here
+
+
+def test_the_next_folder_is_taken(
+    unwritable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "folders", lambda: [unwritable, tmp_path / "second"])
+    adder(2.0)(1.0)
+    again = adder(2.0)
+    again(1.0)
+    assert hits(again) == 1
+
+
+def test_a_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.warns(RuntimeWarning, match="cannot be saved"):
+        assert adder(2.0)(1.0) == 3.0
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [0, 100])
+def test_a_file_cut_short_is_written_anew(folder: Path, length: int) -> None:
+    adder(2.0)(1.0)
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:length])
+    assert adder(2.0)(1.0) == 3.0
+    assert len(file.read_bytes()) == len(whole)
+
+
+# ------------------------------------------------------------------------------------ processes
+
+
+def run_python(program: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start a process whose kernels lie in `folder`, quickly compiled."""
+    settings = {"NUMBA_CACHE_DIR": str(folder), "NUMBA_OPT": "0"}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, **settings, **environment},
+        cwd=folder,  # not where a package of this name may lie
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def printed(process: subprocess.Popen[str]) -> str:
+    out, error = process.communicate(timeout=600)
+    assert process.returncode == 0, error
+    return out
+
+
+TRAIN = """
+import hashlib, fastnn, numpy as np
+rng = np.random.default_rng(0)
+X, y = rng.integers(0, 256, (40, 20), dtype=np.uint8), rng.integers(0, 3, 40)
+network = fastnn.Network([20, 5, 3], seed=1)
+network.fit(X, y, epochs=2, penalty=PENALTY)
+print(hashlib.sha256(b"".join(w.tobytes() for w in network.weights)).hexdigest())
+"""
+
+
+def test_eight_processes_start_on_an_empty_cache(tmp_path: Path) -> None:
+    """Two networks, four processes each: kernels of one name for different penalties."""
+    programs = [TRAIN.replace("PENALTY", p) for p in ("None", "fastnn.L2(1.0)")]
+    running = [run_python(program, tmp_path) for program in programs * 4]
+    first = [printed(process) for process in running]
+    assert first == first[:2] * 4
+    assert first[0] != first[1]
+    files = sorted(tmp_path.rglob("*.*"))
+    assert all(file.suffix == ".nbc" for file in files)
+    assert [printed(run_python(program, tmp_path)) for program in programs] == first[:2]
+    assert sorted(tmp_path.rglob("*.*")) == files
+
+
+OUTPUTS = """
+import fastnn, numpy as np
+from fastnn import activations, arrays, engine
+assert fastnn.__file__.startswith(FOLDER), fastnn.__file__
+weights, biases = [np.eye(3), np.eye(3)], [np.zeros(3), np.zeros(3)]
+rows = arrays.Inputs(np.full((1, 3), 0.3), 1.0)
+print(engine.outputs(weights, biases, [activations.Sigmoid()] * 2, rows).tolist())
+"""
+
+
+def test_edited_sources_compile_anew(tmp_path: Path) -> None:
+    """A formula, then a helper of the compiler's: the same cache, other results."""
+    copy = tmp_path / "copy" / "fastnn"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.nbc", "*.nbi"))
+    program = OUTPUTS.replace("FOLDER", repr(str(tmp_path)))
+    results = []
+    for file, old, new in [
+        ("__init__.py", "", ""),
+        ("activations.py", "return 1 / (1 + xp.exp(-z))", "return 2 / (1 + xp.exp(-z))"),
+        ("engine/trace.py", "return fraction * power + power", "return fraction * power"),
+    ]:
+        path = copy / file
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+        for _ in range(2):
+            process = run_python(program, tmp_path, PYTHONPATH=str(copy.parent))
+            results.append(printed(process))
+    assert results[0::2] == results[1::2]
+    assert len(set(results)) == 3
+
+
+# --------------------------------------------------------------------------------------- warmup
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
+    """Which kernels are called for, in place of compiling them."""
+    kernels = set()
+
+    def kernel(build: Callable[[str], Any], text: str) -> Any:
+        def call(*arguments: Any) -> float:
+            kernels.add((build.__name__, text, tuple(map(numba.typeof, arguments))))
+            return 0.0
+
+        return call
+
+    monkeypatch.setattr(compiled, "_kernel", kernel)
+    return kernels
+
+
+def fit(dtype: str, rows: np.ndarray, penalty: Any) -> None:
+    network = fastnn.Network([70, 5, 3], dtype=dtype)
+    network.fit(rows, np.arange(20) % 3, epochs=1, penalty=penalty)
+    network.predict(rows)
+
+
+def rows_of(kind: str) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(1, 256, (20, 70))
+    if "zeros" in kind:
+        rows *= rng.random(rows.shape) < 0.3
+    return rows.astype(np.uint8) if "uint8" in kind else rows / 255
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("penalty", [None, fastnn.L1(2.0), fastnn.L2(2.0)], ids=str)
+@pytest.mark.parametrize("kind", ["uint8 with zeros", "floats with zeros", "floats"])
+def test_fit_calls_no_kernel_that_is_not_warm(dtype, penalty, kind: str, called) -> None:
+    for case in warmup.USUAL:
+        warmup.warm_up(case)
+    warm = called.copy()
+    fit(dtype, rows_of(kind), penalty)
+    assert {name for name, *_ in called} >= {"build_train", "build_outputs"}
+    assert called == warm
+
+
+@pytest.mark.parametrize("lmbda", [0.0, 5.0])
+def test_the_books_modules_call_no_kernel_that_is_not_warm(lmbda: float, called, capsys) -> None:
+    for case in warmup.USUAL:
+        warmup.warm_up(case)
+    warm = called.copy()
+    pairs = [(x.reshape(70, 1), np.eye(3)[[0]].T) for x in rows_of("uint8 with zeros") / 256]
+    chapter1.Network([70, 5, 3]).SGD(pairs, 1, 10, 0.5)
+    network2.Network([70, 5, 3]).SGD(
+        pairs, 1, 10, 0.5, lmbda=lmbda, evaluation_data=[(pairs[0][0], 0)],
+        monitor_evaluation_accuracy=True,
+    )  # fmt: skip
+    assert called == warm
+
+
+def test_the_command_says_what_it_compiles(called, monkeypatch) -> None:
+    from typer.testing import CliRunner
+
+    from fastnn.cli import app
+
+    result = CliRunner().invoke(app, ["warmup"])
+    assert result.exit_code == 0
+    *lines, last = result.stdout.splitlines()
+    assert len(lines) == len(warmup.USUAL) == len(set(lines))
+    assert lines[0].startswith("float32, uint8 rows with many zeros, cross_entropy, no penalty: ")
+    assert str(cache.folders()[0]) in last
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    result = CliRunner().invoke(app, ["warmup"])
+    assert result.exit_code == 1
+    assert "NUMBA_DISABLE_JIT" in result.stderr
+
+
+def test_warm_kernels_are_compiled_by_warmup(folder: Path) -> None:
+    """One case for real: the files are there after it, and a second process adds none."""
+    program = "from fastnn.engine import warmup; print(warmup.warm_up(warmup.USUAL[0]))"
+    folder.parent.mkdir(parents=True)
+    for _ in range(2):
+        printed(run_python(program, folder.parent))
+        names = sorted(re.match("[a-z]+", file.name)[0] for file in folder.iterdir())
+        assert names == ["outputs", "train"]
