@@ -138,3 +138,24 @@ def test_a_changed_formula_has_another_key() -> None:
 
     assert trace.register(constant(2.0)) != trace.register(constant(3.0))
     assert trace.register(constant(2.0)) == trace.register(constant(2.0))
+
+
+MODULE = """
+SCALE = 2.0
+
+def helper(x):
+    return x * 3.0
+
+def formula(xp, z):
+    return helper(z) * SCALE
+"""
+
+
+@pytest.mark.parametrize("edit", [("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE")], ids=str)
+def test_a_formula_has_another_key_when_it_or_what_it_uses_changes(edit: tuple[str, str]) -> None:
+    keys = []
+    for text in (MODULE, MODULE, MODULE.replace(*edit)):
+        names = {"__name__": "module"}
+        exec(text, names)
+        keys.append(trace.register(names["formula"]))
+    assert keys[0] == keys[1] != keys[2]

@@ -5,8 +5,8 @@ once, while a kernel is compiled, with `Vec` objects whose arithmetic emits LLVM
 remains in the kernel is straight vector code, with no call and no branch.
 
 A kernel refers to a formula by its key, a string, since Numba's disk cache hits in a later process
-only for closures over strings and numbers. The key holds a digest of the formula's code, so that a
-changed formula compiles anew.
+only for closures over strings and numbers. The key holds a digest of the formula's code and of
+its helpers', so that a changed formula compiles anew.
 
 exp, expm1 and tanh are within 4 ulp of the true value where that is a normal number, `log` and
 `logaddexp` within 4 ulp of the larger of their value and 1; arguments of exp beyond the normal
@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from llvmlite import ir
@@ -31,7 +31,7 @@ _I32 = ir.IntType(32)
 
 def register(function: Callable[..., Any], *parts: str) -> str:
     """Return the key under which kernels find `function`; `parts` are keys of what it calls."""
-    digest = hashlib.sha256(_code_bytes(function.__code__) + repr(parts).encode()).hexdigest()
+    digest = hashlib.sha256(repr((_content(function), parts)).encode()).hexdigest()
     key = f"{function.__module__}.{function.__qualname__}-{digest[:16]}"
     _FORMULAS[key] = function
     return key
@@ -42,9 +42,17 @@ def formula(key: str) -> Callable[..., Any]:
     return _FORMULAS[key]
 
 
-def _code_bytes(code: CodeType) -> bytes:
-    constants = [_code_bytes(c) if isinstance(c, CodeType) else c for c in code.co_consts[1:]]
-    return repr((code.co_code, constants, code.co_names)).encode()
+def _content(function: Callable[..., Any]) -> tuple[Any, ...]:
+    """Return what a formula computes with: its code, and the helpers and numbers of its module."""
+    code = function.__code__
+    named = [function.__globals__.get(name) for name in code.co_names]
+    helpers = [_content(f) for f in named if isinstance(f, FunctionType) and f is not function]
+    return _code(code), helpers, [n for n in named if isinstance(n, int | float)]
+
+
+def _code(code: CodeType) -> tuple[Any, ...]:
+    constants = [_code(c) if isinstance(c, CodeType) else c for c in code.co_consts[1:]]
+    return code.co_code, constants, code.co_names
 
 
 def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
