@@ -1,6 +1,6 @@
 """What a kernel is compiled for, as one string.
 
-Numba's disk cache hits in a later process only if a kernel closes over strings and numbers. So
+The cache on disk hits in a later process only if a kernel closes over strings and numbers. So
 everything that shapes a kernel, the CPU's tiles and the formulas' keys, is one `Spec`, handed
 through the kernels as its JSON text and read by the intrinsics while they compile.
 """

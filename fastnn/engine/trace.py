@@ -4,7 +4,7 @@ A formula of `activations`, `costs` or `penalties` is plain Python over ``xp``. 
 once, while a kernel is compiled, with `Vec` objects whose arithmetic emits LLVM instructions: what
 remains in the kernel is straight vector code, with no call and no branch.
 
-A kernel refers to a formula by its key, a string, since Numba's disk cache hits in a later process
+A kernel refers to a formula by its key, a string, since the cache on disk hits in a later process
 only for closures over strings and numbers. The key holds a digest of the formula's code and of
 its helpers', so that a changed formula compiles anew.
 
