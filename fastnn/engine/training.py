@@ -21,7 +21,7 @@ __all__ = ["Training", "outputs"]
 # count of operations and not a time, so that the chunks, and with them the results, repeat.
 CHUNK_FLOPS = 1_000_000_000
 
-# Threads meet four times a batch; below this the meetings cost more than the sharing saves.
+# Threads meet four or five times a batch; below this the meetings cost more than the sharing saves.
 THREAD_FLOPS = 5_000_000
 
 
@@ -82,9 +82,10 @@ class Training:
         threads: int | None = None,
     ) -> None:
         rows = len(inputs.matrix)
-        self._rows, self._batch_size, self._track_cost = rows, min(batch_size, rows), track_cost
-        flops = 6 * sum(w.size for w in weights) * self._batch_size
-        self._chunk = max(1, CHUNK_FLOPS // flops) * self._batch_size
+        batch_size = min(batch_size, rows)
+        flops = 6 * sum(w.size for w in weights) * batch_size
+        self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
+        self._track_cost = track_cost
         step = learning_rate / (n or rows)
         problem = Problem(
             weights,
@@ -94,7 +95,7 @@ class Training:
             penalty.simplified() if penalty is not None and step > 0 else None,
             inputs,
             targets,
-            self._batch_size,
+            batch_size,
             learning_rate,
             step,
             track_cost,
