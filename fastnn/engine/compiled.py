@@ -22,6 +22,10 @@ WORTHWHILE_ZEROS = 0.25
 MASK_COLUMNS = 64
 
 
+# Rows that go forward together where nothing is learned: few enough for the first-level cache.
+EVALUATED_ROWS = 10
+
+
 class Path:
     """Trains in compiled calls."""
 
@@ -81,7 +85,7 @@ def outputs(
     dtype = weights[0].dtype
     matrix, scale = inputs
     wanted = spec.for_outputs(dtype, activations)
-    rows = min(wanted.forward_rows[0], len(matrix))
+    rows = min(EVALUATED_ROWS, len(matrix))
     arrays = _arrays(weights, activations, rows, wanted)
     layout.pack(arrays, weights, biases, wanted.lanes)
     z = np.empty((len(matrix), len(biases[-1])), dtype)
@@ -102,8 +106,10 @@ def _arrays(
     distinct = [a.name for a in spec.unique(activations)]
     choices = [distinct.index(a.name) for a in activations]
     sizes = [weights[0].shape[1], *(len(w) for w in weights)]
-    blocks = -(-rows // wanted.forward_rows[0])
-    return layout.allocate(sizes, choices, rows, blocks, wanted.lanes, weights[0].dtype)
+    blocks = -(-rows // wanted.rows)
+    return layout.allocate(
+        sizes, choices, rows, blocks, wanted.lanes, wanted.panel, weights[0].dtype
+    )
 
 
 def _worth_skipping(matrix: np.ndarray) -> bool:

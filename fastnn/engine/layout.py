@@ -1,8 +1,8 @@
 """How a network's arrays lie in memory while a kernel runs.
 
-V is the elements of a vector. A layer's weights are kept as panels, each (inputs, 2V) with the
-units as columns (the last panel V wide if their number of vectors is odd), so that a row of a
-panel is whole vectors and lies beside the next. Values that belong to a sample (z, a, delta) are
+V is the elements of a vector. A layer's weights are kept as panels, each (inputs, some vectors)
+with the units as columns, as evenly divided as it can be, so that a row of a panel is whole vectors
+and lies beside the next. Values that belong to a sample (z, a, delta) are
 rows of whole vectors. Everything is padded with zeros, which stay zeros.
 """
 
@@ -20,9 +20,11 @@ __all__ = [
     "B_AT",
     "DELTA_AT",
     "ENTERING",
+    "FIELDS",
+    "IDLE",
+    "PANEL",
     "PITCH",
     "UNITS",
-    "USED",
     "VECTORS",
     "WT_AT",
     "W_AT",
@@ -34,20 +36,20 @@ __all__ = [
 ]
 
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
-UNITS, VECTORS, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT, ACTIVATION = range(10)
+UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT, ACTIVATION = range(11)
+FIELDS = 11
 
-# Places in `Arrays.counts`; that of the first block is BLOCKS.
-USED, ENTERING, BLOCKS = range(3)
+# Places in `Arrays.counts`; a block of rows has two, the first block's being BLOCKS.
+ENTERING, IDLE, BLOCKS = range(3)
 
-PANEL_VECTORS = 2
 CACHE_LINE = 64
 
 
 class Arrays(NamedTuple):
     """What a kernel works on.
 
-    table : int64 (layers + 1, 10)
-        For the inputs and each layer: units; vectors they fill; elements from one sample's row to
+    table : int64 (layers + 1, FIELDS)
+        For the inputs and each layer: units; vectors they fill; vectors of a panel; elements
         the next; where z, a, delta, weights, transposed weights and biases start; the number of
         the activation.
     weights, transposed, biases, work : 1-D, the network's dtype
@@ -56,12 +58,13 @@ class Arrays(NamedTuple):
         Rows of targets; rows with 1 at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
         As long as a batch; as long as a row.
-    used, idle, every : int32
-        The input columns a batch uses; the others; 0, 1, 2, ...
+    idle, every : int32
+        The input columns that a batch does not use; 0, 1, 2, ...
     block_used : int32
-        The input columns that each block of a batch's rows uses, `columns` places a block.
-    block_bits : uint64
-        The same, a bit for each column.
+        The input columns that each block of a batch's rows uses, first those that no block before
+        it does.
+    block_bits, block_seen : uint64
+        A bit for each column: whether the block uses it; whether a block before it does.
     entering, leaving : int32
         The columns in use that were not in the batch before, and the other way round.
     in_use : uint64
@@ -71,7 +74,8 @@ class Arrays(NamedTuple):
     steps : int64, length 1
         How many batches have been trained on.
     counts : int64
-        How many columns are in `used`, in `entering` and, block by block, in `block_used`.
+        How many columns are in `entering`, in `idle` and, block by block, in `block_used`: the
+        first ones, and all.
     costs : float64
         The sum of the costs of each block of rows.
     arrived : int64, length 1
@@ -87,11 +91,11 @@ class Arrays(NamedTuple):
     real: np.ndarray
     ones: np.ndarray
     zeros: np.ndarray
-    used: np.ndarray
     idle: np.ndarray
     every: np.ndarray
     block_used: np.ndarray
     block_bits: np.ndarray
+    block_seen: np.ndarray
     entering: np.ndarray
     leaving: np.ndarray
     in_use: np.ndarray
@@ -108,17 +112,20 @@ def allocate(
     batch_size: int,
     blocks: int,
     lanes: int,
+    panel: int,
     dtype: np.dtype[Any],
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes` with the activations numbered `choices`.
 
-    A batch of `batch_size` rows is taken in so many `blocks`.
+    A batch of `batch_size` rows is taken in so many `blocks`; panels are at most `panel` vectors
+    wide.
     """
-    table = np.zeros((len(sizes), 10), np.int64)
+    table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
     for layer, units in enumerate(sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
+        row[PANEL] = _evenly(int(row[VECTORS]), panel)
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
         for column in (Z_AT, A_AT, DELTA_AT):
             row[column] = work
@@ -143,17 +150,17 @@ def allocate(
         real=real,
         ones=_zeros(batch_size, dtype) + 1,
         zeros=_zeros(width, dtype),
-        used=_counting(columns),
         idle=_counting(columns),
         every=_counting(columns),
         block_used=np.zeros(blocks * columns, np.int32),
         block_bits=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
+        block_seen=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
         entering=_counting(columns),
         leaving=_counting(columns),
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
         left_at=np.zeros(sizes[0], np.int64),
         steps=np.zeros(1, np.int64),
-        counts=np.zeros(BLOCKS + blocks, np.int64),
+        counts=np.zeros(BLOCKS + 2 * blocks, np.int64),
         costs=np.zeros(blocks),
         arrived=np.zeros(1, np.int64),
     )
@@ -184,12 +191,18 @@ def unpack(
 def _panels(arrays: Arrays, layer: int, lanes: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield each panel of a layer as (inputs, width), with the units that are its columns."""
     inputs = int(arrays.table[layer - 1, VECTORS]) * lanes
-    at, vectors = int(arrays.table[layer, W_AT]), int(arrays.table[layer, VECTORS])
-    for first in range(0, vectors, PANEL_VECTORS):
-        width = min(PANEL_VECTORS, vectors - first) * lanes
+    at, vectors, most = (int(arrays.table[layer, field]) for field in (W_AT, VECTORS, PANEL))
+    for first in range(0, vectors, most):
+        width = min(most, vectors - first) * lanes
         panel = arrays.weights[at : at + inputs * width].reshape(inputs, width)
         yield slice(first * lanes, first * lanes + width), panel
         at += inputs * width
+
+
+def _evenly(count: int, most: int) -> int:
+    """Return the size of the parts, none larger than `most`, that `count` is best divided into."""
+    parts = -(-count // most)
+    return -(-count // parts)
 
 
 def _pitch(width: int, lanes: int, itemsize: int) -> int:

@@ -21,6 +21,8 @@ from fastnn.engine.layout import (
     ACTIVATION,
     B_AT,
     DELTA_AT,
+    FIELDS,
+    PANEL,
     PITCH,
     UNITS,
     VECTORS,
@@ -46,11 +48,11 @@ class Net(NamedTuple):
     real: Any
     ones: Any
     zeros: Any
-    used: Any
     idle: Any
     every: Any
     block_used: Any
     block_bits: Any
+    block_seen: Any
     entering: Any
     leaving: Any
     in_use: Any
@@ -66,6 +68,7 @@ class Layer(NamedTuple):
 
     units: Any
     vectors: Any
+    panel: Any
     pitch: Any
     z: Any
     a: Any
@@ -81,7 +84,7 @@ def net_of(arrays):
     """Return the pointers of `arrays`, which the caller keeps alive."""
     return Net(
         len(arrays.table) - 1,
-        len(arrays.used),
+        len(arrays.every),
         at(arrays.table, 0),
         at(arrays.weights, 0),
         at(arrays.transposed, 0),
@@ -91,11 +94,11 @@ def net_of(arrays):
         at(arrays.real, 0),
         at(arrays.ones, 0),
         at(arrays.zeros, 0),
-        at(arrays.used, 0),
         at(arrays.idle, 0),
         at(arrays.every, 0),
         at(arrays.block_used, 0),
         at(arrays.block_bits, 0),
+        at(arrays.block_seen, 0),
         at(arrays.entering, 0),
         at(arrays.leaving, 0),
         at(arrays.in_use, 0),
@@ -110,10 +113,11 @@ def net_of(arrays):
 @jit
 def layer_of(net, number):
     """Return the layer; number 0 is the inputs."""
-    row = after(net.table, number * 10)
+    row = after(net.table, number * FIELDS)
     return Layer(
         get(row, UNITS),
         get(row, VECTORS),
+        get(row, PANEL),
         get(row, PITCH),
         after(net.work, get(row, Z_AT)),
         after(net.work, get(row, A_AT)),

@@ -10,6 +10,7 @@ for each pair. The rows of a weight panel that is C vectors wide are C*V element
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +23,13 @@ from fastnn.engine.emit import I1, I64, int64, load, read_spec, store, vector_of
 from fastnn.engine.spec import Spec
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["is_lazy", "lanes", "most_rows", "shrink_row", "tile_forward", "tile_update"]
+__all__ = ["is_lazy", "lanes", "shrink_row", "tile_forward", "tile_rows", "tile_update"]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
+
+# As many vectors of weights are updated side by side, for the same reason.
+_COLUMNS_TOGETHER = 4
 
 
 def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
@@ -38,19 +42,20 @@ def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return builder.call(function, [x, y, z])
 
 
-def _switch(builder: Any, rows: Any, vectors: Any, most: tuple[int, ...], emit: Any) -> None:
-    """Emit ``emit(R, C)`` for C = 1, 2, ... and R = 1 .. most[C-1], and a jump to the right one."""
+def _switch(
+    builder: Any, rows: Any, vectors: Any, most_rows: int, most_vectors: int, emit: Any
+) -> None:
+    """Emit ``emit(R, C)`` for each R and C up to the most, and a jump to the right one."""
     code = builder.add(builder.mul(vectors, int64(256)), rows)
     done = builder.append_basic_block("done")
     nowhere = builder.append_basic_block("nowhere")
     switch = builder.switch(code, nowhere)
-    for c, most_rows in enumerate(most, 1):
-        for r in range(1, most_rows + 1):
-            block = builder.append_basic_block(f"tile{r}x{c}")
-            switch.add_case(int64(256 * c + r), block)
-            builder.position_at_end(block)
-            emit(r, c)
-            builder.branch(done)
+    for r, c in itertools.product(range(1, most_rows + 1), range(1, most_vectors + 1)):
+        block = builder.append_basic_block(f"tile{r}x{c}")
+        switch.add_case(int64(256 * c + r), block)
+        builder.position_at_end(block)
+        emit(r, c)
+        builder.branch(done)
     builder.position_at_end(nowhere)
     builder.unreachable()
     builder.position_at_end(done)
@@ -160,7 +165,7 @@ def tile_forward(
                 for p, value in zip(places, sums[r * c_count :], strict=False):
                     store(builder, value, out, builder.add(row, p))
 
-        _switch(builder, rows, vectors, kernel.forward_rows, tile)
+        _switch(builder, rows, vectors, kernel.rows, kernel.panel, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -175,57 +180,72 @@ def tile_update(
     vectors: Any,
     coefficients: Any,
     a: Any,
-    a_k: Any,
+    a_row: Any,
     used: Any,
-    b: Any,
-    b_k: Any,
+    count: Any,
+    delta: Any,
+    delta_row: Any,
     w: Any,
-    k: Any,
 ) -> Any:
-    """w[j] = shrink(w[j], *coefficients) + sum over i < k of a[i, j] * b[i], for j in used[:rows].
+    """w[j] = shrink(w[j], *coefficients) + sum over r < rows of a[r, j] * delta[r], j in used[:count].
 
-    ``w`` is a panel of `vectors` vectors; ``a`` and ``b`` have rows `a_k` and `b_k` apart. Where
-    there is no penalty, or for the biases, the one row for which `shrinks` is a literal 0, w[j] is
-    left as it is before the sum.
+    ``w`` is a panel of `vectors` vectors; ``a`` and ``delta`` have rows `a_row` and `delta_row`
+    apart. Where there is no penalty, or `shrinks` is a literal 0, w[j] is left as it is before the
+    sum. delta stays in registers, and each w[j] passes through them once.
     """
-    signature = types.void(spec, shrinks, rows, vectors, coefficients, a, a_k, used, b, b_k, w, k)
+    signature = types.void(
+        spec, shrinks, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w
+    )
     kernel = read_spec(spec)
     vector, key = vector_of(w, kernel.lanes), kernel.shrink if shrinks.literal_value else ""
-    most = kernel.update_rows if shrinks.literal_value else (1, 1)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _, _, rows, vectors, coefficients, a, a_k, used, b, b_k, w, k = arguments
+        _, _, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w = arguments
 
         def tile(r_count: int, c_count: int) -> None:
-            width = c_count * vector.count
-            numbers = [
-                builder.sext(builder.load(builder.gep(used, [int64(r)])), I64)
-                for r in range(r_count)
+            places = [int64(c * vector.count) for c in range(c_count)]
+            a_rows = [builder.gep(a, [builder.mul(a_row, int64(r))]) for r in range(r_count)]
+            at_row = [builder.mul(delta_row, int64(r)) for r in range(r_count)]
+            deltas = [
+                [load(builder, delta, builder.add(row, p), vector) for p in places]
+                for row in at_row
             ]
-            places = [
-                builder.add(builder.mul(j, int64(width)), int64(c * vector.count))
-                for j in numbers
-                for c in range(c_count)
-            ]
-            a_columns = [builder.gep(a, [j]) for j in numbers]
+            spread = _coefficients(builder, key, coefficients, vector) if key else []
 
-            def operands(i: Any) -> Any:
-                row, a_row = builder.mul(i, b_k), builder.mul(i, a_k)
-                offsets = [builder.add(row, int64(c * vector.count)) for c in range(c_count)]
-                return (
-                    [builder.load(builder.gep(column, [a_row])) for column in a_columns],
-                    [load(builder, b, offset, vector) for offset in offsets],
-                )
+            def columns(first: Any, some: int) -> None:
+                numbers = [
+                    builder.sext(
+                        builder.load(builder.gep(used, [builder.add(first, int64(u))])), I64
+                    )
+                    for u in range(some)
+                ]
+                width = int64(c_count * vector.count)
+                panel = [builder.gep(w, [builder.mul(j, width)]) for j in numbers]
+                sums = [[load(builder, at, p, vector) for p in places] for at in panel]
+                if key:
+                    rule = formula(key)
+                    sums = [
+                        [rule(VecSpace(), Vec(builder, x), *spread).value for x in row]
+                        for row in sums
+                    ]
+                for r in range(r_count):
+                    for u, j in enumerate(numbers):
+                        scalar = splat(builder, builder.load(builder.gep(a_rows[r], [j])), vector)
+                        for c in range(c_count):
+                            sums[u][c] = _fused(builder, scalar, deltas[r][c], sums[u][c])
+                for at, row in zip(panel, sums, strict=True):
+                    for p, value in zip(places, row, strict=True):
+                        store(builder, value, at, p)
 
-            first = [load(builder, w, p, vector) for p in places]
-            if key:
-                spread = _coefficients(builder, key, coefficients, vector)
-                first = [formula(key)(VecSpace(), Vec(builder, v), *spread).value for v in first]
-            sums = _sum_products(builder, first, r_count, k, operands)
-            for p, value in zip(places, sums, strict=True):
-                store(builder, value, w, p)
+            together = max(1, _COLUMNS_TOGETHER // c_count)
+            whole = builder.mul(builder.sdiv(count, int64(together)), int64(together))
+            with cgutils.for_range_slice(builder, int64(0), whole, int64(together)) as (t, _):
+                columns(t, together)
+            if together > 1:
+                with cgutils.for_range_slice(builder, whole, count, int64(1)) as (t, _):
+                    columns(t, 1)
 
-        _switch(builder, rows, vectors, most, tile)
+        _switch(builder, rows, vectors, kernel.rows, kernel.panel, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -313,13 +333,11 @@ def lanes(typing: Any, spec: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def most_rows(typing: Any, spec: Any, field: Any, vectors: Any) -> Any:
-    """Return the most rows of a tile `vectors` wide; `field` is forward_rows or update_rows."""
-    narrow, wide = getattr(read_spec(spec), field.literal_value)
+def tile_rows(typing: Any, spec: Any) -> Any:
+    """Return the most rows of a tile."""
+    value = read_spec(spec).rows
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return builder.select(
-            builder.icmp_signed("==", arguments[2], int64(1)), int64(narrow), int64(wide)
-        )
+        return int64(value)
 
-    return types.int64(spec, field, types.int64), generate
+    return types.int64(spec), generate

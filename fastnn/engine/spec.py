@@ -24,8 +24,7 @@ __all__ = ["Spec", "for_outputs", "for_training", "lanes"]
 class Spec(NamedTuple):
     """What a kernel is compiled for.
 
-    lanes: elements of a vector. forward_rows, update_rows: the most rows of a tile that is 1, 2
-    vectors wide. values, slopes: keys of the activations' formulas, one each for the distinct
+    lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile. values, slopes: keys of the activations' formulas, one each for the distinct
     ones. delta, cost, shrink, caught_up: keys of the output's, the cost's and the penalty's
     formulas, empty where there is none. one_by_one: how many steps of the penalty are not taken at
     once. compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
@@ -33,8 +32,8 @@ class Spec(NamedTuple):
     """
 
     lanes: int
-    forward_rows: tuple[int, ...]
-    update_rows: tuple[int, ...]
+    rows: int
+    panel: int
     values: tuple[str, ...]
     slopes: tuple[str, ...] = ()
     delta: tuple[str, ...] = ()
@@ -63,17 +62,14 @@ def lanes(dtype: np.dtype[Any]) -> int:
 
 def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
     """Return the specification of the kernel that only goes forward."""
-    # Vector registers hold the tile's sums, C vectors of a weight row and a value spread over one;
-    # general ones hold R addresses: 12 rows spill, and halve the speed that 10 have. Of 16
-    # registers 6 rows by 2 vectors fill 15. A block of rows goes forward through panels of either
-    # width, so both have the same rows there.
+    # Registers hold a tile's sums, or its deltas, and some vectors of weights: of 32, five rows by
+    # four vectors take 20; of 16, five by two take 10.
     many = jit.register_count() == 32
-    forward_rows, update_rows = ((10, 10), (10, 8)) if many else ((6, 6), (8, 6))
     distinct = unique(activations)
     return Spec(
         lanes(dtype),
-        forward_rows,
-        update_rows,
+        rows=5,
+        panel=4 if many else 2,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,

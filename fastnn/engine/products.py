@@ -1,0 +1,191 @@
+"""The products of a layer, tile by tile: forward, back, and the update of the weights.
+
+Symbols: m rows of a batch, in blocks of a tile's rows; V elements of a vector; a panel is a layer's
+weights for some vectors of its units. Threads share the panels of a layer where they can be divided
+evenly, so that weights stay in the cache of the core that changes them, and otherwise the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fastnn.engine.jit import jit
+from fastnn.engine.layout import BLOCKS
+from fastnn.engine.pointers import after, get, layer_of
+from fastnn.engine.rows import transpose
+from fastnn.engine.simd import lanes, tile_forward, tile_rows, tile_update
+from fastnn.engine.team import share
+
+__all__ = ["Part", "block_rows", "part_of", "product", "rows_of", "transpose_weights", "update"]
+
+# So many inputs of a panel, 4 to 16 KiB, are updated from every block of rows before the next ones.
+CHUNK = 64
+
+# Threads share panels if these can be divided evenly, or if there are so many for each of them.
+MANY_PANELS = 4
+
+
+class Part(NamedTuple):
+    """A thread's part of a layer: its vectors `first` to `last`, for the rows `low` to `high`."""
+
+    first: Any
+    last: Any
+    low: Any
+    high: Any
+
+
+@jit
+def block_rows(spec, m):
+    """Return how many rows the products take at once: as even a division of m as there is."""
+    blocks = (m + tile_rows(spec) - 1) // tile_rows(spec)
+    return (m + blocks - 1) // blocks
+
+
+@jit
+def rows_of(spec, m, thread, threads):
+    """Return where this thread's rows of the batch begin and end: whole blocks."""
+    rows = block_rows(spec, m)
+    low, high = share((m + rows - 1) // rows, thread, threads)
+    return low * rows, min(high * rows, m)
+
+
+@jit
+def shares_panels(net, number, threads):
+    """Return whether threads share the panels of a layer and not the rows of a batch."""
+    here = layer_of(net, number)
+    panels = (here.vectors + here.panel - 1) // here.panel
+    return number < net.layers and (panels % threads == 0 or panels >= MANY_PANELS * threads)
+
+
+@jit
+def part_of(spec, net, number, m, thread, threads):
+    """Return this thread's part of a layer."""
+    here = layer_of(net, number)
+    if shares_panels(net, number, threads):
+        begin, end = share((here.vectors + here.panel - 1) // here.panel, thread, threads)
+        return Part(begin * here.panel, min(end * here.panel, here.vectors), 0, m)
+    low, high = rows_of(spec, m, thread, threads)
+    return Part(0, here.vectors, low, high)
+
+
+@jit
+def product(
+    spec, net, part, rows, k, own_lists, a, a_row, panels, panel_rows, vectors, panel, start, out,
+    out_row,
+):  # fmt: skip
+    """out = start + a @ panels, for a part of the layer and of the batch, in blocks.
+
+    The products are over the first k columns of a, or over those that a block has in its own list.
+    """
+    for first in range(part.first, part.last, panel):
+        width, column = min(panel, vectors - first), first * lanes(spec)
+        weights, from_here = after(panels, panel_rows * column), after(start, column)
+        for i in range(part.low, part.high, rows):
+            here, to = after(a, i * a_row), after(out, i * out_row + column)
+            some, used = min(rows, part.high - i), net.every
+            if own_lists:
+                used = after(net.block_used, i // rows * net.list_room)
+                k = get(net.counts, BLOCKS + i // rows * 2 + 1)
+            tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
+
+
+@jit
+def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
+    """Shrink a layer's weights and add its gradient; add the biases' gradient."""
+    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    first, last, low, high = 0, here.vectors, 0, below.units
+    if shares_panels(net, number, threads):
+        part = part_of(spec, net, number, m, thread, threads)
+        first, last = part.first, part.last
+    else:
+        low, high = share(below.units, thread, threads)
+    for panel in range(first, last, here.panel):
+        vectors = min(here.panel, here.vectors - panel)
+        w = after(here.w, below.vectors * v * panel * v)
+        delta = after(here.delta, panel * v)
+        if number == 1 and skip_zeros:
+            update_listed(spec, net, m, numbers, vectors, delta, w, low, high)
+        else:
+            update_every(spec, net, number, m, numbers, vectors, delta, w, low, high)
+        if low == 0:
+            add_biases(spec, net, number, m, numbers, vectors, delta, after(here.b, panel * v))
+
+
+@jit
+def update_listed(spec, net, m, numbers, vectors, delta, w, low, high):
+    """Update a panel of the first layer: the columns from `low` to `high` that the batch uses.
+
+    A column is shrunk when the first block that uses it adds its gradient.
+    """
+    x, d_row, rows = layer_of(net, 0), layer_of(net, 1).pitch, block_rows(spec, m)
+    for i in range(0, m, rows):
+        block, some = i // rows, min(rows, m - i)
+        used = after(net.block_used, block * net.list_room)
+        new, all_ = get(net.counts, BLOCKS + 2 * block), get(net.counts, BLOCKS + 2 * block + 1)
+        a, d = after(x.a, i * x.pitch), after(delta, i * d_row)
+        t = place_of(used, 0, new, low)
+        n = place_of(used, t, new, high) - t
+        tile_update(
+            spec, 1, some, vectors, numbers, a, x.pitch, after(used, t), n, d, d_row, w
+        )  # fmt: skip
+        t = place_of(used, new, all_, low)
+        n = place_of(used, t, all_, high) - t
+        tile_update(
+            spec, 0, some, vectors, numbers, a, x.pitch, after(used, t), n, d, d_row, w
+        )  # fmt: skip
+
+
+@jit
+def place_of(numbers, begin, end, least):
+    """Return where in an ascending list, between two places, the first of at least `least` is."""
+    if begin == end or get(numbers, begin) >= least:
+        return begin
+    if get(numbers, end - 1) < least:
+        return end
+    while begin < end:
+        middle = (begin + end) // 2
+        if get(numbers, middle) < least:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
+
+
+@jit
+def update_every(spec, net, number, m, numbers, vectors, delta, w, low, high):
+    """Update a panel, the inputs from `low` to `high`; shrink them with the first block of rows."""
+    below, d_row, rows = layer_of(net, number - 1), layer_of(net, number).pitch, block_rows(spec, m)
+    for begin in range(low, high, CHUNK):
+        used, n = after(net.every, begin), min(CHUNK, high - begin)
+        for i in range(0, m, rows):
+            some, a, d = min(rows, m - i), after(below.a, i * below.pitch), after(delta, i * d_row)
+            if i == 0:
+                tile_update(spec, 1, some, vectors, numbers, a, below.pitch, used, n, d, d_row, w)
+            else:
+                tile_update(spec, 0, some, vectors, numbers, a, below.pitch, used, n, d, d_row, w)
+
+
+@jit
+def add_biases(spec, net, number, m, numbers, vectors, delta, b):
+    """Add the gradient of some vectors of a layer's biases: inputs that are always 1."""
+    d_row, rows = layer_of(net, number).pitch, block_rows(spec, m)
+    for i in range(0, m, rows):
+        some, d = min(rows, m - i), after(delta, i * d_row)
+        tile_update(spec, 0, some, vectors, numbers, net.ones, 0, net.every, 1, d, d_row, b)
+
+
+@jit
+def transpose_weights(spec, net, number, thread, threads):
+    """Copy a layer's weight panels into panels of the transposed weights, block by block."""
+    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    begin, end = share(below.vectors, thread, threads)
+    for row in range(begin, end):
+        panel_in = row // below.panel * below.panel
+        width_in = min(below.panel, below.vectors - panel_in) * v
+        to = after(here.wt, panel_in * v * here.vectors * v + (row - panel_in) * v)
+        for column in range(0, here.vectors):
+            panel = column // here.panel * here.panel
+            width = min(here.panel, here.vectors - panel) * v
+            source = after(here.w, panel * v * below.vectors * v + (column - panel) * v)
+            block = after(source, row * v * width)
+            transpose(spec, block, width, after(to, column * v * width_in), width_in)
