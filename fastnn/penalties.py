@@ -95,12 +95,10 @@ class L1(Penalty):
         """abs(w) = whole*kappa + rest shrinks `whole` times; rest, rest-kappa, rest, ... follow."""
         size = abs(w)
         whole = xp.floor(size * inverse)
-        rest = size - whole * kappa
-        whole = xp.where(rest < 0, whole - 1, whole)  # size*inverse was rounded up
-        rest = xp.where(rest < 0, rest + kappa, rest)
+        rest = size - whole * kappa  # just below 0 where size*inverse was rounded up
         beyond = steps - whole
-        turned = xp.where(rest > 0, rest - _odd(xp, beyond) * kappa, rest)
-        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.sign(w)
+        turned = rest - _odd(xp, beyond) * kappa * xp.sign(rest)
+        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.copysign(1.0, w)
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
         return self.lmbda * sum(float(np.abs(w).sum(dtype=np.float64)) for w in weights)

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I1, I32, I64, int64, read_spec
 from fastnn.engine.trace import splat
 
-__all__ = ["append_bits", "nonzero_bits"]
+__all__ = ["append_bits", "mark_bits", "nonzero_bits"]
 
 
 @intrinsic
@@ -59,6 +59,32 @@ def append_bits(typing: Any, spec: Any, out: Any, count: Any, first: Any, bits: 
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return append(builder, *arguments[1:])
+
+    return signature, generate
+
+
+@intrinsic
+def mark_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
+    """out[first + i] = value for each bit i that is set; ``out`` holds int32 numbers."""
+    signature = types.void(out, types.int64, types.uint64, types.int64)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        out, first, bits, value = arguments
+        numbers = ir.VectorType(I32, 16)
+        pointer = ir.IntType(8).as_pointer()
+        store = builder.module.declare_intrinsic(
+            "llvm.masked.store.v16i32.p0",
+            (),
+            ir.FunctionType(ir.VoidType(), [numbers, pointer, I32, ir.VectorType(I1, 16)]),
+        )
+        marks = splat(builder, builder.trunc(value, I32), numbers)
+        for part in range(4):
+            some = builder.trunc(builder.lshr(bits, int64(16 * part)), ir.IntType(16))
+            to = builder.gep(out, [builder.add(first, int64(16 * part))])
+            mask = builder.bitcast(some, ir.VectorType(I1, 16))
+            align = ir.Constant(I32, 4)
+            builder.call(store, [marks, builder.bitcast(to, pointer), align, mask])
+        return context.get_dummy_value()
 
     return signature, generate
 

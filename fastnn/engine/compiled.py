@@ -37,7 +37,9 @@ class Path:
         self._train = _kernel(kernels.build_train, wanted.encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
         self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
-        self._arrays = _arrays(problem.weights, problem.activations, problem.batch_size, wanted)
+        self._arrays = _arrays(
+            problem.weights, problem.activations, problem.batch_size, wanted, problem.threads
+        )
         layout.pack(self._arrays, problem.weights, problem.biases, wanted.lanes)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
@@ -86,7 +88,7 @@ def outputs(
     matrix, scale = inputs
     wanted = spec.for_outputs(dtype, activations)
     rows = min(EVALUATED_ROWS, len(matrix))
-    arrays = _arrays(weights, activations, rows, wanted)
+    arrays = _arrays(weights, activations, rows, wanted, threads=1)
     layout.pack(arrays, weights, biases, wanted.lanes)
     z = np.empty((len(matrix), len(biases[-1])), dtype)
     order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
@@ -101,14 +103,18 @@ def _kernel(build: Callable[[str], Any], text: str) -> Any:
 
 
 def _arrays(
-    weights: Sequence[np.ndarray], activations: Sequence[Activation], rows: int, wanted: spec.Spec
+    weights: Sequence[np.ndarray],
+    activations: Sequence[Activation],
+    rows: int,
+    wanted: spec.Spec,
+    threads: int,
 ) -> layout.Arrays:
     distinct = [a.name for a in spec.unique(activations)]
     choices = [distinct.index(a.name) for a in activations]
     sizes = [weights[0].shape[1], *(len(w) for w in weights)]
     blocks = -(-rows // wanted.rows)
     return layout.allocate(
-        sizes, choices, rows, blocks, wanted.lanes, wanted.panel, weights[0].dtype
+        sizes, choices, rows, blocks, wanted.lanes, wanted.panel, threads, weights[0].dtype
     )
 
 

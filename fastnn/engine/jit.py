@@ -11,18 +11,27 @@ from llvmlite import binding
 
 from fastnn.engine.cache import KernelCache
 
-__all__ = ["is_on", "jit", "kernel", "register_count", "vector_bytes"]
+__all__ = ["is_on", "jit", "jit_apart", "kernel", "register_count", "vector_bytes"]
 
 # Named, since NaN and infinity keep their meaning: a diverged run can be seen.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
-# Without numpy's error model a hidden check of every division stops vectorisation.
-jit: Any = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)
+# Without numpy's error model a hidden check of every division stops vectorisation. Nothing but
+# compiled code calls these functions, so that they need no wrapper for C.
+_OPTIONS = {
+    "nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True
+}  # fmt: skip
+
+# A function of its own in the machine code, for what is long and called from several places.
+jit_apart: Any = numba.njit(**_OPTIONS)
+
+# A part of each function that calls it: to hand on some 25 pointers takes longer than most of them.
+jit: Any = numba.njit(**_OPTIONS, forceinline=True)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls; only these go to disk, with all they call in them."""
-    compiled = jit(function)
+    compiled = jit_apart(function)
     if is_on():
         compiled._cache = KernelCache(function)
     return compiled

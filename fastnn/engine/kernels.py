@@ -113,7 +113,10 @@ def build_outputs(spec: str) -> Any:
 
 
 def build_settle(spec: str) -> Any:
-    """Return the compiled function that gives every input column the steps it still misses."""
+    """Return the compiled function that gives every input column the steps it still misses.
+
+    Steps are counted from there on.
+    """
 
     @kernel
     def settle(arrays, coefficients):
@@ -123,8 +126,8 @@ def build_settle(spec: str) -> Any:
                 arrays.idle[count] = j
                 count += 1
         catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0])
-        for t in range(count):
-            arrays.left_at[arrays.idle[t]] = arrays.steps[0]
+        arrays.left_at[:] = 0
+        arrays.steps[0] = 0
 
     return settle
 
@@ -191,8 +194,10 @@ def forward(spec, net, number, m, skip_zeros, thread, threads):
         below.pitch, here.w, inputs, here.vectors, here.panel, here.b, here.z, here.pitch,
     )  # fmt: skip
     if number == net.layers:
-        for i in range(part.low, part.high):
-            log_normalise(spec, after(here.z, i * here.pitch), net.real, here.vectors)
+        room = after(net.room, thread * here.vectors * lanes(spec) * lanes(spec))
+        for i in range(part.low, part.high, lanes(spec)):
+            z, rows = after(here.z, i * here.pitch), min(lanes(spec), part.high - i)
+            log_normalise(spec, z, here.pitch, rows, here.units, here.vectors, room)
     runs, run, first = runs_of(spec, here, part)
     for i in range(runs):
         place = first + i * here.pitch
@@ -227,8 +232,8 @@ def backward(spec, net, number, m, thread, threads):
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     part = part_of(spec, net, number - 1, m, thread, threads)
     product(
-        spec, net, part, block_rows(spec, m), here.units, False, here.delta, here.pitch, here.wt,
-        here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
+        spec, net, part, block_rows(spec, m), here.units, number == 1, here.delta, here.pitch,
+        here.wt, here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
     runs, run, first = runs_of(spec, below, part)
     for i in range(runs):

@@ -57,7 +57,9 @@ class Arrays(NamedTuple):
     targets, real : 1-D, the network's dtype
         Rows of targets; rows with 1 at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
-        As long as a batch; as long as a row.
+        As long as a row.
+    room : 1-D, the network's dtype
+        For each thread, V rows of the output, transposed.
     idle, every : int32
         The input columns that a batch does not use; 0, 1, 2, ...
     block_used : int32
@@ -65,14 +67,14 @@ class Arrays(NamedTuple):
         it does.
     block_bits, block_seen : uint64
         A bit for each column: whether the block uses it; whether a block before it does.
-    entering, leaving : int32
-        The columns in use that were not in the batch before, and the other way round.
+    entering : int32
+        The columns in use that were not in the batch before.
     in_use : uint64
         A bit for each input column: whether the last batch used it.
-    left_at : int64
+    left_at : int32
         For a column that is not in use, how many steps of the penalty it has had.
     steps : int64, length 1
-        How many batches have been trained on.
+        How many batches have been trained on since all columns were last up to date.
     counts : int64
         How many columns are in `entering`, in `idle` and, block by block, in `block_used`: the
         first ones, and all.
@@ -91,13 +93,13 @@ class Arrays(NamedTuple):
     real: np.ndarray
     ones: np.ndarray
     zeros: np.ndarray
+    room: np.ndarray
     idle: np.ndarray
     every: np.ndarray
     block_used: np.ndarray
     block_bits: np.ndarray
     block_seen: np.ndarray
     entering: np.ndarray
-    leaving: np.ndarray
     in_use: np.ndarray
     left_at: np.ndarray
     steps: np.ndarray
@@ -113,6 +115,7 @@ def allocate(
     blocks: int,
     lanes: int,
     panel: int,
+    threads: int,
     dtype: np.dtype[Any],
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes` with the activations numbered `choices`.
@@ -145,20 +148,20 @@ def allocate(
         weights=_zeros(weights, dtype),
         transposed=_zeros(transposed, dtype),
         biases=_zeros(biases, dtype),
-        work=_zeros(work, dtype),
+        work=_zeros(work + lanes * width, dtype),  # V rows are read at a time
         targets=_zeros(len(real), dtype),
         real=real,
-        ones=_zeros(batch_size, dtype) + 1,
+        ones=_zeros(width, dtype) + 1,
         zeros=_zeros(width, dtype),
+        room=_zeros(threads * int(out[VECTORS]) * lanes * lanes, dtype),
         idle=_counting(columns),
         every=_counting(columns),
         block_used=np.zeros(blocks * columns, np.int32),
         block_bits=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
         block_seen=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
         entering=_counting(columns),
-        leaving=_counting(columns),
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
-        left_at=np.zeros(sizes[0], np.int64),
+        left_at=np.zeros(-(-sizes[0] // 64) * 64, np.int32),
         steps=np.zeros(1, np.int64),
         counts=np.zeros(BLOCKS + 2 * blocks, np.int64),
         costs=np.zeros(blocks),

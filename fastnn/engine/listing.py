@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.columns import append_bits, nonzero_bits
+from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import BLOCKS, ENTERING, IDLE
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.simd import is_lazy, lanes, shrink_row
+from fastnn.engine.simd import catch_up_columns, is_lazy, lanes, shrink_columns
 from fastnn.engine.team import share
 
 __all__ = ["catch_up", "list_bits", "list_blocks", "list_columns", "shrink_idle"]
@@ -53,7 +53,7 @@ def list_blocks(spec, net, columns, low, high, block):
 @jit
 def list_columns(spec, net, m, columns, step, block):
     """List the columns that begin to be used, or those that are not; note when others cease."""
-    entering = leaving = idle = 0
+    entering = idle = 0
     words = (columns + 63) // 64
     last = (m + block - 1) // block - 1
     for word in range(words):
@@ -62,13 +62,11 @@ def list_columns(spec, net, m, columns, step, block):
         put(net.in_use, word, now)
         if is_lazy(spec):
             entering = append_bits(spec, net.entering, entering, 64 * word, now & ~before)
-            leaving = append_bits(spec, net.leaving, leaving, 64 * word, before & ~now)
+            mark_bits(net.left_at, 64 * word, before & ~now, step)
         else:
             beyond = np.uint64(max(0, 64 * (word + 1) - columns))
             rest = ~now & (~np.uint64(0) >> beyond)
             idle = append_bits(spec, net.idle, idle, 64 * word, rest)
-    for t in range(leaving):
-        put(net.left_at, get(net.leaving, t), step)
     put(net.counts, ENTERING, entering)
     put(net.counts, IDLE, idle)
 
@@ -80,10 +78,7 @@ def catch_up(spec, net, numbers, columns, count, step):
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)
         panel = after(here.w, inputs * first * v)
-        for t in range(count):
-            j = get(columns, t)
-            row = after(panel, j * vectors * v)
-            shrink_row(spec, row, vectors, step - get(net.left_at, j), numbers)
+        catch_up_columns(spec, vectors, numbers, columns, count, panel, net.left_at, step)
 
 
 @jit
@@ -94,6 +89,4 @@ def shrink_idle(spec, net, numbers, thread, threads):
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)
         panel = after(here.w, below.vectors * v * first * v)
-        for t in range(begin, end):
-            row = after(panel, get(net.idle, t) * vectors * v)
-            shrink_row(spec, row, vectors, 1, numbers)
+        shrink_columns(spec, vectors, numbers, after(net.idle, begin), end - begin, panel)

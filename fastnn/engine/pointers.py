@@ -48,13 +48,13 @@ class Net(NamedTuple):
     real: Any
     ones: Any
     zeros: Any
+    room: Any
     idle: Any
     every: Any
     block_used: Any
     block_bits: Any
     block_seen: Any
     entering: Any
-    leaving: Any
     in_use: Any
     left_at: Any
     steps: Any
@@ -94,13 +94,13 @@ def net_of(arrays):
         at(arrays.real, 0),
         at(arrays.ones, 0),
         at(arrays.zeros, 0),
+        at(arrays.room, 0),
         at(arrays.idle, 0),
         at(arrays.every, 0),
         at(arrays.block_used, 0),
         at(arrays.block_bits, 0),
         at(arrays.block_seen, 0),
         at(arrays.entering, 0),
-        at(arrays.leaving, 0),
         at(arrays.in_use, 0),
         at(arrays.left_at, 0),
         at(arrays.steps, 0),

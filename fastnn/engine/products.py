@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.engine.jit import jit
+from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import BLOCKS
 from fastnn.engine.pointers import after, get, layer_of
 from fastnn.engine.rows import transpose
@@ -68,7 +68,7 @@ def part_of(spec, net, number, m, thread, threads):
     return Part(0, here.vectors, low, high)
 
 
-@jit
+@jit_apart
 def product(
     spec, net, part, rows, k, own_lists, a, a_row, panels, panel_rows, vectors, panel, start, out,
     out_row,
@@ -103,36 +103,42 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
         vectors = min(here.panel, here.vectors - panel)
         w = after(here.w, below.vectors * v * panel * v)
         delta = after(here.delta, panel * v)
-        if number == 1 and skip_zeros:
-            update_listed(spec, net, m, numbers, vectors, delta, w, low, high)
-        else:
-            update_every(spec, net, number, m, numbers, vectors, delta, w, low, high)
-        if low == 0:
-            add_biases(spec, net, number, m, numbers, vectors, delta, after(here.b, panel * v))
+        b, listed = after(here.b, panel * v), number == 1 and skip_zeros
+        step = high - low if listed else CHUNK
+        for begin in range(low, high, step):
+            end = min(begin + step, high)
+            update_panel(spec, net, number, m, numbers, vectors, delta, w, b, listed, begin, end)
 
 
-@jit
-def update_listed(spec, net, m, numbers, vectors, delta, w, low, high):
-    """Update a panel of the first layer: the columns from `low` to `high` that the batch uses.
+@jit_apart
+def update_panel(spec, net, number, m, numbers, vectors, delta, w, b, listed, low, high):
+    """Update the inputs from `low` to `high` of a panel; with them from 0 on, the biases.
 
-    A column is shrunk when the first block that uses it adds its gradient.
+    An input is shrunk when the first block of rows that uses it adds its gradient: the first of
+    all, where blocks have no lists of their own.
     """
-    x, d_row, rows = layer_of(net, 0), layer_of(net, 1).pitch, block_rows(spec, m)
+    below, d_row, rows = layer_of(net, number - 1), layer_of(net, number).pitch, block_rows(spec, m)
+    pitch = below.pitch
     for i in range(0, m, rows):
-        block, some = i // rows, min(rows, m - i)
-        used = after(net.block_used, block * net.list_room)
-        new, all_ = get(net.counts, BLOCKS + 2 * block), get(net.counts, BLOCKS + 2 * block + 1)
-        a, d = after(x.a, i * x.pitch), after(delta, i * d_row)
-        t = place_of(used, 0, new, low)
-        n = place_of(used, t, new, high) - t
-        tile_update(
-            spec, 1, some, vectors, numbers, a, x.pitch, after(used, t), n, d, d_row, w
-        )  # fmt: skip
-        t = place_of(used, new, all_, low)
-        n = place_of(used, t, all_, high) - t
-        tile_update(
-            spec, 0, some, vectors, numbers, a, x.pitch, after(used, t), n, d, d_row, w
-        )  # fmt: skip
+        some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
+        used, with_b = after(net.every, low), low == 0
+        first, rest = (high - low, 0) if i == 0 else (0, high - low)
+        again = used
+        if listed:
+            block, used = i // rows, after(net.block_used, i // rows * net.list_room)
+            new, all_ = get(net.counts, BLOCKS + 2 * block), get(net.counts, BLOCKS + 2 * block + 1)
+            begin, then = place_of(used, 0, new, low), place_of(used, new, all_, low)
+            first, rest = place_of(used, begin, new, high) - begin, place_of(used, then, all_, high)
+            rest -= then
+            used, again = after(used, begin), after(used, then)
+        if first or with_b:
+            tile_update(
+                spec, 1, some, vectors, numbers, a, pitch, used, first, d, d_row, w, b, with_b
+            )  # fmt: skip
+        if rest:
+            tile_update(
+                spec, 0, some, vectors, numbers, a, pitch, again, rest, d, d_row, w, b, False
+            )  # fmt: skip
 
 
 @jit
@@ -149,29 +155,6 @@ def place_of(numbers, begin, end, least):
         else:
             end = middle
     return begin
-
-
-@jit
-def update_every(spec, net, number, m, numbers, vectors, delta, w, low, high):
-    """Update a panel, the inputs from `low` to `high`; shrink them with the first block of rows."""
-    below, d_row, rows = layer_of(net, number - 1), layer_of(net, number).pitch, block_rows(spec, m)
-    for begin in range(low, high, CHUNK):
-        used, n = after(net.every, begin), min(CHUNK, high - begin)
-        for i in range(0, m, rows):
-            some, a, d = min(rows, m - i), after(below.a, i * below.pitch), after(delta, i * d_row)
-            if i == 0:
-                tile_update(spec, 1, some, vectors, numbers, a, below.pitch, used, n, d, d_row, w)
-            else:
-                tile_update(spec, 0, some, vectors, numbers, a, below.pitch, used, n, d, d_row, w)
-
-
-@jit
-def add_biases(spec, net, number, m, numbers, vectors, delta, b):
-    """Add the gradient of some vectors of a layer's biases: inputs that are always 1."""
-    d_row, rows = layer_of(net, number).pitch, block_rows(spec, m)
-    for i in range(0, m, rows):
-        some, d = min(rows, m - i), after(delta, i * d_row)
-        tile_update(spec, 0, some, vectors, numbers, net.ones, 0, net.every, 1, d, d_row, b)
 
 
 @jit

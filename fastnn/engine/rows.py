@@ -87,99 +87,83 @@ def sum_cost(typing: Any, spec: Any, inputs: Any, n: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def log_normalise(typing: Any, spec: Any, z: Any, real: Any, vectors: Any) -> Any:
-    """z -= log(sum(exp(z))) over one row's units, where the activation asks for it.
+def log_normalise(
+    typing: Any, spec: Any, z: Any, pitch: Any, rows: Any, units: Any, vectors: Any, room: Any
+) -> Any:
+    """z -= log(sum(exp(z))) for up to V rows over their units, where the activation asks for it.
 
-    ``real`` is 1 at a unit and 0 in the padding.
+    A lane is a row: the rows, `pitch` apart, are transposed into ``room``, which has V elements for
+    each unit and is rounded up to whole vectors of units. V rows are read.
     """
-    signature = types.void(spec, z, real, types.int64)
+    signature = types.void(spec, z, *[types.int64] * 4, room)
     kernel = read_spec(spec)
     vector = vector_of(z, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         if not kernel.normalises:
             return context.get_dummy_value()
-        _, z, real, vectors = arguments
-        xp = VecSpace()
-
-        def masked(place: Any, outside: float) -> Vec:
-            value = Vec(builder, load(builder, z, place, vector))
-            inside = Vec(builder, load(builder, real, place, vector)) > 0.0
-            return xp.where(inside, value, outside)
-
-        top = _fold(builder, vectors, vector, -math.inf, xp.maximum, lambda p: masked(p, -math.inf))
-        largest = Vec(builder, splat(builder, top, vector))
-        total = _fold(
-            builder,
-            vectors,
-            vector,
-            0.0,
-            lambda x, y: x + y,
-            lambda p: xp.exp(masked(p, -math.inf) - largest),
-        )
-        shift = largest + xp.log(Vec(builder, splat(builder, total, vector)))
+        _, z, pitch, rows, units, vectors, room = arguments
+        xp, wide = VecSpace(), int64(vector.count)
         with cgutils.for_range(builder, vectors) as loop:
-            place = builder.mul(loop.index, int64(vector.count))
-            value = Vec(builder, load(builder, z, place, vector))
-            store(builder, (value - shift).value, z, place)
+            first = builder.mul(loop.index, wide)
+            source, out = builder.gep(z, [first]), builder.gep(room, [builder.mul(first, wide)])
+            _transpose(builder, source, pitch, out, wide, vector)
+
+        def fold(start: float, combine: Callable[[Vec, Vec], Vec]) -> Vec:
+            held = cgutils.alloca_once_value(builder, ir.Constant(vector, [start] * vector.count))
+            builder.store(ir.Constant(vector, [start] * vector.count), held)
+            with cgutils.for_range(builder, units) as loop:
+                unit = load(builder, room, builder.mul(loop.index, wide), vector)
+                value = combine(Vec(builder, builder.load(held)), Vec(builder, unit))
+                builder.store(value.value, held)
+            return Vec(builder, builder.load(held))
+
+        largest = fold(-math.inf, xp.maximum)
+        total = fold(0.0, lambda sum_, unit: sum_ + xp.exp(unit - largest))
+        store(builder, (largest + xp.log(total)).value, room, int64(0))
+        with cgutils.for_range(builder, rows) as row:
+            shift = splat(builder, builder.load(builder.gep(room, [row.index])), vector)
+            with cgutils.for_range(builder, vectors) as loop:
+                place = builder.add(builder.mul(row.index, pitch), builder.mul(loop.index, wide))
+                value = builder.fsub(load(builder, z, place, vector), shift)
+                store(builder, value, z, place)
         return context.get_dummy_value()
 
     return signature, generate
-
-
-def _fold(
-    builder: Any,
-    vectors: Any,
-    vector: Any,
-    start: float,
-    combine: Callable[[Vec, Vec], Vec],
-    term: Callable[[Any], Vec],
-) -> Any:
-    """Combine ``term(place)`` of every vector of a row, and then the lanes; return the scalar."""
-    initial = ir.Constant(vector, [start] * vector.count)
-    held = cgutils.alloca_once_value(builder, initial)
-    builder.store(initial, held)
-    with cgutils.for_range(builder, vectors) as loop:
-        value = term(builder.mul(loop.index, int64(vector.count)))
-        builder.store(combine(Vec(builder, builder.load(held)), value).value, held)
-    result, half = Vec(builder, builder.load(held)), vector.count // 2
-    while half:
-        lanes = [(lane + half) % vector.count for lane in range(vector.count)]
-        mask = ir.Constant(ir.VectorType(I32, vector.count), lanes)
-        turned = builder.shuffle_vector(result.value, ir.Constant(vector, ir.Undefined), mask)
-        result, half = combine(result, Vec(builder, turned)), half // 2
-    return builder.extract_element(result.value, ir.Constant(I32, 0))
 
 
 @intrinsic(prefer_literal=True)
 def transpose(typing: Any, spec: Any, source: Any, source_row: Any, out: Any, out_row: Any) -> Any:
     """out[j, i] = source[i, j] for a block of V by V, by exchanging ever larger halves."""
     signature = types.void(spec, source, source_row, out, out_row)
-    count = read_spec(spec).lanes
-    vector = vector_of(out, count)
+    vector = vector_of(out, read_spec(spec).lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _, source, source_row, out, out_row = arguments
-        rows = [
-            load(builder, source, builder.mul(source_row, int64(i)), vector) for i in range(count)
-        ]
-        span = 1
-        while span < count:
-            mixed = list(rows)
-            for i in range(count):
-                if i & span:
-                    continue
-                low = [j if not j & span else count + j - span for j in range(count)]
-                high = [j + span if not j & span else count + j for j in range(count)]
-                for place, lanes_taken in ((i, low), (i + span, high)):
-                    mask = ir.Constant(ir.VectorType(I32, count), lanes_taken)
-                    mixed[place] = builder.shuffle_vector(rows[i], rows[i + span], mask)
-            rows, span = mixed, 2 * span
-        for j, row in enumerate(rows):
-            store(builder, row, out, builder.mul(out_row, int64(j)))
+        _transpose(builder, *arguments[1:], vector)
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _transpose(
+    builder: Any, source: Any, source_row: Any, out: Any, out_row: Any, vector: Any
+) -> None:
+    count = vector.count
+    rows = [load(builder, source, builder.mul(source_row, int64(i)), vector) for i in range(count)]
+    span = 1
+    while span < count:
+        mixed = list(rows)
+        for i in range(count):
+            if i & span:
+                continue
+            low = [j if not j & span else count + j - span for j in range(count)]
+            high = [j + span if not j & span else count + j for j in range(count)]
+            for place, lanes_taken in ((i, low), (i + span, high)):
+                mask = ir.Constant(ir.VectorType(I32, count), lanes_taken)
+                mixed[place] = builder.shuffle_vector(rows[i], rows[i + span], mask)
+        rows, span = mixed, 2 * span
+    for j, row in enumerate(rows):
+        store(builder, row, out, builder.mul(out_row, int64(j)))
 
 
 @intrinsic(prefer_literal=True)

@@ -23,13 +23,18 @@ from fastnn.engine.emit import I1, I64, int64, load, read_spec, store, vector_of
 from fastnn.engine.spec import Spec
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["is_lazy", "lanes", "shrink_row", "tile_forward", "tile_rows", "tile_update"]
+__all__ = [
+    "catch_up_columns",
+    "is_lazy",
+    "lanes",
+    "shrink_columns",
+    "tile_forward",
+    "tile_rows",
+    "tile_update",
+]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
-
-# As many vectors of weights are updated side by side, for the same reason.
-_COLUMNS_TOGETHER = 4
 
 
 def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
@@ -186,21 +191,27 @@ def tile_update(
     delta: Any,
     delta_row: Any,
     w: Any,
+    b: Any,
+    with_b: Any,
 ) -> Any:
-    """w[j] = shrink(w[j], *coefficients) + sum over r < rows of a[r, j] * delta[r], j in used[:count].
+    """w[j] = shrink(w[j], *coefficients) + sum over r < rows of a[r, j] * delta[r].
 
-    ``w`` is a panel of `vectors` vectors; ``a`` and ``delta`` have rows `a_row` and `delta_row`
-    apart. Where there is no penalty, or `shrinks` is a literal 0, w[j] is left as it is before the
-    sum. delta stays in registers, and each w[j] passes through them once.
+    For every j in used[:count]; where `with_b` is true, b += the sum of delta's rows, too. ``w`` is
+    a panel of `vectors` vectors; ``a`` and ``delta`` have rows `a_row` and `delta_row` apart. Where
+    there is no penalty, or `shrinks` is a literal 0, w[j] is left as it is before the sum. delta
+    stays in registers, and each w[j] passes through them once.
     """
     signature = types.void(
-        spec, shrinks, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w
-    )
+        spec, shrinks, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w, b,
+        with_b,
+    )  # fmt: skip
     kernel = read_spec(spec)
     vector, key = vector_of(w, kernel.lanes), kernel.shrink if shrinks.literal_value else ""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _, _, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w = arguments
+        _, _, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w, b, with_b = (
+            arguments
+        )
 
         def tile(r_count: int, c_count: int) -> None:
             places = [int64(c * vector.count) for c in range(c_count)]
@@ -210,40 +221,28 @@ def tile_update(
                 [load(builder, delta, builder.add(row, p), vector) for p in places]
                 for row in at_row
             ]
+            with builder.if_then(with_b):
+                for c, p in enumerate(places):
+                    total = load(builder, b, p, vector)
+                    for row in deltas:
+                        total = builder.fadd(total, row[c])
+                    store(builder, total, b, p)
             spread = _coefficients(builder, key, coefficients, vector) if key else []
 
-            def columns(first: Any, some: int) -> None:
-                numbers = [
-                    builder.sext(
-                        builder.load(builder.gep(used, [builder.add(first, int64(u))])), I64
-                    )
-                    for u in range(some)
-                ]
-                width = int64(c_count * vector.count)
-                panel = [builder.gep(w, [builder.mul(j, width)]) for j in numbers]
-                sums = [[load(builder, at, p, vector) for p in places] for at in panel]
+            with cgutils.for_range(builder, count) as loop:
+                j = builder.sext(builder.load(builder.gep(used, [loop.index])), I64)
+                row = builder.gep(w, [builder.mul(j, int64(c_count * vector.count))])
+                sums = [load(builder, row, p, vector) for p in places]
                 if key:
                     rule = formula(key)
+                    sums = [rule(VecSpace(), Vec(builder, x), *spread).value for x in sums]
+                for a_row_, delta_row_ in zip(a_rows, deltas, strict=True):
+                    scalar = splat(builder, builder.load(builder.gep(a_row_, [j])), vector)
                     sums = [
-                        [rule(VecSpace(), Vec(builder, x), *spread).value for x in row]
-                        for row in sums
+                        _fused(builder, scalar, d, x) for d, x in zip(delta_row_, sums, strict=True)
                     ]
-                for r in range(r_count):
-                    for u, j in enumerate(numbers):
-                        scalar = splat(builder, builder.load(builder.gep(a_rows[r], [j])), vector)
-                        for c in range(c_count):
-                            sums[u][c] = _fused(builder, scalar, deltas[r][c], sums[u][c])
-                for at, row in zip(panel, sums, strict=True):
-                    for p, value in zip(places, row, strict=True):
-                        store(builder, value, at, p)
-
-            together = max(1, _COLUMNS_TOGETHER // c_count)
-            whole = builder.mul(builder.sdiv(count, int64(together)), int64(together))
-            with cgutils.for_range_slice(builder, int64(0), whole, int64(together)) as (t, _):
-                columns(t, together)
-            if together > 1:
-                with cgutils.for_range_slice(builder, whole, count, int64(1)) as (t, _):
-                    columns(t, 1)
+                for p, value in zip(places, sums, strict=True):
+                    store(builder, value, row, p)
 
         _switch(builder, rows, vectors, kernel.rows, kernel.panel, tile)
         return context.get_dummy_value()
@@ -259,43 +258,91 @@ def _coefficients(builder: Any, key: str, pointer: Any, vector: Any) -> list[Vec
 
 
 @intrinsic(prefer_literal=True)
-def shrink_row(typing: Any, spec: Any, w: Any, vectors: Any, steps: Any, coefficients: Any) -> Any:
-    """Give one row of a weight panel `steps` steps of the penalty; 1 step if it does not wait."""
-    signature = types.void(spec, w, types.int64, types.int64, coefficients)
+def shrink_columns(
+    typing: Any, spec: Any, vectors: Any, coefficients: Any, columns: Any, count: Any, w: Any
+) -> Any:
+    """Give the rows columns[:count] of a weight panel one step of the penalty."""
+    signature = types.void(spec, types.int64, coefficients, columns, types.int64, w)
     kernel = read_spec(spec)
     vector = vector_of(w, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         if not kernel.shrink:
             return context.get_dummy_value()
-        _, w, vectors, steps, coefficients = arguments
+        _, vectors, coefficients, columns, count, w = arguments
         numbers = _coefficients(builder, kernel.shrink, coefficients, vector)
-        if not kernel.caught_up:
-            _each_vector(builder, w, vectors, vector, lambda v: _shrunk(kernel, v, numbers))
-        elif not kernel.one_by_one:
-            _each_vector(builder, w, vectors, vector, lambda v: _at_once(kernel, v, steps, numbers))
-        else:
-            few = builder.icmp_signed("<=", steps, int64(kernel.one_by_one))
-            with builder.if_else(few) as (then, otherwise):
-                with then, cgutils.for_range(builder, steps):
-                    _each_vector(builder, w, vectors, vector, lambda v: _shrunk(kernel, v, numbers))
-                with otherwise:
-                    _each_vector(
-                        builder, w, vectors, vector, lambda v: _at_once(kernel, v, steps, numbers)
-                    )
+        with cgutils.for_range(builder, count) as loop:
+            j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
+            with cgutils.for_range(builder, vectors) as inner:
+                row = builder.add(builder.mul(j, vectors), inner.index)
+                place = builder.mul(row, int64(vector.count))
+                old = Vec(builder, load(builder, w, place, vector))
+                store(builder, _shrunk(kernel, old, numbers).value, w, place)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _each_vector(
-    builder: Any, w: Any, vectors: Any, vector: Any, rule: Callable[[Vec], Vec]
-) -> None:
-    """Replace each of the `vectors` at ``w`` by what `rule` makes of it."""
-    with cgutils.for_range(builder, vectors) as loop:
-        place = builder.mul(loop.index, int64(vector.count))
-        value = Vec(builder, load(builder, w, place, vector))
-        store(builder, rule(value).value, w, place)
+@intrinsic(prefer_literal=True)
+def catch_up_columns(
+    typing: Any,
+    spec: Any,
+    vectors: Any,
+    coefficients: Any,
+    columns: Any,
+    count: Any,
+    w: Any,
+    left_at: Any,
+    step: Any,
+) -> Any:
+    """Give the rows columns[:count] of a weight panel the steps they miss: step - left_at[j]."""
+    signature = types.void(
+        spec, types.int64, coefficients, columns, types.int64, w, left_at, types.int64
+    )
+    kernel = read_spec(spec)
+    vector = vector_of(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        if not kernel.caught_up:
+            return context.get_dummy_value()
+        _, vectors, coefficients, columns, count, w, left_at, step = arguments
+        numbers = _coefficients(builder, kernel.shrink, coefficients, vector)
+
+        def tile(_: int, c_count: int) -> None:
+            width = int64(c_count * vector.count)
+            places = [int64(c * vector.count) for c in range(c_count)]
+            with cgutils.for_range(builder, count) as loop:
+                j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
+                left = builder.sext(builder.load(builder.gep(left_at, [j])), I64)
+                steps, row = builder.sub(step, left), builder.gep(w, [builder.mul(j, width)])
+                values = [Vec(builder, load(builder, row, p, vector)) for p in places]
+                for p, new in zip(places, _missed(kernel, values, steps, numbers), strict=True):
+                    store(builder, new, row, p)
+
+        _switch(builder, int64(1), vectors, 1, kernel.panel, tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _missed(kernel: Spec, values: list[Vec], steps: Any, numbers: list[Vec]) -> list[Any]:
+    """Return what `steps` steps leave of some vectors: at once, or if they are few one by one."""
+    builder = values[0].builder
+    if not kernel.one_by_one:
+        return [_at_once(kernel, v, steps, numbers).value for v in values]
+    held = [cgutils.alloca_once_value(builder, v.value) for v in values]
+    for place, v in zip(held, values, strict=True):
+        builder.store(v.value, place)
+    few = builder.icmp_signed("<=", steps, int64(kernel.one_by_one))
+    with builder.if_else(few) as (then, otherwise):
+        with then, cgutils.for_range(builder, steps):
+            for place in held:
+                value = Vec(builder, builder.load(place))
+                builder.store(_shrunk(kernel, value, numbers).value, place)
+        with otherwise:
+            for place, v in zip(held, values, strict=True):
+                builder.store(_at_once(kernel, v, steps, numbers).value, place)
+    return [builder.load(place) for place in held]
 
 
 def _shrunk(kernel: Spec, w: Vec, numbers: list[Vec]) -> Vec:

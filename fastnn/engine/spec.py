@@ -24,11 +24,11 @@ __all__ = ["Spec", "for_outputs", "for_training", "lanes"]
 class Spec(NamedTuple):
     """What a kernel is compiled for.
 
-    lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile. values, slopes: keys of the activations' formulas, one each for the distinct
-    ones. delta, cost, shrink, caught_up: keys of the output's, the cost's and the penalty's
-    formulas, empty where there is none. one_by_one: how many steps of the penalty are not taken at
-    once. compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax.
+    lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile. values,
+    slopes: keys of the activations' formulas, one each for the distinct ones. delta, cost, shrink,
+    caught_up: keys of the output's, the cost's and the penalty's formulas, empty where there is
+    none. one_by_one: how many steps of the penalty are not taken at once. compresses: whether the
+    CPU packs chosen lanes in one instruction. normalises: whether the output is a softmax.
     """
 
     lanes: int

@@ -144,8 +144,8 @@ class VecSpace:
     def minimum(self, x: Vec, y: Any) -> Vec:
         return x._call("minimum", x, y)
 
-    def copysign(self, x: Vec, y: Any) -> Vec:
-        return x._call("copysign", x, y)
+    def copysign(self, x: Any, y: Vec) -> Vec:
+        return y._call("copysign", x, y)
 
     def floor(self, x: Vec) -> Vec:
         return x._call("floor", x)
