@@ -269,9 +269,7 @@ class Network:
     def _outputs(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted inputs z and the outputs a of the output layer, each (n, O)."""
         weights, biases = self._arrays()
-        z = engine.outputs(weights, biases, self._activations, inputs)
-        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
-            return z, self._activations[-1].value(np, z)
+        return engine.outputs(weights, biases, self._activations, inputs)
 
     def _evaluate(
         self, inputs: Inputs, targets: np.ndarray, labels: np.ndarray

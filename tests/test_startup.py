@@ -167,7 +167,7 @@ from fastnn import activations, arrays, engine
 assert fastnn.__file__.startswith(FOLDER), fastnn.__file__
 weights, biases = [np.eye(3), np.eye(3)], [np.zeros(3), np.zeros(3)]
 rows = arrays.Inputs(np.full((1, 3), 0.3), 1.0)
-print(engine.outputs(weights, biases, [activations.Sigmoid()] * 2, rows).tolist())
+print(engine.outputs(weights, biases, [activations.Sigmoid()] * 2, rows)[0].tolist())
 """
 
 

@@ -79,16 +79,17 @@ def outputs(
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
     inputs: Inputs,
-) -> np.ndarray:
-    """Return z, the weighted input of the output layer, for every row."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted inputs z and the outputs a of the output layer, for every row."""
     n, dtype = len(inputs.matrix), weights[0].dtype
-    z = np.empty((n, len(biases[-1])), dtype)
+    z, a = (np.empty((n, len(biases[-1])), dtype) for _ in range(2))
     with np.errstate(over="ignore"):
         for start in range(0, n, BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             x = _rows(inputs, block, dtype)
-            z[block] = _forward(weights, biases, activations, x)[0][-1]
-    return z
+            zs, layers = _forward(weights, biases, activations, x)
+            z[block], a[block] = zs[-1], layers[-1]
+    return z, a
 
 
 def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> np.ndarray:

@@ -82,19 +82,19 @@ def outputs(
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
     inputs: Inputs,
-) -> np.ndarray:
-    """Return z, the weighted input of the output layer, for every row."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted inputs z and the outputs a of the output layer, for every row."""
     dtype = weights[0].dtype
     matrix, scale = inputs
     wanted = spec.for_outputs(dtype, activations)
     rows = min(EVALUATED_ROWS, len(matrix))
     arrays = _arrays(weights, activations, rows, wanted, threads=1)
     layout.pack(arrays, weights, biases, wanted.lanes)
-    z = np.empty((len(matrix), len(biases[-1])), dtype)
+    z, a = (np.empty((len(matrix), len(biases[-1])), dtype) for _ in range(2))
     order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
     run = _kernel(kernels.build_outputs, wanted.encode())
-    run(arrays, matrix, dtype.type(scale), order, rows, skip_zeros, z)
-    return z
+    run(arrays, matrix, dtype.type(scale), order, rows, skip_zeros, z, a)
+    return z, a
 
 
 @functools.cache

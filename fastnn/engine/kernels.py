@@ -89,10 +89,10 @@ def build_train(spec: str) -> Any:
 
 
 def build_outputs(spec: str) -> Any:
-    """Return the compiled function that writes the output layer's z for every row of X."""
+    """Return the compiled function that writes the output layer's z and a for every row of X."""
 
     @kernel
-    def outputs(arrays, X, scale, order, batch_size, skip_zeros, out):
+    def outputs(arrays, X, scale, order, batch_size, skip_zeros, z, a):
         net, columns = net_of(arrays), X.shape[1]
         top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
@@ -106,7 +106,8 @@ def build_outputs(spec: str) -> Any:
                 forward(spec, net, number, m, skip_zeros, 0, 1)
             for i in range(m):
                 for o in range(top.units):
-                    out[start + i, o] = get(top.z, i * top.pitch + o)
+                    z[start + i, o] = get(top.z, i * top.pitch + o)
+                    a[start + i, o] = get(top.a, i * top.pitch + o)
         restore_denormals(before)
 
     return outputs

@@ -152,9 +152,9 @@ def outputs(
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
     inputs: Inputs,
-) -> np.ndarray:
-    """Return z, the weighted input of the output layer, for every row: shape (n, outputs)."""
-    result: np.ndarray = _engine().outputs(weights, biases, activations, inputs)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted inputs z and the outputs a of the output layer, each (n, outputs)."""
+    result: tuple[np.ndarray, np.ndarray] = _engine().outputs(weights, biases, activations, inputs)
     return result
 
 

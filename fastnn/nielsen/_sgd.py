@@ -53,7 +53,7 @@ class Samples:
         """Return the network's output for every row, (n, outputs)."""
         weights, biases = self._network._arrays()
         flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)
-        z = outputs([np.ascontiguousarray(w) for w in weights], flat, sigmoids, self.inputs)
+        z, _ = outputs([np.ascontiguousarray(w) for w in weights], flat, sigmoids, self.inputs)
         with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
             a: np.ndarray = Sigmoid.value(np, z)
         return a
