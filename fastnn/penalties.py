@@ -98,7 +98,7 @@ class L1(Penalty):
         rest = size - whole * kappa  # just below 0 where size*inverse was rounded up
         beyond = steps - whole
         turned = rest - _odd(xp, beyond) * kappa * xp.sign(rest)
-        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.copysign(1.0, w)
+        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.sign(w)
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
         return self.lmbda * sum(float(np.abs(w).sum(dtype=np.float64)) for w in weights)
