@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastnn.checks import FileFormatError
     from fastnn.network import Network, load
     from fastnn.penalties import L1, L2, ElasticNet
+    from fastnn.strength import RegularizationWarning
     from fastnn.trainer import History
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "FileFormatError",
     "History",
     "Network",
+    "RegularizationWarning",
     "__version__",
     "load",
 ]
@@ -36,6 +38,7 @@ _HOMES = {
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
     "Network": "fastnn.network",
+    "RegularizationWarning": "fastnn.strength",
     "load": "fastnn.network",
 }
 

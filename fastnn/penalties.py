@@ -12,7 +12,11 @@ The contract, for a class listed in `ALL`:
   in closed form: an input column that a batch does not use has no gradient, and its weights wait
   until they are next used. None where there is no closed form, and `waits` says for which
   step it holds. Up to ``one_by_one`` steps take less time one by one;
-* ``value(weights)`` is the penalty times n, as `total_cost` divides it by n.
+* ``value(weights)`` is the penalty times n, as `total_cost` divides it by n;
+* ``strengths(step)`` is what one step takes: the L1 part of every weight's size, and the L2 part's
+  share of every weight.
+
+Other libraries' strengths become these, and back, by `from_sklearn`, `to_sklearn` and their like.
 """
 
 from __future__ import annotations
@@ -24,9 +28,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import real
+from fastnn.checks import real, whole
 
-__all__ = ["ALL", "L1", "L2", "ElasticNet", "Penalty"]
+__all__ = [
+    "ALL",
+    "L1",
+    "L2",
+    "ElasticNet",
+    "Penalty",
+    "from_keras",
+    "from_sklearn",
+    "from_torch",
+    "to_keras",
+    "to_sklearn",
+    "to_torch",
+]
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,10 @@ class Penalty:
         """Return the penalty of all layers, times n."""
         raise NotImplementedError
 
+    def strengths(self, step: float) -> tuple[float, float]:
+        """Return what one step's L1 and L2 parts take, for `step` = learning_rate / n."""
+        raise NotImplementedError
+
 
 class L1(Penalty):
     """lmbda/n times the sum of abs(w): every step subtracts kappa*sign(w), and sign(0) is 0.
@@ -98,10 +118,13 @@ class L1(Penalty):
         rest = size - whole * kappa  # just below 0 where size*inverse was rounded up
         beyond = steps - whole
         turned = rest - _odd(xp, beyond) * kappa * xp.sign(rest)
-        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.copysign(1.0, w)
+        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.sign(w)
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
         return self.lmbda * sum(float(np.abs(w).sum(dtype=np.float64)) for w in weights)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
 
 
 class L2(Penalty):
@@ -130,6 +153,9 @@ class L2(Penalty):
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
         return 0.5 * self.lmbda * sum(float(np.square(w).sum(dtype=np.float64)) for w in weights)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return 0.0, step * self.lmbda
 
 
 @dataclass(frozen=True)
@@ -200,8 +226,108 @@ class ElasticNet(Penalty):
         l1, l2 = L1(self.lmbda * self.l1_ratio), L2(self.lmbda * (1 - self.l1_ratio))
         return l1.value(weights) + l2.value(weights)
 
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda * self.l1_ratio, step * self.lmbda * (1 - self.l1_ratio)
+
 
 ALL: tuple[type[Penalty], ...] = (L1, L2, ElasticNet)
+
+
+def from_sklearn(alpha: float, n: int, batch_size: int) -> L2:
+    """Return the penalty of scikit-learn's ``MLPClassifier(alpha=alpha)``.
+
+    It adds alpha*w to the gradient's sum over a batch of m rows and divides by m, so that a step
+    shrinks by eta*alpha/m: lmbda = alpha*n/m.
+
+    Parameters
+    ----------
+    alpha : float
+    n : int
+        Training rows: those of ``fit``, without the ones kept for early stopping.
+    batch_size : int
+        scikit-learn's own default is ``min(200, n)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not one, or out of range.
+    """
+    n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
+    return L2(real("alpha", alpha) * n / m)
+
+
+def to_sklearn(penalty: L2, n: int, batch_size: int) -> float:
+    """Return the ``alpha`` that gives scikit-learn's MLP this penalty, the way back."""
+    n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
+    return _parts(penalty, "scikit-learn's MLP has L2 alone", l1=False)[1] * m / n
+
+
+def from_keras(l1: float, l2: float, n: int) -> Penalty:
+    """Return the penalty of Keras's ``kernel_regularizer=L1L2(l1, l2)`` on every layer.
+
+    It adds l1*sum(abs(w)) + l2*sum(w**2) to the mean cost of a batch
+    (https://keras.io/api/layers/regularizers/): a step shrinks by eta*l1 and eta*2*l2*w.
+
+    Parameters
+    ----------
+    l1, l2 : float
+    n : int
+        Training rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not one, or out of range.
+    """
+    n = whole("n", n, minimum=1)
+    return _penalty_of(real("l1", l1) * n, 2 * real("l2", l2) * n)
+
+
+def to_keras(penalty: Penalty, n: int) -> tuple[float, float]:
+    """Return the ``l1`` and ``l2`` that give a Keras layer this penalty, the way back."""
+    n = whole("n", n, minimum=1)
+    l1, l2 = _parts(penalty, "Keras has L1 and L2 alone")
+    return l1 / n, l2 / (2 * n)
+
+
+def from_torch(weight_decay: float, n: int) -> L2:
+    """Return the penalty of ``torch.optim.SGD(weight_decay=weight_decay)``.
+
+    It adds weight_decay*w to the mean gradient: a step shrinks by eta*weight_decay*w. PyTorch
+    applies it to the biases too, unless they are in a parameter group without it.
+
+    Parameters
+    ----------
+    weight_decay : float
+    n : int
+        Training rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not one, or out of range.
+    """
+    return L2(real("weight_decay", weight_decay) * whole("n", n, minimum=1))
+
+
+def to_torch(penalty: L2, n: int) -> float:
+    """Return the ``weight_decay`` that gives PyTorch's SGD this penalty, the way back."""
+    n = whole("n", n, minimum=1)
+    return _parts(penalty, "PyTorch's weight_decay is L2 alone", l1=False)[1] / n
+
+
+def _penalty_of(l1: float, l2: float) -> Penalty:
+    """Return the simplest penalty with these two strengths."""
+    if l1 and l2:
+        return ElasticNet(l1 + l2, l1 / (l1 + l2))
+    return L1(l1) if l1 else L2(l2)
+
+
+def _parts(penalty: Penalty, reason: str, *, l1: bool = True) -> tuple[float, float]:
+    """Return the strengths of L1 and L2 in a penalty; a `ValueError` says why it has no equal."""
+    if type(penalty) not in ((L1, L2, ElasticNet) if l1 else (L2,)):
+        raise ValueError(f"no equal there for {penalty!r}: {reason}")
+    return penalty.strengths(1.0)
 
 
 def _log_kept(kappa: float) -> float:

@@ -15,6 +15,7 @@ from fastnn.arrays import Inputs, as_inputs, as_labels, as_targets
 from fastnn.checks import real, whole
 from fastnn.network import Network, checked_penalty
 from fastnn.penalties import Penalty
+from fastnn.strength import warn_if_too_strong
 
 __all__ = ["History", "fit"]
 
@@ -76,6 +77,14 @@ def fit(
     inputs, targets = _rows(network, X, y)
     validation = None if validation_data is None else _validation(network, validation_data)
     n = len(inputs.matrix)
+    warn_if_too_strong(
+        weights,
+        penalty,
+        learning_rate=learning_rate,
+        n=n,
+        batch_size=batch_size,
+        stacklevel=3,
+    )
     training = engine.Training(
         weights,
         biases,

@@ -2,8 +2,8 @@
 
 The limit is the largest of three times: the arithmetic at the measured peak of the vector units,
 the rows read once from memory, and the weights read twice and written once a batch from the cache
-they lie in. Multiplications by columns that are zero in a whole batch are not counted: a zero adds
-nothing.
+they lie in. Multiplications by columns that are zero in all rows that the engine takes at once are
+not counted: a zero adds nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from fastnn.bench.cases import Case
 from fastnn.bench.peak import multiply_add_rate
 from fastnn.bench.problem import Problem, used_share
+from fastnn.engine.spec import TILE_ROWS
 
 __all__ = ["Limit", "limit"]
 
@@ -76,8 +77,8 @@ def limit(case: Case, problem: Problem) -> Limit:
     """Measure this machine, as this process is pinned, and return the limit for `case`."""
     dtype, n = np.dtype(case.dtype), case.n
     layers = [a * b for a, b in zip(case.sizes, case.sizes[1:], strict=False)]
-    share = used_share(problem.rows, case.batch_size)
-    used = [share * layers[0], *layers[1:]]
+    used = [used_share(problem.rows, min(case.batch_size, TILE_ROWS)) * layers[0], *layers[1:]]
+    stored = [used_share(problem.rows, case.batch_size) * layers[0], *layers[1:]]
     # Forward and gradient are a product each with every layer, delta one with all but the first.
     products = (1, 0) if case.work == "evaluate" else (2, 1)
     batches = 0 if case.work == "evaluate" else -(-n // case.batch_size)
@@ -85,7 +86,7 @@ def limit(case: Case, problem: Problem) -> Limit:
         flops=2 * n * (products[0] * sum(used) + products[1] * sum(layers[1:])),
         dense_flops=2 * n * (products[0] * sum(layers) + products[1] * sum(layers[1:])),
         row_bytes=n * case.sizes[0] * problem.rows.itemsize,
-        weight_bytes=3 * batches * sum(used) * dtype.itemsize,
+        weight_bytes=3 * batches * sum(stored) * dtype.itemsize,
         peak=multiply_add_rate(dtype, case.threads),
         blas=_matrix_rate(dtype),
         memory=_read_bandwidth(MEMORY_BYTES, dtype),

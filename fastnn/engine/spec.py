@@ -18,7 +18,12 @@ from fastnn.engine import jit, trace
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
-__all__ = ["Spec", "for_outputs", "for_training", "lanes"]
+__all__ = ["TILE_ROWS", "Spec", "for_outputs", "for_training", "lanes"]
+
+
+# Registers hold a tile's sums, or its deltas, and some vectors of weights: of 32, five rows by four
+# vectors take 20; of 16, five by two take 10.
+TILE_ROWS = 5
 
 
 class Spec(NamedTuple):
@@ -62,14 +67,11 @@ def lanes(dtype: np.dtype[Any]) -> int:
 
 def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
     """Return the specification of the kernel that only goes forward."""
-    # Registers hold a tile's sums, or its deltas, and some vectors of weights: of 32, five rows by
-    # four vectors take 20; of 16, five by two take 10.
-    many = jit.register_count() == 32
     distinct = unique(activations)
     return Spec(
         lanes(dtype),
-        rows=5,
-        panel=4 if many else 2,
+        rows=TILE_ROWS,
+        panel=4 if jit.register_count() == 32 else 2,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,

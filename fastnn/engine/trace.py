@@ -92,6 +92,8 @@ class Vec:
         return self._emit("fsub", other, self)
 
     def __mul__(self, other: Any) -> Vec:
+        if isinstance(other, Sign):
+            return other.times(self)
         return self._emit("fmul", self, other)
 
     def __rmul__(self, other: Any) -> Vec:
@@ -127,12 +129,42 @@ class Vec:
         return Vec(self.builder, self.builder.call(function, [self.lift(a) for a in arguments]))
 
 
+class Sign(Vec):
+    """The sign of a vector: -1, 0, 1 or NaN.
+
+    A product with it is a change of sign bits. That takes none of the units that multiply, which
+    the products around it keep busy.
+    """
+
+    def __init__(self, x: Vec) -> None:
+        nonzero = x.builder.fcmp_ordered("!=", x.value, x.lift(0.0))  # false for NaN, which stays
+        self.of, self.nonzero = x, nonzero
+        one = x._call("copysign", 1.0, x)
+        super().__init__(x.builder, x.builder.select(nonzero, one.value, x.value))
+
+    def times(self, factor: Any) -> Vec:
+        """Return this sign times `factor`, a finite number or vector."""
+        builder, vector = self.builder, self.of.value.type
+        bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+        integers = ir.VectorType(ir.IntType(bits), vector.count)
+        sign_bit = ir.Constant(integers, [1 << (bits - 1)] * vector.count)
+        sign = builder.and_(builder.bitcast(self.of.value, integers), sign_bit)
+        turned = builder.xor(builder.bitcast(self.of.lift(factor), integers), sign)
+        turned = builder.bitcast(turned, vector)
+        return Vec(builder, builder.select(self.nonzero, turned, self.of.value))
+
+    def __mul__(self, other: Any) -> Vec:
+        return self.times(other)
+
+    def __rmul__(self, other: Any) -> Vec:
+        return self.times(other)
+
+
 class VecSpace:
     """The functions a formula may use, with numpy's names and numpy's treatment of NaN."""
 
-    def sign(self, x: Vec) -> Vec:
-        nonzero = x.builder.fcmp_ordered("!=", x.value, x.lift(0.0))  # false for NaN, which stays
-        return self.where(nonzero, x._call("copysign", 1.0, x), x)
+    def sign(self, x: Vec) -> Sign:
+        return Sign(x)
 
     def where(self, condition: Any, x: Any, y: Any) -> Vec:
         vec = x if isinstance(x, Vec) else y

@@ -17,6 +17,7 @@ from fastnn.engine import Training, outputs
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork, as_list
 from fastnn.penalties import Penalty
+from fastnn.strength import warn_if_too_strong
 from fastnn.trainer import History
 
 if TYPE_CHECKING:
@@ -122,7 +123,15 @@ def sgd(
     epochs = whole("epochs", epochs, minimum=0)
     mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
     eta = real("eta", eta)
-    network._arrays()
+    weights, _ = network._arrays()
+    warn_if_too_strong(
+        weights,
+        penalty,
+        learning_rate=eta,
+        n=len(samples),
+        batch_size=mini_batch_size,
+        stacklevel=3,
+    )
     return _epochs(network, samples, epochs, mini_batch_size, eta, cost, penalty, progress)
 
 

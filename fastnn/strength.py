@@ -1,0 +1,86 @@
+"""The check before training: a penalty whose one step is out of proportion to the weights.
+
+Such a strength cannot work: L1 then throws weights across zero and back, and the gradient is lost
+in that. It nearly always comes from a mistaken n, or from another library's convention.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastnn.penalties import Penalty
+
+__all__ = ["RegularizationWarning", "warn_if_too_strong"]
+
+# The most that one step may shrink: of a layer's rms weight for L1, of every weight for L2.
+MOST_OF_RMS, MOST_KEPT_BACK = 0.25, 0.5
+
+# The book's setting in chapter 3: [784,30,10], eta 0.5, lmbda 5, n 50,000.
+BOOK_STEP = 0.5 * 5 / 50_000
+BOOK_OF_RMS = BOOK_STEP * math.sqrt(784)
+
+
+class RegularizationWarning(UserWarning):
+    """One step of the penalty is too large beside the weights for training to work."""
+
+
+def warn_if_too_strong(
+    weights: Sequence[np.ndarray],
+    penalty: Penalty | None,
+    *,
+    learning_rate: float,
+    n: int,
+    batch_size: int,
+    stacklevel: int,
+) -> None:
+    """Warn where one step of L1 shrinks by a quarter of a layer's rms weight, or L2's by a half.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray, shape (out, in)
+    penalty : Penalty or None
+    learning_rate : float
+    n : int
+        The n of lmbda/n.
+    batch_size : int
+        Named where it looks as if it had been taken for n.
+    stacklevel : int
+        As in `warnings.warn`, counted from the caller.
+    """
+    if penalty is None:
+        return
+    l1, l2 = penalty.strengths(learning_rate / n)
+    rms = [float(np.sqrt(np.mean(np.square(w, dtype=np.float64)))) for w in weights]
+    layer = int(np.argmax([l1 / r if r else 0.0 for r in rms]))
+    of_rms = l1 / rms[layer] if rms[layer] else 0.0
+    if of_rms > MOST_OF_RMS:
+        excess, usual = of_rms / MOST_OF_RMS, penalty.lmbda * BOOK_OF_RMS / of_rms
+        what = (
+            f"one step of the L1 penalty shrinks weights by {l1:.3g}, {of_rms:.3g} times the root "
+            f"mean square {rms[layer]:.3g} of layer {layer + 1}'s weights"
+        )
+    elif l2 > MOST_KEPT_BACK:
+        excess, usual = l2 / MOST_KEPT_BACK, penalty.lmbda * BOOK_STEP / l2
+        what = f"one step of the L2 penalty multiplies the weights by 1 - {l2:.3g}"
+    else:
+        return
+    if batch_size < n and excess * batch_size <= n:
+        guess = (
+            f"lmbda={penalty.lmbda:g} looks as if it were meant to be divided by the batch size "
+            f"{batch_size}: fastnn divides it by the number of training rows, {n}"
+        )
+    else:
+        guess = (
+            f"lmbda={penalty.lmbda:g} looks like another convention's, or the learning rate "
+            f"{learning_rate:g} is too large: a step is learning_rate*lmbda/n, n = {n}"
+        )
+    warnings.warn(
+        f"{what}; this cannot train. {guess}. lmbda={usual:.3g} would give the ratio of the book's "
+        "setting; see fastnn.penalties.from_sklearn, from_keras and from_torch",
+        RegularizationWarning,
+        stacklevel=stacklevel + 1,
+    )
