@@ -29,6 +29,7 @@ FLOORS = {
     "fastnn.data": 1,
     "fastnn.model_file": 1,
     "fastnn.engine": 2,
+    "fastnn.strength": 2,
     "fastnn.network": 3,
     "fastnn.trainer": 4,
     "fastnn.progress": 4,
