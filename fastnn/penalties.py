@@ -7,7 +7,8 @@ rows (never the size of a mini-batch). Biases are not penalised.
 The contract, for a class listed in `ALL`:
 
 * ``coefficients(step)`` gives the numbers the formulas take, for ``step`` = eta/n;
-* ``shrink(xp, w, *coefficients)`` is the weight that one step leaves, before the gradient;
+* ``shrink(xp, w, *coefficients)`` is the weight that one step leaves; it comes before the gradient
+  is added, or after that where ``follows`` is true;
 * ``caught_up(xp, w, steps, *coefficients)`` is what `steps` >= 1 steps without a gradient leave,
   in closed form: an input column that a batch does not use has no gradient, and its weights wait
   until they are next used. None where there is no closed form, and `waits` says for which
@@ -28,7 +29,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import real, whole
+from fastnn.checks import one_of, real, whole
 
 __all__ = [
     "ALL",
@@ -36,6 +37,7 @@ __all__ = [
     "L2",
     "ElasticNet",
     "Penalty",
+    "ProximalL1",
     "from_keras",
     "from_sklearn",
     "from_torch",
@@ -63,6 +65,7 @@ class Penalty:
     name: ClassVar[str]
     caught_up: ClassVar[Callable[..., Any] | None] = None
     one_by_one: ClassVar[int] = 0
+    follows: ClassVar[bool] = False
     lmbda: float
 
     def __post_init__(self) -> None:
@@ -82,7 +85,7 @@ class Penalty:
 
     @staticmethod
     def shrink(xp: Any, w: Any, *coefficients: Any) -> Any:
-        """Return the weight that one step leaves of `w`, before the gradient."""
+        """Return the weight that one step leaves of `w`."""
         raise NotImplementedError
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
@@ -94,13 +97,31 @@ class Penalty:
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
 class L1(Penalty):
     """lmbda/n times the sum of abs(w): every step subtracts kappa*sign(w), and sign(0) is 0.
 
     The book, chapter 3, equation 95 and the exercise that follows it; kappa = eta*lmbda/n.
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set; finite and at least 0.
+    method : {"book", "proximal"}
+        "proximal" is `ProximalL1`, which leaves exact zeros.
     """
 
     name = "l1"
+    method: str = "book"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("method", self.method, ("book", "proximal"))
+
+    def simplified(self) -> Penalty | None:
+        if self.method == "proximal":
+            return ProximalL1(self.lmbda).simplified()
+        return super().simplified()
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         kappa = step * self.lmbda
@@ -122,6 +143,34 @@ class L1(Penalty):
 
     def value(self, weights: Sequence[np.ndarray]) -> float:
         return self.lmbda * sum(float(np.abs(w).sum(dtype=np.float64)) for w in weights)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
+
+
+class ProximalL1(Penalty):
+    """L1 after the gradient: sign(v)*max(0, abs(v)-kappa), which leaves exact zeros.
+
+    Duchi and Singer, "Efficient online and batch learning using forward backward splitting", 2009;
+    v is the weight after the gradient step, kappa = eta*lmbda/n.
+    """
+
+    name = "l1_proximal"
+    follows = True
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        return (step * self.lmbda,)
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa: Any) -> Any:
+        return _soft(xp, w, kappa)
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, steps: Any, kappa: Any) -> Any:
+        return _soft(xp, w, steps * kappa)
+
+    def value(self, weights: Sequence[np.ndarray]) -> float:
+        return L1(self.lmbda).value(weights)
 
     def strengths(self, step: float) -> tuple[float, float]:
         return step * self.lmbda, 0.0
@@ -230,7 +279,7 @@ class ElasticNet(Penalty):
         return step * self.lmbda * self.l1_ratio, step * self.lmbda * (1 - self.l1_ratio)
 
 
-ALL: tuple[type[Penalty], ...] = (L1, L2, ElasticNet)
+ALL: tuple[type[Penalty], ...] = (L1, ProximalL1, L2, ElasticNet)
 
 
 def from_sklearn(alpha: float, n: int, batch_size: int) -> L2:
@@ -333,6 +382,11 @@ def _parts(penalty: Penalty, reason: str, *, l1: bool = True) -> tuple[float, fl
 def _log_kept(kappa: float) -> float:
     """Return log(1-kappa), of what a step of weight decay keeps, where `waits` lets it be used."""
     return math.log1p(-kappa) if kappa < 1 else 0.0
+
+
+def _soft(xp: Any, w: Any, most: Any) -> Any:
+    """Return `w` moved towards 0 by `most`, and not past it."""
+    return xp.where(abs(w) > most, w - xp.copysign(most, w), w * 0)
 
 
 def _odd(xp: Any, count: Any) -> Any:

@@ -58,12 +58,17 @@ class Path:
             if layer:
                 slope = p.activations[layer - 1].derivative(np, zs[layer - 1], below)
                 delta = (delta @ w) * slope
-            if p.penalty is not None:
-                coefficients = map(p.dtype.type, p.coefficients)
-                w[...] = p.penalty.shrink(np, w, *coefficients)
+            if p.penalty is not None and not p.penalty.follows:
+                self._shrink(w)
             w += step
+            if p.penalty is not None and p.penalty.follows:
+                self._shrink(w)
             p.biases[layer] += delta_here.sum(axis=0)
         return total
+
+    def _shrink(self, w: np.ndarray) -> None:
+        coefficients = map(w.dtype.type, self._problem.coefficients)
+        w[...] = self._problem.penalty.shrink(np, w, *coefficients)  # type: ignore[union-attr]
 
     def _batch_targets(self, rows: np.ndarray) -> np.ndarray:
         p = self._problem

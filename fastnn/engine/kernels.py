@@ -55,7 +55,7 @@ def build_train(spec: str) -> Any:
             met = meet_all(net, met, threads)
 
             if skip_zeros:
-                list_blocks(spec, net, columns, low, high, block_rows(spec, m))
+                list_blocks(spec, net, columns, low, high, block_rows(spec, m), m)
                 met = meet_all(net, met, threads)
                 if thread == 0:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
@@ -101,7 +101,7 @@ def build_outputs(spec: str) -> Any:
             gather(spec, net, at(X, 0), columns, scale, rows, 0, m)
             if skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
-                list_blocks(spec, net, columns, 0, m, block_rows(spec, m))
+                list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, 0, 1)
             for i in range(m):

@@ -23,6 +23,7 @@ __all__ = [
     "FIELDS",
     "IDLE",
     "PANEL",
+    "PARTS",
     "PITCH",
     "UNITS",
     "VECTORS",
@@ -39,8 +40,9 @@ __all__ = [
 UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT, ACTIVATION = range(11)
 FIELDS = 11
 
-# Places in `Arrays.counts`; a block of rows has two, the first block's being BLOCKS.
+# Places in `Arrays.counts`; a block of rows has PARTS of them, the first block's from BLOCKS on.
 ENTERING, IDLE, BLOCKS = range(3)
+PARTS = 4
 
 CACHE_LINE = 64
 
@@ -63,10 +65,11 @@ class Arrays(NamedTuple):
     idle, every : int32
         The input columns that a batch does not use; 0, 1, 2, ...
     block_used : int32
-        The input columns that each block of a batch's rows uses, first those that no block before
-        it does.
-    block_bits, block_seen : uint64
-        A bit for each column: whether the block uses it; whether a block before it does.
+        The input columns that each block of a batch's rows uses, in four parts: those of a block
+        after it, but of none before; of neither; of one before, but of none after; of both. What
+        matters of this for the penalty is kept apart; the other parts may be empty.
+    block_bits, block_seen, block_left : uint64
+        A bit for each column: whether the block uses it, a block before it, a block after it.
     entering : int32
         The columns in use that were not in the batch before.
     in_use : uint64
@@ -76,8 +79,7 @@ class Arrays(NamedTuple):
     steps : int64, length 1
         How many batches have been trained on since all columns were last up to date.
     counts : int64
-        How many columns are in `entering`, in `idle` and, block by block, in `block_used`: the
-        first ones, and all.
+        How many columns are in `entering` and in `idle`; where the parts of each `block_used` end.
     costs : float64
         The sum of the costs of each block of rows.
     arrived : int64, length 1
@@ -99,6 +101,7 @@ class Arrays(NamedTuple):
     block_used: np.ndarray
     block_bits: np.ndarray
     block_seen: np.ndarray
+    block_left: np.ndarray
     entering: np.ndarray
     in_use: np.ndarray
     left_at: np.ndarray
@@ -159,11 +162,12 @@ def allocate(
         block_used=np.zeros(blocks * columns, np.int32),
         block_bits=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
         block_seen=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
+        block_left=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
         entering=_counting(columns),
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
         left_at=np.zeros(-(-sizes[0] // 64) * 64, np.int32),
         steps=np.zeros(1, np.int64),
-        counts=np.zeros(BLOCKS + 2 * blocks, np.int64),
+        counts=np.zeros(BLOCKS + PARTS * blocks, np.int64),
         costs=np.zeros(blocks),
         arrived=np.zeros(1, np.int64),
     )

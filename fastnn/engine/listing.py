@@ -6,12 +6,15 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
 from fastnn.engine.jit import jit
-from fastnn.engine.layout import BLOCKS, ENTERING, IDLE
+from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, PARTS
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.simd import catch_up_columns, is_lazy, lanes, shrink_columns
+from fastnn.engine.simd import catch_up_columns, follows, is_lazy, lanes, shrink_columns
 from fastnn.engine.team import share
 
 __all__ = ["catch_up", "list_bits", "list_blocks", "list_columns", "shrink_idle"]
+
+# The parts of a block's list that are used where the penalty comes before the gradient.
+FIRST_PART, LAST_PART = 0, 3
 
 
 @jit
@@ -28,26 +31,37 @@ def list_bits(spec, net, X, columns, rows, low, high, block):
 
 
 @jit
-def list_blocks(spec, net, columns, low, high, block):
-    """List the columns that each block of rows uses, first those that no block before it does."""
-    words = (columns + 63) // 64
+def list_blocks(spec, net, columns, low, high, block, m):
+    """List the columns that each block of rows uses, divided as the penalty needs it.
+
+    One that comes before the gradient acts where no block before uses the column, one that comes
+    after it where no block after does.
+    """
+    words, begin, end = (columns + 63) // 64, low // block, (high + block - 1) // block
+    blocks = (m + block - 1) // block
     for word in range(words):
-        seen = np.uint64(0)
-        for number in range(low // block):
+        seen = left = np.uint64(0)
+        for number in range(begin):
             seen |= get(net.block_bits, number * words + word)
-        for number in range(low // block, (high + block - 1) // block):
+        for number in range(begin, end):
             put(net.block_seen, number * words + word, seen)
             seen |= get(net.block_bits, number * words + word)
-    for number in range(low // block, (high + block - 1) // block):
-        used = after(net.block_used, number * net.list_room)
+        for number in range(blocks - 1, begin - 1 if follows(spec) else blocks - 1, -1):
+            put(net.block_left, number * words + word, left)
+            left |= get(net.block_bits, number * words + word)
+    for number in range(begin, end):
+        used, ends = after(net.block_used, number * net.list_room), BLOCKS + PARTS * number
         bits, seen = after(net.block_bits, number * words), after(net.block_seen, number * words)
-        count = 0
-        for word in range(words):
-            count = append_bits(spec, used, count, 64 * word, get(bits, word) & ~get(seen, word))
-        put(net.counts, BLOCKS + 2 * number, count)
-        for word in range(words if number else 0):
-            count = append_bits(spec, used, count, 64 * word, get(bits, word) & get(seen, word))
-        put(net.counts, BLOCKS + 2 * number + 1, count)
+        left, count = after(net.block_left, number * words), 0
+        for part in range(PARTS):
+            if follows(spec) or part in (FIRST_PART, LAST_PART):
+                for word in range(words if part < 2 or number else 0):
+                    some = get(bits, word)
+                    some &= ~get(seen, word) if part < 2 else get(seen, word)
+                    if follows(spec):
+                        some &= ~get(left, word) if part in (1, 2) else get(left, word)
+                    count = append_bits(spec, used, count, 64 * word, some)
+            put(net.counts, ends + part, count)
 
 
 @jit

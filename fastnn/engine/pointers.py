@@ -54,6 +54,7 @@ class Net(NamedTuple):
     block_used: Any
     block_bits: Any
     block_seen: Any
+    block_left: Any
     entering: Any
     in_use: Any
     left_at: Any
@@ -100,6 +101,7 @@ def net_of(arrays):
         at(arrays.block_used, 0),
         at(arrays.block_bits, 0),
         at(arrays.block_seen, 0),
+        at(arrays.block_left, 0),
         at(arrays.entering, 0),
         at(arrays.in_use, 0),
         at(arrays.left_at, 0),

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.engine.jit import jit, jit_apart
-from fastnn.engine.layout import BLOCKS
+from fastnn.engine.layout import BLOCKS, PARTS
 from fastnn.engine.pointers import after, get, layer_of
 from fastnn.engine.rows import transpose
-from fastnn.engine.simd import lanes, tile_forward, tile_rows, tile_update
+from fastnn.engine.simd import follows, lanes, tile_forward, tile_rows, tile_update
 from fastnn.engine.team import share
 
 __all__ = ["Part", "block_rows", "part_of", "product", "rows_of", "transpose_weights", "update"]
@@ -85,7 +85,7 @@ def product(
             some, used = min(rows, part.high - i), net.every
             if own_lists:
                 used = after(net.block_used, i // rows * net.list_room)
-                k = get(net.counts, BLOCKS + i // rows * 2 + 1)
+                k = get(net.counts, BLOCKS + i // rows * PARTS + PARTS - 1)
             tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
 
 
@@ -114,31 +114,33 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
 def update_panel(spec, net, number, m, numbers, vectors, delta, w, b, listed, low, high):
     """Update the inputs from `low` to `high` of a panel; with them from 0 on, the biases.
 
-    An input is shrunk when the first block of rows that uses it adds its gradient: the first of
-    all, where blocks have no lists of their own.
+    The penalty acts with the first block of rows that uses an input, or with the last one if it
+    comes after the gradient: of all blocks, where they have no lists of their own.
     """
     below, d_row, rows = layer_of(net, number - 1), layer_of(net, number).pitch, block_rows(spec, m)
     pitch = below.pitch
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
-        used, with_b = after(net.every, low), low == 0
-        first, rest = (high - low, 0) if i == 0 else (0, high - low)
-        again = used
-        if listed:
-            block, used = i // rows, after(net.block_used, i // rows * net.list_room)
-            new, all_ = get(net.counts, BLOCKS + 2 * block), get(net.counts, BLOCKS + 2 * block + 1)
-            begin, then = place_of(used, 0, new, low), place_of(used, new, all_, low)
-            first, rest = place_of(used, begin, new, high) - begin, place_of(used, then, all_, high)
-            rest -= then
-            used, again = after(used, begin), after(used, then)
-        if first or with_b:
-            tile_update(
-                spec, 1, some, vectors, numbers, a, pitch, used, first, d, d_row, w, b, with_b
-            )  # fmt: skip
-        if rest:
-            tile_update(
-                spec, 0, some, vectors, numbers, a, pitch, again, rest, d, d_row, w, b, False
-            )  # fmt: skip
+        block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0
+        for part in range(PARTS if listed else 1):
+            if listed:
+                used, begin, end = after(net.block_used, block * net.list_room), end, 0
+                end = get(net.counts, ends + part)
+                first = place_of(used, begin, end, low)
+                n, used = place_of(used, first, end, high) - first, after(used, first)
+                acts = part in (1, 2) if follows(spec) else part < 2
+            else:
+                n, used = high - low, after(net.every, low)
+                acts = i + rows >= m if follows(spec) else i == 0
+            with_b = part == 0 and low == 0
+            if acts and (n or with_b):
+                tile_update(
+                    spec, 1, some, vectors, numbers, a, pitch, used, n, d, d_row, w, b, with_b
+                )  # fmt: skip
+            elif n or with_b:
+                tile_update(
+                    spec, 0, some, vectors, numbers, a, pitch, used, n, d, d_row, w, b, with_b
+                )  # fmt: skip
 
 
 @jit

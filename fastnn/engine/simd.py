@@ -25,6 +25,7 @@ from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
 __all__ = [
     "catch_up_columns",
+    "follows",
     "is_lazy",
     "lanes",
     "shrink_columns",
@@ -198,8 +199,8 @@ def tile_update(
 
     For every j in used[:count]; where `with_b` is true, b += the sum of delta's rows, too. ``w`` is
     a panel of `vectors` vectors; ``a`` and ``delta`` have rows `a_row` and `delta_row` apart. Where
-    there is no penalty, or `shrinks` is a literal 0, w[j] is left as it is before the sum. delta
-    stays in registers, and each w[j] passes through them once.
+    there is no penalty, or `shrinks` is a literal 0, nothing shrinks; a penalty that follows the
+    gradient shrinks the result. delta stays in registers, and each w[j] passes through them once.
     """
     signature = types.void(
         spec, shrinks, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w, b,
@@ -233,14 +234,15 @@ def tile_update(
                 j = builder.sext(builder.load(builder.gep(used, [loop.index])), I64)
                 row = builder.gep(w, [builder.mul(j, int64(c_count * vector.count))])
                 sums = [load(builder, row, p, vector) for p in places]
-                if key:
-                    rule = formula(key)
-                    sums = [rule(VecSpace(), Vec(builder, x), *spread).value for x in sums]
+                if key and not kernel.follows:
+                    sums = [_shrunk(kernel, Vec(builder, x), spread).value for x in sums]
                 for a_row_, delta_row_ in zip(a_rows, deltas, strict=True):
                     scalar = splat(builder, builder.load(builder.gep(a_row_, [j])), vector)
                     sums = [
                         _fused(builder, scalar, d, x) for d, x in zip(delta_row_, sums, strict=True)
                     ]
+                if key and kernel.follows:
+                    sums = [_shrunk(kernel, Vec(builder, x), spread).value for x in sums]
                 for p, value in zip(places, sums, strict=True):
                     store(builder, value, row, p)
 
@@ -355,6 +357,17 @@ def _at_once(kernel: Spec, w: Vec, steps: Any, numbers: list[Vec]) -> Vec:
     count = splat(w.builder, w.builder.sitofp(steps, vector.element), vector)
     result: Vec = formula(kernel.caught_up)(VecSpace(), w, Vec(w.builder, count), *numbers)
     return result
+
+
+@intrinsic(prefer_literal=True)
+def follows(typing: Any, spec: Any) -> Any:
+    """Return whether the penalty comes after the gradient."""
+    value = read_spec(spec).follows
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -32,8 +32,9 @@ class Spec(NamedTuple):
     lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile. values,
     slopes: keys of the activations' formulas, one each for the distinct ones. delta, cost, shrink,
     caught_up: keys of the output's, the cost's and the penalty's formulas, empty where there is
-    none. one_by_one: how many steps of the penalty are not taken at once. compresses: whether the
-    CPU packs chosen lanes in one instruction. normalises: whether the output is a softmax.
+    none. follows: whether the penalty comes after the gradient. one_by_one: how many of its steps
+    are not taken at once. compresses: whether the CPU packs chosen lanes in one instruction.
+    normalises: whether the output is a softmax.
     """
 
     lanes: int
@@ -45,6 +46,7 @@ class Spec(NamedTuple):
     cost: str = ""
     shrink: str = ""
     caught_up: str = ""
+    follows: bool = False
     one_by_one: int = 0
     compresses: bool = False
     normalises: bool = False
@@ -90,6 +92,7 @@ def for_training(problem: Problem, waits: bool) -> Spec:
         cost=_real_cost(problem.cost) if problem.track_cost else "",
         shrink="" if penalty is None else trace.register(penalty.shrink),
         caught_up=_caught_up(penalty) if waits else "",
+        follows=penalty is not None and penalty.follows,
         one_by_one=penalty.one_by_one if penalty else 0,
     )
 

@@ -1,0 +1,244 @@
+"""The warning before training, and the strengths of other libraries."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import penalties
+from fastnn.engine import jit
+from fastnn.nielsen import network2
+from fastnn.strength import warn_if_too_strong
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.integers(0, 256, (60, 20), dtype=np.uint8)
+LABELS = RNG.integers(0, 3, 60)
+
+
+def weights(*sizes: int) -> list[np.ndarray]:
+    shapes = itertools.pairwise(sizes)
+    return [RNG.standard_normal((units, inputs)) / inputs**0.5 for inputs, units in shapes]
+
+
+def warn(penalty, *, eta: float, n: int, m: int, layers: list[np.ndarray] | None = None) -> None:
+    layers = weights(784, 30, 10) if layers is None else layers
+    warn_if_too_strong(layers, penalty, learning_rate=eta, n=n, batch_size=m, stacklevel=1)
+
+
+@pytest.mark.parametrize("m", [1, 10, 100])
+@pytest.mark.parametrize("penalty", penalties.ALL)
+def test_the_books_settings_are_silent(penalty, m: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for eta, lmbda, n in [(0.5, 5.0, 50_000), (0.1, 5.0, 50_000), (0.5, 0.1, 1_000)]:
+            warn(penalty(lmbda), eta=eta, n=n, m=m)
+        warn(None, eta=1e9, n=1, m=1)
+        # All weights 0, as a convex problem may start: there is nothing to compare with.
+        warn(penalty(5.0), eta=0.5, n=50_000, m=m, layers=[np.zeros((1, 5))])
+
+
+@pytest.mark.parametrize("penalty", [penalties.L1, penalties.ProximalL1, penalties.ElasticNet])
+def test_lmbda_divided_by_the_batch_is_caught(penalty) -> None:
+    """The question's rule, eta*lmbda/m in place of eta*lmbda/n: as a lmbda n/m times larger."""
+    n, m = 50_000, 10
+    lmbda = 5.0 * n / m
+    with pytest.warns(fastnn.RegularizationWarning, match="divided by the batch size 10"):
+        warn(penalty(lmbda), eta=0.5, n=n, m=m)
+
+
+def test_the_message_names_step_weights_and_a_strength_that_works() -> None:
+    with pytest.warns(fastnn.RegularizationWarning) as caught:
+        warn(penalties.L1(25_000.0), eta=0.5, n=50_000, m=10)
+    text = str(caught[0].message)
+    assert "shrinks weights by 0.25" in text
+    assert "0.03" in text  # 1/sqrt(784)
+    usual = float(re.search(r"lmbda=(\S+) would give", text)[1])
+    assert usual == pytest.approx(5.0, rel=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn(penalties.L1(usual), eta=0.5, n=50_000, m=10)
+
+
+def test_weight_decay_that_keeps_less_than_half() -> None:
+    with pytest.warns(fastnn.RegularizationWarning, match="multiplies the weights by 1 - 0.6"):
+        warn(penalties.L2(120.0), eta=0.5, n=100, m=10)
+    with pytest.warns(fastnn.RegularizationWarning, match="another convention's"):
+        warn(penalties.L2(1e6), eta=0.5, n=100, m=100)
+
+
+def test_fit_and_the_books_sgd_warn_where_they_are_called() -> None:
+    net = fastnn.Network([20, 5, 3], seed=1)
+    with pytest.warns(fastnn.RegularizationWarning) as caught:
+        net.fit(ROWS, LABELS, epochs=0, learning_rate=0.5, penalty=fastnn.L1(100.0))
+    assert caught[0].filename == __file__
+    random.seed(1)
+    book = network2.Network([20, 5, 3])
+    pairs = [(x[:, None] / 256, np.eye(3)[y][:, None]) for x, y in zip(ROWS, LABELS, strict=True)]
+    with pytest.warns(fastnn.RegularizationWarning) as caught:
+        book.SGD(pairs, 0, 10, 0.5, lmbda=100.0, penalty="l1")
+    assert caught[0].filename == __file__
+
+
+# ------------------------------------------------------------------------ other libraries
+
+
+@pytest.mark.parametrize("n", [1, 60, 50_000])
+@pytest.mark.parametrize("strength", [0.0, 1e-4, 3.0])
+def test_there_and_back(strength: float, n: int) -> None:
+    assert penalties.to_sklearn(penalties.from_sklearn(strength, n, 10), n, 10) == pytest.approx(
+        strength
+    )
+    assert penalties.to_torch(penalties.from_torch(strength, n), n) == pytest.approx(strength)
+    for l1, l2 in [(strength, 0.0), (0.0, strength), (strength, 2 * strength)]:
+        assert penalties.to_keras(penalties.from_keras(l1, l2, n), n) == pytest.approx((l1, l2))
+
+
+def test_what_has_no_equal_there() -> None:
+    for away in (penalties.to_torch, lambda p, n: penalties.to_sklearn(p, n, 10)):
+        with pytest.raises(ValueError, match=r"no equal there for L1\(lmbda=1"):
+            away(penalties.L1(1.0), 60)
+    with pytest.raises(ValueError, match="Keras has L1 and L2 alone"):
+        penalties.to_keras(penalties.ProximalL1(1.0), 60)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: penalties.from_sklearn(-1.0, 60, 10),
+        lambda: penalties.from_sklearn(1.0, 0, 10),
+        lambda: penalties.from_sklearn(1.0, 60, 0),
+        lambda: penalties.from_keras(0.1, float("nan"), 60),
+        lambda: penalties.from_torch(0.1, 2.5),
+    ],
+)
+def test_strengths_out_of_range(call) -> None:
+    with pytest.raises(ValueError, match=r"alpha|n must|batch_size|l2|finite"):
+        call()
+
+
+def test_keras_by_its_documented_formula() -> None:
+    """L1L2 adds l1*sum(abs(w)) + l2*sum(w**2) to the mean cost."""
+    w, l1, l2, n = np.array([0.5, -2.0]), 0.01, 0.03, 60
+    value = penalties.from_keras(l1, l2, n).value([w]) / n
+    assert value == pytest.approx(l1 * 2.5 + l2 * 4.25)
+
+
+def start() -> fastnn.Network:
+    return fastnn.Network(
+        [20, 5, 3], activation=["tanh", "softmax"], cost="log_likelihood", dtype="float64", seed=1
+    )
+
+
+STEPS, BATCH, ETA = 20, 6, 0.05
+
+
+def test_scikit_learn_trains_to_the_same_weights() -> None:
+    """20 steps of MLPClassifier with alpha, and of ours with the converted penalty."""
+    sklearn = pytest.importorskip("sklearn.neural_network")
+    net, alpha, X = start(), 0.5, ROWS / 256
+    peer = sklearn.MLPClassifier(
+        (5,), activation="tanh", solver="sgd", alpha=alpha, batch_size=BATCH, momentum=0,
+        learning_rate_init=ETA, shuffle=False,
+    )  # fmt: skip
+    peer.partial_fit(X[:BATCH], LABELS[:BATCH], classes=[0, 1, 2])  # makes its arrays
+    peer.coefs_ = [w.T.copy() for w in net.weights]
+    peer.intercepts_ = [b.copy() for b in net.biases]
+    peer._optimizer.params = peer.coefs_ + peer.intercepts_
+    for step in range(STEPS):
+        rows = slice(step % 10 * BATCH, (step % 10 + 1) * BATCH)
+        peer.partial_fit(X[rows], LABELS[rows])
+    penalty = penalties.from_sklearn(alpha, len(X), BATCH)
+    net.fit(
+        X, LABELS, epochs=STEPS * BATCH // len(X), batch_size=BATCH, learning_rate=ETA,
+        penalty=penalty, shuffle=False,
+    )  # fmt: skip
+    for ours, theirs in zip(net.weights, peer.coefs_, strict=True):
+        np.testing.assert_allclose(ours, theirs.T, rtol=0, atol=1e-12)
+
+
+def test_torch_trains_to_the_same_weights() -> None:
+    torch = pytest.importorskip("torch")
+    net, decay, X = start(), 0.1, ROWS / 256
+    layers = [torch.nn.Linear(20, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)]
+    module = torch.nn.Sequential(*layers).double()
+    linear = [layers[0], layers[2]]
+    with torch.no_grad():
+        for layer, w, b in zip(linear, net.weights, net.biases, strict=True):
+            layer.weight.copy_(torch.tensor(w))
+            layer.bias.copy_(torch.tensor(b))
+    groups = [
+        {"params": [layer.weight for layer in linear], "weight_decay": decay},
+        {"params": [layer.bias for layer in linear], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=ETA)
+    for step in range(STEPS):
+        rows = slice(step % 10 * BATCH, (step % 10 + 1) * BATCH)
+        optimizer.zero_grad()
+        outputs = module(torch.tensor(X[rows]))
+        torch.nn.functional.cross_entropy(outputs, torch.tensor(LABELS[rows])).backward()
+        optimizer.step()
+    net.fit(
+        X, LABELS, epochs=STEPS * BATCH // len(X), batch_size=BATCH, learning_rate=ETA,
+        penalty=penalties.from_torch(decay, len(X)), shuffle=False,
+    )  # fmt: skip
+    for w, layer in zip(net.weights, linear, strict=True):
+        np.testing.assert_allclose(w, layer.weight.detach().numpy(), rtol=0, atol=1e-12)
+
+
+# ------------------------------------------------------------------------ exact zeros
+
+
+@pytest.mark.parametrize("lmbda", [0.5, 4.0])
+def test_proximal_l1_finds_the_optimum_of_a_convex_problem(lmbda: float) -> None:
+    """One sigmoid unit on all rows at once: scikit-learn's logistic regression with L1."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((80, 12))
+    y = (X[:, 0] - 2 * X[:, 1] + rng.standard_normal(80) > 0).astype(float)
+    peer = linear_model.LogisticRegression(
+        C=1 / lmbda, l1_ratio=1, solver="saga", tol=1e-9, max_iter=100_000
+    ).fit(X, y)
+    net = fastnn.Network([12, 1], dtype="float64", seed=1)
+    net.weights, net.biases = [np.zeros((1, 12))], [np.zeros(1)]
+    penalty = fastnn.L1(lmbda, method="proximal")
+    net.fit(
+        X, y[:, None], epochs=4000, batch_size=80, learning_rate=1.0, penalty=penalty, shuffle=False
+    )
+
+    def objective(w: np.ndarray, b: np.ndarray) -> float:
+        z = X @ w + b
+        return float((np.logaddexp(0, z) - y * z).sum() + lmbda * abs(w).sum())
+
+    ours = objective(net.weights[0][0], net.biases[0])
+    theirs = objective(peer.coef_[0], peer.intercept_)
+    assert ours == pytest.approx(theirs, rel=1e-4)
+    zeros = net.weights[0][0] == 0
+    np.testing.assert_array_equal(zeros, peer.coef_[0] == 0)
+    assert zeros.any()
+
+
+@pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 13])
+def test_zeros_are_the_same_at_any_number_of_threads(batch_size: int) -> None:
+    nets = []
+    for threads in (1, 2):
+        net = fastnn.Network([20, 5, 3], dtype="float64", seed=1)
+        net.fit(
+            ROWS, LABELS, epochs=5, batch_size=batch_size, penalty=fastnn.L1(3.0, "proximal"),
+            threads=threads, shuffle=False,
+        )  # fmt: skip
+        nets.append(net)
+    for one, two in zip(nets[0].weights, nets[1].weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert (nets[0].weights[0] == 0).any()
+
+
+def test_an_unknown_method() -> None:
+    with pytest.raises(ValueError, match="method must be one of 'book', 'proximal'"):
+        fastnn.L1(1.0, method="proximate")
