@@ -227,7 +227,7 @@ def rows_of(kind: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("penalty", [None, fastnn.L1(2.0), fastnn.L2(2.0)], ids=str)
+@pytest.mark.parametrize("penalty", [None, fastnn.L1(0.2), fastnn.L2(0.2)], ids=str)
 @pytest.mark.parametrize("kind", ["uint8 with zeros", "floats with zeros", "floats"])
 def test_fit_calls_no_kernel_that_is_not_warm(dtype, penalty, kind: str, called) -> None:
     for case in warmup.USUAL:

@@ -215,34 +215,43 @@ def tile_update(
         )
 
         def tile(r_count: int, c_count: int) -> None:
-            places = [int64(c * vector.count) for c in range(c_count)]
             a_rows = [builder.gep(a, [builder.mul(a_row, int64(r))]) for r in range(r_count)]
             at_row = [builder.mul(delta_row, int64(r)) for r in range(r_count)]
-            deltas = [
-                [load(builder, delta, builder.add(row, p), vector) for p in places]
-                for row in at_row
-            ]
-            with builder.if_then(with_b):
-                for c, p in enumerate(places):
-                    total = load(builder, b, p, vector)
-                    for row in deltas:
-                        total = builder.fadd(total, row[c])
-                    store(builder, total, b, p)
-            spread = _coefficients(builder, key, coefficients, vector) if key else []
+            together = min(kernel.updated_together, c_count)
+            for first in range(0, c_count, together):
+                some = range(first, min(first + together, c_count))
+                places = [int64(c * vector.count) for c in some]
+                deltas = [
+                    [load(builder, delta, builder.add(row, p), vector) for p in places]
+                    for row in at_row
+                ]
+                with builder.if_then(with_b):
+                    add_biases(places, deltas)
+                add_products(int64(c_count * vector.count), places, a_rows, deltas)
 
+        def add_biases(places: list[Any], deltas: list[list[Any]]) -> None:
+            for c, p in enumerate(places):
+                total = load(builder, b, p, vector)
+                for row in deltas:
+                    total = builder.fadd(total, row[c])
+                store(builder, total, b, p)
+
+        def add_products(
+            width: Any, places: list[Any], a_rows: list[Any], deltas: list[list[Any]]
+        ) -> None:
+            numbers = _coefficients(builder, key, coefficients, vector) if key else []
             with cgutils.for_range(builder, count) as loop:
                 j = builder.sext(builder.load(builder.gep(used, [loop.index])), I64)
-                row = builder.gep(w, [builder.mul(j, int64(c_count * vector.count))])
+                row = builder.gep(w, [builder.mul(j, width)])
                 sums = [load(builder, row, p, vector) for p in places]
                 if key and not kernel.follows:
-                    sums = [_shrunk(kernel, Vec(builder, x), spread).value for x in sums]
-                for a_row_, delta_row_ in zip(a_rows, deltas, strict=True):
-                    scalar = splat(builder, builder.load(builder.gep(a_row_, [j])), vector)
-                    sums = [
-                        _fused(builder, scalar, d, x) for d, x in zip(delta_row_, sums, strict=True)
-                    ]
+                    sums = [_shrunk(kernel, Vec(builder, x), numbers).value for x in sums]
+                for at, delta_r in zip(a_rows, deltas, strict=True):
+                    scalar = splat(builder, builder.load(builder.gep(at, [j])), vector)
+                    pairs = zip(delta_r, sums, strict=True)
+                    sums = [_fused(builder, scalar, d, x) for d, x in pairs]
                 if key and kernel.follows:
-                    sums = [_shrunk(kernel, Vec(builder, x), spread).value for x in sums]
+                    sums = [_shrunk(kernel, Vec(builder, x), numbers).value for x in sums]
                 for p, value in zip(places, sums, strict=True):
                     store(builder, value, row, p)
 

@@ -21,16 +21,17 @@ from fastnn.penalties import Penalty
 __all__ = ["TILE_ROWS", "Spec", "for_outputs", "for_training", "lanes"]
 
 
-# Registers hold a tile's sums, or its deltas, and some vectors of weights: of 32, five rows by four
-# vectors take 20; of 16, five by two take 10.
+# Registers hold a tile's sums, or its deltas, some vectors of weights and what the penalty takes.
+# Of 32, five rows by four vectors leave enough; of 16, five by two, or in the update by one.
 TILE_ROWS = 5
 
 
 class Spec(NamedTuple):
     """What a kernel is compiled for.
 
-    lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile. values,
-    slopes: keys of the activations' formulas, one each for the distinct ones. delta, cost, shrink,
+    lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile.
+    updated_together: the most vectors of a row of weights that are updated at once. values, slopes:
+    keys of the activations' formulas, one each for the distinct ones. delta, cost, shrink,
     caught_up: keys of the output's, the cost's and the penalty's formulas, empty where there is
     none. follows: whether the penalty comes after the gradient. one_by_one: how many of its steps
     are not taken at once. compresses: whether the CPU packs chosen lanes in one instruction.
@@ -40,6 +41,7 @@ class Spec(NamedTuple):
     lanes: int
     rows: int
     panel: int
+    updated_together: int
     values: tuple[str, ...]
     slopes: tuple[str, ...] = ()
     delta: tuple[str, ...] = ()
@@ -69,11 +71,12 @@ def lanes(dtype: np.dtype[Any]) -> int:
 
 def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
     """Return the specification of the kernel that only goes forward."""
-    distinct = unique(activations)
+    distinct, many = unique(activations), jit.register_count() == 32
     return Spec(
         lanes(dtype),
         rows=TILE_ROWS,
-        panel=4 if jit.register_count() == 32 else 2,
+        panel=4 if many else 2,
+        updated_together=4 if many else 1,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,

@@ -238,9 +238,11 @@ class VecSpace:
         conversion to an integer, which LLVM leaves undefined for NaN.
         """
         builder, single = x.builder, self._is_single(x)
-        largest = 87.0 if single else 708.0
+        # The largest is a little less than log(2)*(the largest exponent + 1/2); its reciprocal is
+        # denormal, so that a saturated sigmoid is 0 where denormal numbers count as zero.
+        largest, smallest = (88.37, -87.0) if single else (709.4, -708.0)
         x = self.where(x > largest, largest, x)
-        x = self.where(x < -largest, -largest, x)
+        x = self.where(x < smallest, smallest, x)
         mantissa, bits = (23, 32) if single else (52, 64)
         magic = 1.5 * 2.0**mantissa
         shifted = x * 1.4426950408889634 + magic
