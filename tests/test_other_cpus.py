@@ -115,7 +115,7 @@ def report() -> dict[str, object]:
         "library_fma": re.findall(r"(?<![\w.])fmaf?(?!\w)", assembly),
         "tiles": len(tiles),
         "written": [x for loop in tiles for x in loop if re.search(r"%[xyz]mm\d+, .*\(%rsp", x)],
-        "read": max(sum("mm" in x and "(%rsp" in x for x in loop) for loop in tiles),
+        "read": max((sum("mm" in x and "(%rsp" in x for x in loop) for loop in tiles), default=0),
     }
 
 
