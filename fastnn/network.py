@@ -166,7 +166,8 @@ class Network:
             The book's eta: a step is learning_rate times the batch's mean gradient.
         penalty : Penalty or None
             `fastnn.L1`, `fastnn.L2` or `fastnn.ElasticNet`. A step shrinks the weights by
-            learning_rate*lmbda/n, n being the rows of `X`.
+            learning_rate*lmbda/n, n being the rows of `X`; where that is too much for training to
+            work, a `fastnn.RegularizationWarning` says so before it starts.
         validation_data : tuple (X, y), optional
             Evaluated after every epoch.
         shuffle : bool, default True

@@ -374,7 +374,8 @@ def _penalty_of(l1: float, l2: float) -> Penalty:
 
 def _parts(penalty: Penalty, reason: str, *, l1: bool = True) -> tuple[float, float]:
     """Return the strengths of L1 and L2 in a penalty; a `ValueError` says why it has no equal."""
-    if type(penalty) not in ((L1, L2, ElasticNet) if l1 else (L2,)):
+    kind = type(penalty.simplified() or penalty)
+    if kind not in ((L1, L2, ElasticNet) if l1 else (L2,)):
         raise ValueError(f"no equal there for {penalty!r}: {reason}")
     return penalty.strengths(1.0)
 

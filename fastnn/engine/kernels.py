@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine.constants import is_lazy, lanes
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.jit import jit, kernel
 from fastnn.engine.layout import ENTERING
@@ -23,7 +24,6 @@ from fastnn.engine.listing import catch_up, list_bits, list_blocks, list_columns
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.products import block_rows, part_of, product, rows_of, transpose_weights, update
 from fastnn.engine.rows import each, log_normalise, sum_cost, widen
-from fastnn.engine.simd import is_lazy, lanes
 from fastnn.engine.team import meet, share
 
 __all__ = ["build_outputs", "build_settle", "build_train"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
+from fastnn.engine.constants import follows, is_lazy, lanes
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, PARTS
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.simd import catch_up_columns, follows, is_lazy, lanes, shrink_columns
+from fastnn.engine.simd import catch_up_columns, shrink_columns
 from fastnn.engine.team import share
 
 __all__ = ["catch_up", "list_bits", "list_blocks", "list_columns", "shrink_idle"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from fastnn.engine.constants import follows, lanes, tile_rows
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import BLOCKS, PARTS
 from fastnn.engine.pointers import after, get, layer_of
 from fastnn.engine.rows import transpose
-from fastnn.engine.simd import follows, lanes, tile_forward, tile_rows, tile_update
+from fastnn.engine.simd import tile_forward, tile_update
 from fastnn.engine.team import share
 
 __all__ = ["Part", "block_rows", "part_of", "product", "rows_of", "transpose_weights", "update"]

@@ -19,20 +19,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, I64, int64, load, read_spec, store, vector_of
+from fastnn.engine.emit import I64, int64, load, read_spec, store, vector_of
 from fastnn.engine.spec import Spec
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = [
-    "catch_up_columns",
-    "follows",
-    "is_lazy",
-    "lanes",
-    "shrink_columns",
-    "tile_forward",
-    "tile_rows",
-    "tile_update",
-]
+__all__ = ["catch_up_columns", "shrink_columns", "tile_forward", "tile_update"]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
@@ -366,47 +357,3 @@ def _at_once(kernel: Spec, w: Vec, steps: Any, numbers: list[Vec]) -> Vec:
     count = splat(w.builder, w.builder.sitofp(steps, vector.element), vector)
     result: Vec = formula(kernel.caught_up)(VecSpace(), w, Vec(w.builder, count), *numbers)
     return result
-
-
-@intrinsic(prefer_literal=True)
-def follows(typing: Any, spec: Any) -> Any:
-    """Return whether the penalty comes after the gradient."""
-    value = read_spec(spec).follows
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
-
-    return types.boolean(spec), generate
-
-
-@intrinsic(prefer_literal=True)
-def is_lazy(typing: Any, spec: Any) -> Any:
-    """Return whether the penalty of columns that a batch does not use waits until they are."""
-    lazy = bool(read_spec(spec).caught_up)
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(lazy))
-
-    return types.boolean(spec), generate
-
-
-@intrinsic(prefer_literal=True)
-def lanes(typing: Any, spec: Any) -> Any:
-    """Return V."""
-    value = read_spec(spec).lanes
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return int64(value)
-
-    return types.int64(spec), generate
-
-
-@intrinsic(prefer_literal=True)
-def tile_rows(typing: Any, spec: Any) -> Any:
-    """Return the most rows of a tile."""
-    value = read_spec(spec).rows
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return int64(value)
-
-    return types.int64(spec), generate

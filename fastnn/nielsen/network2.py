@@ -164,7 +164,7 @@ class Network(BookNetwork):
         early_stopping_n : int, default 0
             Stop after so many epochs without a better accuracy on the evaluation data; 0 never
             stops.
-        penalty : {"l2", "l1", "elasticnet", "none"}
+        penalty : {"l2", "l1", "l1_proximal", "elasticnet", "none"}
             In the elastic net, L1 and L2 have half of `lmbda` each.
         progress : bool, default False
             Show a progress bar.
