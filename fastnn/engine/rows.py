@@ -139,7 +139,8 @@ def transpose(typing: Any, spec: Any, source: Any, source_row: Any, out: Any, ou
     vector = vector_of(out, read_spec(spec).lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _transpose(builder, *arguments[1:], vector)
+        _, source, source_row, out, out_row = arguments
+        _transpose(builder, source, source_row, out, out_row, vector)
         return context.get_dummy_value()
 
     return signature, generate
