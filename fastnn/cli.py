@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 DataName = Literal["digits", "mnist", "fashion"]
+PenaltyName = Literal["none", "l1", "l1_proximal", "l2", "elasticnet"]
 
 TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000; the other 10,000 are not used
 NEAR_ZERO = 1e-4
@@ -102,7 +103,7 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
 
     if name == "none":
         if lmbda is not None:
-            raise typer.BadParameter("it needs --penalty l1 or l2", param_hint="--lmbda")
+            raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
         return None
     if lmbda is None:
         raise typer.BadParameter(f"{name} needs its strength, --lmbda", param_hint="--penalty")
@@ -142,7 +143,10 @@ def train(
             min=0, callback=_finite, help="Strength of the penalty over the whole training set."
         ),
     ] = None,
-    penalty: Annotated[Literal["none", "l1", "l2"], typer.Option(help="Of the weights.")] = "none",
+    penalty: Annotated[
+        PenaltyName,
+        typer.Option(help="Of the weights; in the elastic net, L1 and L2 have half of lmbda each."),
+    ] = "none",
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="What the network computes in.")
     ] = "float32",

@@ -10,15 +10,15 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 import fastnn
-from fastnn import data, plots
-from fastnn.cli import app
+from fastnn import data, penalties, plots
+from fastnn.cli import PenaltyName, app
 
 COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
@@ -154,6 +154,12 @@ def test_mnist_with_the_books_l1_reaches_96_percent(mnist: data.Dataset) -> None
     runs = [run_json("train", "mnist", *options, "--seed", seed) for seed in range(3)]
     assert runs[0]["sizes"] == [784, 30, 10]
     assert sorted(summary["best_accuracy"] for summary in runs)[1] >= 0.96
+
+
+def test_every_penalty_can_be_chosen() -> None:
+    assert get_args(PenaltyName) == ("none", *(penalty.name for penalty in penalties.ALL))
+    told = run_json("train", *QUICK, "--penalty", "l1_proximal", "--lmbda", "0.5")
+    assert (told["penalty"], told["lmbda"]) == ("l1_proximal", 0.5)
 
 
 @pytest.mark.parametrize(
