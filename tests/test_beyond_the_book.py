@@ -34,11 +34,14 @@ COSTS = {
     "log_likelihood": (lambda a, y: -y * np.log(a), lambda a, y: -y / a),
 }
 
-# The derivative by a weight, times n.
+# What a step leaves of a weight w; eta is learning_rate/n, g what the gradient takes from it.
 PENALTIES = {
-    "l1": lambda p, w: p.lmbda * np.sign(w),
-    "l2": lambda p, w: p.lmbda * w,
-    "elasticnet": lambda p, w: p.lmbda * (p.l1_ratio * np.sign(w) + (1 - p.l1_ratio) * w),
+    "l1": lambda p, w, eta, g: w - eta * p.lmbda * np.sign(w) - g,
+    "l1_proximal": lambda p, w, eta, g: np.sign(w - g) * np.maximum(0, abs(w - g) - eta * p.lmbda),
+    "l2": lambda p, w, eta, g: w - eta * p.lmbda * w - g,
+    "elasticnet": lambda p, w, eta, g: (
+        w - eta * p.lmbda * (p.l1_ratio * np.sign(w) + (1 - p.l1_ratio) * w) - g
+    ),
 }
 
 
@@ -71,10 +74,12 @@ def train(network: Network, x, y, *, epochs: int, batch_size: int, learning_rate
         for layer in range(len(weights) - 1, -1, -1):
             delta = ACTIVATIONS[names[layer]][1](layers[layer + 1], slope) / len(batch)
             slope = delta @ weights[layer] * len(batch)
-            gradient = delta.T @ layers[layer]
-            if penalty is not None:
-                gradient += PENALTIES[penalty.name](penalty, weights[layer]) / len(x)
-            weights[layer] -= learning_rate * gradient
+            taken = learning_rate * delta.T @ layers[layer]
+            if penalty is None:
+                weights[layer] -= taken
+            else:
+                rule, eta = PENALTIES[penalty.name], learning_rate / len(x)
+                weights[layer] = rule(penalty, weights[layer], eta, taken)
             biases[layer] -= learning_rate * delta.sum(axis=0)
     return weights, biases
 
@@ -120,6 +125,7 @@ def test_hidden_layers(hidden: str, rows) -> None:
         ("tanh", "tanh", "quadratic", None),
         ("relu", "relu", "quadratic", None),
         ("sigmoid", "sigmoid", "cross_entropy", L1(4.0)),
+        ("sigmoid", "sigmoid", "cross_entropy", penalties.ProximalL1(4.0)),
         ("sigmoid", "sigmoid", "cross_entropy", L2(4.0)),
         ("sigmoid", "sigmoid", "cross_entropy", ElasticNet(4.0, 0.3)),
     ],

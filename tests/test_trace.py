@@ -26,7 +26,7 @@ def traced(function: Any, *arrays: np.ndarray) -> np.ndarray:
     lanes = spec.lanes(dtype)
     padded = [np.concatenate([a, np.ones(-count % lanes, dtype)]) for a in arrays]
     key = trace.register(function)
-    text = spec.Spec(lanes, (12, 12), (8, 8), values=(key,)).encode()
+    text = spec.Spec(lanes, rows=1, panel=1, updated_together=1, values=(key,)).encode()
 
     @numba.njit(error_model="numpy")
     def one(out, x):
