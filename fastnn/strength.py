@@ -54,7 +54,8 @@ def warn_if_too_strong(
     if penalty is None:
         return
     l1, l2 = penalty.strengths(learning_rate / n)
-    rms = [float(np.sqrt(np.mean(np.square(w, dtype=np.float64)))) for w in weights]
+    with np.errstate(over="ignore"):  # an infinite root mean square is beyond any penalty
+        rms = [float(np.sqrt(np.mean(np.square(w, dtype=np.float64)))) for w in weights]
     layer = int(np.argmax([l1 / r if r else 0.0 for r in rms]))
     of_rms = l1 / rms[layer] if rms[layer] else 0.0
     if of_rms > MOST_OF_RMS:

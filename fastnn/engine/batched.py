@@ -14,6 +14,7 @@ from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
 from fastnn.engine import blas
 from fastnn.engine.problem import Problem
+from fastnn.penalties import Penalty
 
 __all__ = ["Path", "outputs"]
 
@@ -59,16 +60,16 @@ class Path:
                 slope = p.activations[layer - 1].derivative(np, zs[layer - 1], below)
                 delta = (delta @ w) * slope
             if p.penalty is not None and not p.penalty.follows:
-                self._shrink(w)
+                self._shrink(p.penalty, w)
             w += step
             if p.penalty is not None and p.penalty.follows:
-                self._shrink(w)
+                self._shrink(p.penalty, w)
             p.biases[layer] += delta_here.sum(axis=0)
         return total
 
-    def _shrink(self, w: np.ndarray) -> None:
+    def _shrink(self, penalty: Penalty, w: np.ndarray) -> None:
         coefficients = map(w.dtype.type, self._problem.coefficients)
-        w[...] = self._problem.penalty.shrink(np, w, *coefficients)  # type: ignore[union-attr]
+        w[...] = penalty.shrink(np, w, *coefficients)
 
     def _batch_targets(self, rows: np.ndarray) -> np.ndarray:
         p = self._problem

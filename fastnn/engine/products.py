@@ -105,7 +105,7 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
         w = after(here.w, below.vectors * v * panel * v)
         delta = after(here.delta, panel * v)
         b, listed = after(here.b, panel * v), number == 1 and skip_zeros
-        step = high - low if listed else CHUNK
+        step = max(1, high - low) if listed else CHUNK
         for begin in range(low, high, step):
             end = min(begin + step, high)
             update_panel(spec, net, number, m, numbers, vectors, delta, w, b, listed, begin, end)
