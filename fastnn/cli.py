@@ -29,7 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 DataName = Literal["digits", "mnist", "fashion"]
-PenaltyName = Literal["none", "l1", "l1_proximal", "l2", "elasticnet"]
+PenaltyName = Literal[
+    "none",
+    "l1",
+    "l1_proximal",
+    "l1_cumulative",
+    "truncated_gradient",
+    "l2",
+    "elasticnet",
+    "group_lasso",
+    "sparse_group_lasso",
+    "max_norm",
+]
 
 TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000; the other 10,000 are not used
 NEAR_ZERO = 1e-4
@@ -107,7 +118,7 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
         return None
     if lmbda is None:
         raise typer.BadParameter(f"{name} needs its strength, --lmbda", param_hint="--penalty")
-    return {penalty.name: penalty for penalty in penalties.ALL}[name](lmbda)
+    return penalties.named("--penalty", name, lmbda)
 
 
 def _finite(value: float | None) -> float | None:
@@ -145,7 +156,7 @@ def train(
     ] = None,
     penalty: Annotated[
         PenaltyName,
-        typer.Option(help="Of the weights; in the elastic net, L1 and L2 have half of lmbda each."),
+        typer.Option(help="Of the weights; for max_norm, --lmbda is the limit of a unit's norm."),
     ] = "none",
     dtype: Annotated[
         Literal["float32", "float64"], typer.Option(help="What the network computes in.")
