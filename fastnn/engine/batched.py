@@ -94,12 +94,13 @@ def shrink_layer(penalty: Penalty, w: np.ndarray, q: np.ndarray, numbers: np.nda
 
     `numbers` begins with the penalty's coefficients.
     """
-    if penalty.shrink is None:
+    own = numbers[: width_of(penalty)]
+    if penalty.shrink is None or (penalty.rests and own[-1] > 0):
         return
     if penalty.stateful:
-        w[...], q[...] = penalty.shrink(np, w, q, *numbers[: width_of(penalty)])
+        w[...], q[...] = penalty.shrink(np, w, q, *own)
     else:
-        w[...] = penalty.shrink(np, w, *numbers[: width_of(penalty)])
+        w[...] = penalty.shrink(np, w, *own)
 
 
 def scale_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, spec, team
-from fastnn.engine.coefficients import Coefficients
+from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
@@ -141,6 +141,7 @@ def _choices(
                 follows=penalty is not None and penalty.follows,
                 on_biases=penalty is not None and penalty.on_biases,
                 numbers=numbers,
+                rests=width_of(penalty) if penalty is not None and penalty.rests else 0,
             )
         )
     return choices

@@ -23,7 +23,7 @@ from fastnn.engine.shrink import numbers_of
 from fastnn.engine.team import share
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["scale_columns", "scale_groups"]
+__all__ = ["scale_columns", "scale_groups", "share_vectors"]
 
 
 @jit
@@ -31,7 +31,7 @@ def scale_groups(spec, net, number, numbers, columns, count, thread, threads):
     """Scale a layer's groups after a step: those of the listed inputs, or every unit's."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
     if here.scaled and groups_inputs(spec, here.scaled):
-        begin, end = share(count, thread, threads)
+        begin, end = share_vectors(spec, count, thread, threads)
         listed = after(columns, begin)
         scale_columns(spec, net, number, numbers, listed, end - begin, -1, thread)
     elif here.scaled:
@@ -53,9 +53,19 @@ def scale_groups(spec, net, number, numbers, columns, count, thread, threads):
                 scale_units(spec, vectors, w, below.units, sums)
 
 
+@jit
+def share_vectors(spec, count, thread, threads):
+    """Return where a thread's part of a list begins and ends: whole vectors of it, but the last."""
+    begin, end = share((count + lanes(spec) - 1) // lanes(spec), thread, threads)
+    return begin * lanes(spec), min(end * lanes(spec), count)
+
+
 @jit_apart
 def scale_columns(spec, net, number, numbers, columns, count, step, thread):
-    """Scale the weights that leave the listed inputs: by one step, or by those up to `step`."""
+    """Scale the weights that leave the listed inputs: by one step, or by those up to `step`.
+
+    The list is read in whole vectors; what stands after its end are rows of the panel, too.
+    """
     here, v = layer_of(net, number), lanes(spec)
     inputs = layer_of(net, number - 1).vectors * v
     sums, missed = after(net.sums, thread * net.sums_room), net.one_step
@@ -65,7 +75,7 @@ def scale_columns(spec, net, number, numbers, columns, count, step, thread):
             put(sums, lane, get(net.zeros, 0))
         for first in range(0, here.vectors, here.panel):
             vectors, w = min(here.panel, here.vectors - first), after(here.w, inputs * first * v)
-            column_squares(spec, vectors, listed, some, w, sums)
+            column_squares(spec, vectors, listed, w, sums)
         if step >= 0:
             missed = after(net.missed, thread * v)
             for lane in range(some):
@@ -114,24 +124,19 @@ def factors(
 
 
 @intrinsic(prefer_literal=True)
-def column_squares(
-    typing: Any, spec: Any, vectors: Any, columns: Any, count: Any, w: Any, sums: Any
-) -> Any:
-    """sums[i] += the sum of the squares of row columns[i] of a panel, for i < count <= V."""
-    signature = types.void(spec, types.int64, columns, types.int64, w, sums)
+def column_squares(typing: Any, spec: Any, vectors: Any, columns: Any, w: Any, sums: Any) -> Any:
+    """sums[i] += the sum of the squares of row columns[i] of a panel, for i < V."""
+    signature = types.void(spec, types.int64, columns, w, sums)
     kernel = read_spec(spec)
     vector = vector_of(w, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _, vectors, columns, count, w, sums = arguments
-        last = builder.sub(count, int64(1))
+        _, vectors, columns, w, sums = arguments
 
         def tile(c_count: int) -> None:
             squares = []
-            for lane in range(vector.count):  # beyond the last it is the last again, and not used
-                beyond = builder.icmp_signed(">", int64(lane), last)
-                place = builder.select(beyond, last, int64(lane))
-                j = builder.sext(builder.load(builder.gep(columns, [place])), I64)
+            for lane in range(vector.count):
+                j = builder.sext(builder.load(builder.gep(columns, [int64(lane)])), I64)
                 row = builder.mul(j, int64(c_count * vector.count))
                 places = [builder.add(row, int64(c * vector.count)) for c in range(c_count)]
                 values = [Vec(builder, load(builder, w, at, vector)) for at in places]

@@ -18,14 +18,21 @@ import numpy as np
 
 from fastnn.engine.constants import has_groups, lanes, waits
 from fastnn.engine.denormals import flush_denormals, restore_denormals
-from fastnn.engine.groups import scale_groups
+from fastnn.engine.groups import scale_groups, share_vectors
 from fastnn.engine.jit import jit, kernel
 from fastnn.engine.layout import ENTERING, IN_BATCH
-from fastnn.engine.listing import catch_up, list_bits, list_blocks, list_columns, shrink_idle
+from fastnn.engine.listing import (
+    catch_up,
+    end_list,
+    list_bits,
+    list_blocks,
+    list_columns,
+    shrink_idle,
+)
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.products import block_rows, part_of, product, rows_of, transpose_weights, update
 from fastnn.engine.rows import each, log_normalise, sum_cost, widen
-from fastnn.engine.team import meet, share
+from fastnn.engine.team import meet
 
 __all__ = ["build_outputs", "build_settle", "build_train"]
 
@@ -63,7 +70,7 @@ def build_train(spec: str) -> Any:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
                 met = meet_all(net, met, threads)
             if waits(spec) and get(net.counts, ENTERING):
-                begin, end = share(get(net.counts, ENTERING), thread, threads)
+                begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
                 listed = after(net.entering, begin)
                 catch_up(spec, net, numbers, listed, end - begin, step, thread)
                 met = meet_all(net, met, threads)
@@ -137,6 +144,7 @@ def build_settle(spec: str) -> Any:
             if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
                 arrays.idle[count] = j
                 count += 1
+        end_list(spec, net.idle, count)
         catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0], 0)
         arrays.left_at[:] = 0
         arrays.steps[0] = 0

@@ -28,6 +28,7 @@ __all__ = [
     "PANEL",
     "PARTS",
     "PITCH",
+    "RESTS",
     "SCALED",
     "SHRUNK",
     "UNITS",
@@ -44,8 +45,8 @@ __all__ = [
 
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
 UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(10)
-ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS = range(10, 16)
-FIELDS = 16
+ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS = range(10, 17)
+FIELDS = 17
 
 # Places in `Arrays.counts`; a block of rows has PARTS of them, the first block's from BLOCKS on.
 ENTERING, IN_BATCH, IDLE, BLOCKS = range(4)
@@ -60,7 +61,8 @@ class Choice(NamedTuple):
     activation: its number. shrunk, scaled: the number of the penalty that shrinks its weights, and
     of that which scales groups of them, 0 where there is none. follows: whether the first comes
     after the gradient. on_biases: whether it is of the biases too. numbers: where in a row of
-    coefficients the penalty's begin.
+    coefficients the penalty's begin. rests: how many of them there are, if a step does nothing
+    whose last is above 0; else 0.
     """
 
     activation: int
@@ -69,6 +71,7 @@ class Choice(NamedTuple):
     follows: int
     on_biases: int
     numbers: int
+    rests: int
 
 
 class Arrays(NamedTuple):

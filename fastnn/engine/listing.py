@@ -10,10 +10,11 @@ from fastnn.engine.groups import scale_columns
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS
 from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.products import rests
 from fastnn.engine.shrink import catch_up_columns, shrink_columns
 from fastnn.engine.team import share
 
-__all__ = ["catch_up", "list_bits", "list_blocks", "list_columns", "shrink_idle"]
+__all__ = ["catch_up", "end_list", "list_bits", "list_blocks", "list_columns", "shrink_idle"]
 
 # The parts of a block's list that are used where the penalty comes before the gradient.
 FIRST_PART, LAST_PART = 0, 3
@@ -86,8 +87,18 @@ def list_columns(spec, net, m, columns, step, block):
             rest = ~now & (~np.uint64(0) >> beyond)
             idle = append_bits(spec, net.idle, idle, 64 * word, rest)
     put(net.counts, ENTERING, entering)
+    if has_groups(spec):
+        end_list(spec, net.entering, entering)
+        end_list(spec, net.in_batch, used)
     put(net.counts, IN_BATCH, used)
     put(net.counts, IDLE, idle)
+
+
+@jit
+def end_list(spec, columns, count):
+    """Write a vector of zeros after a list, which is read in whole vectors."""
+    for lane in range(lanes(spec)):
+        put(columns, count + lane, np.int32(0))
 
 
 @jit
@@ -111,8 +122,9 @@ def shrink_idle(spec, net, numbers, thread, threads):
     """Shrink the weights of the input columns that the batch does not use."""
     here, below, v = layer_of(net, 1), layer_of(net, 0), lanes(spec)
     begin, end = share(get(net.counts, IDLE), thread, threads)
+    shrunk = 0 if rests(here, numbers) else here.shrunk
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)
         place, idle = below.vectors * v * first * v, after(net.idle, begin)
         w, q, of_layer = after(here.w, place), after(here.q, place), after(numbers, here.numbers)
-        shrink_columns(spec, here.shrunk, vectors, of_layer, idle, end - begin, w, q)
+        shrink_columns(spec, shrunk, vectors, of_layer, idle, end - begin, w, q)

@@ -27,6 +27,7 @@ from fastnn.engine.layout import (
     ON_BIASES,
     PANEL,
     PITCH,
+    RESTS,
     SCALED,
     SHRUNK,
     UNITS,
@@ -100,6 +101,7 @@ class Layer(NamedTuple):
     follows: Any
     on_biases: Any
     numbers: Any
+    rests: Any
 
 
 @jit
@@ -164,6 +166,7 @@ def layer_of(net, number):
         get(row, FOLLOWS),
         get(row, ON_BIASES),
         get(row, NUMBERS),
+        get(row, RESTS),
     )
 
 

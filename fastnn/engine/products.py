@@ -105,7 +105,8 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
     else:
         low, high = share(below.units, thread, threads)
     biases = low == 0 and high > 0
-    if here.on_biases and biases and not here.follows:
+    with_biases = biases and here.on_biases and not rests(here, numbers)
+    if with_biases and not here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
     for panel in range(first, last, here.panel):
         vectors = min(here.panel, here.vectors - panel)
@@ -116,8 +117,14 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
         for begin in range(low, high, step):
             end = min(begin + step, high)
             update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, begin, end)
-    if here.on_biases and biases and here.follows:
+    if with_biases and here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
+
+
+@jit
+def rests(here, numbers):
+    """Return whether the penalty of a layer does nothing in this step."""
+    return here.rests > 0 and get(numbers, here.numbers + here.rests - 1) > 0
 
 
 @jit
@@ -138,6 +145,7 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
     """
     here, below, rows = layer_of(net, number), layer_of(net, number - 1), block_rows(spec, m)
     pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
+    shrunk = 0 if rests(here, numbers) else here.shrunk
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0
@@ -153,7 +161,7 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
                 acts = i + rows >= m if here.follows else i == 0
             with_b = part == 0 and low == 0
             if n or with_b:
-                rule = here.shrunk if acts else 0
+                rule = shrunk if acts else 0
                 tile_update(
                     spec, rule, some, vectors, of_layer, a, pitch, used, n, d, d_row, w, q, b,
                     with_b,

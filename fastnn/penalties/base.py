@@ -15,7 +15,7 @@ A class in `penalties.ALL` has one of these, or both:
   is a group.
 
 numbers are ``coefficients(step)``, for ``step`` = eta/n, and after them ``moving(...)``, which
-change from step to step.
+change from step to step. Where ``rests`` is true, a step whose last number is above 0 does nothing.
 
 An input column that a batch does not use has no gradient, and its weights may wait until they are
 next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps, *numbers)``) is
@@ -48,6 +48,7 @@ class Penalty:
     name: ClassVar[str]
     follows: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
+    rests: ClassVar[bool] = False
     leaves_zeros: ClassVar[bool] = False
     one_by_one: ClassVar[int] = 0
     shrink: ClassVar[Callable[..., Any] | None] = None

@@ -32,8 +32,9 @@ class CumulativeL1(Shrinking):
 
     @staticmethod
     def shrink(xp: Any, w: Any, q: Any, u: Any) -> Any:
-        above, below = xp.maximum(w - (u + q), 0.0), xp.minimum(w + (u - q), 0.0)
-        moved = xp.where(w > 0, above, xp.where(w < 0, below, w))
+        """Both signs at once; abs(q) <= u, so that a weight of 0 owes nothing and stays."""
+        due = u + xp.where(w < 0, -q, q)
+        moved = xp.copysign(xp.maximum(abs(w) - due, 0.0), w)
         return moved, q + (moved - w)
 
     @staticmethod
@@ -69,6 +70,7 @@ class TruncatedGradient(Shrinking):
     """
 
     name = "truncated_gradient"
+    rests = True
     leaves_zeros = True
     follows = True
     every: int = 10
@@ -82,21 +84,21 @@ class TruncatedGradient(Shrinking):
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         theta = float("inf") if self.theta is None else self.theta
-        return step * self.lmbda * self.every, theta, float(self.every)
+        return step * self.lmbda * self.every, theta, 1 / self.every
 
     def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         return (count % self.every,)
 
     @staticmethod
-    def shrink(xp: Any, w: Any, most: Any, theta: Any, every: Any, phase: Any) -> Any:
-        return _truncated(xp, w, xp.where(phase > 0, phase * 0, most), theta)
+    def shrink(xp: Any, w: Any, most: Any, theta: Any, inverse: Any, phase: Any) -> Any:
+        return _truncated(xp, w, most, theta)
 
     @staticmethod
     def caught_up(
-        xp: Any, w: Any, steps: Any, most: Any, theta: Any, every: Any, phase: Any
+        xp: Any, w: Any, steps: Any, most: Any, theta: Any, inverse: Any, phase: Any
     ) -> Any:
-        """Those of the last `steps` steps act that `every` divides."""
-        return _truncated(xp, w, -xp.floor((phase - steps) / every) * most, theta)
+        """Those of the last `steps` steps act that `every` divides: -floor((phase-steps)/every)."""
+        return _truncated(xp, w, -xp.floor((phase - steps + 0.5) * inverse) * most, theta)
 
     def value(self, w: np.ndarray) -> float:
         size = np.abs(w)
