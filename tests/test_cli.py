@@ -18,7 +18,8 @@ from typer.testing import CliRunner, Result
 
 import fastnn
 from fastnn import data, penalties, plots
-from fastnn.cli import PenaltyName, app
+from fastnn.cli import app
+from fastnn.cli.train import PenaltyName
 
 COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]

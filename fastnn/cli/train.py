@@ -1,7 +1,4 @@
-"""The command line: ``fastnn train``, ``predict``, ``data``, ``warmup`` and ``bench``.
-
-Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage), 130 (Ctrl-C).
-"""
+"""``fastnn train``: a network, what it came to, and its picture."""
 
 from __future__ import annotations
 
@@ -9,83 +6,24 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
-from fastnn.bench.command import bench
+from fastnn.cli.options import DataFolder, DataName, finite, writable
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fastnn.network import Network
     from fastnn.penalties import Penalty
     from fastnn.trainer import History
 
-__all__ = ["app", "main"]
+__all__ = ["PenaltyName", "train"]
 
-DataName = Literal["digits", "mnist", "fashion"]
 PenaltyName = Literal["none", "l1", "l1_proximal", "l2", "elasticnet"]
 
 TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000; the other 10,000 are not used
 NEAR_ZERO = 1e-4
-
-
-@contextmanager
-def _failures_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("fastnn: interrupted", err=True)
-        raise typer.Exit(130) from None
-    except BrokenPipeError:
-        raise
-    except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        typer.echo(f"fastnn: {reason}", err=True)
-        raise typer.Exit(1) from None
-
-
-class _Commands(TyperGroup):
-    """The commands, with every failure they may end in told in one line."""
-
-    def invoke(self, ctx: Any) -> Any:
-        with _failures_in_one_line():
-            return super().invoke(ctx)
-
-
-app = typer.Typer(
-    cls=_Commands,
-    help="Fully connected networks, trained fast on the CPU.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-data_app = typer.Typer(help="List, fetch and verify data sets.", rich_markup_mode=None)
-app.add_typer(data_app, name="data")
-
-DataFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="FOLDER",
-        help="Folder with the IDX files, or with mnist/ and fashion-mnist/ [default: $FASTNN_DATA, "
-        "else the cache].",
-    ),
-]
-
-
-def main() -> None:
-    """Run the command line; what the ``fastnn`` script calls."""
-    app(prog_name="fastnn")
-
-
-# ------------------------------------------------------------------------------------- fastnn train
 
 
 def _hidden_layers(values: list[str]) -> list[int]:
@@ -110,19 +48,6 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
     return {penalty.name: penalty for penalty in penalties.ALL}[name](lmbda)
 
 
-def _finite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"a finite number is expected, not {value}")
-    return value
-
-
-def _writable(path: Path | None) -> Path | None:
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent}")
-    return path
-
-
-@app.command()
 def train(
     name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
     folder: DataFolder = None,
@@ -135,12 +60,12 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 10,
     learning_rate: Annotated[
-        float, typer.Option(min=0, callback=_finite, help="The book's eta.")
+        float, typer.Option(min=0, callback=finite, help="The book's eta.")
     ] = 0.5,
     lmbda: Annotated[
         float | None,
         typer.Option(
-            min=0, callback=_finite, help="Strength of the penalty over the whole training set."
+            min=0, callback=finite, help="Strength of the penalty over the whole training set."
         ),
     ] = None,
     penalty: Annotated[
@@ -159,7 +84,7 @@ def train(
         typer.Option(
             metavar="MODEL",
             dir_okay=False,
-            callback=_writable,
+            callback=writable,
             help="Save the network here, as JSON; with matplotlib also a picture of the learning "
             "curves beside it.",
         ),
@@ -288,104 +213,3 @@ def _print_summary(summary: dict[str, Any]) -> None:
     for what in ("model", "picture"):
         if summary[what] is not None:
             typer.echo(f"{what} saved to {summary[what]}")
-
-
-# ----------------------------------------------------------------------------------- fastnn predict
-
-
-@app.command()
-def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What train --out has saved.")],
-    images: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IMAGES",
-            help="IDX file (plain or gzipped) or npy file, one image a row; more dimensions "
-            "after the first are taken as one row.",
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Print the class of each image, one a line."""
-    from fastnn import network
-
-    classes = network.load(model).predict(_read_images(images)).tolist()
-    if as_json:
-        typer.echo(json.dumps({"model": str(model), "images": str(images), "classes": classes}))
-    else:
-        typer.echo("\n".join(map(str, classes)))
-
-
-def _read_images(path: Path) -> np.ndarray:
-    import numpy as np
-
-    from fastnn import data
-
-    with open(path, "rb") as file:
-        is_npy = file.read(6) == b"\x93NUMPY"
-    # A memory map needs no more memory than the file has bytes, and takes no pickled objects.
-    array: np.ndarray = np.lib.format.open_memmap(path, mode="r") if is_npy else data.read_idx(path)
-    return array.reshape(len(array), -1) if array.ndim > 2 else array
-
-
-# -------------------------------------------------------------------------------------- fastnn data
-
-
-@data_app.callback(invoke_without_command=True)
-def _data(ctx: typer.Context) -> None:
-    if ctx.invoked_subcommand is None:
-        list_data()
-
-
-@data_app.command("list")
-def list_data(folder: DataFolder = None) -> None:
-    """Say of each data set where its files are."""
-    from fastnn import data
-
-    for name in data.NAMES:
-        paths = data.available(name, folder)
-        typer.echo(f"{name:8} {'not here' if paths is None else paths[0].parent}")
-
-
-@data_app.command("fetch")
-def fetch_data(name: DataName) -> None:
-    """Download a data set into the cache and print its files."""
-    from fastnn import data
-
-    for path in data.fetch(name, progress=sys.stderr.isatty()):
-        typer.echo(path)
-
-
-@data_app.command("verify")
-def verify_data(name: DataName, folder: DataFolder = None) -> None:
-    """Check the content of a data set's files and print them."""
-    from fastnn import data
-
-    for path in data.verify(name, folder):
-        typer.echo(f"{path}: as it should be")
-
-
-# ------------------------------------------------------------------------------------ fastnn warmup
-
-
-@app.command()
-def warmup() -> None:
-    """Compile the usual kernels into the cache, so that later runs start at once."""
-    from fastnn.engine import cache, jit
-    from fastnn.engine.warmup import USUAL, warm_up
-
-    if not jit.is_on():
-        raise ValueError("there is nothing to compile while NUMBA_DISABLE_JIT is set")
-    seconds = 0.0
-    for case in USUAL:
-        typer.echo(f"{case}: ", nl=False)
-        taken = warm_up(case)
-        typer.echo(f"{taken:.2f} s")
-        seconds += taken
-    places = " or ".join(map(str, cache.folders()))
-    typer.echo(f"{len(USUAL)} kernels ready after {seconds:.1f} s, in {places}")
-
-
-# ------------------------------------------------------------------------------------- fastnn bench
-
-app.command()(bench)
