@@ -8,8 +8,25 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["DataFolder", "DataName", "finite", "writable"]
+__all__ = [
+    "TRAINING_IMAGES",
+    "BatchSize",
+    "DataFolder",
+    "DataName",
+    "Dtype",
+    "Hidden",
+    "LearningRate",
+    "PenaltyName",
+    "Seed",
+    "Threads",
+    "finite",
+    "hidden_layers",
+    "writable",
+]
 
+TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
+
+PenaltyName = Literal["l1", "l1_proximal", "l2", "elasticnet"]
 DataName = Literal["digits", "mnist", "fashion"]
 
 DataFolder = Annotated[
@@ -30,8 +47,32 @@ def finite(value: float | None) -> float | None:
     return value
 
 
+def hidden_layers(values: list[str]) -> list[int]:
+    """Return the units of the hidden layers that --hidden names."""
+    sizes = [size.strip() for value in values for size in value.split(",")]
+    if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        raise typer.BadParameter(
+            f"whole numbers above 0 are expected, such as 30 or 100,30, not {','.join(sizes)!r}",
+            param_hint="--hidden",
+        )
+    return [int(size) for size in sizes]
+
+
 def writable(path: Path | None) -> Path | None:
     """Return a path whose folder is there; the callback of an option."""
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}")
     return path
+
+
+Hidden = Annotated[
+    list[str],
+    typer.Option(metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again."),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images a step.")]
+LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="The book's eta.")]
+Dtype = Annotated[Literal["float32", "float64"], typer.Option(help="What the network computes in.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of initial values and shuffles.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads a batch is shared by [default: what pays].")
+]

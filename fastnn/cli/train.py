@@ -11,29 +11,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fastnn.cli.options import DataFolder, DataName, finite, writable
+from fastnn.cli.options import (
+    TRAINING_IMAGES,
+    BatchSize,
+    DataFolder,
+    DataName,
+    Dtype,
+    Hidden,
+    LearningRate,
+    PenaltyName,
+    Seed,
+    Threads,
+    finite,
+    hidden_layers,
+    writable,
+)
 
 if TYPE_CHECKING:
     from fastnn.network import Network
     from fastnn.penalties import Penalty
     from fastnn.trainer import History
 
-__all__ = ["PenaltyName", "train"]
+__all__ = ["train"]
 
-PenaltyName = Literal["none", "l1", "l1_proximal", "l2", "elasticnet"]
-
-TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000; the other 10,000 are not used
 NEAR_ZERO = 1e-4
-
-
-def _hidden_layers(values: list[str]) -> list[int]:
-    sizes = [size.strip() for value in values for size in value.split(",")]
-    if not all(size.isdecimal() and int(size) > 0 for size in sizes):
-        raise typer.BadParameter(
-            f"whole numbers above 0 are expected, such as 30 or 100,30, not {','.join(sizes)!r}",
-            param_hint="--hidden",
-        )
-    return [int(size) for size in sizes]
 
 
 def _penalty(name: str, lmbda: float | None) -> Penalty | None:
@@ -51,17 +52,10 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
 def train(
     name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
     folder: DataFolder = None,
-    hidden: Annotated[
-        list[str],
-        typer.Option(
-            metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again."
-        ),
-    ] = ["30"],  # noqa: B006 - typer copies it
+    hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.")] = 10,
-    learning_rate: Annotated[
-        float, typer.Option(min=0, callback=finite, help="The book's eta.")
-    ] = 0.5,
+    batch_size: BatchSize = 10,
+    learning_rate: LearningRate = 0.5,
     lmbda: Annotated[
         float | None,
         typer.Option(
@@ -69,16 +63,12 @@ def train(
         ),
     ] = None,
     penalty: Annotated[
-        PenaltyName,
+        Literal["none", PenaltyName],
         typer.Option(help="Of the weights; in the elastic net, L1 and L2 have half of lmbda each."),
     ] = "none",
-    dtype: Annotated[
-        Literal["float32", "float64"], typer.Option(help="What the network computes in.")
-    ] = "float32",
-    seed: Annotated[int, typer.Option(min=0, help="Of initial values and shuffles.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads a batch is shared by [default: what pays].")
-    ] = None,
+    dtype: Dtype = "float32",
+    seed: Seed = 1,
+    threads: Threads = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -99,7 +89,7 @@ def train(
     The digits come with the package: 1,437 are trained on and 360 held out. MNIST and
     Fashion-MNIST train on their first 50,000 images and report on the 10,000 test images.
     """
-    layers = _hidden_layers(hidden)
+    layers = hidden_layers(hidden)
     chosen_penalty = _penalty(penalty, lmbda)
 
     from fastnn import data, trainer
