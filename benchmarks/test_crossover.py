@@ -37,7 +37,7 @@ def test_layer(
             [np.zeros(width, np.float32)],
             activations=[activations.Sigmoid()],
             cost=costs.CrossEntropy(),
-            penalty=None,
+            penalties=[None],
             inputs=Inputs(rows, 1.0),
             targets=rng.integers(0, width, n),
             batch_size=m,

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn.checks import FileFormatError
     from fastnn.network import Network, load
-    from fastnn.penalties import L1, L2, ElasticNet
+    from fastnn.penalties import (
+        L1,
+        L2,
+        ElasticNet,
+        GroupLasso,
+        MaxNorm,
+        SparseGroupLasso,
+        TruncatedGradient,
+    )
     from fastnn.strength import RegularizationWarning
     from fastnn.trainer import History
 
@@ -24,9 +32,13 @@ __all__ = [
     "L2",
     "ElasticNet",
     "FileFormatError",
+    "GroupLasso",
     "History",
+    "MaxNorm",
     "Network",
     "RegularizationWarning",
+    "SparseGroupLasso",
+    "TruncatedGradient",
     "__version__",
     "load",
 ]
@@ -34,11 +46,15 @@ __all__ = [
 _HOMES = {
     "ElasticNet": "fastnn.penalties",
     "FileFormatError": "fastnn.checks",
+    "GroupLasso": "fastnn.penalties",
     "History": "fastnn.trainer",
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
+    "MaxNorm": "fastnn.penalties",
     "Network": "fastnn.network",
     "RegularizationWarning": "fastnn.strength",
+    "SparseGroupLasso": "fastnn.penalties",
+    "TruncatedGradient": "fastnn.penalties",
     "load": "fastnn.network",
 }
 

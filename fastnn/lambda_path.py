@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from fastnn import trainer
 from fastnn.checks import real, whole
 from fastnn.network import Network
-from fastnn.penalties import Penalty, ProximalL1
+from fastnn.penalties import Layers, ProximalL1, per_layer
 
 __all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
 
@@ -71,7 +71,7 @@ def lambda_path(
     epochs: int,
     batch_size: int = 10,
     learning_rate: float = 0.5,
-    penalty: Callable[[float], Penalty] = ProximalL1,
+    penalty: Callable[[float], Layers] = ProximalL1,
     threads: int | None = None,
     on_step: Callable[[PathStep], None] | None = None,
 ) -> list[PathStep]:
@@ -90,8 +90,8 @@ def lambda_path(
     epochs : int
         For each strength, at least 1.
     penalty : callable
-        What makes the penalty of a strength: by default `fastnn.penalties.ProximalL1`, which leaves
-        exact zeros.
+        What makes the penalty of a strength, as `Network.fit` takes it: by default
+        `fastnn.penalties.ProximalL1`, which leaves exact zeros.
     on_step : callable, optional
         Called with each step when it is done.
 
@@ -109,7 +109,7 @@ def lambda_path(
     if not strengths:
         raise ValueError("lambdas must hold at least one strength, not none")
     epochs = whole("epochs", epochs, minimum=1)
-    penalties = [penalty(lmbda) for lmbda in strengths]
+    penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
     network.total_cost(*validation_data)  # refuses bad rows before the first training
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):

@@ -17,7 +17,7 @@ from fastnn.arrays import Inputs, as_inputs, as_labels, as_targets
 from fastnn.checks import FileFormatError, one_of, real, whole
 from fastnn.costs import Cost
 from fastnn.model_file import Model, read_model, write_model
-from fastnn.penalties import Penalty
+from fastnn.penalties import Layers, per_layer, value_of
 
 if TYPE_CHECKING:
     from fastnn.trainer import History
@@ -153,7 +153,7 @@ class Network:
         epochs: int,
         batch_size: int = 10,
         learning_rate: float = 0.5,
-        penalty: Penalty | None = None,
+        penalty: Layers = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         shuffle: bool = True,
         progress: bool = False,
@@ -174,10 +174,11 @@ class Network:
             Rows a step; the last batch of an epoch may be short, and a batch_size above n is n.
         learning_rate : float, default 0.5
             The book's eta: a step is learning_rate times the batch's mean gradient.
-        penalty : Penalty or None
-            `fastnn.L1`, `fastnn.L2` or `fastnn.ElasticNet`. A step shrinks the weights by
-            learning_rate*lmbda/n, n being the rows of `X`; where that is too much for training to
-            work, a `fastnn.RegularizationWarning` says so before it starts.
+        penalty : Penalty, sequence of Penalty or None, or None
+            One of `fastnn.penalties`, such as `fastnn.L1`, for all layers, or a list with one for
+            each layer after the input. A step shrinks the weights by learning_rate*lmbda/n, n being
+            the rows of `X`; where that is too much for training to work, a
+            `fastnn.RegularizationWarning` says so before it starts.
         validation_data : tuple (X, y), optional
             Evaluated after every epoch.
         shuffle : bool, default True
@@ -189,7 +190,8 @@ class Network:
             that the process may use. The results do not depend on it.
         compact_every : int, optional
             `compact` the network after each so many epochs and go on with what is left: the epochs
-            get faster, and what has gone cannot come back.
+            get faster, and what has gone cannot come back. A penalty that depends on the steps
+            before, such as `CumulativeL1`, starts anew where something goes.
 
         Returns
         -------
@@ -238,18 +240,18 @@ class Network:
         labels = as_labels(y, len(inputs.matrix), self._sizes[-1])
         return float((_classes(self._outputs(inputs)[1]) == labels).mean())
 
-    def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Penalty | None = None) -> float:
+    def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Layers = None) -> float:
         """Return the mean cost of the rows, plus the penalty's value if one is given.
 
         The penalty is divided by the rows of `X`, as in the book's ``total_cost``. The cost is
         computed from the weighted inputs, so that a saturated output has a finite one.
         """
-        penalty = checked_penalty(penalty)
+        penalties = per_layer(penalty, len(self._sizes) - 1)
         inputs = self._inputs(X)
         n = len(inputs.matrix)
         targets = as_targets(y, n, self._sizes[-1], self._dtype)
         cost = _mean_cost(self._cost, *self._outputs(inputs), targets)
-        return cost if penalty is None else cost + penalty.value(self.weights) / n
+        return cost + value_of(penalties, self.weights, self.biases) / n
 
     def sparsity(self) -> list[float]:
         """Return the share of exact zeros, 0 to 1, in each layer's weights."""
@@ -279,7 +281,7 @@ class Network:
         stays, and one unit in each hidden layer.
 
         The network still takes all columns of X (`n_inputs`) and uses those in `kept_inputs`.
-        `weights`, `biases` and `sizes` are new ones.
+        Where something goes, `weights` and `biases` are new lists of new arrays.
 
         Returns
         -------
@@ -313,10 +315,12 @@ class Network:
         rest = names, self.cost, self._dtype.name, self._input_scale, self.kept_inputs
         write_model(path, Model(sizes, weights, biases, *rest))
 
-    def _compact(self) -> np.ndarray:
-        """Compact the network; return which of the columns used until now it still uses."""
+    def _compact(self) -> np.ndarray | None:
+        """Compact the network; return which of its columns it still uses, None if nothing goes."""
         weights, biases, kept = sparsity.compact(*self._arrays(), self._activations)
         sizes, columns = (*map(len, kept), self._sizes[-1]), self.kept_inputs
+        if sizes == self._sizes:
+            return None
         if len(kept[0]) < self._sizes[0]:
             columns = kept[0] if columns is None else columns[kept[0]]
         self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, columns
@@ -395,16 +399,6 @@ def _classes(a: np.ndarray) -> np.ndarray:
         return (a[:, 0] > 0.5).astype(np.int64)
     classes: np.ndarray = a.argmax(axis=1)
     return classes.astype(np.int64, copy=False)
-
-
-def checked_penalty(penalty: object) -> Penalty | None:
-    """Return `penalty` if it is one, or None; a `TypeError` otherwise."""
-    if penalty is None or isinstance(penalty, Penalty):
-        return penalty
-    raise TypeError(
-        "penalty must be None or a penalty with its strength, such as fastnn.L1(5.0), "
-        f"not {penalty!r}"
-    )
 
 
 def _checked_sizes(sizes: object) -> tuple[int, ...]:

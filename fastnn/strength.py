@@ -30,7 +30,7 @@ class RegularizationWarning(UserWarning):
 
 def warn_if_too_strong(
     weights: Sequence[np.ndarray],
-    penalty: Penalty | None,
+    penalties: Sequence[Penalty | None],
     *,
     learning_rate: float,
     n: int,
@@ -42,7 +42,8 @@ def warn_if_too_strong(
     Parameters
     ----------
     weights : sequence of ndarray, shape (out, in)
-    penalty : Penalty or None
+    penalties : sequence of Penalty or None
+        One for each layer.
     learning_rate : float
     n : int
         The n of lmbda/n.
@@ -51,32 +52,33 @@ def warn_if_too_strong(
     stacklevel : int
         As in `warnings.warn`, counted from the caller.
     """
-    if penalty is None:
-        return
-    l1, l2 = penalty.strengths(learning_rate / n)
+    steps = [p.strengths(learning_rate / n) if p is not None else (0.0, 0.0) for p in penalties]
     with np.errstate(over="ignore"):  # an infinite root mean square is beyond any penalty
         rms = [float(np.sqrt(np.mean(np.square(w, dtype=np.float64)))) for w in weights]
-    layer = int(np.argmax([l1 / r if r else 0.0 for r in rms]))
-    of_rms = l1 / rms[layer] if rms[layer] else 0.0
+    shares = [l1 / r if r else 0.0 for (l1, _), r in zip(steps, rms, strict=True)]
+    layer, hardest = int(np.argmax(shares)), int(np.argmax([l2 for _, l2 in steps]))
+    of_rms, kept_back = shares[layer], steps[hardest][1]
     if of_rms > MOST_OF_RMS:
-        excess, usual = of_rms / MOST_OF_RMS, penalty.lmbda * BOOK_OF_RMS / of_rms
+        lmbda, excess = _lmbda(penalties[layer]), of_rms / MOST_OF_RMS
+        usual = lmbda * BOOK_OF_RMS / of_rms
         what = (
-            f"one step of the L1 penalty shrinks weights by {l1:.3g}, {of_rms:.3g} times the root "
-            f"mean square {rms[layer]:.3g} of layer {layer + 1}'s weights"
+            f"one step of the L1 penalty shrinks weights by {steps[layer][0]:.3g}, {of_rms:.3g} "
+            f"times the root mean square {rms[layer]:.3g} of layer {layer + 1}'s weights"
         )
-    elif l2 > MOST_KEPT_BACK:
-        excess, usual = l2 / MOST_KEPT_BACK, penalty.lmbda * BOOK_STEP / l2
-        what = f"one step of the L2 penalty multiplies the weights by 1 - {l2:.3g}"
+    elif kept_back > MOST_KEPT_BACK:
+        lmbda, excess = _lmbda(penalties[hardest]), kept_back / MOST_KEPT_BACK
+        usual = lmbda * BOOK_STEP / kept_back
+        what = f"one step of the L2 penalty multiplies the weights by 1 - {kept_back:.3g}"
     else:
         return
     if batch_size < n and excess * batch_size <= n:
         guess = (
-            f"lmbda={penalty.lmbda:g} looks as if it were meant to be divided by the batch size "
+            f"lmbda={lmbda:g} looks as if it were meant to be divided by the batch size "
             f"{batch_size}: fastnn divides it by the number of training rows, {n}"
         )
     else:
         guess = (
-            f"lmbda={penalty.lmbda:g} looks like another convention's, or the learning rate "
+            f"lmbda={lmbda:g} looks like another convention's, or the learning rate "
             f"{learning_rate:g} is too large: a step is learning_rate*lmbda/n, n = {n}"
         )
     warnings.warn(
@@ -85,3 +87,8 @@ def warn_if_too_strong(
         RegularizationWarning,
         stacklevel=stacklevel + 1,
     )
+
+
+def _lmbda(penalty: Penalty | None) -> float:
+    """Return the strength of a penalty; one whose steps are above 0 has it."""
+    return float(getattr(penalty, "lmbda", 0.0))

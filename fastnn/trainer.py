@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from fastnn import engine
 from fastnn.arrays import Inputs, as_labels, as_targets
 from fastnn.checks import real, whole
-from fastnn.network import Network, checked_penalty
-from fastnn.penalties import Penalty
+from fastnn.network import Network
+from fastnn.penalties import Layers, per_layer, value_of
 from fastnn.strength import warn_if_too_strong
 
 __all__ = ["History", "fit"]
@@ -53,7 +53,7 @@ def fit(
     epochs: int,
     batch_size: int = 10,
     learning_rate: float = 0.5,
-    penalty: Penalty | None = None,
+    penalty: Layers = None,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     shuffle: bool = True,
     progress: bool = False,
@@ -72,7 +72,7 @@ def fit(
     epochs = whole("epochs", epochs, minimum=0)
     batch_size = whole("batch_size", batch_size, minimum=1)
     learning_rate = real("learning_rate", learning_rate)
-    penalty = checked_penalty(penalty)
+    penalties = per_layer(penalty, len(network.sizes) - 1)
     threads = None if threads is None else whole("threads", threads, minimum=1)
     if compact_every is not None:
         compact_every = whole("compact_every", compact_every, minimum=1)
@@ -82,7 +82,7 @@ def fit(
     n = len(inputs.matrix)
     warn_if_too_strong(
         weights,
-        penalty,
+        penalties,
         learning_rate=learning_rate,
         n=n,
         batch_size=batch_size,
@@ -94,7 +94,7 @@ def fit(
             *network._arrays(),
             activations=network._activations,
             cost=network._cost,
-            penalty=penalty,
+            penalties=penalties,
             inputs=inputs,
             targets=targets,
             batch_size=batch_size,
@@ -118,12 +118,12 @@ def fit(
             seconds = perf_counter() - start
             if compact_every is not None and (epoch + 1) % compact_every == 0:
                 columns = network._compact()
-                if len(columns) < inputs.matrix.shape[1]:
+                if columns is not None:
                     inputs = inputs.columns(columns)
                     if validation is not None:
                         validation = (validation[0].columns(columns), *validation[1:])
-                training = ready(inputs)
-            shrinkage = 0.0 if penalty is None else penalty.value(network.weights) / n
+                    training = ready(inputs)
+            shrinkage = value_of(penalties, network.weights, network.biases) / n
             scores = None if validation is None else network._evaluate(*validation)
             history.train_cost.append(cost + shrinkage)
             if scores is not None:

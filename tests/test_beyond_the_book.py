@@ -34,14 +34,62 @@ COSTS = {
     "log_likelihood": (lambda a, y: -y * np.log(a), lambda a, y: -y / a),
 }
 
-# What a step leaves of a weight w; eta is learning_rate/n, g what the gradient takes from it.
+
+# What a step leaves of a layer's weights w, (out, in); g is what the gradient takes from it, eta is
+# learning_rate/n, t the number of the step from 1 on, and q what the rule has kept in a dict.
+def cumulative(p, w, g, eta, t, kept):
+    u, q = t * eta * p.lmbda, kept.get("q", 0.0)
+    v = w - g
+    moved = np.where(v > 0, np.maximum(0, v - (u + q)), np.minimum(0, v + (u - q)))
+    kept["q"] = q + moved - v
+    return moved
+
+
+def truncated(p, w, g, eta, t, kept):
+    v = w - g
+    if t % p.every:
+        return v
+    small = np.abs(v) <= (np.inf if p.theta is None else p.theta)
+    return np.where(small, np.sign(v) * np.maximum(0, abs(v) - p.every * eta * p.lmbda), v)
+
+
+def group_soft(v, groups, kappa):
+    v = v.copy()
+    for group in v.T if groups == "inputs" else v:
+        norm, least = np.sqrt(np.sum(group**2)), kappa * np.sqrt(len(group))
+        group *= 1 - least / norm if norm > least else 0.0
+    return v
+
+
+def sparse_group(p, w, g, eta, t, kept):
+    v, kappa = w - g, eta * p.lmbda
+    v = np.sign(v) * np.maximum(0, abs(v) - p.l1_ratio * kappa)
+    return group_soft(v, p.groups, (1 - p.l1_ratio) * kappa)
+
+
+def max_norm(p, w, g, eta, t, kept):
+    v = w - g
+    for unit in v:
+        norm = np.sqrt(np.sum(unit**2))
+        if norm > p.limit:
+            unit *= p.limit / norm
+    return v
+
+
 PENALTIES = {
-    "l1": lambda p, w, eta, g: w - eta * p.lmbda * np.sign(w) - g,
-    "l1_proximal": lambda p, w, eta, g: np.sign(w - g) * np.maximum(0, abs(w - g) - eta * p.lmbda),
-    "l2": lambda p, w, eta, g: w - eta * p.lmbda * w - g,
-    "elasticnet": lambda p, w, eta, g: (
+    "l1": lambda p, w, g, eta, t, kept: w - eta * p.lmbda * np.sign(w) - g,
+    "l1_proximal": lambda p, w, g, eta, t, kept: (
+        np.sign(w - g) * np.maximum(0, abs(w - g) - eta * p.lmbda)
+    ),
+    "l1_cumulative": cumulative,
+    "truncated_gradient": truncated,
+    "l2": lambda p, w, g, eta, t, kept: w - eta * p.lmbda * w - g,
+    "elasticnet": lambda p, w, g, eta, t, kept: (
         w - eta * p.lmbda * (p.l1_ratio * np.sign(w) + (1 - p.l1_ratio) * w) - g
     ),
+    "group_lasso": lambda p, w, g, eta, t, kept: group_soft(w - g, p.groups, eta * p.lmbda),
+    "sparse_group_lasso": sparse_group,
+    "max_norm": max_norm,
 }
 
 
@@ -67,7 +115,9 @@ def train(network: Network, x, y, *, epochs: int, batch_size: int, learning_rate
     """Return the weights and biases after gradient descent in the order of the rows."""
     weights, biases = [w.copy() for w in network.weights], [b.copy() for b in network.biases]
     names, slope_of = network.activations, COSTS[network.cost][1]
-    for start in [*range(0, len(x), batch_size)] * epochs:
+    chosen = penalties.per_layer(penalty, len(weights))
+    kept = [({}, {}) for _ in weights]
+    for t, start in enumerate([*range(0, len(x), batch_size)] * epochs, 1):
         batch, wanted = x[start : start + batch_size], y[start : start + batch_size]
         layers = layers_of(names, weights, biases, batch)
         slope = slope_of(layers[-1], wanted)
@@ -75,12 +125,17 @@ def train(network: Network, x, y, *, epochs: int, batch_size: int, learning_rate
             delta = ACTIVATIONS[names[layer]][1](layers[layer + 1], slope) / len(batch)
             slope = delta @ weights[layer] * len(batch)
             taken = learning_rate * delta.T @ layers[layer]
-            if penalty is None:
+            of_biases = learning_rate * delta.sum(axis=0)
+            one, eta = chosen[layer], learning_rate / len(x)
+            if one is None:
                 weights[layer] -= taken
             else:
-                rule, eta = PENALTIES[penalty.name], learning_rate / len(x)
-                weights[layer] = rule(penalty, weights[layer], eta, taken)
-            biases[layer] -= learning_rate * delta.sum(axis=0)
+                rule = PENALTIES[one.simplified().name]
+                weights[layer] = rule(one, weights[layer], taken, eta, t, kept[layer][0])
+            if one is not None and one.on_biases:
+                biases[layer] = rule(one, biases[layer], of_biases, eta, t, kept[layer][1])
+            else:
+                biases[layer] -= of_biases
     return weights, biases
 
 
@@ -119,21 +174,44 @@ def test_hidden_layers(hidden: str, rows) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 10, N])
 @pytest.mark.parametrize(
-    ("hidden", "output", "cost", "penalty"),
+    ("hidden", "output", "cost"),
     [
-        ("tanh", "softmax", "log_likelihood", None),
-        ("tanh", "tanh", "quadratic", None),
-        ("relu", "relu", "quadratic", None),
-        ("sigmoid", "sigmoid", "cross_entropy", L1(4.0)),
-        ("sigmoid", "sigmoid", "cross_entropy", penalties.ProximalL1(4.0)),
-        ("sigmoid", "sigmoid", "cross_entropy", L2(4.0)),
-        ("sigmoid", "sigmoid", "cross_entropy", ElasticNet(4.0, 0.3)),
+        ("tanh", "softmax", "log_likelihood"),
+        ("tanh", "tanh", "quadratic"),
+        ("relu", "relu", "quadratic"),
     ],
-    ids=lambda value: value if isinstance(value, str) else getattr(value, "name", "none"),
 )
-def test_fit(hidden: str, output: str, cost: str, penalty, batch_size: int, rows) -> None:
+def test_fit(hidden: str, output: str, cost: str, batch_size: int, rows) -> None:
+    assert_trains_as_written(new(hidden, output, cost), rows, None, batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, N])
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        L1(4.0),
+        L1(4.0, method="proximal"),
+        L1(4.0, method="cumulative"),
+        penalties.TruncatedGradient(4.0, every=3, theta=0.4),
+        L2(4.0),
+        ElasticNet(4.0, 0.3),
+        penalties.GroupLasso(2.0),
+        penalties.SparseGroupLasso(2.0, "neurons", 0.3),
+        penalties.MaxNorm(0.8),
+        # Layers of their own, biases, and every rule that keeps or scales something in one kernel.
+        [L1(4.0, method="cumulative", biases=True), penalties.GroupLasso(1.0, "neurons")],
+        [penalties.SparseGroupLasso(2.0), L1(2.0, biases=True)],
+        [None, ElasticNet(4.0, 0.3, biases=True)],
+        [L1(1.0, method="proximal"), L1(4.0, method="proximal", biases=True)],
+    ],
+    ids=str,
+)
+def test_penalties(penalty, batch_size: int, rows) -> None:
+    assert_trains_as_written(new("sigmoid", "sigmoid", "cross_entropy"), rows, penalty, batch_size)
+
+
+def assert_trains_as_written(network: Network, rows, penalty, batch_size: int) -> None:
     X, labels = rows
-    network = new(hidden, output, cost)
     before = [w.copy() for w in network.weights]
     options = {"batch_size": batch_size, "learning_rate": 0.1, "penalty": penalty, "epochs": 3}
     weights, biases = train(network, X / 256, np.eye(4)[labels], **options)

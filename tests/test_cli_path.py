@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 import fastnn
-from fastnn import data, lambda_path
+from fastnn import data, lambda_path, penalties
 from fastnn.cli import app
+from fastnn.cli.path import SparsePenaltyName
 
 QUICK = ["--epochs", "2", "--hidden", "20"]
 
@@ -49,7 +50,16 @@ def test_it_prints_a_line_for_each_strength_and_the_choice() -> None:
 
 def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Dataset) -> None:
     rows, validation = parts(digits)
-    options = ["--learning-rate", "0.3", "--batch-size", "20", "--seed", "5", "--penalty", "l1"]
+    options = [
+        "--learning-rate",
+        "0.3",
+        "--batch-size",
+        "20",
+        "--seed",
+        "5",
+        "--penalty",
+        "l1_proximal",
+    ]
     told = figures(tmp_path, *options, "--lambdas", "0.5,2", "--dtype", "float32", "--threads", 1)
     steps = lambda_path.lambda_path(
         fastnn.Network([64, 20, 10], input_scale=1 / 16, seed=5),
@@ -59,7 +69,6 @@ def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Datas
         epochs=2,
         batch_size=20,
         learning_rate=0.3,
-        penalty=fastnn.L1,
     )
     for step, figure in zip(steps, told["steps"], strict=True):
         for name in ("lmbda", "train_cost", "val_cost", "accuracy", "standard_error", "sparsity"):
@@ -69,8 +78,21 @@ def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Datas
     chosen = lambda_path.sparsest(steps)
     assert told["chosen_lmbda"] == chosen.lmbda
     assert told["test_accuracy"] == chosen.network.accuracy(*digits[2:4])
-    assert (told["data"], told["sizes"], told["penalty"]) == ("digits", [64, 20, 10], "l1")
+    assert (told["data"], told["sizes"], told["penalty"]) == ("digits", [64, 20, 10], "l1_proximal")
     assert (told["epochs"], told["seed"], told["threads"]) == (2, 5, 1)
+
+
+def test_every_penalty_that_leaves_zeros_can_be_chosen(monkeypatch) -> None:
+    seen = []
+
+    def stop(*arguments: Any, penalty: Any, **options: Any) -> None:
+        seen.append(penalty(2.0))
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(lambda_path, "lambda_path", stop)
+    for name in get_args(SparsePenaltyName):
+        assert run("--penalty", name).exit_code == 1
+    assert seen == [penalty(2.0) for penalty in penalties.ALL if penalty.leaves_zeros]
 
 
 def test_the_strengths_between_two_ends(tmp_path: Path) -> None:
@@ -137,6 +159,7 @@ def test_a_cost_that_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
         (["--to", "nan"], "--to"),
         (["--count", "0"], "--count"),
         (["--penalty", "none"], "--penalty"),
+        (["--penalty", "max_norm"], "--penalty"),
         (["--hidden", "0"], "--hidden"),
         (["--epochs", "0"], "--epochs"),
         (["--out", "no/such/folder/model.json"], "--out"),

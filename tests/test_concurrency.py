@@ -139,7 +139,7 @@ def three_threads():
 
 def train_on_numpy(cost: Watching, threads: int) -> None:
     training = Training(
-        [np.ones((2, 3))], [np.zeros(2)], activations=[Sigmoid()], cost=cost, penalty=None,
+        [np.ones((2, 3))], [np.zeros(2)], activations=[Sigmoid()], cost=cost, penalties=[None],
         inputs=Inputs(np.ones((8, 3)), 1.0), targets=np.zeros(8, np.int64), batch_size=2,
         learning_rate=0.1, threads=threads,
     )  # fmt: skip

@@ -59,7 +59,7 @@ def train(
         biases,
         activations=[*[hidden] * (len(sizes) - 2), output],
         cost=AsNumpy(cost, output) if numpy else cost,
-        penalty=penalty,
+        penalties=penalty if isinstance(penalty, list) else [penalty] * len(weights),
         inputs=inputs_of(sizes[0], kind),
         targets=targets,
         batch_size=batch_size,
@@ -154,7 +154,7 @@ def test_the_cost_is_tracked_in_either_path() -> None:
             biases=[biases.copy()],
             activations=[activations.Sigmoid()],
             cost=costs.CrossEntropy(),
-            penalty=None,
+            penalties=[None],
             inputs=inputs_of(70, "uint8"),
             targets=labels,
             batch_size=7,
@@ -189,7 +189,7 @@ def test_divergence_is_seen() -> None:
     inputs = Inputs(np.full((4, 3), 1e300), 1.0)
     weights, biases = [np.full((2, 3), 1e300)], [np.zeros(2)]
     training = Training(
-        weights, biases, activations=[activations.ReLU()], cost=costs.Quadratic(), penalty=None,
+        weights, biases, activations=[activations.ReLU()], cost=costs.Quadratic(), penalties=[None],
         inputs=inputs, targets=np.zeros(4, np.int64), batch_size=2, learning_rate=1.0,
     )  # fmt: skip
     training.epoch(np.arange(4))

@@ -67,7 +67,7 @@ def train(dtype, rows, zeros, penalty, sizes, batch_size, *, cost):
         [np.zeros(o, dtype) for o in sizes[1:]],
         activations=[Sigmoid()] * len(weights),
         cost=cost,
-        penalty=penalty,
+        penalties=[penalty] * len(weights),
         inputs=Inputs(np.ascontiguousarray(matrix, rows), 1 / 256),
         targets=rng.integers(0, sizes[-1], (ROWS, sizes[-1])).astype(dtype),
         batch_size=batch_size,

@@ -333,9 +333,12 @@ def test_kept_inputs_count_from_the_first_columns(digits) -> None:
 
 def test_a_full_network_keeps_every_input(digits) -> None:
     network = Network([64, 5, 10], seed=1)
+    arrays = network.weights + network.biases
     assert network.compact() == [0, 0, 0]
     assert network.kept_inputs is None
     assert network.sizes == [64, 5, 10]
+    for then, now in zip(arrays, network.weights + network.biases, strict=True):
+        assert then is now
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -368,7 +371,7 @@ def fit_in_pieces(network: Network, digits, epochs: int, every: int, **options) 
             network.compact()
         costs.append(
             network.total_cost(digits.test_images, digits.test_labels)
-            + options["penalty"].value(network.weights) / len(digits.train_images)
+            + sum(map(options["penalty"].value, network.weights)) / len(digits.train_images)
         )
     return costs
 

@@ -12,7 +12,6 @@ import pytest
 
 import fastnn
 from fastnn import penalties
-from fastnn.engine import jit
 from fastnn.nielsen import network2
 from fastnn.strength import warn_if_too_strong
 
@@ -28,7 +27,8 @@ def weights(*sizes: int) -> list[np.ndarray]:
 
 def warn(penalty, *, eta: float, n: int, m: int, layers: list[np.ndarray] | None = None) -> None:
     layers = weights(784, 30, 10) if layers is None else layers
-    warn_if_too_strong(layers, penalty, learning_rate=eta, n=n, batch_size=m, stacklevel=1)
+    chosen = penalties.per_layer(penalty, len(layers))
+    warn_if_too_strong(layers, chosen, learning_rate=eta, n=n, batch_size=m, stacklevel=1)
 
 
 @pytest.mark.parametrize("m", [1, 10, 100])
@@ -193,53 +193,3 @@ def test_torch_trains_to_the_same_weights() -> None:
 
 
 # ------------------------------------------------------------------------ exact zeros
-
-
-@pytest.mark.parametrize("lmbda", [0.5, 4.0])
-def test_proximal_l1_finds_the_optimum_of_a_convex_problem(lmbda: float) -> None:
-    """One sigmoid unit on all rows at once: scikit-learn's logistic regression with L1."""
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    rng = np.random.default_rng(3)
-    X = rng.standard_normal((80, 12))
-    y = (X[:, 0] - 2 * X[:, 1] + rng.standard_normal(80) > 0).astype(float)
-    peer = linear_model.LogisticRegression(
-        C=1 / lmbda, l1_ratio=1, solver="saga", tol=1e-9, max_iter=100_000
-    ).fit(X, y)
-    net = fastnn.Network([12, 1], dtype="float64", seed=1)
-    net.weights, net.biases = [np.zeros((1, 12))], [np.zeros(1)]
-    penalty = fastnn.L1(lmbda, method="proximal")
-    net.fit(
-        X, y[:, None], epochs=4000, batch_size=80, learning_rate=1.0, penalty=penalty, shuffle=False
-    )
-
-    def objective(w: np.ndarray, b: np.ndarray) -> float:
-        z = X @ w + b
-        return float((np.logaddexp(0, z) - y * z).sum() + lmbda * abs(w).sum())
-
-    ours = objective(net.weights[0][0], net.biases[0])
-    theirs = objective(peer.coef_[0], peer.intercept_)
-    assert ours == pytest.approx(theirs, rel=1e-4)
-    zeros = net.weights[0][0] == 0
-    np.testing.assert_array_equal(zeros, peer.coef_[0] == 0)
-    assert zeros.any()
-
-
-@pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
-@pytest.mark.parametrize("batch_size", [1, 4, 7, 13])
-def test_zeros_are_the_same_at_any_number_of_threads(batch_size: int) -> None:
-    nets = []
-    for threads in (1, 2):
-        net = fastnn.Network([20, 5, 3], dtype="float64", seed=1)
-        net.fit(
-            ROWS, LABELS, epochs=5, batch_size=batch_size, penalty=fastnn.L1(3.0, "proximal"),
-            threads=threads, shuffle=False,
-        )  # fmt: skip
-        nets.append(net)
-    for one, two in zip(nets[0].weights, nets[1].weights, strict=True):
-        np.testing.assert_array_equal(one, two)
-    assert (nets[0].weights[0] == 0).any()
-
-
-def test_an_unknown_method() -> None:
-    with pytest.raises(ValueError, match="method must be one of 'book', 'proximal'"):
-        fastnn.L1(1.0, method="proximate")

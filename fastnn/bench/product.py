@@ -40,7 +40,7 @@ class Fused:
             self._network.biases,
             activations=[activations.named("activation", name) for name in case.activations],
             cost=costs.named("cost", case.cost),
-            penalty=_penalty(case),
+            penalties=[_penalty(case)] * (len(case.sizes) - 1),
             inputs=as_inputs(problem.rows, dtype, problem.scale),
             targets=as_targets(problem.labels, n, case.sizes[-1], dtype),
             batch_size=case.batch_size,
@@ -91,5 +91,6 @@ class Book:
 
 
 def _penalty(case: Case) -> penalties.Penalty | None:
-    known = {penalty.name: penalty for penalty in penalties.ALL}
-    return known[case.penalty](case.lmbda) if case.penalty != "none" else None
+    if case.penalty == "none":
+        return None
+    return penalties.named("penalty", case.penalty, case.lmbda)

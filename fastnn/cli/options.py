@@ -26,7 +26,17 @@ __all__ = [
 
 TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
 
-PenaltyName = Literal["l1", "l1_proximal", "l2", "elasticnet"]
+PenaltyName = Literal[
+    "l1",
+    "l1_proximal",
+    "l1_cumulative",
+    "truncated_gradient",
+    "l2",
+    "elasticnet",
+    "group_lasso",
+    "sparse_group_lasso",
+    "max_norm",
+]
 DataName = Literal["digits", "mnist", "fashion"]
 
 DataFolder = Annotated[

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,7 +19,6 @@ from fastnn.cli.options import (
     Dtype,
     Hidden,
     LearningRate,
-    PenaltyName,
     Seed,
     Threads,
     finite,
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from fastnn.data import Dataset
     from fastnn.lambda_path import PathStep
 
-__all__ = ["path"]
+__all__ = ["SparsePenaltyName", "path"]
+
+SparsePenaltyName = Literal[
+    "l1_proximal", "l1_cumulative", "truncated_gradient", "group_lasso", "sparse_group_lasso"
+]
 
 FIRST, LAST, COUNT = 0.1, 10.0, 9
 VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
@@ -43,8 +47,7 @@ def path(
     folder: DataFolder = None,
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     penalty: Annotated[
-        PenaltyName,
-        typer.Option(help="Of the weights; l1_proximal leaves exact zeros."),
+        SparsePenaltyName, typer.Option(help="One of those that leave exact zeros.")
     ] = "l1_proximal",
     lambdas: Annotated[
         str | None, typer.Option(metavar="LMBDA,...", help="Its strengths, such as 0.1,0.3,1.")
@@ -147,7 +150,7 @@ def path(
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
-            penalty={choice.name: choice for choice in penalties.ALL}[penalty],
+            penalty=partial(penalties.named, "--penalty", penalty),
             threads=threads,
             on_step=show,
         )

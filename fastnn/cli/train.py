@@ -46,7 +46,7 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
         return None
     if lmbda is None:
         raise typer.BadParameter(f"{name} needs its strength, --lmbda", param_hint="--penalty")
-    return {penalty.name: penalty for penalty in penalties.ALL}[name](lmbda)
+    return penalties.named("--penalty", name, lmbda)
 
 
 def train(
@@ -64,7 +64,7 @@ def train(
     ] = None,
     penalty: Annotated[
         Literal["none", PenaltyName],
-        typer.Option(help="Of the weights; in the elastic net, L1 and L2 have half of lmbda each."),
+        typer.Option(help="Of the weights; for max_norm, --lmbda is the limit of a unit's norm."),
     ] = "none",
     dtype: Dtype = "float32",
     seed: Seed = 1,

@@ -13,6 +13,7 @@ import numpy as np
 from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
 from fastnn.engine import blas
+from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
@@ -29,6 +30,8 @@ class Path:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
+        self._coefficients = Coefficients(problem.penalties)
+        self._state = [np.zeros_like(a) for a in (*problem.weights, *problem.biases)]
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
@@ -36,13 +39,14 @@ class Path:
         # exp of a saturated unit: 1/(1+inf) is the right 0
         with np.errstate(over="ignore"), blas.limited(p.threads):
             for start in range(0, len(order), p.batch_size):
-                total += self._step(order[start : start + p.batch_size])
+                numbers = self._coefficients.rows(p.step, 1)[-1].astype(p.dtype)
+                total += self._step(order[start : start + p.batch_size], numbers)
         return total
 
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
-    def _step(self, rows: np.ndarray) -> float:
+    def _step(self, rows: np.ndarray, numbers: np.ndarray) -> float:
         p = self._problem
         zs, layers = _forward(p.weights, p.biases, p.activations, _rows(p.inputs, rows, p.dtype))
         z, a, y = zs[-1], layers[-1], self._batch_targets(rows)
@@ -59,17 +63,22 @@ class Path:
             if layer:
                 slope = p.activations[layer - 1].derivative(np, zs[layer - 1], below)
                 delta = (delta @ w) * slope
-            if p.penalty is not None and not p.penalty.follows:
-                self._shrink(p.penalty, w)
+            penalty, at = p.penalties[layer], self._coefficients.places[layer]
+            if penalty is not None and not penalty.follows:
+                self._shrink(penalty, layer, numbers[at:])
             w += step
-            if p.penalty is not None and p.penalty.follows:
-                self._shrink(p.penalty, w)
             p.biases[layer] += delta_here.sum(axis=0)
+            if penalty is not None and penalty.follows:
+                self._shrink(penalty, layer, numbers[at:])
+            if penalty is not None and penalty.scale is not None:
+                scale_groups(penalty, w, numbers[at:])
         return total
 
-    def _shrink(self, penalty: Penalty, w: np.ndarray) -> None:
-        coefficients = map(w.dtype.type, self._problem.coefficients)
-        w[...] = penalty.shrink(np, w, *coefficients)
+    def _shrink(self, penalty: Penalty, layer: int, numbers: np.ndarray) -> None:
+        p = self._problem
+        shrink_layer(penalty, p.weights[layer], self._state[layer], numbers)
+        if penalty.on_biases:
+            shrink_layer(penalty, p.biases[layer], self._state[len(p.weights) + layer], numbers)
 
     def _batch_targets(self, rows: np.ndarray) -> np.ndarray:
         p = self._problem
@@ -78,6 +87,30 @@ class Path:
         y = np.zeros((len(rows), len(p.biases[-1])), p.dtype)
         y[np.arange(len(rows)), p.targets[rows]] = 1
         return y
+
+
+def shrink_layer(penalty: Penalty, w: np.ndarray, q: np.ndarray, numbers: np.ndarray) -> None:
+    """Give weights one step of a penalty, in place; `q` is what it keeps beside them.
+
+    `numbers` begins with the penalty's coefficients.
+    """
+    if penalty.shrink is None:
+        return
+    if penalty.stateful:
+        w[...], q[...] = penalty.shrink(np, w, q, *numbers[: width_of(penalty)])
+    else:
+        w[...] = penalty.shrink(np, w, *numbers[: width_of(penalty)])
+
+
+def scale_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray) -> None:
+    """Scale the groups of a layer's weights, (out, in), by one step of a penalty, in place."""
+    if penalty.scale is None:
+        return
+    axis = 0 if penalty.grouping == "inputs" else 1
+    norm = np.sqrt(np.square(w).sum(axis=axis, keepdims=True))
+    size, one = w.dtype.type(w.shape[axis]), w.dtype.type(1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a norm of 0, which stays 0
+        w *= penalty.scale(np, norm, size, one, *numbers[: width_of(penalty)])
 
 
 def outputs(

@@ -11,7 +11,9 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, spec, team
+from fastnn.engine.coefficients import Coefficients
 from fastnn.engine.problem import Problem
+from fastnn.penalties import Penalty
 
 __all__ = ["Path", "outputs"]
 
@@ -30,27 +32,32 @@ class Path:
     """Trains in compiled calls."""
 
     def __init__(self, problem: Problem) -> None:
-        penalty, dtype = problem.penalty, problem.dtype
+        first, dtype = problem.penalties[0], problem.dtype
         skip_zeros = _worth_skipping(problem.inputs.matrix)
-        waits = skip_zeros and penalty is not None and penalty.waits(problem.step)
+        waits = skip_zeros and first is not None and first.waits(problem.step)
         wanted = spec.for_training(problem, waits)
         self._train = _kernel(kernels.build_train, wanted.encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
         self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
         self._arrays = _arrays(
-            problem.weights, problem.activations, problem.batch_size, wanted, problem.threads
-        )
+            problem.weights, problem.activations, problem.penalties, problem.batch_size, wanted,
+            problem.threads,
+        )  # fmt: skip
         layout.pack(self._arrays, problem.weights, problem.biases, wanted.lanes)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
         self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
-        self._coefficients = np.array(problem.coefficients, dtype)
+        self._coefficients = Coefficients(problem.penalties)
+        self._last = np.zeros((1, self._coefficients.width), dtype)
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         problem = self._problem
         self._arrays.arrived[0] = 0
+        batches = -(-len(order) // problem.batch_size)
+        numbers = self._coefficients.rows(problem.step, batches).astype(problem.dtype)
+        self._last = numbers[-1:]
 
         def train(thread: int) -> Any:
             return self._train(
@@ -62,7 +69,7 @@ class Path:
                 order,
                 problem.batch_size,
                 problem.learning_rate,
-                self._coefficients,
+                numbers,
                 self._skip_zeros,
                 thread,
                 problem.threads,
@@ -73,7 +80,7 @@ class Path:
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays, every column up to date."""
         if self._settle is not None:
-            self._settle(self._arrays, self._coefficients)
+            self._settle(self._arrays, self._last)
         layout.unpack(self._arrays, self._problem.weights, self._problem.biases, self._lanes)
 
 
@@ -88,7 +95,7 @@ def outputs(
     matrix, scale = inputs
     wanted = spec.for_outputs(dtype, activations)
     rows = min(EVALUATED_ROWS, len(matrix))
-    arrays = _arrays(weights, activations, rows, wanted, threads=1)
+    arrays = _arrays(weights, activations, [None] * len(weights), rows, wanted, threads=1)
     layout.pack(arrays, weights, biases, wanted.lanes)
     z, a = (np.empty((len(matrix), len(biases[-1])), dtype) for _ in range(2))
     order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
@@ -105,17 +112,38 @@ def _kernel(build: Callable[[str], Any], text: str) -> Any:
 def _arrays(
     weights: Sequence[np.ndarray],
     activations: Sequence[Activation],
+    penalties: Sequence[Penalty | None],
     rows: int,
     wanted: spec.Spec,
     threads: int,
 ) -> layout.Arrays:
-    distinct = [a.name for a in spec.unique(activations)]
-    choices = [distinct.index(a.name) for a in activations]
     sizes = [weights[0].shape[1], *(len(w) for w in weights)]
-    blocks = -(-rows // wanted.rows)
+    blocks, stateful = -(-rows // wanted.rows), any(rule.stateful for rule in wanted.rules)
     return layout.allocate(
-        sizes, choices, rows, blocks, wanted.lanes, wanted.panel, threads, weights[0].dtype
-    )
+        sizes, _choices(activations, penalties), rows, blocks, wanted.lanes, wanted.panel, threads,
+        stateful, weights[0].dtype,
+    )  # fmt: skip
+
+
+def _choices(
+    activations: Sequence[Activation], penalties: Sequence[Penalty | None]
+) -> list[layout.Choice]:
+    """Return what is chosen for each layer, as the kernels' numbers."""
+    distinct, places = [a.name for a in spec.unique(activations)], Coefficients(penalties).places
+    choices = []
+    for activation, penalty, numbers in zip(activations, penalties, places, strict=True):
+        rule = spec.number_of(penalty, penalties)
+        choices.append(
+            layout.Choice(
+                activation=distinct.index(activation.name),
+                shrunk=rule if penalty is not None and penalty.shrink else 0,
+                scaled=rule if penalty is not None and penalty.scale else 0,
+                follows=penalty is not None and penalty.follows,
+                on_biases=penalty is not None and penalty.on_biases,
+                numbers=numbers,
+            )
+        )
+    return choices
 
 
 def _worth_skipping(matrix: np.ndarray) -> bool:

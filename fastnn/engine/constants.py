@@ -10,13 +10,14 @@ from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, int64, read_spec
 
-__all__ = ["follows", "is_lazy", "lanes", "tile_rows"]
+__all__ = ["follows", "groups_inputs", "has_groups", "lanes", "tile_rows", "waits"]
 
 
 @intrinsic(prefer_literal=True)
 def follows(typing: Any, spec: Any) -> Any:
-    """Return whether the penalty comes after the gradient."""
-    value = read_spec(spec).follows
+    """Return whether the first layer's penalty comes after the gradient."""
+    rule = read_spec(spec).first_rule
+    value = rule is not None and rule.follows
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))
@@ -25,14 +26,40 @@ def follows(typing: Any, spec: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def is_lazy(typing: Any, spec: Any) -> Any:
+def waits(typing: Any, spec: Any) -> Any:
     """Return whether the penalty of columns that a batch does not use waits until they are."""
-    lazy = bool(read_spec(spec).caught_up)
+    value = read_spec(spec).waits
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(lazy))
+        return ir.Constant(I1, int(value))
 
     return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def has_groups(typing: Any, spec: Any) -> Any:
+    """Return whether a layer's penalty scales groups of weights."""
+    value = any(rule.scale for rule in read_spec(spec).rules)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def groups_inputs(typing: Any, spec: Any, number: Any) -> Any:
+    """Return whether the groups of the penalty numbered `number` are inputs' weights."""
+    rules = read_spec(spec).rules
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        found = ir.Constant(I1, 0)
+        for place, rule in enumerate(rules, 1):
+            if rule.grouping == "inputs":
+                found = builder.or_(found, builder.icmp_signed("==", arguments[1], int64(place)))
+        return found
+
+    return types.boolean(spec, types.int64), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -20,6 +22,7 @@ __all__ = [
     "load",
     "read_spec",
     "store",
+    "switch",
     "vector_of",
 ]
 
@@ -30,7 +33,12 @@ def read_spec(spec: Any) -> Spec:
     """Return the specification in a literal string; ask the caller for one if it is not literal."""
     if not isinstance(spec, types.StringLiteral):
         raise ForceLiteralArg({0})
-    return Spec.decode(spec.literal_value)
+    return _decoded(spec.literal_value)
+
+
+@functools.cache
+def _decoded(text: str) -> Spec:
+    return Spec.decode(text)
 
 
 def int64(value: int) -> Any:
@@ -59,3 +67,30 @@ def store(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
     """Store a vector to `offset` elements after `pointer`."""
     address = builder.bitcast(builder.gep(pointer, [offset]), value.type.as_pointer())
     builder.store(value, address, align=item_bytes(value.type))
+
+
+def switch(
+    builder: Any,
+    keys: Sequence[Any],
+    cases: Sequence[tuple[int, ...]],
+    emit: Callable[..., None],
+) -> None:
+    """Emit ``emit(*case)`` for each case, and a jump to the one that `keys` are equal to.
+
+    The keys are int64 values from 0 to 255, known when the kernel runs.
+    """
+    code = keys[0]
+    for key in keys[1:]:
+        code = builder.add(builder.mul(code, int64(256)), key)
+    done = builder.append_basic_block("done")
+    nowhere = builder.append_basic_block("nowhere")
+    jump = builder.switch(code, nowhere)
+    for case in cases:
+        block = builder.append_basic_block("case")
+        jump.add_case(int64(functools.reduce(lambda code, key: 256 * code + key, case)), block)
+        builder.position_at_end(block)
+        emit(*case)
+        builder.branch(done)
+    builder.position_at_end(nowhere)
+    builder.unreachable()
+    builder.position_at_end(done)

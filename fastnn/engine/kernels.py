@@ -6,8 +6,8 @@ into the weights. m rows of a batch, D input columns, V elements of a vector.
 
 For a batch: `gather` its rows and list the columns they use, go `forward`, take the `output_delta`
 and go `backward`. Then `update` every layer: one pass over the weights that applies the penalty in
-registers while the gradient is added. Threads share the rows of a batch or the panels of a layer,
-and never a sum.
+registers while the gradient is added; and scale groups of weights where a penalty is of these.
+Threads share the rows of a batch or the panels of a layer, and never a sum.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine.constants import is_lazy, lanes
+from fastnn.engine.constants import has_groups, lanes, waits
 from fastnn.engine.denormals import flush_denormals, restore_denormals
+from fastnn.engine.groups import scale_groups
 from fastnn.engine.jit import jit, kernel
-from fastnn.engine.layout import ENTERING
+from fastnn.engine.layout import ENTERING, IN_BATCH
 from fastnn.engine.listing import catch_up, list_bits, list_blocks, list_columns, shrink_idle
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.products import block_rows, part_of, product, rows_of, transpose_weights, update
@@ -36,6 +37,7 @@ def build_train(spec: str) -> Any:
     def train(arrays, X, scale, labels, targets, order, batch_size, rate, coefficients,
               skip_zeros, thread, threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
+        next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
         before = flush_denormals()
         for start in range(0, len(order), batch_size):
@@ -60,10 +62,12 @@ def build_train(spec: str) -> Any:
                 if thread == 0:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
                 met = meet_all(net, met, threads)
-            if is_lazy(spec) and get(net.counts, ENTERING):
+            if waits(spec) and get(net.counts, ENTERING):
                 begin, end = share(get(net.counts, ENTERING), thread, threads)
-                catch_up(spec, net, numbers, after(net.entering, begin), end - begin, step)
+                listed = after(net.entering, begin)
+                catch_up(spec, net, numbers, listed, end - begin, step, thread)
                 met = meet_all(net, met, threads)
+            numbers = after(numbers, next_numbers)
 
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, thread, threads)
@@ -76,8 +80,15 @@ def build_train(spec: str) -> Any:
 
             for number in range(net.layers, 0, -1):
                 update(spec, net, number, m, numbers, skip_zeros, thread, threads)
-            if skip_zeros and not is_lazy(spec):
+            if skip_zeros and not waits(spec):
                 shrink_idle(spec, net, numbers, thread, threads)
+            if has_groups(spec):
+                met = meet_all(net, met, threads)
+                for number in range(1, net.layers + 1):
+                    inputs, count = net.every, layer_of(net, number - 1).units
+                    if number == 1 and waits(spec):
+                        inputs, count = net.in_batch, get(net.counts, IN_BATCH)
+                    scale_groups(spec, net, number, numbers, inputs, count, thread, threads)
             total += sum_of_costs(spec, net, m)
             met = meet_all(net, met, threads)
         restore_denormals(before)
@@ -126,7 +137,7 @@ def build_settle(spec: str) -> Any:
             if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
                 arrays.idle[count] = j
                 count += 1
-        catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0])
+        catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0], 0)
         arrays.left_at[:] = 0
         arrays.steps[0] = 0
 

@@ -21,49 +21,81 @@ __all__ = [
     "DELTA_AT",
     "ENTERING",
     "FIELDS",
-    "IDLE",
+    "FOLLOWS",
+    "IN_BATCH",
+    "NUMBERS",
+    "ON_BIASES",
     "PANEL",
     "PARTS",
     "PITCH",
+    "SCALED",
+    "SHRUNK",
     "UNITS",
     "VECTORS",
     "WT_AT",
     "W_AT",
     "Z_AT",
     "Arrays",
+    "Choice",
     "allocate",
     "pack",
     "unpack",
 ]
 
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
-UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT, ACTIVATION = range(11)
-FIELDS = 11
+UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(10)
+ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS = range(10, 16)
+FIELDS = 16
 
 # Places in `Arrays.counts`; a block of rows has PARTS of them, the first block's from BLOCKS on.
-ENTERING, IDLE, BLOCKS = range(3)
+ENTERING, IN_BATCH, IDLE, BLOCKS = range(4)
 PARTS = 4
 
 CACHE_LINE = 64
+
+
+class Choice(NamedTuple):
+    """What is chosen for a layer, as numbers: the last columns of `Arrays.table`, in this order.
+
+    activation: its number. shrunk, scaled: the number of the penalty that shrinks its weights, and
+    of that which scales groups of them, 0 where there is none. follows: whether the first comes
+    after the gradient. on_biases: whether it is of the biases too. numbers: where in a row of
+    coefficients the penalty's begin.
+    """
+
+    activation: int
+    shrunk: int
+    scaled: int
+    follows: int
+    on_biases: int
+    numbers: int
 
 
 class Arrays(NamedTuple):
     """What a kernel works on.
 
     table : int64 (layers + 1, FIELDS)
-        For the inputs and each layer: units; vectors they fill; vectors of a panel; elements
-        the next; where z, a, delta, weights, transposed weights and biases start; the number of
-        the activation.
+        For the inputs and each layer: units; vectors they fill; vectors of a panel; elements from
+        a row to the next; where z, a, delta, weights, transposed weights and biases start; the
+        `Choice`.
     weights, transposed, biases, work : 1-D, the network's dtype
         Panels of all layers; of all layers but the first, transposed; biases; z, a, delta.
+    state, bias_state : 1-D, the network's dtype
+        What a penalty keeps beside each weight and bias; without one that does, of length 1.
     targets, real : 1-D, the network's dtype
         Rows of targets; rows with 1 at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
         As long as a row.
     room : 1-D, the network's dtype
         For each thread, V rows of the output, transposed.
+    sums : 1-D, the network's dtype
+        For each thread, room for a panel's row.
+    missed, one_step : int32
+        For each thread, the steps that V columns miss; V times 1.
     idle, every : int32
         The input columns that a batch does not use; 0, 1, 2, ...
+    in_batch : int32
+        The input columns that a batch uses.
     block_used : int32
         The input columns that each block of a batch's rows uses, in four parts: those of a block
         after it, but of none before; of neither; of one before, but of none after; of both. What
@@ -79,7 +111,8 @@ class Arrays(NamedTuple):
     steps : int64, length 1
         How many batches have been trained on since all columns were last up to date.
     counts : int64
-        How many columns are in `entering` and in `idle`; where the parts of each `block_used` end.
+        How many columns are in `entering`, `in_batch` and `idle`; where the parts of each
+        `block_used` end.
     costs : float64
         The sum of the costs of each block of rows.
     arrived : int64, length 1
@@ -90,14 +123,20 @@ class Arrays(NamedTuple):
     weights: np.ndarray
     transposed: np.ndarray
     biases: np.ndarray
+    state: np.ndarray
+    bias_state: np.ndarray
     work: np.ndarray
     targets: np.ndarray
     real: np.ndarray
     ones: np.ndarray
     zeros: np.ndarray
     room: np.ndarray
+    sums: np.ndarray
+    missed: np.ndarray
+    one_step: np.ndarray
     idle: np.ndarray
     every: np.ndarray
+    in_batch: np.ndarray
     block_used: np.ndarray
     block_bits: np.ndarray
     block_seen: np.ndarray
@@ -113,18 +152,19 @@ class Arrays(NamedTuple):
 
 def allocate(
     sizes: Sequence[int],
-    choices: Sequence[int],
+    choices: Sequence[Choice],
     batch_size: int,
     blocks: int,
     lanes: int,
     panel: int,
     threads: int,
+    stateful: bool,
     dtype: np.dtype[Any],
 ) -> Arrays:
-    """Return zeroed arrays for a network of `sizes` with the activations numbered `choices`.
+    """Return zeroed arrays for a network of `sizes`.
 
     A batch of `batch_size` rows is taken in so many `blocks`; panels are at most `panel` vectors
-    wide.
+    wide. `stateful` says whether a penalty keeps numbers beside the weights.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
@@ -139,7 +179,7 @@ def allocate(
         if layer:
             padded, below = int(row[VECTORS]) * lanes, int(table[layer - 1, VECTORS]) * lanes
             row[W_AT], row[WT_AT], row[B_AT] = weights, transposed, biases
-            row[ACTIVATION] = choices[layer - 1]
+            row[ACTIVATION:] = choices[layer - 1]
             weights, biases = weights + below * padded, biases + padded
             transposed += below * padded if layer > 1 else 0
     out, width = table[-1], int(max(table[:, PITCH]))
@@ -151,14 +191,20 @@ def allocate(
         weights=_zeros(weights, dtype),
         transposed=_zeros(transposed, dtype),
         biases=_zeros(biases, dtype),
+        state=_zeros(weights if stateful else 1, dtype),
+        bias_state=_zeros(biases if stateful else 1, dtype),
         work=_zeros(work + lanes * width, dtype),  # V rows are read at a time
         targets=_zeros(len(real), dtype),
         real=real,
         ones=_zeros(width, dtype) + 1,
         zeros=_zeros(width, dtype),
         room=_zeros(threads * int(out[VECTORS]) * lanes * lanes, dtype),
+        sums=_zeros(threads * panel * lanes, dtype),
+        missed=np.ones(threads * lanes, np.int32),
+        one_step=np.ones(lanes, np.int32),
         idle=_counting(columns),
         every=_counting(columns),
+        in_batch=_counting(columns),
         block_used=np.zeros(blocks * columns, np.int32),
         block_bits=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
         block_seen=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
-from fastnn.engine.constants import follows, is_lazy, lanes
+from fastnn.engine.constants import follows, groups_inputs, has_groups, lanes, waits
+from fastnn.engine.groups import scale_columns
 from fastnn.engine.jit import jit
-from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, PARTS
+from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.simd import catch_up_columns, shrink_columns
+from fastnn.engine.shrink import catch_up_columns, shrink_columns
 from fastnn.engine.team import share
 
 __all__ = ["catch_up", "list_bits", "list_blocks", "list_columns", "shrink_idle"]
@@ -68,14 +69,16 @@ def list_blocks(spec, net, columns, low, high, block, m):
 @jit
 def list_columns(spec, net, m, columns, step, block):
     """List the columns that begin to be used, or those that are not; note when others cease."""
-    entering = idle = 0
+    entering = idle = used = 0
     words = (columns + 63) // 64
     last = (m + block - 1) // block - 1
     for word in range(words):
         place = last * words + word
         now, before = get(net.block_seen, place) | get(net.block_bits, place), get(net.in_use, word)
         put(net.in_use, word, now)
-        if is_lazy(spec):
+        if has_groups(spec):
+            used = append_bits(spec, net.in_batch, used, 64 * word, now)
+        if waits(spec):
             entering = append_bits(spec, net.entering, entering, 64 * word, now & ~before)
             mark_bits(net.left_at, 64 * word, before & ~now, step)
         else:
@@ -83,17 +86,24 @@ def list_columns(spec, net, m, columns, step, block):
             rest = ~now & (~np.uint64(0) >> beyond)
             idle = append_bits(spec, net.idle, idle, 64 * word, rest)
     put(net.counts, ENTERING, entering)
+    put(net.counts, IN_BATCH, used)
     put(net.counts, IDLE, idle)
 
 
 @jit
-def catch_up(spec, net, numbers, columns, count, step):
-    """Give the weights of the listed input columns the steps of the penalty they missed."""
+def catch_up(spec, net, numbers, columns, count, step, thread):
+    """Give the weights of the listed input columns the steps of the penalty they missed.
+
+    `numbers` are the penalties' coefficients in the last of these steps.
+    """
     here, inputs, v = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec), lanes(spec)
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)
-        panel = after(here.w, inputs * first * v)
-        catch_up_columns(spec, vectors, numbers, columns, count, panel, net.left_at, step)
+        w, q = after(here.w, inputs * first * v), after(here.q, inputs * first * v)
+        of_layer = after(numbers, here.numbers)
+        catch_up_columns(spec, vectors, of_layer, columns, count, w, q, net.left_at, step)
+    if groups_inputs(spec, here.scaled):
+        scale_columns(spec, net, 1, numbers, columns, count, step, thread)
 
 
 @jit
@@ -103,5 +113,6 @@ def shrink_idle(spec, net, numbers, thread, threads):
     begin, end = share(get(net.counts, IDLE), thread, threads)
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)
-        panel = after(here.w, below.vectors * v * first * v)
-        shrink_columns(spec, vectors, numbers, after(net.idle, begin), end - begin, panel)
+        place, idle = below.vectors * v * first * v, after(net.idle, begin)
+        w, q, of_layer = after(here.w, place), after(here.q, place), after(numbers, here.numbers)
+        shrink_columns(spec, here.shrunk, vectors, of_layer, idle, end - begin, w, q)

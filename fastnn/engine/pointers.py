@@ -22,8 +22,13 @@ from fastnn.engine.layout import (
     B_AT,
     DELTA_AT,
     FIELDS,
+    FOLLOWS,
+    NUMBERS,
+    ON_BIASES,
     PANEL,
     PITCH,
+    SCALED,
+    SHRUNK,
     UNITS,
     VECTORS,
     W_AT,
@@ -35,7 +40,10 @@ __all__ = ["Layer", "Net", "after", "at", "get", "layer_of", "net_of", "prefetch
 
 
 class Net(NamedTuple):
-    """`layout.Arrays` as pointers; the layers after the inputs, the places in a list of columns."""
+    """`layout.Arrays` as pointers; the layers after the inputs, and some lengths.
+
+    list_room: the places in a list of columns; sums_room: a thread's part of `sums`.
+    """
 
     layers: Any
     list_room: Any
@@ -43,14 +51,21 @@ class Net(NamedTuple):
     weights: Any
     transposed: Any
     biases: Any
+    state: Any
+    bias_state: Any
     work: Any
     targets: Any
     real: Any
     ones: Any
     zeros: Any
     room: Any
+    sums_room: Any
+    sums: Any
+    missed: Any
+    one_step: Any
     idle: Any
     every: Any
+    in_batch: Any
     block_used: Any
     block_bits: Any
     block_seen: Any
@@ -77,7 +92,14 @@ class Layer(NamedTuple):
     w: Any
     wt: Any
     b: Any
+    q: Any
+    bias_q: Any
     activation: Any
+    shrunk: Any
+    scaled: Any
+    follows: Any
+    on_biases: Any
+    numbers: Any
 
 
 @jit
@@ -90,14 +112,21 @@ def net_of(arrays):
         at(arrays.weights, 0),
         at(arrays.transposed, 0),
         at(arrays.biases, 0),
+        at(arrays.state, 0),
+        at(arrays.bias_state, 0),
         at(arrays.work, 0),
         at(arrays.targets, 0),
         at(arrays.real, 0),
         at(arrays.ones, 0),
         at(arrays.zeros, 0),
         at(arrays.room, 0),
+        len(arrays.sums) // (len(arrays.missed) // len(arrays.one_step)),
+        at(arrays.sums, 0),
+        at(arrays.missed, 0),
+        at(arrays.one_step, 0),
         at(arrays.idle, 0),
         at(arrays.every, 0),
+        at(arrays.in_batch, 0),
         at(arrays.block_used, 0),
         at(arrays.block_bits, 0),
         at(arrays.block_seen, 0),
@@ -127,7 +156,14 @@ def layer_of(net, number):
         after(net.weights, get(row, W_AT)),
         after(net.transposed, get(row, WT_AT)),
         after(net.biases, get(row, B_AT)),
+        after(net.state, get(row, W_AT)),
+        after(net.bias_state, get(row, B_AT)),
         get(row, ACTIVATION),
+        get(row, SHRUNK),
+        get(row, SCALED),
+        get(row, FOLLOWS),
+        get(row, ON_BIASES),
+        get(row, NUMBERS),
     )
 
 

@@ -19,16 +19,16 @@ __all__ = ["Problem"]
 class Problem:
     """A network's arrays, its formulas, the rows, and how they are stepped through.
 
-    The attributes are the parameters of `engine.Training`, checked and completed: `penalty` is
-    None where it would do nothing, `batch_size` is at most the number of rows, and `step` is
-    learning_rate/n, with the n of lmbda/n.
+    The attributes are the parameters of `engine.Training`, checked and completed: `penalties` has
+    one for each layer, and None where it would do nothing; `batch_size` is at most the number of
+    rows, and `step` is learning_rate/n, with the n of lmbda/n.
     """
 
     weights: list[np.ndarray]
     biases: list[np.ndarray]
     activations: Sequence[Activation]
     cost: Any
-    penalty: Penalty | None
+    penalties: Sequence[Penalty | None]
     inputs: Inputs
     targets: np.ndarray
     batch_size: int
@@ -41,8 +41,3 @@ class Problem:
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the weights, and of all that is computed."""
         return self.weights[0].dtype
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """What the penalty's formulas take."""
-        return () if self.penalty is None else self.penalty.coefficients(self.step)

@@ -14,6 +14,7 @@ from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import BLOCKS, PARTS
 from fastnn.engine.pointers import after, get, layer_of
 from fastnn.engine.rows import transpose
+from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
 from fastnn.engine.team import share
 
@@ -92,7 +93,10 @@ def product(
 
 @jit
 def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
-    """Shrink a layer's weights and add its gradient; add the biases' gradient."""
+    """Shrink a layer's weights and add its gradient; do so with the biases.
+
+    `numbers` are the penalties' coefficients in this step.
+    """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     first, last, low, high = 0, here.vectors, 0, below.units
     if shares_panels(net, number, threads):
@@ -100,26 +104,40 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
         first, last = part.first, part.last
     else:
         low, high = share(below.units, thread, threads)
+    biases = low == 0 and high > 0
+    if here.on_biases and biases and not here.follows:
+        shrink_biases(spec, net, number, numbers, first, last)
     for panel in range(first, last, here.panel):
         vectors = min(here.panel, here.vectors - panel)
-        w = after(here.w, below.vectors * v * panel * v)
+        place, listed = below.vectors * v * panel * v, number == 1 and skip_zeros
         delta = after(here.delta, panel * v)
-        b, listed = after(here.b, panel * v), number == 1 and skip_zeros
+        w, q, b = after(here.w, place), after(here.q, place), after(here.b, panel * v)
         step = max(1, high - low) if listed else CHUNK
         for begin in range(low, high, step):
             end = min(begin + step, high)
-            update_panel(spec, net, number, m, numbers, vectors, delta, w, b, listed, begin, end)
+            update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, begin, end)
+    if here.on_biases and biases and here.follows:
+        shrink_biases(spec, net, number, numbers, first, last)
+
+
+@jit
+def shrink_biases(spec, net, number, numbers, first, last):
+    """Give the biases of some vectors of a layer one step of the penalty."""
+    here, v = layer_of(net, number), lanes(spec)
+    b, q = after(here.b, first * v), after(here.bias_q, first * v)
+    of_layer = after(numbers, here.numbers)
+    shrink_columns(spec, here.shrunk, last - first, of_layer, net.every, 1, b, q)
 
 
 @jit_apart
-def update_panel(spec, net, number, m, numbers, vectors, delta, w, b, listed, low, high):
+def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, low, high):
     """Update the inputs from `low` to `high` of a panel; with them from 0 on, the biases.
 
     The penalty acts with the first block of rows that uses an input, or with the last one if it
     comes after the gradient: of all blocks, where they have no lists of their own.
     """
-    below, d_row, rows = layer_of(net, number - 1), layer_of(net, number).pitch, block_rows(spec, m)
-    pitch = below.pitch
+    here, below, rows = layer_of(net, number), layer_of(net, number - 1), block_rows(spec, m)
+    pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0
@@ -132,15 +150,13 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, b, listed, lo
                 acts = part in (1, 2) if follows(spec) else part < 2
             else:
                 n, used = high - low, after(net.every, low)
-                acts = i + rows >= m if follows(spec) else i == 0
+                acts = i + rows >= m if here.follows else i == 0
             with_b = part == 0 and low == 0
-            if acts and (n or with_b):
+            if n or with_b:
+                rule = here.shrunk if acts else 0
                 tile_update(
-                    spec, 1, some, vectors, numbers, a, pitch, used, n, d, d_row, w, b, with_b
-                )  # fmt: skip
-            elif n or with_b:
-                tile_update(
-                    spec, 0, some, vectors, numbers, a, pitch, used, n, d, d_row, w, b, with_b
+                    spec, rule, some, vectors, of_layer, a, pitch, used, n, d, d_row, w, q, b,
+                    with_b,
                 )  # fmt: skip
 
 

@@ -19,11 +19,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I64, int64, load, read_spec, store, vector_of
-from fastnn.engine.spec import Spec
-from fastnn.engine.trace import Vec, VecSpace, formula, splat
+from fastnn.engine.emit import I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.shrink import numbers_of, shrunk
+from fastnn.engine.spec import Rule, Spec
+from fastnn.engine.trace import splat
 
-__all__ = ["catch_up_columns", "shrink_columns", "tile_forward", "tile_update"]
+__all__ = ["tile_forward", "tile_update"]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
@@ -37,25 +38,6 @@ def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
         f"llvm.fmuladd.v{vector.count}{suffix}", (), ir.FunctionType(vector, [vector] * 3)
     )
     return builder.call(function, [x, y, z])
-
-
-def _switch(
-    builder: Any, rows: Any, vectors: Any, most_rows: int, most_vectors: int, emit: Any
-) -> None:
-    """Emit ``emit(R, C)`` for each R and C up to the most, and a jump to the right one."""
-    code = builder.add(builder.mul(vectors, int64(256)), rows)
-    done = builder.append_basic_block("done")
-    nowhere = builder.append_basic_block("nowhere")
-    switch = builder.switch(code, nowhere)
-    for r, c in itertools.product(range(1, most_rows + 1), range(1, most_vectors + 1)):
-        block = builder.append_basic_block(f"tile{r}x{c}")
-        switch.add_case(int64(256 * c + r), block)
-        builder.position_at_end(block)
-        emit(r, c)
-        builder.branch(done)
-    builder.position_at_end(nowhere)
-    builder.unreachable()
-    builder.position_at_end(done)
 
 
 def _sum_products(
@@ -162,20 +144,25 @@ def tile_forward(
                 for p, value in zip(places, sums[r * c_count :], strict=False):
                     store(builder, value, out, builder.add(row, p))
 
-        _switch(builder, rows, vectors, kernel.rows, kernel.panel, tile)
+        switch(builder, (rows, vectors), _tiles(kernel), tile)
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _tiles(kernel: Spec) -> list[tuple[int, int]]:
+    """Return every R and C that a kernel may be asked for."""
+    return list(itertools.product(range(1, kernel.rows + 1), range(1, kernel.panel + 1)))
 
 
 @intrinsic(prefer_literal=True)
 def tile_update(
     typing: Any,
     spec: Any,
-    shrinks: Any,
+    rule: Any,
     rows: Any,
     vectors: Any,
-    coefficients: Any,
+    numbers: Any,
     a: Any,
     a_row: Any,
     used: Any,
@@ -183,29 +170,33 @@ def tile_update(
     delta: Any,
     delta_row: Any,
     w: Any,
+    q: Any,
     b: Any,
     with_b: Any,
 ) -> Any:
-    """w[j] = shrink(w[j], *coefficients) + sum over r < rows of a[r, j] * delta[r].
+    """w[j] = shrink(w[j], *numbers) + sum over r < rows of a[r, j] * delta[r].
 
     For every j in used[:count]; where `with_b` is true, b += the sum of delta's rows, too. ``w`` is
-    a panel of `vectors` vectors; ``a`` and ``delta`` have rows `a_row` and `delta_row` apart. Where
-    there is no penalty, or `shrinks` is a literal 0, nothing shrinks; a penalty that follows the
-    gradient shrinks the result. delta stays in registers, and each w[j] passes through them once.
+    a panel of `vectors` vectors, ``q`` what the penalty keeps beside it; ``a`` and ``delta`` have
+    rows `a_row` and `delta_row` apart. The penalty is the one numbered `rule`, none if that is 0;
+    one that follows the gradient shrinks the result. delta stays in registers, and each w[j] passes
+    through them once.
     """
     signature = types.void(
-        spec, shrinks, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w, b,
+        spec, types.int64, rows, vectors, numbers, a, a_row, used, count, delta, delta_row, w, q, b,
         with_b,
     )  # fmt: skip
     kernel = read_spec(spec)
-    vector, key = vector_of(w, kernel.lanes), kernel.shrink if shrinks.literal_value else ""
+    vector = vector_of(w, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _, _, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w, b, with_b = (
-            arguments
-        )
+        (
+            _, chosen, rows, vectors, coefficients, a, a_row, used, count, delta, delta_row, w, q,
+            b, with_b,
+        ) = arguments  # fmt: skip
 
-        def tile(r_count: int, c_count: int) -> None:
+        def tile(number: int, r_count: int, c_count: int) -> None:
+            rule = kernel.rules[number - 1] if number else None
             a_rows = [builder.gep(a, [builder.mul(a_row, int64(r))]) for r in range(r_count)]
             at_row = [builder.mul(delta_row, int64(r)) for r in range(r_count)]
             together = min(kernel.updated_together, c_count)
@@ -218,7 +209,7 @@ def tile_update(
                 ]
                 with builder.if_then(with_b):
                     add_biases(places, deltas)
-                add_products(int64(c_count * vector.count), places, a_rows, deltas)
+                add_products(rule, int64(c_count * vector.count), places, a_rows, deltas)
 
         def add_biases(places: list[Any], deltas: list[list[Any]]) -> None:
             for c, p in enumerate(places):
@@ -228,132 +219,32 @@ def tile_update(
                 store(builder, total, b, p)
 
         def add_products(
-            width: Any, places: list[Any], a_rows: list[Any], deltas: list[list[Any]]
+            rule: Rule | None,
+            width: Any,
+            places: list[Any],
+            a_rows: list[Any],
+            deltas: list[list[Any]],
         ) -> None:
-            numbers = _coefficients(builder, key, coefficients, vector) if key else []
+            numbers = numbers_of(builder, rule, coefficients, vector) if rule else []
             with cgutils.for_range(builder, count) as loop:
                 j = builder.sext(builder.load(builder.gep(used, [loop.index])), I64)
-                row = builder.gep(w, [builder.mul(j, width)])
+                at = builder.mul(j, width)
+                row, states = builder.gep(w, [at]), builder.gep(q, [at])
                 sums = [load(builder, row, p, vector) for p in places]
-                if key and not kernel.follows:
-                    sums = [_shrunk(kernel, Vec(builder, x), numbers).value for x in sums]
-                for at, delta_r in zip(a_rows, deltas, strict=True):
-                    scalar = splat(builder, builder.load(builder.gep(at, [j])), vector)
+                if rule and not rule.follows:
+                    sums = shrunk(builder, rule, sums, states, places, numbers)
+                for a_row, delta_r in zip(a_rows, deltas, strict=True):
+                    scalar = splat(builder, builder.load(builder.gep(a_row, [j])), vector)
                     pairs = zip(delta_r, sums, strict=True)
                     sums = [_fused(builder, scalar, d, x) for d, x in pairs]
-                if key and kernel.follows:
-                    sums = [_shrunk(kernel, Vec(builder, x), numbers).value for x in sums]
+                if rule and rule.follows:
+                    sums = shrunk(builder, rule, sums, states, places, numbers)
                 for p, value in zip(places, sums, strict=True):
                     store(builder, value, row, p)
 
-        _switch(builder, rows, vectors, kernel.rows, kernel.panel, tile)
+        numbers = [0, *(n for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
+        tiles = [(n, *shape) for n in numbers for shape in _tiles(kernel)]
+        switch(builder, (chosen, rows, vectors), tiles, tile)
         return context.get_dummy_value()
 
     return signature, generate
-
-
-def _coefficients(builder: Any, key: str, pointer: Any, vector: Any) -> list[Vec]:
-    """Return the formula's coefficients, spread over vectors; xp and w come before them."""
-    count = formula(key).__code__.co_argcount - 2
-    scalars = [builder.load(builder.gep(pointer, [int64(c)])) for c in range(count)]
-    return [Vec(builder, splat(builder, scalar, vector)) for scalar in scalars]
-
-
-@intrinsic(prefer_literal=True)
-def shrink_columns(
-    typing: Any, spec: Any, vectors: Any, coefficients: Any, columns: Any, count: Any, w: Any
-) -> Any:
-    """Give the rows columns[:count] of a weight panel one step of the penalty."""
-    signature = types.void(spec, types.int64, coefficients, columns, types.int64, w)
-    kernel = read_spec(spec)
-    vector = vector_of(w, kernel.lanes)
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        if not kernel.shrink:
-            return context.get_dummy_value()
-        _, vectors, coefficients, columns, count, w = arguments
-        numbers = _coefficients(builder, kernel.shrink, coefficients, vector)
-        with cgutils.for_range(builder, count) as loop:
-            j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
-            with cgutils.for_range(builder, vectors) as inner:
-                row = builder.add(builder.mul(j, vectors), inner.index)
-                place = builder.mul(row, int64(vector.count))
-                old = Vec(builder, load(builder, w, place, vector))
-                store(builder, _shrunk(kernel, old, numbers).value, w, place)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic(prefer_literal=True)
-def catch_up_columns(
-    typing: Any,
-    spec: Any,
-    vectors: Any,
-    coefficients: Any,
-    columns: Any,
-    count: Any,
-    w: Any,
-    left_at: Any,
-    step: Any,
-) -> Any:
-    """Give the rows columns[:count] of a weight panel the steps they miss: step - left_at[j]."""
-    signature = types.void(
-        spec, types.int64, coefficients, columns, types.int64, w, left_at, types.int64
-    )
-    kernel = read_spec(spec)
-    vector = vector_of(w, kernel.lanes)
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        if not kernel.caught_up:
-            return context.get_dummy_value()
-        _, vectors, coefficients, columns, count, w, left_at, step = arguments
-        numbers = _coefficients(builder, kernel.shrink, coefficients, vector)
-
-        def tile(_: int, c_count: int) -> None:
-            width = int64(c_count * vector.count)
-            places = [int64(c * vector.count) for c in range(c_count)]
-            with cgutils.for_range(builder, count) as loop:
-                j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
-                left = builder.sext(builder.load(builder.gep(left_at, [j])), I64)
-                steps, row = builder.sub(step, left), builder.gep(w, [builder.mul(j, width)])
-                values = [Vec(builder, load(builder, row, p, vector)) for p in places]
-                for p, new in zip(places, _missed(kernel, values, steps, numbers), strict=True):
-                    store(builder, new, row, p)
-
-        _switch(builder, int64(1), vectors, 1, kernel.panel, tile)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _missed(kernel: Spec, values: list[Vec], steps: Any, numbers: list[Vec]) -> list[Any]:
-    """Return what `steps` steps leave of some vectors: at once, or if they are few one by one."""
-    builder = values[0].builder
-    if not kernel.one_by_one:
-        return [_at_once(kernel, v, steps, numbers).value for v in values]
-    held = [cgutils.alloca_once_value(builder, v.value) for v in values]
-    for place, v in zip(held, values, strict=True):
-        builder.store(v.value, place)
-    few = builder.icmp_signed("<=", steps, int64(kernel.one_by_one))
-    with builder.if_else(few) as (then, otherwise):
-        with then, cgutils.for_range(builder, steps):
-            for place in held:
-                value = Vec(builder, builder.load(place))
-                builder.store(_shrunk(kernel, value, numbers).value, place)
-        with otherwise:
-            for place, v in zip(held, values, strict=True):
-                builder.store(_at_once(kernel, v, steps, numbers).value, place)
-    return [builder.load(place) for place in held]
-
-
-def _shrunk(kernel: Spec, w: Vec, numbers: list[Vec]) -> Vec:
-    result: Vec = formula(kernel.shrink)(VecSpace(), w, *numbers)
-    return result
-
-
-def _at_once(kernel: Spec, w: Vec, steps: Any, numbers: list[Vec]) -> Vec:
-    vector = w.value.type
-    count = splat(w.builder, w.builder.sitofp(steps, vector.element), vector)
-    result: Vec = formula(kernel.caught_up)(VecSpace(), w, Vec(w.builder, count), *numbers)
-    return result

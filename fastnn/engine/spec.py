@@ -15,10 +15,23 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.engine import jit, trace
+from fastnn.engine.coefficients import width_of
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
-__all__ = ["TILE_ROWS", "Spec", "for_outputs", "for_training", "lanes"]
+__all__ = [
+    "TILE_ROWS",
+    "Rule",
+    "Spec",
+    "for_outputs",
+    "for_training",
+    "lanes",
+    "number_of",
+    "unique",
+]
+
+# Penalties of one kind share their formulas.
+Kind = tuple[type[Penalty], str]
 
 
 # Registers hold a tile's sums, or its deltas, some vectors of weights and what the penalty takes.
@@ -26,16 +39,36 @@ __all__ = ["TILE_ROWS", "Spec", "for_outputs", "for_training", "lanes"]
 TILE_ROWS = 5
 
 
+class Rule(NamedTuple):
+    """A penalty, to a kernel.
+
+    shrink, caught_up, scale: keys of its formulas, empty where there is none. grouping: what scale
+    takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
+    number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
+    many coefficients its formulas take.
+    """
+
+    shrink: str
+    caught_up: str
+    scale: str
+    grouping: str
+    follows: bool
+    stateful: bool
+    one_by_one: int
+    numbers: int
+
+
 class Spec(NamedTuple):
     """What a kernel is compiled for.
 
     lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile.
     updated_together: the most vectors of a row of weights that are updated at once. values, slopes:
-    keys of the activations' formulas, one each for the distinct ones. delta, cost, shrink,
-    caught_up: keys of the output's, the cost's and the penalty's formulas, empty where there is
-    none. follows: whether the penalty comes after the gradient. one_by_one: how many of its steps
-    are not taken at once. compresses: whether the CPU packs chosen lanes in one instruction.
-    normalises: whether the output is a softmax.
+    keys of the activations' formulas, one each for the distinct ones. delta, cost: keys of the
+    output's and the cost's formulas, empty where there is none. rules: the distinct penalties,
+    which layers know by their number from 1 on. first: the number of the first layer's. waits:
+    whether the penalty of input columns that a batch does not use waits until they are used.
+    compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
+    output is a softmax.
     """
 
     lanes: int
@@ -46,10 +79,9 @@ class Spec(NamedTuple):
     slopes: tuple[str, ...] = ()
     delta: tuple[str, ...] = ()
     cost: str = ""
-    shrink: str = ""
-    caught_up: str = ""
-    follows: bool = False
-    one_by_one: int = 0
+    rules: tuple[Rule, ...] = ()
+    first: int = 0
+    waits: bool = False
     compresses: bool = False
     normalises: bool = False
 
@@ -61,7 +93,13 @@ class Spec(NamedTuple):
     def decode(cls, text: str) -> Spec:
         """Read what `encode` wrote."""
         fields = [tuple(f) if isinstance(f, list) else f for f in json.loads(text)]
-        return cls._make(fields)
+        spec = cls._make(fields)
+        return spec._replace(rules=tuple(Rule._make(rule) for rule in spec.rules))
+
+    @property
+    def first_rule(self) -> Rule | None:
+        """The first layer's penalty."""
+        return self.rules[self.first - 1] if self.first else None
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
@@ -88,16 +126,33 @@ def for_training(problem: Problem, waits: bool) -> Spec:
 
     `waits` says whether the penalty of the columns that a batch does not use waits.
     """
-    penalty, activations = problem.penalty, problem.activations
+    activations, penalties = problem.activations, problem.penalties
     return for_outputs(problem.dtype, activations)._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
         cost=_real_cost(problem.cost) if problem.track_cost else "",
-        shrink="" if penalty is None else trace.register(penalty.shrink),
-        caught_up=_caught_up(penalty) if waits else "",
-        follows=penalty is not None and penalty.follows,
-        one_by_one=penalty.one_by_one if penalty else 0,
+        rules=tuple(_rule(p) for p in kinds(penalties).values()),
+        first=number_of(penalties[0], penalties),
+        waits=waits,
     )
+
+
+def kinds(penalties: Sequence[Penalty | None]) -> dict[Kind, Penalty]:
+    """Return one penalty for each set of formulas, in the order of their first layer."""
+    found: dict[Kind, Penalty] = {}
+    for penalty in penalties:
+        if penalty is not None:
+            found.setdefault(_kind(penalty), penalty)
+    return found
+
+
+def number_of(penalty: Penalty | None, penalties: Sequence[Penalty | None]) -> int:
+    """Return the number, from 1 on, by which a kernel knows a layer's penalty; 0 is none."""
+    return 0 if penalty is None else list(kinds(penalties)).index(_kind(penalty)) + 1
+
+
+def _kind(penalty: Penalty) -> Kind:
+    return type(penalty), penalty.grouping
 
 
 def unique(activations: Sequence[Activation]) -> list[Activation]:
@@ -105,10 +160,15 @@ def unique(activations: Sequence[Activation]) -> list[Activation]:
     return list({a.name: a for a in activations}.values())
 
 
-def _caught_up(penalty: Penalty | None) -> str:
-    if penalty is None or penalty.caught_up is None:
-        return ""
-    return trace.register(penalty.caught_up)
+def _rule(penalty: Penalty) -> Rule:
+    shrink, caught_up, scale = (
+        "" if formula is None else trace.register(formula)
+        for formula in (penalty.shrink, penalty.caught_up, penalty.scale)
+    )
+    return Rule(
+        shrink, caught_up, scale, penalty.grouping, penalty.follows, penalty.stateful,
+        penalty.one_by_one, width_of(penalty),
+    )  # fmt: skip
 
 
 def _slope(activation: Activation) -> str:

@@ -182,6 +182,9 @@ class VecSpace:
     def floor(self, x: Vec) -> Vec:
         return x._call("floor", x)
 
+    def sqrt(self, x: Vec) -> Vec:
+        return x._call("sqrt", x)
+
     def exp(self, x: Vec) -> Vec:
         power, fraction = self._exp_parts(x)
         return fraction * power + power

@@ -49,7 +49,8 @@ class Training:
     cost : Cost or object with ``delta_rows(z, a, y)``
         The second kind is a user's own: its method takes and returns arrays (m, outputs), and
         training takes the numpy path.
-    penalty : Penalty or None
+    penalties : sequence of Penalty or None
+        One a layer.
     inputs : Inputs
         The rows, (n, D), and the scale they are multiplied by.
     targets : ndarray
@@ -72,7 +73,7 @@ class Training:
         *,
         activations: Sequence[Activation],
         cost: Any,
-        penalty: Penalty | None,
+        penalties: Sequence[Penalty | None],
         inputs: Inputs,
         targets: np.ndarray,
         batch_size: int,
@@ -92,7 +93,7 @@ class Training:
             biases,
             activations,
             cost,
-            penalty.simplified() if penalty is not None and step > 0 else None,
+            [p.simplified() if p is not None and step > 0 else None for p in penalties],
             inputs,
             targets,
             batch_size,

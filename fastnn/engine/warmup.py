@@ -82,7 +82,7 @@ def warm_up(case: Case) -> float:
         biases,
         activations=layers,
         cost=case.cost,
-        penalty=case.penalty,
+        penalties=[case.penalty] * 2,
         inputs=inputs,
         targets=np.zeros(2, np.int64),
         batch_size=1,

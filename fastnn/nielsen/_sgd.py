@@ -16,7 +16,7 @@ from fastnn.costs import Cost
 from fastnn.engine import Training, outputs
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork, as_list
-from fastnn.penalties import Penalty
+from fastnn.penalties import Penalty, per_layer
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer import History
 
@@ -126,7 +126,7 @@ def sgd(
     weights, _ = network._arrays()
     warn_if_too_strong(
         weights,
-        penalty,
+        per_layer(penalty, len(weights)),
         learning_rate=eta,
         n=len(samples),
         batch_size=mini_batch_size,
@@ -220,7 +220,7 @@ def _training(
         [b.reshape(-1) for b in biases],
         activations=[Sigmoid()] * len(weights),
         cost=cost,
-        penalty=penalty,
+        penalties=per_layer(penalty, len(weights)),
         inputs=samples.inputs,
         targets=samples.targets,
         batch_size=mini_batch_size,

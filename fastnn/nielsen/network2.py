@@ -164,8 +164,9 @@ class Network(BookNetwork):
         early_stopping_n : int, default 0
             Stop after so many epochs without a better accuracy on the evaluation data; 0 never
             stops.
-        penalty : {"l2", "l1", "l1_proximal", "elasticnet", "none"}
-            In the elastic net, L1 and L2 have half of `lmbda` each.
+        penalty : str, default "l2"
+            "none" or the name of one in `fastnn.penalties`, such as "l1", "l1_proximal" or
+            "elasticnet", in which L1 and L2 have half of `lmbda` each.
         progress : bool, default False
             Show a progress bar.
 
@@ -234,7 +235,8 @@ class Network(BookNetwork):
     ) -> None:
         """Take one step of gradient descent over `mini_batch`.
 
-        The weights shrink by eta*lmbda/n, where `n` is the size of the whole training set.
+        The weights shrink by eta*lmbda/n, where `n` is the size of the whole training set. A
+        penalty that depends on the steps before starts anew with every call.
         """
         strength, n = _penalty(lmbda, penalty), whole("n", n, minimum=1)
         update(self, mini_batch, eta, cost=self._engine_cost(), penalty=strength, n=n)
@@ -287,7 +289,9 @@ class Network(BookNetwork):
         else:
             each = np.array([float(self.cost.fn(a[i, :, None], y[i, :, None])) for i in range(n)])
         total = float(np.sum(each / n))
-        return total if penalty is None else total + penalty.value(self._arrays()[0]) / n
+        weights, biases = self._arrays()
+        chosen = penalties.per_layer(penalty, len(weights))
+        return total + penalties.value_of(chosen, weights, biases) / n
 
     def _engine_cost(self) -> Any:
         """Return what the engine trains with: its own cost, or the program's in an adapter."""
@@ -372,10 +376,9 @@ def _epochs_without_gain(accuracies: list[int]) -> int:
 
 
 def _penalty(lmbda: float, name: str) -> penalties.Penalty | None:
-    known = {penalty.name: penalty for penalty in penalties.ALL}
-    chosen = known.get(one_of("penalty", name, [*known, "none"]))
+    one_of("penalty", name, [*(penalty.name for penalty in penalties.ALL), "none"])
     lmbda = real("lmbda", lmbda)
-    return None if chosen is None or lmbda == 0 else chosen(lmbda)
+    return None if name == "none" or lmbda == 0 else penalties.named("penalty", name, lmbda)
 
 
 def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:

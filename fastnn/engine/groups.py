@@ -1,0 +1,256 @@
+"""Penalties of groups: the weights that leave an input or enter a unit, scaled by their norm.
+
+Symbols: V lanes of a vector; a panel is a layer's weights for some vectors of its units, with the
+inputs as rows. Where a group is an input's weights, a lane stands for an input, V of them at a
+time; where it is a unit's, a lane stands for the unit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.engine.constants import groups_inputs, lanes
+from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.shrink import numbers_of
+from fastnn.engine.team import share
+from fastnn.engine.trace import Vec, VecSpace, formula, splat
+
+__all__ = ["scale_columns", "scale_groups"]
+
+
+@jit
+def scale_groups(spec, net, number, numbers, columns, count, thread, threads):
+    """Scale a layer's groups after a step: those of the listed inputs, or every unit's."""
+    here, below = layer_of(net, number), layer_of(net, number - 1)
+    if here.scaled and groups_inputs(spec, here.scaled):
+        begin, end = share(count, thread, threads)
+        listed = after(columns, begin)
+        scale_columns(spec, net, number, numbers, listed, end - begin, -1, thread)
+    elif here.scaled:
+        panels = (here.vectors + here.panel - 1) // here.panel
+        begin, end = share(panels, thread, threads)
+        sums = after(net.sums, thread * net.sums_room)
+        for panel in range(begin, end):
+            first = panel * here.panel
+            vectors = min(here.panel, here.vectors - first)
+            w = after(here.w, below.vectors * lanes(spec) * first * lanes(spec))
+            unit_squares(spec, vectors, w, below.units, sums)
+            changed = False
+            for vector in range(vectors):
+                some = after(sums, vector * lanes(spec))
+                changed |= factors(
+                    spec, here.scaled, some, below.units, net.one_step, after(numbers, here.numbers)
+                )
+            if changed:
+                scale_units(spec, vectors, w, below.units, sums)
+
+
+@jit_apart
+def scale_columns(spec, net, number, numbers, columns, count, step, thread):
+    """Scale the weights that leave the listed inputs: by one step, or by those up to `step`."""
+    here, v = layer_of(net, number), lanes(spec)
+    inputs = layer_of(net, number - 1).vectors * v
+    sums, missed = after(net.sums, thread * net.sums_room), net.one_step
+    for begin in range(0, count, v):
+        some, listed = min(v, count - begin), after(columns, begin)
+        for lane in range(v):
+            put(sums, lane, get(net.zeros, 0))
+        for first in range(0, here.vectors, here.panel):
+            vectors, w = min(here.panel, here.vectors - first), after(here.w, inputs * first * v)
+            column_squares(spec, vectors, listed, some, w, sums)
+        if step >= 0:
+            missed = after(net.missed, thread * v)
+            for lane in range(some):
+                put(missed, lane, np.int32(step - get(net.left_at, get(listed, lane))))
+        factors(spec, here.scaled, sums, here.units, missed, after(numbers, here.numbers))
+        for first in range(0, here.vectors, here.panel):
+            vectors, w = min(here.panel, here.vectors - first), after(here.w, inputs * first * v)
+            multiply_columns(spec, vectors, listed, some, w, sums)
+
+
+@intrinsic(prefer_literal=True)
+def factors(
+    typing: Any, spec: Any, number: Any, sums: Any, size: Any, steps: Any, numbers: Any
+) -> Any:
+    """Replace V groups' sums of squares by their factors; return whether one is not 1.
+
+    ``steps`` has V int32 numbers; `number` is that of the penalty.
+    """
+    signature = types.boolean(spec, types.int64, sums, types.int64, steps, numbers)
+    kernel = read_spec(spec)
+    vector = vector_of(sums, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, chosen, sums, size, steps, coefficients = arguments
+        counts = ir.VectorType(I32, vector.count)
+        missed = builder.load(builder.bitcast(steps, counts.as_pointer()), align=4)
+        steps = Vec(builder, builder.sitofp(missed, vector))
+        members = Vec(builder, splat(builder, builder.sitofp(size, vector.element), vector))
+        norm = VecSpace().sqrt(Vec(builder, load(builder, sums, int64(0), vector)))
+
+        def scale(number: int) -> None:
+            rule = kernel.rules[number - 1]
+            numbers = numbers_of(builder, rule, coefficients, vector)
+            factor = formula(rule.scale)(VecSpace(), norm, members, steps, *numbers)
+            store(builder, factor.value, sums, int64(0))
+
+        cases = [(n,) for n, rule in enumerate(kernel.rules, 1) if rule.scale]
+        switch(builder, (chosen,), cases, scale)
+        result = load(builder, sums, int64(0), vector)
+        ones = ir.Constant(vector, [1.0] * vector.count)
+        differs = builder.fcmp_unordered("!=", result, ones)
+        bits = builder.bitcast(differs, ir.IntType(vector.count))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def column_squares(
+    typing: Any, spec: Any, vectors: Any, columns: Any, count: Any, w: Any, sums: Any
+) -> Any:
+    """sums[i] += the sum of the squares of row columns[i] of a panel, for i < count <= V."""
+    signature = types.void(spec, types.int64, columns, types.int64, w, sums)
+    kernel = read_spec(spec)
+    vector = vector_of(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, vectors, columns, count, w, sums = arguments
+        last = builder.sub(count, int64(1))
+
+        def tile(c_count: int) -> None:
+            squares = []
+            for lane in range(vector.count):  # beyond the last it is the last again, and not used
+                beyond = builder.icmp_signed(">", int64(lane), last)
+                place = builder.select(beyond, last, int64(lane))
+                j = builder.sext(builder.load(builder.gep(columns, [place])), I64)
+                row = builder.mul(j, int64(c_count * vector.count))
+                places = [builder.add(row, int64(c * vector.count)) for c in range(c_count)]
+                values = [Vec(builder, load(builder, w, at, vector)) for at in places]
+                squares.append(sum((x * x for x in values[1:]), start=values[0] * values[0]))
+            found = Vec(builder, load(builder, sums, int64(0), vector)) + _row_sums(squares)
+            store(builder, found.value, sums, int64(0))
+
+        if any(rule.grouping == "inputs" for rule in kernel.rules):
+            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _row_sums(rows: list[Vec]) -> Vec:
+    """Return a vector whose lane i is the sum of the V lanes of rows[i].
+
+    Two vectors' halves are added crosswise, then their quarters, and so on.
+    """
+    builder, count = rows[0].builder, len(rows)
+    span = count // 2
+    while len(rows) > 1:
+        low = [i for i in range(2 * count) if not i & span]
+        masks = (low, [i + span for i in low])
+        lower, upper = (ir.Constant(ir.VectorType(I32, count), mask) for mask in masks)
+        pairs = zip(rows[::2], rows[1::2], strict=True)
+        rows = [
+            Vec(builder, builder.shuffle_vector(x.value, y.value, lower))
+            + Vec(builder, builder.shuffle_vector(x.value, y.value, upper))
+            for x, y in pairs
+        ]
+        span //= 2
+    return rows[0]
+
+
+@intrinsic(prefer_literal=True)
+def multiply_columns(
+    typing: Any, spec: Any, vectors: Any, columns: Any, count: Any, w: Any, factors: Any
+) -> Any:
+    """Multiply row columns[i] of a panel by factors[i], for i < count."""
+    signature = types.void(spec, types.int64, columns, types.int64, w, factors)
+    kernel = read_spec(spec)
+    vector = vector_of(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, vectors, columns, count, w, factors = arguments
+
+        def tile(c_count: int) -> None:
+            with cgutils.for_range(builder, count) as loop:
+                j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
+                row = builder.gep(w, [builder.mul(j, int64(c_count * vector.count))])
+                factor = splat(builder, builder.load(builder.gep(factors, [loop.index])), vector)
+                _multiply(builder, row, [factor] * c_count, vector)
+
+        if any(rule.grouping == "inputs" for rule in kernel.rules):
+            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def unit_squares(typing: Any, spec: Any, vectors: Any, w: Any, inputs: Any, sums: Any) -> Any:
+    """Set ``sums`` to each unit's sum of the squares of the weights that enter it."""
+    signature = types.void(spec, types.int64, w, types.int64, sums)
+    kernel = read_spec(spec)
+    vector = vector_of(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, vectors, w, inputs, sums = arguments
+
+        def tile(c_count: int) -> None:
+            places = [int64(c * vector.count) for c in range(c_count)]
+            zero = ir.Constant(vector, [0.0] * vector.count)
+            held = [cgutils.alloca_once_value(builder, zero) for _ in places]
+            for place in held:
+                builder.store(zero, place)
+            with cgutils.for_range(builder, inputs) as loop:
+                row = builder.gep(w, [builder.mul(loop.index, int64(c_count * vector.count))])
+                for p, place in zip(places, held, strict=True):
+                    x = Vec(builder, load(builder, row, p, vector))
+                    total = x * x + Vec(builder, builder.load(place))
+                    builder.store(total.value, place)
+            for p, place in zip(places, held, strict=True):
+                store(builder, builder.load(place), sums, p)
+
+        if any(rule.grouping == "neurons" for rule in kernel.rules):
+            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def scale_units(typing: Any, spec: Any, vectors: Any, w: Any, inputs: Any, factors: Any) -> Any:
+    """Multiply the weights that enter each unit of a panel by the unit's factor."""
+    signature = types.void(spec, types.int64, w, types.int64, factors)
+    kernel = read_spec(spec)
+    vector = vector_of(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, vectors, w, inputs, factors = arguments
+
+        def tile(c_count: int) -> None:
+            places = [int64(c * vector.count) for c in range(c_count)]
+            units = [load(builder, factors, p, vector) for p in places]
+            with cgutils.for_range(builder, inputs) as loop:
+                row = builder.gep(w, [builder.mul(loop.index, int64(c_count * vector.count))])
+                _multiply(builder, row, units, vector)
+
+        if any(rule.grouping == "neurons" for rule in kernel.rules):
+            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _multiply(builder: Any, row: Any, by: list[Any], vector: Any) -> None:
+    """Multiply a row of a panel by a vector each."""
+    for c, factor in enumerate(by):
+        place = int64(c * vector.count)
+        store(builder, builder.fmul(load(builder, row, place, vector), factor), row, place)

@@ -1,0 +1,179 @@
+"""Penalties of every weight for itself, in vectors of weights: one step, and missed ones.
+
+Each public function but two is a Numba intrinsic, as in `simd.py`. V lanes of a vector; a panel's
+rows are some vectors of weights, and ``q`` lies beside ``w`` where the penalty keeps a number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.engine.emit import I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.spec import Rule
+from fastnn.engine.trace import Vec, VecSpace, formula, splat
+
+__all__ = ["catch_up_columns", "numbers_of", "shrink_columns", "shrunk"]
+
+
+def numbers_of(builder: Any, rule: Rule, pointer: Any, vector: Any) -> list[Vec]:
+    """Return a penalty's coefficients, spread over vectors."""
+    scalars = [builder.load(builder.gep(pointer, [int64(c)])) for c in range(rule.numbers)]
+    return [Vec(builder, splat(builder, scalar, vector)) for scalar in scalars]
+
+
+def shrunk(
+    builder: Any, rule: Rule, values: list[Any], q: Any, places: list[Any], numbers: list[Vec]
+) -> list[Any]:
+    """Return what one step leaves of some vectors; their states lie at `places` after ``q``."""
+
+    def step(*weight_and_state: Vec) -> Any:
+        return formula(rule.shrink)(VecSpace(), *weight_and_state, *numbers)
+
+    return _applied(builder, rule, step, values, q, places)
+
+
+def _applied(
+    builder: Any, rule: Rule, step: Any, values: list[Any], q: Any, places: list[Any]
+) -> list[Any]:
+    """Apply ``step`` to some vectors, and to their states in memory where there are any."""
+    results = []
+    for value, place in zip(values, places, strict=True):
+        w = Vec(builder, value)
+        if rule.stateful:
+            w, state = step(w, Vec(builder, load(builder, q, place, value.type)))
+            store(builder, state.value, q, place)
+        else:
+            w = step(w)
+        results.append(w.value)
+    return results
+
+
+@intrinsic(prefer_literal=True)
+def shrink_columns(
+    typing: Any,
+    spec: Any,
+    number: Any,
+    vectors: Any,
+    numbers: Any,
+    columns: Any,
+    count: Any,
+    w: Any,
+    q: Any,
+) -> Any:
+    """Give the rows columns[:count] of a weight panel one step of the penalty numbered `number`."""
+    signature = types.void(spec, types.int64, types.int64, numbers, columns, types.int64, w, q)
+    kernel = read_spec(spec)
+    vector = vector_of(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, chosen, vectors, coefficients, columns, count, w, q = arguments
+
+        def shrink(number: int) -> None:
+            if not number:
+                return
+            rule = kernel.rules[number - 1]
+            numbers = numbers_of(builder, rule, coefficients, vector)
+            with cgutils.for_range(builder, count) as loop:
+                j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
+                with cgutils.for_range(builder, vectors) as inner:
+                    row = builder.add(builder.mul(j, vectors), inner.index)
+                    place = builder.mul(row, int64(vector.count))
+                    old = load(builder, w, place, vector)
+                    (new,) = shrunk(builder, rule, [old], q, [place], numbers)
+                    store(builder, new, w, place)
+
+        cases = [(0,), *((n,) for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
+        switch(builder, (chosen,), cases, shrink)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def catch_up_columns(
+    typing: Any,
+    spec: Any,
+    vectors: Any,
+    numbers: Any,
+    columns: Any,
+    count: Any,
+    w: Any,
+    q: Any,
+    left_at: Any,
+    step: Any,
+) -> Any:
+    """Give the rows columns[:count] of a panel of the first layer the steps they miss.
+
+    These are step - left_at[j].
+    """
+    signature = types.void(
+        spec, types.int64, numbers, columns, types.int64, w, q, left_at, types.int64
+    )
+    kernel = read_spec(spec)
+    vector, rule = vector_of(w, kernel.lanes), kernel.first_rule
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        if not kernel.waits or rule is None or not rule.caught_up:
+            return context.get_dummy_value()
+        _, vectors, coefficients, columns, count, w, q, left_at, step = arguments
+        numbers = numbers_of(builder, rule, coefficients, vector)
+
+        def tile(c_count: int) -> None:
+            width = int64(c_count * vector.count)
+            places = [int64(c * vector.count) for c in range(c_count)]
+            with cgutils.for_range(builder, count) as loop:
+                j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
+                left = builder.sext(builder.load(builder.gep(left_at, [j])), I64)
+                steps, at = builder.sub(step, left), builder.mul(j, width)
+                row, states = builder.gep(w, [at]), builder.gep(q, [at])
+                old = [load(builder, row, p, vector) for p in places]
+                new = _missed(builder, rule, old, states, places, steps, numbers)
+                for p, value in zip(places, new, strict=True):
+                    store(builder, value, row, p)
+
+        switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _missed(
+    builder: Any, rule: Rule, values: list[Any], q: Any, places: list[Any], steps: Any,
+    numbers: list[Vec],
+) -> list[Any]:  # fmt: skip
+    """Return what `steps` steps leave of some vectors: at once, or if they are few one by one."""
+    if not rule.one_by_one:
+        return _at_once(builder, rule, values, q, places, steps, numbers)
+    held = [cgutils.alloca_once_value(builder, value) for value in values]
+    for place, value in zip(held, values, strict=True):
+        builder.store(value, place)
+
+    def keep(results: list[Any]) -> None:
+        for place, value in zip(held, results, strict=True):
+            builder.store(value, place)
+
+    few = builder.icmp_signed("<=", steps, int64(rule.one_by_one))
+    with builder.if_else(few) as (then, otherwise):
+        with then, cgutils.for_range(builder, steps):
+            now = [builder.load(place) for place in held]
+            keep(shrunk(builder, rule, now, q, places, numbers))
+        with otherwise:
+            keep(_at_once(builder, rule, values, q, places, steps, numbers))
+    return [builder.load(place) for place in held]
+
+
+def _at_once(
+    builder: Any, rule: Rule, values: list[Any], q: Any, places: list[Any], steps: Any,
+    numbers: list[Vec],
+) -> list[Any]:  # fmt: skip
+    vector = values[0].type
+    count = Vec(builder, splat(builder, builder.sitofp(steps, vector.element), vector))
+
+    def step(*weight_and_state: Vec) -> Any:
+        return formula(rule.caught_up)(VecSpace(), *weight_and_state, count, *numbers)
+
+    return _applied(builder, rule, step, values, q, places)

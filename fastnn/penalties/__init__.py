@@ -1,0 +1,77 @@
+"""Penalties: each one small class whose mathematics is written once.
+
+The contract stands in `fastnn.penalties.base`. lmbda is always the strength over the whole
+training set; other libraries' strengths become fastnn's, and back, by `from_sklearn`, `to_sklearn`
+and their like.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.checks import one_of
+from fastnn.penalties.base import Penalty, Shrinking
+from fastnn.penalties.converters import (
+    from_keras,
+    from_sklearn,
+    from_torch,
+    to_keras,
+    to_sklearn,
+    to_torch,
+)
+from fastnn.penalties.groups import GroupLasso, MaxNorm, SparseGroupLasso
+from fastnn.penalties.layers import Layers, per_layer, value_of
+from fastnn.penalties.over_time import CumulativeL1, TruncatedGradient
+from fastnn.penalties.shrinking import L1, L2, ElasticNet, ProximalL1
+
+__all__ = [
+    "ALL",
+    "L1",
+    "L2",
+    "CumulativeL1",
+    "ElasticNet",
+    "GroupLasso",
+    "Layers",
+    "MaxNorm",
+    "Penalty",
+    "ProximalL1",
+    "Shrinking",
+    "SparseGroupLasso",
+    "TruncatedGradient",
+    "from_keras",
+    "from_sklearn",
+    "from_torch",
+    "named",
+    "per_layer",
+    "to_keras",
+    "to_sklearn",
+    "to_torch",
+    "value_of",
+]
+
+ALL: tuple[type[Penalty], ...] = (
+    L1,
+    ProximalL1,
+    CumulativeL1,
+    TruncatedGradient,
+    L2,
+    ElasticNet,
+    GroupLasso,
+    SparseGroupLasso,
+    MaxNorm,
+)
+
+
+def named(parameter: str, name: object, strength: float) -> Penalty:
+    """Return the penalty with this name, all else by default; the limit is max_norm's strength.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message begins with `parameter` and names the nearest.
+    TypeError, ValueError
+        If the strength is not one.
+    """
+    known: dict[str, Any] = {penalty.name: penalty for penalty in ALL}
+    penalty: Penalty = known[one_of(parameter, name, known)](strength)
+    return penalty

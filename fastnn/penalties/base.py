@@ -1,0 +1,139 @@
+"""What a penalty is, to the engine and to the tests: its contract.
+
+One convention, the book's: lmbda is the strength over the whole training set, so a step of
+gradient descent with the learning rate eta shrinks by eta*lmbda/n, n being the number of training
+rows (never the size of a mini-batch).
+
+A class in `penalties.ALL` has one of these, or both:
+
+* ``shrink(xp, w, *numbers)`` is the weight that one step leaves; it comes before the gradient is
+  added, or after that where ``follows`` is true. Where ``stateful`` is true, it is
+  ``shrink(xp, w, q, *numbers)`` and returns the weight and the new q, a number beside each weight
+  that starts at 0.
+* ``scale(xp, norm, size, steps, *numbers)`` is the factor by which `steps` steps multiply a group
+  of `size` weights with the Euclidean `norm`, after gradient and shrink; ``grouping`` says what
+  is a group.
+
+numbers are ``coefficients(step)``, for ``step`` = eta/n, and after them ``moving(...)``, which
+change from step to step.
+
+An input column that a batch does not use has no gradient, and its weights may wait until they are
+next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps, *numbers)``) is
+what `steps` >= 1 steps without a gradient leave, in closed form; the numbers are those of the last
+of these steps. `waits` says for which step the closed form, of shrink or of scale, holds. Up to
+``one_by_one`` steps take less time one by one.
+
+``leaves_zeros`` says whether weights become exactly 0. ``value(w)`` is the penalty of a layer's
+weights times n, as `total_cost` divides it by n; ``strengths(step)`` is what one step takes: the L1
+part of every weight's size, and the L2 part's share of every weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn.checks import real
+
+__all__ = ["Penalty", "Shrinking", "soft", "sum_of_sizes"]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A rule that keeps weights small, with its strength."""
+
+    name: ClassVar[str]
+    follows: ClassVar[bool] = False
+    stateful: ClassVar[bool] = False
+    leaves_zeros: ClassVar[bool] = False
+    one_by_one: ClassVar[int] = 0
+    shrink: ClassVar[Callable[..., Any] | None] = None
+    caught_up: ClassVar[Callable[..., Any] | None] = None
+    scale: ClassVar[Callable[..., Any] | None] = None
+
+    @property
+    def grouping(self) -> str:
+        """What `scale` takes as a group: an input's or a unit's weights; empty without `scale`."""
+        return ""
+
+    @property
+    def on_biases(self) -> bool:
+        """Whether biases are shrunk too."""
+        return False
+
+    def acts_on(self, number: int, layers: int) -> bool:
+        """Return whether it acts on layer `number`, from 1, where it is given for all layers."""
+        return True
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        """Return what the formulas take, for `step` = learning_rate / n."""
+        return ()
+
+    def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return what the formulas take besides, as it is in the step that makes `count` steps.
+
+        `total` is the sum of these steps' learning_rate / n.
+        """
+        return ()
+
+    def waits(self, step: float) -> bool:
+        """Return whether unused columns may wait, for `step` = learning_rate / n."""
+        return self.caught_up is not None
+
+    def simplified(self) -> Penalty | None:
+        """Return the simplest penalty that is the same, or None where it does nothing."""
+        return self
+
+    def value(self, w: np.ndarray) -> float:
+        """Return the penalty of one layer's weights, times n."""
+        raise NotImplementedError
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        """Return what one step's L1 and L2 parts take, for `step` = learning_rate / n."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Shrinking(Penalty):
+    """A penalty of every weight for itself.
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set, the book's lambda; finite and at least 0.
+    biases : bool, default False
+        Whether the biases are penalised too, as if they were weights. Keyword only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `lmbda` is not such a number.
+    """
+
+    lmbda: float
+    biases: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lmbda", real("lmbda", self.lmbda))
+        if not isinstance(self.biases, bool):
+            raise TypeError(f"biases must be True or False, not {self.biases!r}")
+
+    @property
+    def on_biases(self) -> bool:
+        return self.biases
+
+    def simplified(self) -> Penalty | None:
+        return self if self.lmbda > 0 else None
+
+
+def soft(xp: Any, w: Any, most: Any) -> Any:
+    """Return `w` moved towards 0 by `most`, and not past it."""
+    return xp.where(abs(w) > most, w - xp.copysign(most, w), w * 0)
+
+
+def sum_of_sizes(w: np.ndarray) -> float:
+    """Return the sum of abs(w), added up in float64."""
+    return float(np.abs(w).sum(dtype=np.float64))

@@ -1,0 +1,170 @@
+"""Penalties of groups of weights: a group is kept or goes as one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.checks import one_of, real
+from fastnn.penalties.base import Penalty, soft, sum_of_sizes
+
+__all__ = ["GroupLasso", "MaxNorm", "SparseGroupLasso"]
+
+
+@dataclass(frozen=True)
+class _OfGroups(Penalty):
+    """A penalty of the norms of groups of weights."""
+
+    leaves_zeros = True
+    lmbda: float
+    groups: str = "inputs"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lmbda", real("lmbda", self.lmbda))
+        one_of("groups", self.groups, ("inputs", "neurons"))
+
+    @property
+    def grouping(self) -> str:
+        return self.groups
+
+    def acts_on(self, number: int, layers: int) -> bool:
+        return number == 1 if self.groups == "inputs" else number < layers
+
+    def simplified(self) -> Penalty | None:
+        return self if self.lmbda > 0 else None
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
+
+
+class GroupLasso(_OfGroups):
+    """lmbda/n times the sum of the groups' norms, each times the root of its size: whole groups 0.
+
+    Yuan and Lin, "Model selection and estimation in regression with grouped variables", 2006. After
+    the gradient step a group v becomes v*max(0, 1 - kappa*sqrt(size)/norm(v)), kappa = eta*lmbda/n.
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set; finite and at least 0.
+    groups : {"inputs", "neurons"}
+        A group is the weights that leave one input, in the first layer; or those that enter one
+        hidden unit, in every layer but the last. In a list with a penalty for each layer: those
+        that leave one unit (or input) of the layer below, or enter one of this layer.
+    """
+
+    name = "group_lasso"
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        return (step * self.lmbda,)
+
+    def waits(self, step: float) -> bool:
+        return self.groups == "inputs"
+
+    @staticmethod
+    def scale(xp: Any, norm: Any, size: Any, steps: Any, kappa: Any) -> Any:
+        return _block_soft(xp, norm, steps * kappa * xp.sqrt(size))
+
+    def value(self, w: np.ndarray) -> float:
+        return self.lmbda * _sum_of_norms(w, self.groups)
+
+
+@dataclass(frozen=True)
+class SparseGroupLasso(_OfGroups):
+    """L1 with the strength l1_ratio*lmbda, and group lasso with (1-l1_ratio)*lmbda.
+
+    Simon, Friedman, Hastie and Tibshirani, "A sparse-group lasso", 2013: after the gradient step
+    every weight moves towards 0 as in proximal L1, then every group as in group lasso.
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set; finite and at least 0.
+    groups : {"inputs", "neurons"}
+        As in `GroupLasso`.
+    l1_ratio : float, default 0.5
+        The share of L1, 0 to 1.
+    """
+
+    name = "sparse_group_lasso"
+    follows = True
+    l1_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "l1_ratio", real("l1_ratio", self.l1_ratio))
+        if self.l1_ratio > 1:
+            raise ValueError(f"l1_ratio must be from 0 to 1, not {self.l1_ratio!r}")
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        kappa = step * self.lmbda
+        return kappa * self.l1_ratio, kappa * (1 - self.l1_ratio)
+
+    def waits(self, step: float) -> bool:
+        return False
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa: Any, group_kappa: Any) -> Any:
+        return soft(xp, w, kappa)
+
+    @staticmethod
+    def scale(xp: Any, norm: Any, size: Any, steps: Any, kappa: Any, group_kappa: Any) -> Any:
+        return _block_soft(xp, norm, group_kappa * xp.sqrt(size))
+
+    def value(self, w: np.ndarray) -> float:
+        groups = _sum_of_norms(w, self.groups)
+        return self.lmbda * (self.l1_ratio * sum_of_sizes(w) + (1 - self.l1_ratio) * groups)
+
+
+@dataclass(frozen=True)
+class MaxNorm(Penalty):
+    """The weights that enter a unit are scaled back where their norm exceeds a limit.
+
+    Srebro and Shraibman, "Rank, trace-norm and max-norm", 2005; Srivastava et al., "Dropout", 2014,
+    section 5.1. After the gradient step w becomes w*min(1, limit/norm(w)).
+
+    Parameters
+    ----------
+    limit : float
+        The largest norm; finite and above 0.
+    """
+
+    name = "max_norm"
+    limit: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", real("limit", self.limit))
+        if self.limit == 0:
+            raise ValueError("limit must be above 0: with 0 every weight would be 0")
+
+    @property
+    def grouping(self) -> str:
+        return "neurons"
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        return (self.limit,)
+
+    @staticmethod
+    def scale(xp: Any, norm: Any, size: Any, steps: Any, limit: Any) -> Any:
+        return limit / xp.maximum(norm, limit)
+
+    def value(self, w: np.ndarray) -> float:
+        return 0.0
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return 0.0, 0.0
+
+
+def _block_soft(xp: Any, norm: Any, most: Any) -> Any:
+    """Return the factor that shortens a group's `norm` by `most`, or to 0."""
+    return xp.where(norm > most, 1 - most / norm, norm * 0)
+
+
+def _sum_of_norms(w: np.ndarray, groups: str) -> float:
+    """Return the sum of the groups' norms, each times the root of the group's size."""
+    axis = 0 if groups == "inputs" else 1
+    norms = np.sqrt(np.square(w, dtype=np.float64).sum(axis=axis))
+    return math.sqrt(w.shape[axis]) * float(norms.sum())

@@ -1,0 +1,70 @@
+"""Which penalty acts on which layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastnn.penalties.base import Penalty
+
+__all__ = ["Layers", "per_layer", "value_of"]
+
+# What `fit` takes: one penalty for all layers, or one (or None) for each.
+Layers = Penalty | Sequence[Penalty | None] | None
+
+
+def per_layer(penalty: Layers, layers: int) -> tuple[Penalty | None, ...]:
+    """Return each layer's penalty, the first layer's first.
+
+    Parameters
+    ----------
+    penalty : Penalty, sequence of Penalty or None, or None
+        One for all layers, or one (or None) for each.
+    layers : int
+        The layers after the input.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If a list has another length, or no layer has what the penalty acts on.
+    """
+    if penalty is None:
+        return (None,) * layers
+    if isinstance(penalty, Penalty):
+        chosen = tuple(
+            penalty if penalty.acts_on(number, layers) else None for number in range(1, layers + 1)
+        )
+        if not any(chosen):
+            raise ValueError(f"penalty {penalty!r} needs a hidden layer, and the network has none")
+        return chosen
+    if isinstance(penalty, str) or not isinstance(penalty, Sequence):
+        raise TypeError(
+            "penalty must be None or a penalty with its strength, such as fastnn.L1(5.0), or a "
+            f"list with one for each layer, not {penalty!r}"
+        )
+    if len(penalty) != layers:
+        raise ValueError(
+            f"penalty must be one, or a list with one (or None) for each of the {layers} layers "
+            f"after the input, not {len(penalty)}"
+        )
+    for number, one in enumerate(penalty):
+        if one is not None and not isinstance(one, Penalty):
+            raise TypeError(
+                f"penalty[{number}] must be None or a penalty, such as fastnn.L1(5.0), not {one!r}"
+            )
+    return tuple(penalty)
+
+
+def value_of(
+    penalties: Sequence[Penalty | None], weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
+) -> float:
+    """Return the value of all layers' penalties, times n."""
+    total = 0.0
+    for penalty, w, b in zip(penalties, weights, biases, strict=True):
+        if penalty is not None:
+            total += penalty.value(w)
+            total += penalty.value(b) if penalty.on_biases else 0.0
+    return total

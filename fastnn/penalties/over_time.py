@@ -1,0 +1,113 @@
+"""L1 rules for online learning that depend on the steps before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.checks import real, whole
+from fastnn.penalties.base import Shrinking, soft, sum_of_sizes
+
+__all__ = ["CumulativeL1", "TruncatedGradient"]
+
+
+class CumulativeL1(Shrinking):
+    """L1 that a weight may owe: after the gradient, what all steps so far would have taken is due.
+
+    Tsuruoka, Tsujii and Ananiadou, "Stochastic gradient descent training for L1-regularized
+    log-linear models with cumulative penalty", 2009. u is the sum of kappa = eta*lmbda/n over the
+    steps, q what a weight has been moved by the rule so far: v > 0 becomes max(0, v-(u+q)), v < 0
+    becomes min(0, v+(u-q)). It leaves exact zeros.
+    """
+
+    name = "l1_cumulative"
+    leaves_zeros = True
+    follows = True
+    stateful = True
+
+    def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (self.lmbda * total,)
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, q: Any, u: Any) -> Any:
+        above, below = xp.maximum(w - (u + q), 0.0), xp.minimum(w + (u - q), 0.0)
+        moved = xp.where(w > 0, above, xp.where(w < 0, below, w))
+        return moved, q + (moved - w)
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, q: Any, steps: Any, u: Any) -> Any:
+        """One step with the last u: what was due before is due still."""
+        return CumulativeL1.shrink(xp, w, q, u)
+
+    def value(self, w: np.ndarray) -> float:
+        return self.lmbda * sum_of_sizes(w)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
+
+
+@dataclass(frozen=True)
+class TruncatedGradient(Shrinking):
+    """L1 once in a while: every so many steps, small weights move towards 0 by so many shrinks.
+
+    Langford, Li and Zhang, "Sparse online learning via truncated gradient", 2009, section 3.3:
+    after the gradient of every `every`-th step, where abs(v) <= theta, by every*kappa and not past
+    0; kappa = eta*lmbda/n. It leaves exact zeros.
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set; finite and at least 0.
+    every : int, default 10
+        Steps from one shrink to the next.
+    theta : float, optional
+        Larger weights do not shrink; by default all do.
+    biases : bool, default False
+        Whether the biases are penalised too. Keyword only.
+    """
+
+    name = "truncated_gradient"
+    leaves_zeros = True
+    follows = True
+    every: int = 10
+    theta: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "every", whole("every", self.every, minimum=1))
+        if self.theta is not None:
+            object.__setattr__(self, "theta", real("theta", self.theta))
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        theta = float("inf") if self.theta is None else self.theta
+        return step * self.lmbda * self.every, theta, float(self.every)
+
+    def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (count % self.every,)
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, most: Any, theta: Any, every: Any, phase: Any) -> Any:
+        return _truncated(xp, w, xp.where(phase > 0, phase * 0, most), theta)
+
+    @staticmethod
+    def caught_up(
+        xp: Any, w: Any, steps: Any, most: Any, theta: Any, every: Any, phase: Any
+    ) -> Any:
+        """Those of the last `steps` steps act that `every` divides."""
+        return _truncated(xp, w, -xp.floor((phase - steps) / every) * most, theta)
+
+    def value(self, w: np.ndarray) -> float:
+        size = np.abs(w)
+        if self.theta is not None:
+            size = np.minimum(size, self.theta)
+        return self.lmbda * sum_of_sizes(size)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
+
+
+def _truncated(xp: Any, w: Any, most: Any, theta: Any) -> Any:
+    """Return `w` moved towards 0 by `most`, and not past it, where it is not larger than theta."""
+    return xp.where(abs(w) > theta, w, soft(xp, w, most))

@@ -1,0 +1,216 @@
+"""Penalties of every weight for itself that need no memory of the steps before."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.checks import one_of, real
+from fastnn.penalties.base import Penalty, Shrinking, soft, sum_of_sizes
+from fastnn.penalties.over_time import CumulativeL1
+
+__all__ = ["L1", "L2", "ElasticNet", "ProximalL1"]
+
+
+@dataclass(frozen=True)
+class L1(Shrinking):
+    """lmbda/n times the sum of abs(w): every step subtracts kappa*sign(w), and sign(0) is 0.
+
+    The book, chapter 3, equation 95 and the exercise that follows it; kappa = eta*lmbda/n.
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set; finite and at least 0.
+    method : {"book", "proximal", "cumulative"}
+        "proximal" is `ProximalL1` and "cumulative" `CumulativeL1`; both leave exact zeros.
+    biases : bool, default False
+        Whether the biases are penalised too. Keyword only.
+    """
+
+    name = "l1"
+    method: str = "book"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("method", self.method, ("book", *_METHODS))
+
+    def simplified(self) -> Penalty | None:
+        if self.method in _METHODS:
+            return _METHODS[self.method](self.lmbda, biases=self.biases).simplified()
+        return super().simplified()
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        kappa = step * self.lmbda
+        return kappa, 1 / kappa if kappa else 0.0
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa: Any, inverse: Any) -> Any:
+        return w - kappa * xp.sign(w)
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
+        """abs(w) = whole*kappa + rest shrinks `whole` times; rest, rest-kappa, rest, ... follow."""
+        size = abs(w)
+        whole = xp.floor(size * inverse)
+        rest = size - whole * kappa  # just below 0 where size*inverse was rounded up
+        beyond = steps - whole
+        turned = rest - _odd(xp, beyond) * kappa * xp.sign(rest)
+        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.sign(w)
+
+    def value(self, w: np.ndarray) -> float:
+        return self.lmbda * sum_of_sizes(w)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
+
+
+class ProximalL1(Shrinking):
+    """L1 after the gradient: sign(v)*max(0, abs(v)-kappa), which leaves exact zeros.
+
+    Duchi and Singer, "Efficient online and batch learning using forward backward splitting", 2009;
+    v is the weight after the gradient step, kappa = eta*lmbda/n.
+    """
+
+    name = "l1_proximal"
+    leaves_zeros = True
+    follows = True
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        return (step * self.lmbda,)
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa: Any) -> Any:
+        return soft(xp, w, kappa)
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, steps: Any, kappa: Any) -> Any:
+        return soft(xp, w, steps * kappa)
+
+    def value(self, w: np.ndarray) -> float:
+        return self.lmbda * sum_of_sizes(w)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
+
+
+class L2(Shrinking):
+    """lmbda/(2n) times the sum of w**2: every step multiplies by 1 - kappa (weight decay).
+
+    The book, chapter 3, equations 87 and 93; kappa = eta*lmbda/n.
+    """
+
+    name = "l2"
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        kappa = step * self.lmbda
+        return kappa, _log_kept(kappa)
+
+    def waits(self, step: float) -> bool:
+        return step * self.lmbda < 1
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa: Any, log_kept: Any) -> Any:
+        return w - kappa * w
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, log_kept: Any) -> Any:
+        """w*(1-kappa)**steps."""
+        return w * xp.exp(steps * log_kept)
+
+    def value(self, w: np.ndarray) -> float:
+        return 0.5 * self.lmbda * float(np.square(w).sum(dtype=np.float64))
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return 0.0, step * self.lmbda
+
+
+@dataclass(frozen=True)
+class ElasticNet(Shrinking):
+    """L1 with the strength l1_ratio*lmbda and L2 with (1-l1_ratio)*lmbda, in one step.
+
+    Zou and Hastie, "Regularization and variable selection via the elastic net", 2005. A step leaves
+    w - kappa2*w - kappa1*sign(w).
+
+    Parameters
+    ----------
+    lmbda : float
+        Strength over the whole training set; finite and at least 0.
+    l1_ratio : float, default 0.5
+        The share of L1, 0 to 1.
+    biases : bool, default False
+        Whether the biases are penalised too. Keyword only.
+    """
+
+    name = "elasticnet"
+    one_by_one = 24
+    l1_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "l1_ratio", real("l1_ratio", self.l1_ratio))
+        if self.l1_ratio > 1:
+            raise ValueError(f"l1_ratio must be from 0 to 1, not {self.l1_ratio!r}")
+
+    def simplified(self) -> Penalty | None:
+        if self.l1_ratio in (0, 1):
+            part = L1 if self.l1_ratio else L2
+            return part(self.lmbda, biases=self.biases).simplified()
+        return super().simplified()
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        kappa1, kappa2 = step * self.lmbda * self.l1_ratio, step * self.lmbda * (1 - self.l1_ratio)
+        return kappa1, kappa2, _log_kept(kappa2)
+
+    def waits(self, step: float) -> bool:
+        return step * self.lmbda * (1 - self.l1_ratio) < 1
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+        return w - kappa2 * w - kappa1 * xp.sign(w)
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, steps: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+        """Return the sum of a geometric series until the sign turns, then of an alternating one.
+
+        With far = kappa1/kappa2, abs(w)+far shrinks by 1-kappa2 a step as long as the sign stays.
+        What is left then, rest, becomes kappa1-(1-kappa2)*rest with every further step, and the
+        sign turns each time; that settles at kappa1/(2-kappa2).
+        """
+        size, far, kept = abs(w), kappa1 / kappa2, 1 - kappa2
+        whole = xp.floor(-xp.log1p(size / far) / log_kept)
+        rest = size + xp.expm1(whole * log_kept) * (size + far)
+        whole = xp.where(rest < 0, whole - 1, whole)  # the quotient was rounded up, or down
+        rest = xp.where(rest < 0, (rest + kappa1) / kept, rest)
+        further = kept * rest - kappa1
+        whole = xp.where(further < 0, whole, whole + 1)
+        rest = xp.where(further < 0, rest, further)
+        beyond = steps - whole
+        turned, settled = 1 - 2 * _odd(xp, beyond), kappa1 / (2 - kappa2)
+        after = turned * settled + xp.exp(beyond * log_kept) * (rest - settled)
+        after = xp.where(rest > 0, after, rest)
+        before = size + xp.expm1(steps * log_kept) * (size + far)
+        return xp.where(beyond > 0, after, before) * xp.sign(w)
+
+    def value(self, w: np.ndarray) -> float:
+        l1, l2 = L1(self.lmbda * self.l1_ratio), L2(self.lmbda * (1 - self.l1_ratio))
+        return l1.value(w) + l2.value(w)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda * self.l1_ratio, step * self.lmbda * (1 - self.l1_ratio)
+
+
+def _log_kept(kappa: float) -> float:
+    """Return log(1-kappa), of what a step of weight decay keeps, where `waits` lets it be used."""
+    return math.log1p(-kappa) if kappa < 1 else 0.0
+
+
+def _odd(xp: Any, count: Any) -> Any:
+    """Return 1 where `count` is odd, else 0."""
+    return count - 2 * xp.floor(0.5 * count)
+
+
+_METHODS: dict[str, type[Shrinking]] = {"proximal": ProximalL1, "cumulative": CumulativeL1}
