@@ -13,8 +13,8 @@ from fastnn.sparsity import with_all_columns
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastnn.lambda_path import PathStep
     from fastnn.network import Network
+    from fastnn.regularization_path import PathStep
     from fastnn.trainer import History
 
 __all__ = ["learning_curves", "sparsity_by_layer", "sparsity_path", "weight_images"]
@@ -105,7 +105,7 @@ def sparsity_path(steps: Sequence[PathStep], *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     steps : sequence of PathStep
-        What `fastnn.lambda_path.lambda_path` returned. The bars of the accuracy are its standard
+        What `fastnn.lambda_path` returned. The bars of the accuracy are its standard
         error.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default the axes of a new figure.

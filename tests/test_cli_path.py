@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import fastnn
-from fastnn import data, lambda_path, penalties
+from fastnn import data, penalties, regularization_path
 from fastnn.cli import app
 from fastnn.cli.path import SparsePenaltyName
 
@@ -61,7 +61,7 @@ def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Datas
         "l1_proximal",
     ]
     told = figures(tmp_path, *options, "--lambdas", "0.5,2", "--dtype", "float32", "--threads", 1)
-    steps = lambda_path.lambda_path(
+    steps = fastnn.lambda_path(
         fastnn.Network([64, 20, 10], input_scale=1 / 16, seed=5),
         *rows,
         [0.5, 2.0],
@@ -75,7 +75,7 @@ def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Datas
             assert figure[name] == getattr(step, name)
         assert figure["sizes"] == step.sizes
         assert figure["seconds"] > 0
-    chosen = lambda_path.sparsest(steps)
+    chosen = regularization_path.sparsest(steps)
     assert told["chosen_lmbda"] == chosen.lmbda
     assert told["test_accuracy"] == chosen.network.accuracy(*digits[2:4])
     assert (told["data"], told["sizes"], told["penalty"]) == ("digits", [64, 20, 10], "l1_proximal")
@@ -89,7 +89,7 @@ def test_every_penalty_that_leaves_zeros_can_be_chosen(monkeypatch) -> None:
         seen.append(penalty(2.0))
         raise ValueError("seen enough")
 
-    monkeypatch.setattr(lambda_path, "lambda_path", stop)
+    monkeypatch.setattr(regularization_path, "lambda_path", stop)
     for name in get_args(SparsePenaltyName):
         assert run("--penalty", name).exit_code == 1
     assert seen == [penalty(2.0) for penalty in penalties.ALL if penalty.leaves_zeros]
@@ -132,13 +132,13 @@ def test_a_picture_without_matplotlib_fails_before_the_training(
 
 
 def test_a_cost_that_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
-    whole = lambda_path._step
+    whole = regularization_path._step
 
     def diverged(network, lmbda, history, validation_data):
         history.train_cost[-1] = float("nan")
         return whole(network, lmbda, history, validation_data)
 
-    monkeypatch.setattr(lambda_path, "_step", diverged)
+    monkeypatch.setattr(regularization_path, "_step", diverged)
     [step] = figures(tmp_path, "--lambdas", "1")["steps"]
     assert step["train_cost"] is None
     assert step["val_cost"] > 0

@@ -35,7 +35,7 @@ FLOORS = {
     "fastnn.trainer": 4,
     "fastnn.progress": 4,
     "fastnn.nielsen": 5,
-    "fastnn.lambda_path": 5,
+    "fastnn.regularization_path": 5,
     "fastnn.bench": 6,
     "fastnn.plots": 6,
     "fastnn.cli": 7,

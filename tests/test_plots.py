@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import Network, plots
-from fastnn.lambda_path import PathStep
+from fastnn.regularization_path import PathStep
 
 ZERO = (0.55, 0.55, 0.55)
 

@@ -35,8 +35,9 @@ def forward(weights, biases, names, X: np.ndarray) -> np.ndarray:
         elif name == "softmax":
             a = np.exp(z - z.max(axis=1, keepdims=True))
             a /= a.sum(axis=1, keepdims=True)
-        else:
-            raise AssertionError(f"the oracle does not know {name}")
+        else:  # exactness does not depend on the formula: the plug-in's own will do
+            with np.errstate(over="ignore"):
+                a = activations.named("activation", name).value(np, z)
     return a
 
 
@@ -90,11 +91,9 @@ def test_compact_leaves_the_outputs_and_nothing_needless(sizes, zeros, seed, dat
     for array, then in zip(weights + biases, before, strict=True):
         np.testing.assert_array_equal(array, then)
     X = np.random.default_rng(seed).standard_normal((7, sizes[0]))
-    known = {name for name in names if name in ("sigmoid", "tanh", "relu", "softmax")}
-    if known == set(names):
-        expected = forward(weights, biases, names, X)
-        outputs = forward(left.weights, left.biases, names, X[:, left.kept[0]])
-        np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-12)
+    expected = forward(weights, biases, names, X)
+    outputs = forward(left.weights, left.biases, names, X[:, left.kept[0]])
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-12)
     assert needless(left.weights) == []
     for w, size, kept in zip(weights, sizes, left.kept, strict=False):
         assert kept.dtype == np.int64

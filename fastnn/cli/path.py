@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fastnn.data import Dataset
-    from fastnn.lambda_path import PathStep
+    from fastnn.regularization_path import PathStep
 
 __all__ = ["SparsePenaltyName", "path"]
 
@@ -120,8 +120,8 @@ def path(
     from rich.live import Live
 
     from fastnn import data, penalties
-    from fastnn.lambda_path import lambda_path, sparsest
     from fastnn.network import Network
+    from fastnn.regularization_path import lambda_path, sparsest
 
     dataset = data.load(name, folder)
     rows, validation = _parts(dataset)
@@ -194,7 +194,7 @@ def _strengths(
     lambdas: str | None, first: float | None, last: float | None, count: int | None
 ) -> list[float]:
     if lambdas is None:
-        from fastnn.lambda_path import geometric
+        from fastnn.regularization_path import geometric
 
         ends = FIRST if first is None else first, LAST if last is None else last
         if min(ends) <= 0:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fastnn import L1, Network
-from fastnn.lambda_path import PathStep, geometric, lambda_path, sparsest
 from fastnn.penalties import ProximalL1
+from fastnn.regularization_path import PathStep, geometric, lambda_path, sparsest
 
 LAMBDAS = [0.3, 1.0, 4.0]
 
