@@ -4,12 +4,14 @@ In README.md and docs/ the blocks marked ``python`` run in their order, in one n
 document, and of the blocks marked ``sh`` the lines that call ``fastnn``. A block marked ``python
 mnist`` or ``sh mnist`` runs where MNIST is, after the plain ones above it.
 
-``python tests/test_docs.py`` writes the tables of docs/plugins.md anew.
+``python tests/test_docs.py`` writes the tables of docs/plugins.md anew, and the code that
+docs/regularization.md shows from the source.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 from collections.abc import Sequence
@@ -23,13 +25,14 @@ from fastnn import activations, costs, penalties
 from fastnn.cli import app
 
 ROOT = Path(__file__).parent.parent
-PLUGINS = ROOT / "docs" / "plugins.md"
+PLUGINS, REGULARIZATION = ROOT / "docs" / "plugins.md", ROOT / "docs" / "regularization.md"
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCED = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.M)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:fastnn|tests|docs|benchmarks)/[\w./-]*)`")
 FLOOR = re.compile(r"^\| (\d) \| `([\w./]+)` \|", re.M)
+SOURCE = re.compile(r"<!-- source (\w+) -->\n(?:\n```python\n(?:.*\n)*?```\n)?")
 TABLE = re.compile(r"<!-- (\w+) -->\n\n(?:\|.*\n)*")
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -233,5 +236,22 @@ def test_plugins_are_listed() -> None:
     assert with_tables(text) == text, "write the tables anew: python tests/test_docs.py"
 
 
+def with_sources(text: str) -> str:
+    """Return a document with the classes of `penalties` that it shows as they are now."""
+
+    def shown(match: re.Match[str]) -> str:
+        source = inspect.getsource(getattr(penalties, match[1]))
+        return f"<!-- source {match[1]} -->\n\n```python\n{source}```\n"
+
+    return SOURCE.sub(shown, text)
+
+
+def test_code_that_is_shown_is_the_source() -> None:
+    text = REGULARIZATION.read_text("utf-8")
+    assert SOURCE.search(text)
+    assert with_sources(text) == text, "write it anew: python tests/test_docs.py"
+
+
 if __name__ == "__main__":
+    REGULARIZATION.write_text(with_sources(REGULARIZATION.read_text("utf-8")), "utf-8")
     PLUGINS.write_text(with_tables(PLUGINS.read_text("utf-8")), "utf-8")

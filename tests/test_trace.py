@@ -11,6 +11,7 @@ numba = pytest.importorskip("numba")
 
 from fastnn import activations, penalties  # noqa: E402
 from fastnn.engine import jit, spec, trace  # noqa: E402
+from fastnn.engine.coefficients import Coefficients  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="traced formulas are for the compiler")
 
@@ -18,7 +19,7 @@ DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def traced(function: Any, *arrays: np.ndarray) -> np.ndarray:
-    """Run an elementwise formula of up to two arrays through the compiler."""
+    """Run an elementwise formula of arrays through the compiler."""
     from fastnn.engine.pointers import at
     from fastnn.engine.rows import each
 
@@ -28,16 +29,16 @@ def traced(function: Any, *arrays: np.ndarray) -> np.ndarray:
     key = trace.register(function)
     text = spec.Spec(lanes, rows=1, panel=1, updated_together=1, values=(key,)).encode()
 
-    @numba.njit(error_model="numpy")
-    def one(out, x):
-        each(text, "values", 0, at(out, 0), (at(x, 0),), 1.0, len(out))
-
-    @numba.njit(error_model="numpy")
-    def two(out, x, y):
-        each(text, "values", 0, at(out, 0), (at(x, 0), at(y, 0)), 1.0, len(out))
-
+    names = [f"x{i}" for i in range(len(arrays))]
+    pointers = "".join(f"at({name}, 0), " for name in names)
+    source = f"""
+def run(out, {", ".join(names)}):
+    each(text, "values", 0, at(out, 0), ({pointers}), 1.0, len(out))
+"""
+    namespace: dict[str, Any] = {"text": text, "each": each, "at": at}
+    exec(source, namespace)
     out = np.empty_like(padded[0])
-    (one if len(arrays) == 1 else two)(out, *padded)
+    numba.njit(error_model="numpy")(namespace["run"])(out, *padded)
     return out[:count]
 
 
@@ -121,15 +122,33 @@ def test_an_activation_and_its_derivative_are_numpys(activation: Any, dtype: str
 @DTYPES
 @pytest.mark.parametrize("penalty", penalties.ALL, ids=lambda p: p.name)
 def test_a_penalty_is_numpys(penalty: Any, dtype: str) -> None:
-    strength = penalty(5.0)
-    numbers = strength.coefficients(1e-4)
+    strength, tolerance = penalty(5.0), 4 * np.finfo(dtype).eps
     w = np.concatenate([np.linspace(-1, 1, 4001), [0.0]]).astype(dtype)
-
-    def shrink(xp: Any, x: Any) -> Any:
-        return strength.shrink(xp, x, *numbers)
-
-    tolerance = 4 * np.finfo(dtype).eps
-    np.testing.assert_allclose(traced(shrink, w), shrink(np, w), rtol=tolerance, atol=1e-12)
+    numbers = [np.full_like(w, n) for n in Coefficients([strength]).rows(1e-4, 10)[-1]]
+    state = [0.1 * w] if strength.stateful else []
+    formulas = []
+    if strength.shrink is not None:
+        for result in range(1 + len(state)):
+            formulas.append(
+                lambda xp, *given, i=result: (
+                    strength.shrink(xp, *given)[i] if state else strength.shrink(xp, *given)
+                )
+            )
+    for formula in formulas:
+        given = (w, *state, *numbers)
+        expected = formula(np, *given)
+        np.testing.assert_allclose(traced(formula, *given), expected, rtol=tolerance, atol=1e-12)
+    if strength.scale is not None:
+        given = (
+            abs(w) + np.dtype(dtype).type(1e-6),
+            np.full_like(w, 7),
+            np.full_like(w, 3),
+            *numbers,
+        )
+        expected = strength.scale(np, *given)
+        found = traced(strength.scale, *given)
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=4 * tolerance)
+    assert formulas or strength.scale
 
 
 def test_a_changed_formula_has_another_key() -> None:

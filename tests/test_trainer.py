@@ -183,7 +183,8 @@ def test_history_without_a_step(penalty, rows) -> None:
     history = network.fit(
         X, y, epochs=2, learning_rate=0, penalty=penalty, validation_data=(X[:20], y[:20])
     )
-    share = 0.0 if penalty is None else penalty.value(network.weights) / N
+    chosen = penalties.per_layer(penalty, 2)
+    share = penalties.value_of(chosen, network.weights, network.biases) / N
     assert history.train_cost == pytest.approx([network.total_cost(X, y, penalty=penalty)] * 2)
     assert history.val_cost == pytest.approx([network.total_cost(X[:20], y[:20]) + share] * 2)
     assert history.val_accuracy == [network.accuracy(X[:20], y[:20])] * 2

@@ -55,11 +55,12 @@ class L1(Shrinking):
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
         """abs(w) = whole*kappa + rest shrinks `whole` times; rest, rest-kappa, rest, ... follow."""
         size = abs(w)
-        whole = xp.floor(size * inverse)
-        rest = size - whole * kappa  # just below 0 where size*inverse was rounded up
-        beyond = steps - whole
-        turned = rest - _odd(xp, beyond) * kappa * xp.sign(rest)
-        return xp.where(beyond > 0, turned, size - steps * kappa) * xp.sign(w)
+        taken = xp.minimum(xp.floor(size * inverse), steps)
+        rest = size - taken * kappa  # just below 0 where size*inverse was rounded up
+        half = 0.5 * (steps - taken)
+        turned = xp.where(abs(rest) > 0, rest - xp.copysign(kappa, rest), rest)
+        left = xp.where(half > xp.floor(half), turned, rest)
+        return xp.where(w < 0, -left, left)
 
     def value(self, w: np.ndarray) -> float:
         return self.lmbda * sum_of_sizes(w)
