@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SparseGroupLasso,
         TruncatedGradient,
     )
+    from fastnn.regularization_path import lambda_path
     from fastnn.strength import RegularizationWarning
     from fastnn.trainer import History
 
@@ -40,6 +41,7 @@ __all__ = [
     "SparseGroupLasso",
     "TruncatedGradient",
     "__version__",
+    "lambda_path",
     "load",
 ]
 
@@ -55,6 +57,7 @@ _HOMES = {
     "RegularizationWarning": "fastnn.strength",
     "SparseGroupLasso": "fastnn.penalties",
     "TruncatedGradient": "fastnn.penalties",
+    "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",
 }
 

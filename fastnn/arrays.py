@@ -39,6 +39,10 @@ class Inputs(NamedTuple):
     matrix: _Array
     scale: float
 
+    def columns(self, kept: NDArray[np.int64]) -> Inputs:
+        """Return the columns in `kept` alone: one copy, of the type they are stored in."""
+        return Inputs(np.take(self.matrix, kept, axis=1), self.scale)
+
 
 def as_inputs(
     X: ArrayLike, dtype: DTypeLike, input_scale: float | None, width: int | None = None

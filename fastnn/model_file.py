@@ -5,11 +5,16 @@ The book's keys come first, as its ``save`` writes them: ``sizes``, ``weights`` 
 version, the activations, the cost's name, the dtype and the input scale. A file without that key
 is the book's own.
 
+A compacted network is written with the input columns that it has dropped put back as zeros, and the
+numbers of those it uses under ``kept_inputs``. A reader that knows nothing of these, the book's
+among them, gets the same outputs.
+
 Numbers are written so that they read back exactly, float32 included.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
@@ -27,7 +32,11 @@ BOOK_COSTS = {"quadratic": "QuadraticCost", "cross_entropy": "CrossEntropyCost"}
 
 
 class Model(NamedTuple):
-    """What a model file holds."""
+    """What a model file holds.
+
+    `sizes` and `weights` have all input columns. Where `kept_inputs`, int64, is not None, the
+    network uses those in it, and the others are zeros.
+    """
 
     sizes: list[int]
     weights: list[np.ndarray]
@@ -36,6 +45,7 @@ class Model(NamedTuple):
     cost: str
     dtype: str
     input_scale: float | None
+    kept_inputs: np.ndarray | None = None
 
 
 def write_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -54,7 +64,7 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
                     "diverged, train again with a smaller learning_rate"
                 )
     in_the_book = set(model.activations) == {"sigmoid"} and model.cost in BOOK_COSTS
-    content = {
+    content: dict[str, Any] = {
         "sizes": model.sizes,
         "weights": [w.tolist() for w in model.weights],
         "biases": [b[:, np.newaxis].tolist() for b in model.biases],
@@ -67,6 +77,8 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
             "input_scale": model.input_scale,
         },
     }
+    if model.kept_inputs is not None:
+        content["fastnn"]["kept_inputs"] = model.kept_inputs.tolist()
     _replace(path, json.dumps(content, allow_nan=False))
 
 
@@ -138,7 +150,26 @@ def _model(content: Any) -> Model:
     shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
     weights = _layers("weights", content["weights"], shapes, dtype)
     biases = _layers("biases", content["biases"], [(size, 1) for size in sizes[1:]], dtype)
-    return Model(sizes, weights, [b[:, 0] for b in biases], activations, cost, dtype, scale)
+    kept = _kept_inputs((own or {}).get("kept_inputs"), weights[0])
+    return Model(sizes, weights, [b[:, 0] for b in biases], activations, cost, dtype, scale, kept)
+
+
+def _kept_inputs(numbers: Any, w: np.ndarray) -> np.ndarray | None:
+    if numbers is None:
+        return None
+    columns = range(w.shape[1])
+    _require(
+        isinstance(numbers, list)
+        and len(numbers) > 0
+        and all(type(number) is int and number in columns for number in numbers)
+        and all(a < b for a, b in itertools.pairwise(numbers)),
+        f"'kept_inputs' must be a list of increasing whole numbers from 0 to {w.shape[1] - 1}",
+    )
+    _require(
+        not np.delete(w, numbers, axis=1).any(),
+        "an input that is not in 'kept_inputs' has a weight that is not 0",
+    )
+    return np.array(numbers, np.int64)
 
 
 def _layers(name: str, layers: Any, shapes: list[tuple[int, int]], dtype: str) -> list[np.ndarray]:

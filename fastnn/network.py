@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import activations as activation_plugins
 from fastnn import costs as cost_plugins
-from fastnn import engine
+from fastnn import engine, sparsity
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs, as_inputs, as_labels, as_targets
 from fastnn.checks import FileFormatError, one_of, real, whole
@@ -58,6 +58,8 @@ class Network:
         stands here is checked, and used, at the next call.
     biases : list of ndarray, shape (out,)
         Likewise.
+    kept_inputs : ndarray of int64, or None
+        The columns of X that the network uses, where `compact` has dropped others.
     history : History or None
         The history of the last `fit`; after a `KeyboardInterrupt`, of the epochs it finished.
 
@@ -69,6 +71,7 @@ class Network:
 
     weights: list[np.ndarray]
     biases: list[np.ndarray]
+    kept_inputs: np.ndarray | None
     history: History | None
 
     def __init__(
@@ -92,6 +95,7 @@ class Network:
         self._dtype = np.dtype(one_of("dtype", _dtype_name(dtype), ("float32", "float64")))
         self._input_scale = None if input_scale is None else _checked_scale(input_scale)
         self._rng = np.random.default_rng(seed)
+        self._n_inputs, self.kept_inputs = self._sizes[0], None
         self.history = None
         self._draw()
 
@@ -115,6 +119,11 @@ class Network:
     def sizes(self) -> list[int]:
         """The units of each layer, inputs first."""
         return list(self._sizes)
+
+    @property
+    def n_inputs(self) -> int:
+        """The columns X must have: ``sizes[0]``, and those that `compact` has dropped."""
+        return self._n_inputs
 
     @property
     def activations(self) -> list[str]:
@@ -149,12 +158,13 @@ class Network:
         shuffle: bool = True,
         progress: bool = False,
         threads: int | None = None,
+        compact_every: int | None = None,
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, from the weights as they are.
 
         Parameters
         ----------
-        X : array_like, shape (n, sizes[0])
+        X : array_like, shape (n, n_inputs)
             Floats or uint8; the network computes with ``X * input_scale``.
         y : array_like, shape (n,) or (n, sizes[-1])
             Class indices (0 or 1 where there is one output unit), or targets.
@@ -178,6 +188,10 @@ class Network:
         threads : int, optional
             How many threads share a batch's work; by default 1 where that is little, else the CPUs
             that the process may use. The results do not depend on it.
+        compact_every : int, optional
+            `compact` the network after each so many epochs and go on with what is left: the epochs
+            get faster, and what has gone cannot come back. A penalty that depends on the steps
+            before, such as `CumulativeL1`, starts anew where something goes.
 
         Returns
         -------
@@ -206,6 +220,7 @@ class Network:
             shuffle=shuffle,
             progress=progress,
             threads=threads,
+            compact_every=compact_every,
         )
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -238,12 +253,52 @@ class Network:
         cost = _mean_cost(self._cost, *self._outputs(inputs), targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
 
+    def sparsity(self) -> list[float]:
+        """Return the share of exact zeros, 0 to 1, in each layer's weights."""
+        return sparsity.zero_shares(self._arrays()[0])
+
+    def prune(self, threshold: float) -> int:
+        """Set every weight with abs(w) <= `threshold` to 0, in place.
+
+        Returns
+        -------
+        int
+            How many of them were not 0 before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `threshold` is not a finite number of at least 0.
+        """
+        return sparsity.prune(self._arrays()[0], real("threshold", threshold))
+
+    def compact(self) -> list[int]:
+        """Remove the inputs and hidden units that the outputs do not need; these stay the same.
+
+        An input goes where all its weights are 0. A hidden unit goes where all weights out of it
+        are 0, or all into it: its constant output is then added, through its weights, to the next
+        layer's biases. This is repeated, as one removal may empty another unit. At least one input
+        stays, and one unit in each hidden layer.
+
+        The network still takes all columns of X (`n_inputs`) and uses those in `kept_inputs`.
+        Where something goes, `weights` and `biases` are new lists of new arrays.
+
+        Returns
+        -------
+        list of int
+            How many went from each layer, inputs first.
+        """
+        before = self._sizes
+        self._compact()
+        return [b - now for b, now in zip(before, self._sizes, strict=True)]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to `path` as JSON, which `fastnn.load` reads back exactly.
 
         The book's ``network2.load`` reads it too where the network is one of the book's: all
         sigmoid, with the quadratic or the cross-entropy cost. Such a network takes ``X *
-        input_scale``. A file already at `path` is replaced whole or not at all.
+        input_scale``. Columns that `compact` has dropped are written as zeros, so that every reader
+        takes the same X. A file already at `path` is replaced whole or not at all.
 
         Raises
         ------
@@ -252,9 +307,24 @@ class Network:
         OSError
             If the file cannot be written.
         """
-        arrays, names = self._arrays(), self.activations
-        dtype, scale = self._dtype.name, self._input_scale
-        write_model(path, Model(self.sizes, *arrays, names, self.cost, dtype, scale))
+        weights, biases = self._arrays()
+        if self.kept_inputs is not None:
+            first = sparsity.with_all_columns(weights[0], self.kept_inputs, self.n_inputs)
+            weights = [first, *weights[1:]]
+        sizes, names = [self.n_inputs, *self.sizes[1:]], self.activations
+        rest = names, self.cost, self._dtype.name, self._input_scale, self.kept_inputs
+        write_model(path, Model(sizes, weights, biases, *rest))
+
+    def _compact(self) -> np.ndarray | None:
+        """Compact the network; return which of its columns it still uses, None if nothing goes."""
+        weights, biases, kept = sparsity.compact(*self._arrays(), self._activations)
+        sizes, columns = (*map(len, kept), self._sizes[-1]), self.kept_inputs
+        if sizes == self._sizes:
+            return None
+        if len(kept[0]) < self._sizes[0]:
+            columns = kept[0] if columns is None else columns[kept[0]]
+        self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, columns
+        return kept[0]
 
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Check what stands in `weights` and `biases` and return it, ready for the engine."""
@@ -266,7 +336,8 @@ class Network:
         return self.weights, self.biases
 
     def _inputs(self, X: ArrayLike) -> Inputs:
-        return as_inputs(X, self._dtype, self._input_scale, self._sizes[0])
+        inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)
+        return inputs if self.kept_inputs is None else inputs.columns(self.kept_inputs)
 
     def _outputs(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted inputs z and the outputs a of the output layer, each (n, O)."""
@@ -306,6 +377,9 @@ def load(path: str | os.PathLike[str]) -> Network:
         raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error
     network.weights, network.biases = model.weights, model.biases
     network._arrays()
+    if (kept := model.kept_inputs) is not None:
+        network.weights[0] = np.ascontiguousarray(network.weights[0][:, kept])
+        network._sizes, network.kept_inputs = (len(kept), *network._sizes[1:]), kept
     return network
 
 

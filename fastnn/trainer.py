@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import engine
-from fastnn.arrays import Inputs, as_inputs, as_labels, as_targets
+from fastnn.arrays import Inputs, as_labels, as_targets
 from fastnn.checks import real, whole
 from fastnn.network import Network
 from fastnn.penalties import Layers, per_layer, value_of
@@ -58,6 +58,7 @@ def fit(
     shuffle: bool = True,
     progress: bool = False,
     threads: int | None = None,
+    compact_every: int | None = None,
     on_epoch: Callable[[int, History], None] | None = None,
 ) -> History:
     """Train `network`, as `Network.fit` says.
@@ -73,7 +74,9 @@ def fit(
     learning_rate = real("learning_rate", learning_rate)
     penalties = per_layer(penalty, len(network.sizes) - 1)
     threads = None if threads is None else whole("threads", threads, minimum=1)
-    weights, biases = network._arrays()
+    if compact_every is not None:
+        compact_every = whole("compact_every", compact_every, minimum=1)
+    weights, _ = network._arrays()
     inputs, targets = _rows(network, X, y)
     validation = None if validation_data is None else _validation(network, validation_data)
     n = len(inputs.matrix)
@@ -85,18 +88,21 @@ def fit(
         batch_size=batch_size,
         stacklevel=3,
     )
-    training = engine.Training(
-        weights,
-        biases,
-        activations=network._activations,
-        cost=network._cost,
-        penalties=penalties,
-        inputs=inputs,
-        targets=targets,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        threads=threads,
-    )
+
+    def ready(inputs: Inputs) -> engine.Training:
+        return engine.Training(
+            *network._arrays(),
+            activations=network._activations,
+            cost=network._cost,
+            penalties=penalties,
+            inputs=inputs,
+            targets=targets,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            threads=threads,
+        )
+
+    training = ready(inputs)
     history = network.history = History()
     with ExitStack() as stack:
         bar = on_chunk = None
@@ -110,7 +116,14 @@ def fit(
             start = perf_counter()
             cost = training.epoch(order.astype(np.int64, copy=False), on_chunk)
             seconds = perf_counter() - start
-            shrinkage = value_of(penalties, weights, biases) / n
+            if compact_every is not None and (epoch + 1) % compact_every == 0:
+                columns = network._compact()
+                if columns is not None:
+                    inputs = inputs.columns(columns)
+                    if validation is not None:
+                        validation = (validation[0].columns(columns), *validation[1:])
+                    training = ready(inputs)
+            shrinkage = value_of(penalties, network.weights, network.biases) / n
             scores = None if validation is None else network._evaluate(*validation)
             history.train_cost.append(cost + shrinkage)
             if scores is not None:
@@ -125,7 +138,7 @@ def fit(
 
 
 def _rows(network: Network, X: ArrayLike, y: ArrayLike) -> tuple[Inputs, np.ndarray]:
-    inputs = as_inputs(X, network.dtype, network.input_scale, network.sizes[0])
+    inputs = network._inputs(X)
     return inputs, as_targets(y, len(inputs.matrix), network.sizes[-1], network.dtype)
 
 

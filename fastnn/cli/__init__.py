@@ -1,0 +1,62 @@
+"""The command line: ``fastnn train``, ``path``, ``predict``, ``data``, ``warmup`` and ``bench``.
+
+Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage), 130 (Ctrl-C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from fastnn.bench.command import bench
+from fastnn.cli import data, path, predict, train, warmup
+
+__all__ = ["app", "main"]
+
+
+@contextmanager
+def _failures_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("fastnn: interrupted", err=True)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        raise
+    except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"fastnn: {reason}", err=True)
+        raise typer.Exit(1) from None
+
+
+class _Commands(TyperGroup):
+    """The commands, with every failure they may end in told in one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with _failures_in_one_line():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Fully connected networks, trained fast on the CPU.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(train.train)
+app.command()(path.path)
+app.command()(predict.predict)
+app.add_typer(data.data_app, name="data")
+app.command()(warmup.warmup)
+app.command()(bench)
+
+
+def main() -> None:
+    """Run the command line; what the ``fastnn`` script calls."""
+    app(prog_name="fastnn")

@@ -1,0 +1,47 @@
+"""``fastnn data``: where the data sets are, their download and their content."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from fastnn.cli.options import DataFolder, DataName
+
+__all__ = ["data_app"]
+
+data_app = typer.Typer(help="List, fetch and verify data sets.", rich_markup_mode=None)
+
+
+@data_app.callback(invoke_without_command=True)
+def _data(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        list_data()
+
+
+@data_app.command("list")
+def list_data(folder: DataFolder = None) -> None:
+    """Say of each data set where its files are."""
+    from fastnn import data
+
+    for name in data.NAMES:
+        paths = data.available(name, folder)
+        typer.echo(f"{name:8} {'not here' if paths is None else paths[0].parent}")
+
+
+@data_app.command("fetch")
+def fetch_data(name: DataName) -> None:
+    """Download a data set into the cache and print its files."""
+    from fastnn import data
+
+    for path in data.fetch(name, progress=sys.stderr.isatty()):
+        typer.echo(path)
+
+
+@data_app.command("verify")
+def verify_data(name: DataName, folder: DataFolder = None) -> None:
+    """Check the content of a data set's files and print them."""
+    from fastnn import data
+
+    for path in data.verify(name, folder):
+        typer.echo(f"{path}: as it should be")

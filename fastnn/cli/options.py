@@ -1,0 +1,88 @@
+"""What several commands take: options, and the checks of their values."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = [
+    "TRAINING_IMAGES",
+    "BatchSize",
+    "DataFolder",
+    "DataName",
+    "Dtype",
+    "Hidden",
+    "LearningRate",
+    "PenaltyName",
+    "Seed",
+    "Threads",
+    "finite",
+    "hidden_layers",
+    "writable",
+]
+
+TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
+
+PenaltyName = Literal[
+    "l1",
+    "l1_proximal",
+    "l1_cumulative",
+    "truncated_gradient",
+    "l2",
+    "elasticnet",
+    "group_lasso",
+    "sparse_group_lasso",
+    "max_norm",
+]
+DataName = Literal["digits", "mnist", "fashion"]
+
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="Folder with the IDX files, or with mnist/ and fashion-mnist/ [default: $FASTNN_DATA, "
+        "else the cache].",
+    ),
+]
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number that is not infinite or NaN; the callback of an option."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"a finite number is expected, not {value}")
+    return value
+
+
+def hidden_layers(values: list[str]) -> list[int]:
+    """Return the units of the hidden layers that --hidden names."""
+    sizes = [size.strip() for value in values for size in value.split(",")]
+    if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        raise typer.BadParameter(
+            f"whole numbers above 0 are expected, such as 30 or 100,30, not {','.join(sizes)!r}",
+            param_hint="--hidden",
+        )
+    return [int(size) for size in sizes]
+
+
+def writable(path: Path | None) -> Path | None:
+    """Return a path whose folder is there; the callback of an option."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent}")
+    return path
+
+
+Hidden = Annotated[
+    list[str],
+    typer.Option(metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again."),
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images a step.")]
+LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="The book's eta.")]
+Dtype = Annotated[Literal["float32", "float64"], typer.Option(help="What the network computes in.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of initial values and shuffles.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads a batch is shared by [default: what pays].")
+]

@@ -1,0 +1,277 @@
+"""``fastnn path``: a network trained with one strength of a penalty after another."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fastnn.cli.options import (
+    TRAINING_IMAGES,
+    BatchSize,
+    DataFolder,
+    DataName,
+    Dtype,
+    Hidden,
+    LearningRate,
+    Seed,
+    Threads,
+    finite,
+    hidden_layers,
+    writable,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fastnn.data import Dataset
+    from fastnn.regularization_path import PathStep
+
+__all__ = ["SparsePenaltyName", "path"]
+
+SparsePenaltyName = Literal[
+    "l1_proximal", "l1_cumulative", "truncated_gradient", "group_lasso", "sparse_group_lasso"
+]
+
+FIRST, LAST, COUNT = 0.1, 10.0, 9
+VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
+
+
+def path(
+    name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
+    folder: DataFolder = None,
+    hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
+    penalty: Annotated[
+        SparsePenaltyName, typer.Option(help="One of those that leave exact zeros.")
+    ] = "l1_proximal",
+    lambdas: Annotated[
+        str | None, typer.Option(metavar="LMBDA,...", help="Its strengths, such as 0.1,0.3,1.")
+    ] = None,
+    first: Annotated[
+        float | None,
+        typer.Option(
+            "--from", callback=finite, help=f"The weakest, without --lambdas [default: {FIRST:g}]."
+        ),
+    ] = None,
+    last: Annotated[
+        float | None,
+        typer.Option("--to", callback=finite, help=f"The strongest [default: {LAST:g}]."),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"How many, each the same multiple of the one before [default: {COUNT}].",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Passes over the training images for each strength.")
+    ] = 10,
+    batch_size: BatchSize = 10,
+    learning_rate: LearningRate = 0.5,
+    dtype: Dtype = "float32",
+    seed: Seed = 1,
+    threads: Threads = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            dir_okay=False,
+            callback=writable,
+            help="Save the chosen network here, compacted, as JSON.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Write all figures here, as JSON.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Draw accuracy and zeros here, with matplotlib.",
+        ),
+    ] = None,
+) -> None:
+    """Train a network with stronger and stronger penalties and choose one.
+
+    Each strength starts from the weights that the one before left. The chosen one has the fewest
+    weights of those within one standard error of the best accuracy on the validation images:
+    MNIST's and Fashion-MNIST's training images after the first 50,000, every fifth of the digits
+    that are not held out. The test images judge the chosen one alone.
+    """
+    layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
+    figure = None if plot is None else _figure(plot)
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from fastnn import data, penalties
+    from fastnn.network import Network
+    from fastnn.regularization_path import lambda_path, sparsest
+
+    dataset = data.load(name, folder)
+    rows, validation = _parts(dataset)
+    network = Network(
+        [rows[0].shape[1], *layers, int(dataset.train_labels.max()) + 1],
+        dtype=dtype,
+        input_scale=dataset.input_scale,
+        seed=seed,
+    )
+    typer.echo(
+        f"{name}: {len(rows[0]):,} training and {len(validation[0]):,} validation images; "
+        f"network {network.sizes}, {dtype}, {penalty}, {epochs} epochs a strength"
+    )
+    table, console = _table(), Console()
+    with Live(table, console=console, auto_refresh=False) as live:
+
+        def show(step: PathStep) -> None:
+            table.add_row(*_cells(step))
+            live.refresh()
+
+        steps = lambda_path(
+            network,
+            *rows,
+            strengths,
+            validation_data=validation,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            penalty=partial(penalties.named, "--penalty", penalty),
+            threads=threads,
+            on_step=show,
+        )
+    if not console.is_terminal:  # where it is one, Live ends the line
+        console.line()
+    chosen = sparsest(steps)
+    test_accuracy = chosen.network.accuracy(dataset.test_images, dataset.test_labels)
+    typer.echo(
+        f"chosen: lmbda {chosen.lmbda:g}; of {len(dataset.test_images):,} test images "
+        f"{100 * test_accuracy:.2f} % are right"
+    )
+    if out is not None:
+        chosen.network.compact()
+        chosen.network.save(out)
+        typer.echo(f"model saved to {out}")
+    if plot is not None:
+        _draw(steps, figure, plot)
+        typer.echo(f"picture saved to {plot}")
+    if as_json is not None:
+        options = {
+            "data": name,
+            "sizes": network.sizes,
+            "training_images": len(rows[0]),
+            "validation_images": len(validation[0]),
+            "penalty": penalty,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "dtype": dtype,
+            "seed": seed,
+            "threads": threads,
+            "steps": [_figures(step) for step in steps],
+            "chosen_lmbda": chosen.lmbda,
+            "test_accuracy": test_accuracy,
+        }
+        as_json.write_text(json.dumps(options, allow_nan=False) + "\n", "utf-8")
+        typer.echo(f"figures written to {as_json}")
+
+
+def _strengths(
+    lambdas: str | None, first: float | None, last: float | None, count: int | None
+) -> list[float]:
+    if lambdas is None:
+        from fastnn.regularization_path import geometric
+
+        ends = FIRST if first is None else first, LAST if last is None else last
+        if min(ends) <= 0:
+            raise typer.BadParameter("numbers above 0 are expected", param_hint="--from and --to")
+        return geometric(*ends, COUNT if count is None else count)
+    if (first, last, count) != (None, None, None):
+        raise typer.BadParameter("instead of --from, --to and --count", param_hint="--lambdas")
+    try:
+        strengths = [float(lmbda) for lmbda in lambdas.split(",")]
+    except ValueError:
+        strengths = [math.nan]
+    if not all(0 <= lmbda < math.inf for lmbda in strengths):
+        raise typer.BadParameter(
+            f"numbers of at least 0 are expected, such as 0.1,0.3,1, not {lambdas!r}",
+            param_hint="--lambdas",
+        )
+    return strengths
+
+
+def _parts(dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Return the training rows and the validation rows, each images and labels."""
+    import numpy as np
+
+    images, labels = dataset.train_images, dataset.train_labels
+    number = np.arange(len(images))
+    held = number >= TRAINING_IMAGES
+    if not held.any():
+        held = number % VALIDATION_EVERY == 0
+    return (images[~held], labels[~held]), (images[held], labels[held])
+
+
+def _table() -> Table:
+    from rich.table import Table
+
+    table = Table()
+    for title in ("lmbda", "cost", "accuracy, %", "zeros, %", "sizes left", "seconds"):
+        table.add_column(title, justify="right")
+    return table
+
+
+def _cells(step: PathStep) -> list[str]:
+    return [
+        f"{step.lmbda:.3g}",
+        f"{step.val_cost:.4f}",
+        f"{100 * step.accuracy:.2f}",
+        " ".join(f"{100 * share:.1f}" for share in step.sparsity),
+        " ".join(map(str, step.sizes)),
+        f"{step.seconds:.2f}",
+    ]
+
+
+def _figures(step: PathStep) -> dict[str, Any]:
+    """Return the numbers of a step; one that is not finite is None, as JSON needs it."""
+    numbers = {field.name: getattr(step, field.name) for field in fields(step)}
+    del numbers["network"]
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }
+
+
+def _figure(plot: Path) -> Any:
+    """Return a figure that can be saved to `plot`; said before the training, if it cannot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")  # not pyplot's, which may open a window
+    kinds = figure.canvas.get_supported_filetypes()
+    if plot.suffix.removeprefix(".") not in kinds:
+        raise typer.BadParameter(
+            f"one of the endings {', '.join(sorted(kinds))} is expected, not {plot.name!r}",
+            param_hint="--plot",
+        )
+    return figure
+
+
+def _draw(steps: list[PathStep], figure: Any, plot: Path) -> None:
+    from fastnn import plots
+
+    plots.sparsity_path(steps, ax=figure.subplots())
+    figure.savefig(plot)

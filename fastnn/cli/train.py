@@ -1,0 +1,205 @@
+"""``fastnn train``: a network, what it came to, and its picture."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fastnn.cli.options import (
+    TRAINING_IMAGES,
+    BatchSize,
+    DataFolder,
+    DataName,
+    Dtype,
+    Hidden,
+    LearningRate,
+    PenaltyName,
+    Seed,
+    Threads,
+    finite,
+    hidden_layers,
+    writable,
+)
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+    from fastnn.penalties import Penalty
+    from fastnn.trainer import History
+
+__all__ = ["train"]
+
+NEAR_ZERO = 1e-4
+
+
+def _penalty(name: str, lmbda: float | None) -> Penalty | None:
+    from fastnn import penalties
+
+    if name == "none":
+        if lmbda is not None:
+            raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
+        return None
+    if lmbda is None:
+        raise typer.BadParameter(f"{name} needs its strength, --lmbda", param_hint="--penalty")
+    return penalties.named("--penalty", name, lmbda)
+
+
+def train(
+    name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
+    folder: DataFolder = None,
+    hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
+    batch_size: BatchSize = 10,
+    learning_rate: LearningRate = 0.5,
+    lmbda: Annotated[
+        float | None,
+        typer.Option(
+            min=0, callback=finite, help="Strength of the penalty over the whole training set."
+        ),
+    ] = None,
+    penalty: Annotated[
+        Literal["none", PenaltyName],
+        typer.Option(help="Of the weights; for max_norm, --lmbda is the limit of a unit's norm."),
+    ] = "none",
+    dtype: Dtype = "float32",
+    seed: Seed = 1,
+    threads: Threads = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            dir_okay=False,
+            callback=writable,
+            help="Save the network here, as JSON; with matplotlib also a picture of the learning "
+            "curves beside it.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object; progress goes to standard error."),
+    ] = False,
+) -> None:
+    """Train a network and report on images it has not seen.
+
+    The digits come with the package: 1,437 are trained on and 360 held out. MNIST and
+    Fashion-MNIST train on their first 50,000 images and report on the 10,000 test images.
+    """
+    layers = hidden_layers(hidden)
+    chosen_penalty = _penalty(penalty, lmbda)
+
+    from fastnn import data, trainer
+    from fastnn.network import Network
+
+    lines = sys.stderr if as_json else sys.stdout
+    on_terminal = lines.isatty() and sys.stderr.isatty()
+    images, labels, test_images, test_labels, input_scale, *_ = data.load(
+        name, folder, progress=sys.stderr.isatty()
+    )
+    images, labels = images[:TRAINING_IMAGES], labels[:TRAINING_IMAGES]
+    network = Network(
+        [images.shape[1], *layers, int(labels.max()) + 1],
+        dtype=dtype,
+        input_scale=input_scale,
+        seed=seed,
+    )
+
+    def print_epoch(epoch: int, history: History) -> None:
+        typer.echo(
+            f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
+            f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
+            err=as_json,
+        )
+
+    typer.echo(
+        f"{name}: {len(images):,} training images, {len(test_images):,} held out; "
+        f"network {network.sizes}, {dtype}",
+        err=as_json,
+    )
+    history = trainer.fit(
+        network,
+        images,
+        labels,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        penalty=chosen_penalty,
+        validation_data=(test_images, test_labels),
+        progress=on_terminal,
+        threads=threads,
+        on_epoch=print_epoch,
+    )
+    summary = _summary(network, history, len(images))
+    if out is not None:
+        network.save(out)
+        summary["model"] = str(out)
+        picture = _draw(history, out.with_name(f"{out.stem}.curves.png"))
+        summary["picture"] = None if picture is None else str(picture)
+    if as_json:
+        options = {
+            "data": name,
+            "sizes": network.sizes,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "penalty": penalty,
+            "lmbda": lmbda,
+            "dtype": dtype,
+            "seed": seed,
+            "threads": threads,
+        }
+        typer.echo(json.dumps(options | summary, allow_nan=False))
+    else:
+        _print_summary(summary)
+
+
+def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
+    """Return what a training run came to; a cost that is not finite is None, as JSON needs it."""
+    import numpy as np
+
+    best = max(history.val_accuracy)
+    return {
+        "accuracy": history.val_accuracy[-1],
+        "best_accuracy": best,
+        "best_epoch": history.val_accuracy.index(best) + 1,
+        # The first epoch compiles; the median does not see it.
+        "samples_per_second": n / statistics.median(history.seconds),
+        "near_zero_share": [float((np.abs(w) <= NEAR_ZERO).mean()) for w in network.weights],
+        "history": {
+            series: [value if math.isfinite(value) else None for value in values]
+            for series, values in vars(history).items()
+        },
+        "model": None,
+        "picture": None,
+    }
+
+
+def _draw(history: History, path: Path) -> Path | None:
+    """Save the learning curves to `path`; without matplotlib do nothing and return None."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        return None
+    from fastnn import plots
+
+    figure = Figure(layout="constrained")  # not pyplot's, which may open a window
+    plots.learning_curves(history, ax=figure.subplots())
+    figure.savefig(path)
+    return path
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    shares = ", ".join(f"{100 * share:.1f} %" for share in summary["near_zero_share"])
+    typer.echo(
+        f"accuracy {100 * summary['accuracy']:.2f} %, "
+        f"best {100 * summary['best_accuracy']:.2f} % after epoch {summary['best_epoch']}"
+    )
+    typer.echo(f"{summary['samples_per_second']:,.0f} samples/s (median epoch)")
+    typer.echo(f"weights within {NEAR_ZERO:g} of zero, by layer: {shares}")
+    for what in ("model", "picture"):
+        if summary[what] is not None:
+            typer.echo(f"{what} saved to {summary[what]}")

@@ -1,0 +1,188 @@
+"""A regularization path: one network trained for each of several strengths, weak to strong.
+
+Each strength starts from the weights that the one before it left (warm starts), and so needs fewer
+epochs than from scratch. The coefficients of a linear model are followed from the strong end, where
+all are zero (Friedman, Hastie and Tibshirani, "Regularization paths for generalized linear models
+via coordinate descent", 2010). A network cannot start there: through a layer of zeros no gradient
+passes, so it would stay as it is. From the weak end it has all its weights, and loses more of them
+with every value.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import trainer
+from fastnn.checks import real, whole
+from fastnn.network import Network
+from fastnn.penalties import Layers, ProximalL1, per_layer
+
+__all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """What training with one strength came to.
+
+    Attributes
+    ----------
+    lmbda : float
+    train_cost : float
+        The mean cost over the rows of the last epoch, as it ran, with the penalty.
+    val_cost : float
+        The mean cost of the validation rows, without the penalty.
+    accuracy, standard_error : float
+        The share p of validation rows, 0 to 1, that are classified rightly, and its standard error
+        sqrt(p*(1-p)/rows).
+    sparsity : list of float
+        The share of exact zeros, 0 to 1, in each layer's weights.
+    sizes : list of int
+        The units of each layer that `Network.compact` would leave, inputs first.
+    seconds : float
+        Wall time of the epochs.
+    network : Network
+        A copy as it was then, not compacted.
+    """
+
+    lmbda: float
+    train_cost: float
+    val_cost: float
+    accuracy: float
+    standard_error: float
+    sparsity: list[float]
+    sizes: list[int]
+    seconds: float
+    network: Network
+
+
+def lambda_path(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    lambdas: Iterable[float],
+    *,
+    validation_data: tuple[ArrayLike, ArrayLike],
+    epochs: int,
+    batch_size: int = 10,
+    learning_rate: float = 0.5,
+    penalty: Callable[[float], Layers] = ProximalL1,
+    threads: int | None = None,
+    on_step: Callable[[PathStep], None] | None = None,
+) -> list[PathStep]:
+    """Train `network` with each strength in turn, from the smallest to the largest.
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place: it ends as the strongest penalty has left it.
+    X, y, batch_size, learning_rate, threads
+        As in `Network.fit`.
+    lambdas : iterable of float
+        The strengths over the whole training set, in any order; each is trained with once.
+    validation_data : tuple (X, y)
+        The rows that each strength is judged by.
+    epochs : int
+        For each strength, at least 1.
+    penalty : callable
+        What makes the penalty of a strength, as `Network.fit` takes it: by default
+        `fastnn.penalties.ProximalL1`, which leaves exact zeros.
+    on_step : callable, optional
+        Called with each step when it is done.
+
+    Returns
+    -------
+    list of PathStep
+        One for each strength, increasing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument or the data are not as above; no weight has changed then.
+    """
+    strengths = sorted({real("each of lambdas", lmbda) for lmbda in lambdas})
+    if not strengths:
+        raise ValueError("lambdas must hold at least one strength, not none")
+    epochs = whole("epochs", epochs, minimum=1)
+    penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
+    network.total_cost(*validation_data)  # refuses bad rows before the first training
+    steps = []
+    for lmbda, chosen in zip(strengths, penalties, strict=True):
+        history = trainer.fit(
+            network,
+            X,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            penalty=chosen,
+            threads=threads,
+        )
+        steps.append(_step(network, lmbda, history, validation_data))
+        if on_step is not None:
+            on_step(steps[-1])
+    return steps
+
+
+def sparsest(steps: Sequence[PathStep]) -> PathStep:
+    """Return the step with the fewest weights whose accuracy is as good as the best.
+
+    As good is what lies within one standard error of the best accuracy (Breiman, Friedman, Olshen
+    and Stone, *Classification and Regression Trees*, 1984, section 3.4.3).
+
+    Raises
+    ------
+    ValueError
+        If there is no step.
+    """
+    if not steps:
+        raise ValueError("steps must hold at least one step of a path, not none")
+    best = max(steps, key=lambda step: step.accuracy)
+    good = [step for step in steps if step.accuracy >= best.accuracy - best.standard_error]
+    return min(good, key=lambda step: (_weights_left(step), -step.accuracy))
+
+
+def geometric(first: float, last: float, count: int) -> list[float]:
+    """Return `count` strengths from `first` to `last`, each the same multiple of the one before.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the ends are not finite numbers above 0, or `count` is not a whole number of at least 1.
+    """
+    ends = real("first", first), real("last", last)
+    if 0 in ends:
+        raise ValueError(f"first and last must be above 0, not {first!r} and {last!r}")
+    return [float(lmbda) for lmbda in np.geomspace(*ends, whole("count", count, minimum=1))]
+
+
+def _step(
+    network: Network,
+    lmbda: float,
+    history: trainer.History,
+    validation_data: tuple[ArrayLike, ArrayLike],
+) -> PathStep:
+    accuracy = network.accuracy(*validation_data)
+    rows = len(np.asarray(validation_data[1]))
+    network, smaller = copy.deepcopy(network), copy.deepcopy(network)
+    smaller.compact()
+    return PathStep(
+        lmbda,
+        history.train_cost[-1],
+        network.total_cost(*validation_data),
+        accuracy,
+        math.sqrt(accuracy * (1 - accuracy) / rows),
+        network.sparsity(),
+        smaller.sizes,
+        sum(history.seconds),
+        network,
+    )
+
+
+def _weights_left(step: PathStep) -> int:
+    return sum(int(np.count_nonzero(w)) for w in step.network.weights)

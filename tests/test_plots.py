@@ -1,0 +1,104 @@
+"""Pictures of sparse networks: what is drawn is what the network holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn import Network, plots
+from fastnn.regularization_path import PathStep
+
+ZERO = (0.55, 0.55, 0.55)
+
+
+@pytest.fixture
+def ax() -> Any:
+    return pytest.importorskip("matplotlib.figure").Figure().subplots()
+
+
+def pixels(ax: Any) -> np.ndarray:
+    """Return the colours of the image on `ax`, (height, width, 3), rounded."""
+    [image] = ax.images
+    return image.to_rgba(image.get_array())[..., :3].round(3)
+
+
+def test_weight_images_marks_zeros_and_parts_the_tiles(ax) -> None:
+    network = Network([6, 3, 2], seed=1)
+    network.weights[0][:] = [[1, 0, -1, 0.5, 0, 0], [0] * 6, [2, 2, 2, -2, -2, -2]]
+    assert plots.weight_images(network, shape=(2, 3), ax=ax) is ax
+    shown = pixels(ax)
+    assert shown.shape == (5, 7, 3)  # two tiles of 2 x 3 side by side, one below
+    grey = (shown == ZERO).all(axis=2)
+    np.testing.assert_array_equal(grey[:2, :3], [[0, 1, 0], [0, 1, 1]])
+    assert grey[:2, 4:].all()
+    assert not grey[3:, :3].any()
+    white = (shown == 1).all(axis=2)
+    assert white[2].all()
+    assert white[:, 3].all()
+    assert white[3:, 4:].all()  # there is no fourth unit
+    red, blue = shown[3, 0], shown[4, 0]
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+
+
+def test_weight_images_puts_dropped_inputs_back(ax) -> None:
+    network = Network([9, 2, 2], seed=1)
+    network.weights[0][:, [0, 4]] = 0
+    network.compact()
+    plots.weight_images(network, ax=ax)
+    grey = (pixels(ax) == ZERO).all(axis=2)
+    np.testing.assert_array_equal(grey[:3, :3], [[1, 0, 0], [0, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(grey[:3, 4:7], grey[:3, :3])
+
+
+def test_weight_images_of_inputs_that_are_no_square(ax) -> None:
+    network = Network([5, 2], seed=1)
+    network.weights[0][:] = 0
+    plots.weight_images(network, ax=ax)
+    assert pixels(ax).shape == (3, 5, 3)
+    with pytest.raises(ValueError, match=r"shape must have 5 pixels, one per input, not \(2, 3\)"):
+        plots.weight_images(network, shape=(2, 3), ax=ax)
+
+
+def steps_of(lambdas: list[float]) -> list[PathStep]:
+    network = Network([4, 2], seed=1)
+    return [
+        PathStep(lmbda, 1.0, 1.0, 0.9 - lmbda / 100, 0.01, [lmbda / 50, 0.25], [4, 2], 0.1, network)
+        for lmbda in lambdas
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lambdas", "scale"), [([1.0, 10.0], "log"), ([0.0, 1.0, 10.0], "symlog"), ([0.0], "linear")]
+)
+def test_sparsity_path(lambdas: list[float], scale: str, ax) -> None:
+    assert plots.sparsity_path(steps_of(lambdas), ax=ax) is ax
+    assert ax.get_xscale() == scale
+    accuracy = np.array(ax.lines[0].get_ydata(), float)
+    np.testing.assert_allclose(accuracy, [90 - lmbda for lmbda in lambdas])
+    [twin] = [other for other in ax.figure.axes if other is not ax]
+    np.testing.assert_allclose(twin.lines[0].get_ydata(), [2 * lmbda for lmbda in lambdas])
+    np.testing.assert_allclose(twin.lines[1].get_ydata(), [25] * len(lambdas))
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["accuracy", "zeros, layer 1", "zeros, layer 2"]
+
+
+def test_sparsity_by_layer(ax) -> None:
+    network = Network([4, 2, 2], seed=1)
+    network.weights[0][0] = 0
+    assert plots.sparsity_by_layer(network, ax=ax) is ax
+    assert [bar.get_width() for bar in ax.patches] == [50, 0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["4 to 2", "2 to 2"]
+    assert [text.get_text() for text in ax.texts] == ["50.0 %", "0.0 %"]
+
+
+def test_a_picture_on_axes_of_its_own(monkeypatch) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    ax = plots.sparsity_by_layer(Network([4, 2], seed=1))
+    assert ax.figure in map(plt.figure, plt.get_fignums())
+    plt.close(ax.figure)
