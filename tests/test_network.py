@@ -339,7 +339,7 @@ def test_labels_that_do_not_fit(y) -> None:
 
 
 def test_a_penalty_by_name_is_refused(pixels) -> None:
-    with pytest.raises(TypeError, match=r"such as fastnn\.L1\(5\.0\), not 'l1'"):
+    with pytest.raises(TypeError, match=r"such as fastnn\.L1\(5\.0\), or a list .*, not 'l1'"):
         Network([12, 4]).total_cost(*pixels, penalty="l1")
 
 
