@@ -42,6 +42,13 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
+    def shrink(self) -> None:
+        """Give the weights one step of the penalty, without a gradient."""
+        p = self._problem
+        for w in p.weights:
+            if p.penalty is not None:
+                self._shrink(p.penalty, w)
+
     def _step(self, rows: np.ndarray) -> float:
         p = self._problem
         zs, layers = _forward(p.weights, p.biases, p.activations, _rows(p.inputs, rows, p.dtype))

@@ -62,6 +62,7 @@ class Net(NamedTuple):
     counts: Any
     costs: Any
     arrived: Any
+    ticks: Any
 
 
 class Layer(NamedTuple):
@@ -109,6 +110,7 @@ def net_of(arrays):
         at(arrays.counts, 0),
         at(arrays.costs, 0),
         at(arrays.arrived, 0),
+        at(arrays.ticks, 0),
     )
 
 

@@ -35,7 +35,7 @@ class Spec(NamedTuple):
     caught_up: keys of the output's, the cost's and the penalty's formulas, empty where there is
     none. follows: whether the penalty comes after the gradient. one_by_one: how many of its steps
     are not taken at once. compresses: whether the CPU packs chosen lanes in one instruction.
-    normalises: whether the output is a softmax.
+    normalises: whether the output is a softmax. timed: whether it counts the cycles of `phases`.
     """
 
     lanes: int
@@ -52,6 +52,7 @@ class Spec(NamedTuple):
     one_by_one: int = 0
     compresses: bool = False
     normalises: bool = False
+    timed: bool = False
 
     def encode(self) -> str:
         """Return the text that kernels close over."""
