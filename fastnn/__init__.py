@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastnn.checks import FileFormatError
     from fastnn.network import Network, load
     from fastnn.penalties import L1, L2, ElasticNet
+    from fastnn.profiling import profile
     from fastnn.strength import RegularizationWarning
     from fastnn.trainer import History
 
@@ -29,6 +30,7 @@ __all__ = [
     "RegularizationWarning",
     "__version__",
     "load",
+    "profile",
 ]
 
 _HOMES = {
@@ -40,6 +42,7 @@ _HOMES = {
     "Network": "fastnn.network",
     "RegularizationWarning": "fastnn.strength",
     "load": "fastnn.network",
+    "profile": "fastnn.profiling",
 }
 
 

@@ -18,13 +18,13 @@ __all__ = ["PHASES", "PHASE_COUNT", "can_count", "lap", "start_laps"]
 
 GATHER, LIST, IDLE, FORWARD, DELTA, UPDATE = range(6)
 
-PHASES = ("gather", "list columns", "idle columns", "forward", "delta", "update")
+PHASES = ("gather", "listing", "idle", "forward", "delta", "update")
 """What they are called, in the order of their numbers.
 
-gather: rows and targets of a batch, and asking for the next one's rows. list columns: which ones
-each block of rows uses. idle columns: the penalty that columns have missed, or get unused. forward:
-products and activations. delta: the output's delta and cost, transposed weights, backward. update:
-gradient, penalty and weights.
+gather: rows and targets of a batch, and asking for the next one's rows. listing: the
+columns that each block of rows uses. idle: the penalty that columns have missed, or get unused.
+forward: products and activations. delta: the output's delta and cost, transposed weights, backward.
+update: gradient, penalty and weights.
 """
 
 PHASE_COUNT = len(PHASES)
