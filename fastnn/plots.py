@@ -79,7 +79,7 @@ def penalty_overhead(profile: Profile, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("added to an epoch without a penalty, %")
     ax.set_yticks(range(len(profile.rules)), [rule.name for rule in profile.rules])
     ax.invert_yaxis()
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return ax
 
 
@@ -117,5 +117,5 @@ def epoch_phases(profile: Profile, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("ms an epoch")
     ax.set_yticks(range(len(bars)), list(bars))
     ax.invert_yaxis()
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     return ax

@@ -40,13 +40,14 @@ def as_text(profile: Profile) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
+def _table(title: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", collapse_padding=True)
+    table.add_column("penalty", no_wrap=True)
+    return table
+
+
 def _costs(profile: Profile) -> Table:
-    table = Table(
-        "penalty",
-        box=box.SIMPLE_HEAD,
-        title="What a penalty adds to an epoch",
-        title_justify="left",
-    )
+    table = _table("What a penalty adds to an epoch")
     for header in ("ms without", "ms with", "fused %", "separate %", "numpy %", "ns/weight"):
         table.add_column(header, justify="right", no_wrap=True)
     for rule in profile.rules:
@@ -77,9 +78,7 @@ def _floor(floor: Floor) -> str:
 
 
 def _parts(profile: Profile, plain: dict[str, float]) -> Table:
-    table = Table(
-        "penalty", box=box.SIMPLE_HEAD, title="Phases of an epoch, ms", title_justify="left"
-    )
+    table = _table("Phases of an epoch, ms")
     for phase in (*plain, "all"):
         table.add_column(phase, justify="right")
     rows = {"none": plain} | {rule.name: rule.phases or {} for rule in profile.rules}
