@@ -20,7 +20,7 @@ import fastnn
 from fastnn import data, machine, penalties, plots, synthetic
 from fastnn.cli import app
 from fastnn.cli.profile import ProfileData
-from fastnn.engine import jit
+from fastnn.engine import batched, jit
 from fastnn.profiling import setting
 
 compiles = pytest.mark.skipif(not jit.is_on(), reason="profiles compiled kernels")
@@ -72,6 +72,19 @@ def test_a_way_is_the_median_of_the_rounds_ratios() -> None:
     way = fastnn.profiling.Way.of(with_it, plain)  # ratios 2, 1, 1.25, 1.5, 9
     assert (way.seconds, way.ratio, way.low, way.high) == (5.0, 1.5, 1.25, 2.0)
     assert way.overhead == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("penalty", [penalties.L1(5.0), penalties.L2(5.0)], ids=str)
+def test_separate_passes_are_the_rule_step_by_step(penalty) -> None:
+    rows = setting.rows_for(SIZES, 60, "synthetic", None)
+    given = setting.Setting(fastnn.Network(SIZES, seed=1), rows, 7, threads=1)
+    problem = given.problem(penalty)
+    batched.Path(problem).penalise(3)
+    for w, before in zip(problem.weights, given.network.weights, strict=True):
+        numbers = [np.float32(number) for number in penalty.coefficients(problem.step)]
+        for _ in range(3):
+            before = penalty.shrink(np, before, *numbers)
+        np.testing.assert_array_equal(w, before)
 
 
 def test_all_is_every_penalty() -> None:

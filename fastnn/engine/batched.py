@@ -42,12 +42,13 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
-    def shrink(self) -> None:
-        """Give the weights one step of the penalty, without a gradient."""
+    def penalise(self, steps: int) -> None:
+        """Give the weights so many steps of the penalty, each a pass over them, and no gradient."""
         p = self._problem
-        for w in p.weights:
-            if p.penalty is not None:
-                self._shrink(p.penalty, w)
+        for _ in range(steps):
+            for w in p.weights:
+                if p.penalty is not None:
+                    self._shrink(p.penalty, w)
 
     def _step(self, rows: np.ndarray) -> float:
         p = self._problem

@@ -139,15 +139,11 @@ def _measure(setting: Setting, penalty: Penalty, rounds: int) -> RuleProfile:
     numpy_without, batched = (NumpyPath(setting.problem(p)) for p in (None, penalty))
     alone = NumpyPath(setting.problem(penalty))
 
-    def passes(order: np.ndarray) -> None:
-        for _ in range(setting.batches):
-            alone.shrink()
-
     times = _in_alternation(
         {
             "without": lambda order: _epoch(without, order),
             "fused": lambda order: _epoch(fused, order),
-            "passes": passes,
+            "passes": lambda order: alone.penalise(setting.batches),
             "numpy without": lambda order: _epoch(numpy_without, order),
             "batched": lambda order: _epoch(batched, order),
         },
