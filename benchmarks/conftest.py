@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from fastnn.bench import machine
+from fastnn import machine
 
 MOST_ROUNDS, SECONDS = 15, 10.0
 

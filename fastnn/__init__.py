@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SparseGroupLasso,
         TruncatedGradient,
     )
+    from fastnn.profiling import profile
     from fastnn.regularization_path import lambda_path
     from fastnn.strength import RegularizationWarning
     from fastnn.trainer import History
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "lambda_path",
     "load",
+    "profile",
 ]
 
 _HOMES = {
@@ -59,6 +61,7 @@ _HOMES = {
     "TruncatedGradient": "fastnn.penalties",
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",
+    "profile": "fastnn.profiling",
 }
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from fastnn import data, reference
-from fastnn.bench import agreement, machine, report, roofline, timing, worker
+from fastnn import data, machine, reference
+from fastnn.bench import agreement, report, roofline, timing, worker
 from fastnn.bench.cases import CASES, Case, chosen
 from fastnn.bench.contestants import FASTNN, PEERS, entrants, names
 from fastnn.bench.problem import Problem, digits, problem, used_share

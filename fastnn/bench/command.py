@@ -38,7 +38,8 @@ def bench(
     ] = None,
 ) -> None:
     """Time fastnn and what people would use instead, each case in a process of its own."""
-    from fastnn.bench import cases, machine, report, timing, worker
+    from fastnn import machine
+    from fastnn.bench import cases, report, timing, worker
 
     for path, option in ((json_file, "--json"), (picture, "--plot")):
         if path is not None and not path.parent.is_dir():

@@ -10,11 +10,13 @@ import numpy as np
 
 from fastnn import data
 from fastnn.bench.cases import Case
+from fastnn.synthetic import like_mnist
 
 __all__ = ["Digits", "Problem", "book_order", "digits", "problem", "used_share"]
 
 MNIST_TRAINING = 50_000
 STAND_IN = "synthetic digits with the zeros of MNIST"
+STAND_IN_ROWS = 10_000
 
 
 class Problem(NamedTuple):
@@ -107,28 +109,13 @@ class Digits(NamedTuple):
 def digits(*, evaluated: bool) -> Digits:
     """Return MNIST's training or test part if it lies in a known folder, else the stand-in."""
     if data.available("mnist") is None:
-        return _stand_in()
+        rows, labels = like_mnist(STAND_IN_ROWS)
+        return Digits(rows, labels, 1 / 256, STAND_IN)
     mnist = data.load("mnist", download=False)
     if evaluated:
         return Digits(mnist.test_images, mnist.test_labels, mnist.input_scale, "MNIST, test part")
     rows, labels = mnist.train_images[:MNIST_TRAINING], mnist.train_labels[:MNIST_TRAINING]
     return Digits(rows, labels, mnist.input_scale, "MNIST")
-
-
-def _stand_in() -> Digits:
-    """Return random pixels, as often zero, by place, as MNIST's are on average.
-
-    Of MNIST's pixels 19 % are above zero; 48 % of the columns are in a batch of 10 and 66 % in one
-    of 100. A bump in the middle of the image has the same within 1 %.
-    """
-    rng = np.random.default_rng(3)
-    y, x = (np.indices((28, 28)) - 13.5) / 14
-    radius = np.sqrt(x * x + y * y).ravel()
-    likely = (0.7 * np.exp(-((radius / 0.625) ** 4))).astype(np.float32)
-    n = 10_000
-    rows = rng.integers(1, 256, (n, 784), dtype=np.uint8)
-    rows *= rng.random((n, 784), dtype=np.float32) < likely
-    return Digits(rows, rng.integers(0, 10, n), 1 / 256, STAND_IN)
 
 
 def _repeated(array: np.ndarray, n: int) -> np.ndarray:

@@ -18,13 +18,12 @@ from fastnn.bench.cases import Case
 from fastnn.bench.peak import multiply_add_rate
 from fastnn.bench.problem import Problem, used_share
 from fastnn.engine.spec import TILE_ROWS
+from fastnn.machine import MEMORY_BYTES, read_bandwidth
 
 __all__ = ["Limit", "limit"]
 
 MATRIX = 1024
 REPEATS = 15
-MEMORY_BYTES = 1 << 28
-LEAST_CACHE_BYTES = 1 << 18  # a smaller product is timed with the call around it
 
 
 class Limit(NamedTuple):
@@ -89,8 +88,8 @@ def limit(case: Case, problem: Problem) -> Limit:
         weight_bytes=3 * batches * sum(stored) * dtype.itemsize,
         peak=multiply_add_rate(dtype, case.threads),
         blas=_matrix_rate(dtype),
-        memory=_read_bandwidth(MEMORY_BYTES, dtype),
-        cache=_read_bandwidth(max(sum(layers) * dtype.itemsize, LEAST_CACHE_BYTES), dtype),
+        memory=read_bandwidth(MEMORY_BYTES, dtype),
+        cache=read_bandwidth(sum(layers) * dtype.itemsize, dtype),
     )
 
 
@@ -98,13 +97,6 @@ def _matrix_rate(dtype: np.dtype[np.floating]) -> float:
     a = np.ones((MATRIX, MATRIX), dtype)
     out = np.empty_like(a)
     return 2 * MATRIX**3 / min(_seconds(lambda: np.matmul(a, a, out=out)) for _ in range(REPEATS))
-
-
-def _read_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
-    """Return bytes a second of a dot product of an array of `size` bytes with itself."""
-    a = np.ones(size // dtype.itemsize, dtype)
-    times = max(REPEATS, 20 * LEAST_CACHE_BYTES // size)
-    return a.nbytes / min(_seconds(lambda: a.dot(a)) for _ in range(times))
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fastnn.bench import machine
+from fastnn import machine
 from fastnn.bench.cases import Case
 from fastnn.bench.timing import Effort
 

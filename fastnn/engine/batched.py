@@ -46,6 +46,17 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
+    def penalise(self, steps: int) -> None:
+        """Give the weights so many steps of the penalty, each a pass over them, and no gradient."""
+        p = self._problem
+        table = self._coefficients.rows(p.step, steps).astype(p.dtype)
+        for numbers in np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]:
+            for layer, (penalty, w) in enumerate(zip(p.penalties, p.weights, strict=True)):
+                if penalty is not None:
+                    at = self._coefficients.places[layer]
+                    self._shrink(penalty, layer, numbers[at:])
+                    scale_groups(penalty, w, numbers[at:])
+
     def _step(self, rows: np.ndarray, numbers: np.ndarray) -> float:
         p = self._problem
         zs, layers = _forward(p.weights, p.biases, p.activations, _rows(p.inputs, rows, p.dtype))

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
-from fastnn.engine import kernels, layout, spec, team
+from fastnn.engine import kernels, layout, phases, spec, team
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
@@ -29,14 +29,14 @@ EVALUATED_ROWS = 10
 
 
 class Path:
-    """Trains in compiled calls."""
+    """Trains in compiled calls; where it is `timed`, `ticks` tells where the time went."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, timed: bool = False) -> None:
         first, dtype = problem.penalties[0], problem.dtype
         skip_zeros = _worth_skipping(problem.inputs.matrix)
         waits = skip_zeros and first is not None and first.waits(problem.step)
         wanted = spec.for_training(problem, waits)
-        self._train = _kernel(kernels.build_train, wanted.encode())
+        self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
         self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
         self._arrays = _arrays(
@@ -82,6 +82,12 @@ class Path:
         if self._settle is not None:
             self._settle(self._arrays, self._last)
         layout.unpack(self._arrays, self._problem.weights, self._problem.biases, self._lanes)
+
+    def ticks(self) -> np.ndarray:
+        """Return the cycles of each of `phases.PHASES`, of all threads, since the last call."""
+        ticks: np.ndarray = self._arrays.ticks.reshape(-1, phases.PHASE_COUNT).sum(axis=0)
+        self._arrays.ticks[:] = 0
+        return ticks
 
 
 def outputs(

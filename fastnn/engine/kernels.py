@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine import phases
 from fastnn.engine.constants import has_groups, lanes, waits
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.groups import scale_groups, share_vectors
@@ -47,6 +48,7 @@ def build_train(spec: str) -> Any:
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
         before = flush_denormals()
+        ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             step = first_step + start // batch_size
@@ -57,11 +59,14 @@ def build_train(spec: str) -> Any:
                 set_labels(net, at(labels, 0), rows, low, high)
             else:
                 set_targets(net, at(targets, 0), rows, low, high)
+            now = phases.lap(spec, ticks, phases.GATHER, now)
             if skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
+            now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
                 transpose_weights(spec, net, number, thread, threads)
             met = meet_all(net, met, threads)
+            now = phases.lap(spec, ticks, phases.DELTA, now)
 
             if skip_zeros:
                 list_blocks(spec, net, columns, low, high, block_rows(spec, m), m)
@@ -69,35 +74,39 @@ def build_train(spec: str) -> Any:
                 if thread == 0:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
                 met = meet_all(net, met, threads)
+            now = phases.lap(spec, ticks, phases.LIST, now)
             if waits(spec) and get(net.counts, ENTERING):
                 begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
                 listed = after(net.entering, begin)
                 catch_up(spec, net, numbers, listed, end - begin, step, thread)
                 met = meet_all(net, met, threads)
             numbers = after(numbers, next_numbers)
+            now = phases.lap(spec, ticks, phases.IDLE, now)
 
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, thread, threads)
                 met = meet_all(net, met, threads)
+            now = phases.lap(spec, ticks, phases.FORWARD, now)
             output_delta(spec, net, m, low, high, -rate / m)
             met = meet_all(net, met, threads)
             for number in range(net.layers, 1, -1):
                 backward(spec, net, number, m, thread, threads)
                 met = meet_all(net, met, threads)
+            now = phases.lap(spec, ticks, phases.DELTA, now)
 
             for number in range(net.layers, 0, -1):
                 update(spec, net, number, m, numbers, skip_zeros, thread, threads)
+            now = phases.lap(spec, ticks, phases.UPDATE, now)
             if skip_zeros and not waits(spec):
                 shrink_idle(spec, net, numbers, thread, threads)
+            now = phases.lap(spec, ticks, phases.IDLE, now)
             if has_groups(spec):
                 met = meet_all(net, met, threads)
-                for number in range(1, net.layers + 1):
-                    inputs, count = net.every, layer_of(net, number - 1).units
-                    if number == 1 and waits(spec):
-                        inputs, count = net.in_batch, get(net.counts, IN_BATCH)
-                    scale_groups(spec, net, number, numbers, inputs, count, thread, threads)
+                scale_layers(spec, net, numbers, thread, threads)
+            now = phases.lap(spec, ticks, phases.UPDATE, now)
             total += sum_of_costs(spec, net, m)
             met = meet_all(net, met, threads)
+            now = phases.lap(spec, ticks, phases.DELTA, now)
         restore_denormals(before)
         if thread == 0:
             put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
@@ -150,6 +159,16 @@ def build_settle(spec: str) -> Any:
         arrays.steps[0] = 0
 
     return settle
+
+
+@jit
+def scale_layers(spec, net, numbers, thread, threads):
+    """Scale the groups of every layer after a step."""
+    for number in range(1, net.layers + 1):
+        inputs, count = net.every, layer_of(net, number - 1).units
+        if number == 1 and waits(spec):
+            inputs, count = net.in_batch, get(net.counts, IN_BATCH)
+        scale_groups(spec, net, number, numbers, inputs, count, thread, threads)
 
 
 @jit

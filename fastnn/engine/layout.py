@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.engine.phases import PHASE_COUNT
+
 __all__ = [
     "ACTIVATION",
     "A_AT",
@@ -120,6 +122,8 @@ class Arrays(NamedTuple):
         The sum of the costs of each block of rows.
     arrived : int64, length 1
         How often a thread has come to a meeting point.
+    ticks : int64
+        For each thread, the cycles of each of `phases.PHASES`, in a kernel that is timed.
     """
 
     table: np.ndarray
@@ -151,6 +155,7 @@ class Arrays(NamedTuple):
     counts: np.ndarray
     costs: np.ndarray
     arrived: np.ndarray
+    ticks: np.ndarray
 
 
 def allocate(
@@ -219,6 +224,7 @@ def allocate(
         counts=np.zeros(BLOCKS + PARTS * blocks, np.int64),
         costs=np.zeros(blocks),
         arrived=np.zeros(1, np.int64),
+        ticks=np.zeros(threads * PHASE_COUNT, np.int64),
     )
 
 

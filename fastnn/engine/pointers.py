@@ -78,6 +78,7 @@ class Net(NamedTuple):
     counts: Any
     costs: Any
     arrived: Any
+    ticks: Any
 
 
 class Layer(NamedTuple):
@@ -140,6 +141,7 @@ def net_of(arrays):
         at(arrays.counts, 0),
         at(arrays.costs, 0),
         at(arrays.arrived, 0),
+        at(arrays.ticks, 0),
     )
 
 

@@ -68,7 +68,7 @@ class Spec(NamedTuple):
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
     whether the penalty of input columns that a batch does not use waits until they are used.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax.
+    output is a softmax. timed: whether it counts the cycles of `phases`.
     """
 
     lanes: int
@@ -84,6 +84,7 @@ class Spec(NamedTuple):
     waits: bool = False
     compresses: bool = False
     normalises: bool = False
+    timed: bool = False
 
     def encode(self) -> str:
         """Return the text that kernels close over."""

@@ -1,4 +1,7 @@
-"""The machine: pinning a process to some of its CPUs, and writing down what it is."""
+"""The machine: pinning a process to some of its CPUs, its memory's speed, and what it is.
+
+numpy is loaded late, since its BLAS counts the CPUs when it is.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,32 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["cpus", "describe", "environment", "pin"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "MEMORY_BYTES",
+    "cpu_name",
+    "cpus",
+    "describe",
+    "environment",
+    "pin",
+    "pinned",
+    "read_bandwidth",
+    "update_bandwidth",
+]
+
+MEMORY_BYTES = 1 << 28
+"""The size of an array that is in no cache."""
+
+LEAST_CACHE_BYTES = 1 << 18  # a smaller array is gone over with the call around it
+REPEATS = 15
 
 # These hold numpy's BLAS back to an older kernel or other blocks; peers are to run at their best.
 HOLDS_BLAS_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -49,6 +74,52 @@ def pin(threads: int) -> list[int] | None:
     return allowed[-threads:]
 
 
+@contextmanager
+def pinned(threads: int) -> Iterator[list[int] | None]:
+    """Let this thread, and those that it starts, run on `threads` CPUs only, until the end.
+
+    Yields what `pin` returns, and raises what it raises.
+    """
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    try:
+        yield pin(threads)
+    finally:
+        if before is not None:
+            os.sched_setaffinity(0, before)
+
+
+def read_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
+    """Return bytes a second of a dot product of an array of `size` bytes with itself.
+
+    Below 256 KiB an array of that size stands in, which lies in the same or the next cache.
+    """
+    import numpy as np
+
+    a = np.ones(max(size, LEAST_CACHE_BYTES) // dtype.itemsize, dtype)
+    return a.nbytes / _least_seconds(lambda: a.dot(a), a.nbytes)
+
+
+def update_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
+    """Return bytes a second, read and written, where an array of `size` bytes changes in place.
+
+    Below 256 KiB an array of that size stands in, as for `read_bandwidth`.
+    """
+    import numpy as np
+
+    a = np.ones(max(size, LEAST_CACHE_BYTES) // dtype.itemsize, dtype)
+    return 2 * a.nbytes / _least_seconds(lambda: np.negative(a, out=a), a.nbytes)
+
+
+def _least_seconds(run: Callable[[], object], size: int) -> float:
+    """Return the shortest of many times, of more for what goes over fewer bytes."""
+    times = []
+    for _ in range(max(REPEATS, 20 * LEAST_CACHE_BYTES // size)):
+        start = perf_counter()
+        run()
+        times.append(perf_counter() - start)
+    return min(times)
+
+
 def describe() -> dict[str, Any]:
     """Return the CPU, the versions and the thread pools that are loaded (BLAS kernel, threads)."""
     from threadpoolctl import threadpool_info
@@ -61,7 +132,7 @@ def describe() -> dict[str, Any]:
             continue
     known = ("user_api", "internal_api", "prefix", "version", "architecture", "num_threads")
     return {
-        "cpu": _cpu(),
+        "cpu": cpu_name(),
         "cpus": cpus(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
@@ -70,7 +141,8 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """Return what the CPU is called."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,0 +1,124 @@
+"""``fastnn profile``: what penalties cost on this machine, and where an epoch's time goes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fastnn.cli.options import DataFolder, finite, writable
+
+if TYPE_CHECKING:
+    from fastnn.profiling import Profile
+
+__all__ = ["ProfileData", "profile"]
+
+ProfileData = Literal["digits", "mnist", "fashion", "synthetic"]
+
+
+def profile(
+    name: Annotated[
+        ProfileData | None,
+        typer.Argument(
+            metavar="DATA",
+            help="Rows: a data set, or synthetic ones [default: MNIST if it is at hand, else "
+            "synthetic with as many zeros].",
+            show_default=False,
+        ),
+    ] = None,
+    folder: DataFolder = None,
+    sizes: Annotated[
+        str, typer.Option(metavar="UNITS", help="Units of each layer, inputs first.")
+    ] = "784,30,10",
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 10,
+    penalty: Annotated[
+        str, typer.Option(metavar="NAMES", help="Penalties, with commas between them, or all.")
+    ] = "all",
+    lmbda: Annotated[
+        float, typer.Option(min=0, callback=finite, help="Their strength, over 50,000 rows.")
+    ] = 5.0,
+    dtype: Annotated[
+        Literal["float32", "float64"], typer.Option(help="What the network computes in.")
+    ] = "float32",
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads a batch is shared by, each on a CPU of its own.")
+    ] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds that are counted.")] = 21,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows of an epoch [default: 10,000, or all if there are fewer]."),
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", dir_okay=False, callback=writable, help="Save the numbers."
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Save a picture (matplotlib).",
+        ),
+    ] = None,
+) -> None:
+    """Measure what each penalty costs in an epoch, and where an epoch's time goes.
+
+    Each penalty is timed with and without, in alternation: in the engine, as a pass of numpy's
+    after every batch, and in the numpy path. Its first run on a machine compiles for a minute or
+    more.
+    """
+    from fastnn import profiling
+
+    if picture is not None:
+        import matplotlib.figure  # noqa: F401 - to fail before the measuring, not after it
+    on_terminal = sys.stderr.isatty()
+    found = profiling.profile(
+        _units(sizes),
+        batch_size=batch_size,
+        penalty=penalty,
+        lmbda=lmbda,
+        dtype=dtype,
+        threads=threads,
+        rounds=rounds,
+        rows=rows,
+        data=name,
+        folder=folder,
+        on_rule=lambda rule: typer.echo(f"measuring {rule} ...", err=True) if on_terminal else None,
+    )
+    typer.echo(str(found))
+    if json_file is not None:
+        json_file.write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")
+    if picture is not None:
+        _draw(found, picture)
+
+
+def _units(sizes: str) -> list[int]:
+    units = [size.strip() for size in sizes.split(",")]
+    if len(units) < 2 or not all(unit.isdecimal() and int(unit) > 0 for unit in units):
+        raise typer.BadParameter(
+            f"at least two whole numbers above 0 are expected, such as 784,30,10, not {sizes!r}",
+            param_hint="--sizes",
+        )
+    return [int(unit) for unit in units]
+
+
+def _draw(found: Profile, path: Path) -> None:
+    """Save what the penalties add and, where they were measured, the phases."""
+    from matplotlib.figure import Figure
+
+    from fastnn import plots
+
+    parts = 1 if found.phases is None else 2
+    figure = Figure(figsize=(7 * parts, 2.5 + 0.5 * len(found.rules)), layout="constrained")
+    axes = figure.subplots(1, parts, squeeze=False)[0]
+    plots.penalty_overhead(found, ax=axes[0])
+    if found.phases is not None:
+        plots.epoch_phases(found, ax=axes[1])
+    figure.savefig(path)

@@ -1,0 +1,70 @@
+"""The parts of an epoch, and the counters of a kernel that is compiled to time them.
+
+A kernel without counters has no trace of them: `start_laps` and `lap` are no instruction there.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastnn.engine.emit import I64, int64, read_spec
+
+__all__ = ["PHASES", "PHASE_COUNT", "can_count", "lap", "start_laps"]
+
+GATHER, LIST, IDLE, FORWARD, DELTA, UPDATE = range(6)
+
+PHASES = ("gather", "listing", "idle", "forward", "delta", "update")
+"""What they are called, in the order of their numbers.
+
+gather: rows and targets of a batch, and asking for the next one's rows. listing: the
+columns that each block of rows uses. idle: the penalty that columns have missed, or get unused.
+forward: products and activations. delta: the output's delta and cost, transposed weights, backward.
+update: gradient, penalty and weights.
+"""
+
+PHASE_COUNT = len(PHASES)
+
+
+def can_count() -> bool:
+    """Return whether this CPU has a cycle counter that any program may read."""
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
+@intrinsic(prefer_literal=True)
+def start_laps(typing: Any, spec: Any) -> Any:
+    """Return the CPU's cycle counter; 0 in a kernel that is not timed."""
+    timed = read_spec(spec).timed
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return _cycles(builder) if timed else int64(0)
+
+    return types.int64(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def lap(typing: Any, spec: Any, ticks: Any, phase: Any, before: Any) -> Any:
+    """Add the cycles since `before` to ``ticks[phase]``; return the counter as it is now."""
+    signature = types.int64(spec, ticks, types.int64, types.int64)
+    timed = read_spec(spec).timed
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, ticks, phase, before = arguments
+        if not timed:
+            return before
+        now, place = _cycles(builder), builder.gep(ticks, [phase])
+        builder.store(builder.add(builder.load(place), builder.sub(now, before)), place)
+        return now
+
+    return signature, generate
+
+
+def _cycles(builder: Any) -> Any:
+    counter = builder.module.declare_intrinsic(
+        "llvm.readcyclecounter", (), ir.FunctionType(I64, [])
+    )
+    return builder.call(counter, [])

@@ -1,0 +1,148 @@
+"""What is profiled: a network, rows and a penalty, ready for either path of the engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn import data as data_sets
+from fastnn import penalties
+from fastnn.activations import Sigmoid
+from fastnn.arrays import Inputs
+from fastnn.checks import one_of, real
+from fastnn.costs import CrossEntropy
+from fastnn.engine.problem import Problem
+from fastnn.network import Network
+from fastnn.penalties import Penalty
+from fastnn.synthetic import like_mnist
+
+__all__ = ["DATA_NAMES", "Setting", "chosen", "rows_for"]
+
+DATA_NAMES = (*data_sets.NAMES, "synthetic")
+
+SYNTHETIC = "synthetic rows with the zeros of MNIST"
+USUAL_ROWS = 10_000
+
+# The book's setting: lmbda counts over its 50,000 rows, however many are profiled.
+LEARNING_RATE, LMBDA_ROWS = 0.5, 50_000
+
+
+def chosen(names: str | Sequence[str], lmbda: float) -> list[Penalty]:
+    """Return the penalties with these names, each once; their other numbers are their defaults.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        "all", or names in `fastnn.penalties.ALL`: a list, or a string with commas between them.
+    lmbda : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is none of them, or `lmbda` is not a strength above 0.
+    """
+    if real("lmbda", lmbda) == 0:
+        raise ValueError("lmbda must be above 0: with 0 there is no penalty to measure")
+    known = {kind.name: kind for kind in penalties.ALL}
+    listed = names.split(",") if isinstance(names, str) else list(names)
+    if listed == ["all"]:
+        listed = list(known)
+    if not listed:
+        raise ValueError(f"penalty must be 'all' or some of {', '.join(map(repr, known))}")
+    wanted = [one_of("penalty", str(name).strip(), known) for name in listed]
+    return [penalties.named("penalty", name, lmbda) for name in dict.fromkeys(wanted)]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows, uint8 (n, D), their classes, int64 (n,), the scale, and where they come from."""
+
+    inputs: Inputs
+    labels: np.ndarray
+    origin: str
+
+
+def rows_for(
+    sizes: Sequence[int],
+    rows: int | None,
+    name: str | None,
+    folder: str | os.PathLike[str] | None,
+) -> Rows:
+    """Return rows for a network of `sizes`: at most, or by default, as `profile` says."""
+    columns, classes = sizes[0], sizes[-1]
+    if name is None and folder is not None:
+        name = "mnist"
+    elif name is None:
+        at_hand = columns == 784 and classes >= 10 and data_sets.available("mnist") is not None
+        name = "mnist" if at_hand else "synthetic"
+    if one_of("data", name, DATA_NAMES) == "synthetic":
+        if folder is not None:
+            raise ValueError("data='synthetic' has no folder: give no folder, or a data set's name")
+        found, labels = like_mnist(rows or USUAL_ROWS, columns, classes)
+        return Rows(Inputs(found, 1 / 256), labels, SYNTHETIC)
+    loaded = data_sets.load(name, folder)
+    images, labels = loaded.train_images, loaded.train_labels
+    if columns != images.shape[1] or classes <= labels.max():
+        raise ValueError(
+            f"sizes must begin with {images.shape[1]} and end with at least {labels.max() + 1} for "
+            f"{name}, not {list(sizes)}; data='synthetic' has rows for every network"
+        )
+    if rows is not None and rows > len(images):
+        raise ValueError(f"rows must be at most {len(images)}, which {name} has, not {rows}")
+    n = rows or min(USUAL_ROWS, len(images))
+    return Rows(Inputs(images[:n], loaded.input_scale), labels[:n], name)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network and rows; sigmoid units, the cross-entropy cost, the book's learning rate."""
+
+    network: Network
+    rows: Rows
+    batch_size: int
+    threads: int
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return len(self.rows.labels)
+
+    @property
+    def batches(self) -> int:
+        """How many batches an epoch has."""
+        return -(-self.n // self.batch_size)
+
+    @property
+    def weights(self) -> int:
+        """How many weights the network has."""
+        return sum(w.size for w in self.network.weights)
+
+    def orders(self) -> Iterator[np.ndarray]:
+        """Yield orders of the rows, a new one each time."""
+        rng = np.random.default_rng(5)
+        while True:
+            yield rng.permutation(self.n)
+
+    def problem(self, penalty: Penalty | None) -> Problem:
+        """Return the same start for every call, with arrays of its own."""
+        weights = [w.copy() for w in self.network.weights]
+        return Problem(
+            weights=weights,
+            biases=[b.copy() for b in self.network.biases],
+            activations=[Sigmoid()] * len(weights),
+            cost=CrossEntropy(),
+            penalties=[
+                None if one is None else one.simplified()
+                for one in penalties.per_layer(penalty, len(weights))
+            ],
+            inputs=self.rows.inputs,
+            targets=self.rows.labels,
+            batch_size=min(self.batch_size, self.n),
+            learning_rate=LEARNING_RATE,
+            step=LEARNING_RATE / LMBDA_ROWS,
+            track_cost=True,
+            threads=self.threads,
+        )

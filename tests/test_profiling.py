@@ -1,0 +1,391 @@
+"""The profiler: what it returns and shows, its counters, and that it leaves the process as it was.
+
+No test asserts a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import fastnn
+from fastnn import data, machine, penalties, plots, synthetic
+from fastnn.cli import app
+from fastnn.cli.profile import ProfileData
+from fastnn.engine import batched, jit
+from fastnn.profiling import setting
+
+compiles = pytest.mark.skipif(not jit.is_on(), reason="profiles compiled kernels")
+counts = pytest.mark.skipif(
+    not (jit.is_on() and machine.platform.machine().lower() in ("x86_64", "amd64")),
+    reason="reads a cycle counter",
+)
+
+# 70 columns, so that columns are listed; batches of 7 leave a short one.
+SIZES = (70, 9, 4)
+SMALL: dict[str, Any] = {"batch_size": 7, "rows": 60, "rounds": 3, "data": "synthetic"}
+
+
+@pytest.fixture(scope="module")
+def found() -> fastnn.profiling.Profile:
+    """Of one penalty, as each compiles kernels for long; the second one is a copy."""
+    measured = fastnn.profile(SIZES, penalty="l1", **SMALL)
+    [rule] = measured.rules
+    return replace(measured, rules=(rule, replace(rule, name="sparse_group_lasso")))
+
+
+# ------------------------------------------------------------------------------------ what it is of
+
+
+@compiles
+def test_a_profile_says_what_it_is_of(found) -> None:
+    assert (found.sizes, found.batch_size, found.rows, found.rounds) == (SIZES, 7, 60, 3)
+    assert (found.dtype, found.threads, found.lmbda) == ("float32", 1, 5.0)
+    assert found.data == setting.SYNTHETIC
+    assert found.rules[0].name == "l1"
+    assert found.floor.weight_bytes == 4 * (70 * 9 + 9 * 4)
+
+
+@compiles
+def test_the_numbers_belong_together(found) -> None:
+    for rule in found.rules:
+        assert rule.seconds_without > 0
+        for way in (rule.fused, rule.separate, rule.batched):
+            assert way.seconds > 0
+            assert 0 < way.low <= way.ratio <= way.high
+        assert rule.separate.low > 1  # an epoch without a penalty, and something on top
+    floor = found.floor
+    for rate, ns in ((floor.memory, floor.memory_ns), (floor.cache, floor.cache_ns)):
+        assert ns == pytest.approx(1e9 * 2 * 4 / rate)  # float32, read and written
+
+
+def test_a_way_is_the_median_of_the_rounds_ratios() -> None:
+    plain, with_it = np.array([1.0, 2.0, 4.0, 8.0, 1.0]), np.array([2.0, 2.0, 5.0, 12.0, 9.0])
+    way = fastnn.profiling.Way.of(with_it, plain)  # ratios 2, 1, 1.25, 1.5, 9
+    assert (way.seconds, way.ratio, way.low, way.high) == (5.0, 1.5, 1.25, 2.0)
+    assert way.overhead == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("penalty", [penalties.L1(5.0), penalties.L2(5.0)], ids=str)
+def test_separate_passes_are_the_rule_step_by_step(penalty) -> None:
+    rows = setting.rows_for(SIZES, 60, "synthetic", None)
+    given = setting.Setting(fastnn.Network(SIZES, seed=1), rows, 7, threads=1)
+    problem = given.problem(penalty)
+    batched.Path(problem).penalise(3)
+    for w, before in zip(problem.weights, given.network.weights, strict=True):
+        numbers = [np.float32(number) for number in penalty.coefficients(problem.step)]
+        for _ in range(3):
+            before = penalty.shrink(np, before, *numbers)
+        np.testing.assert_array_equal(w, before)
+
+
+def test_all_is_every_penalty() -> None:
+    kinds = [type(penalty) for penalty in setting.chosen("all", 5.0)]
+    assert kinds == list(penalties.ALL)
+    assert [p.name for p in setting.chosen(" l2, l1,l2", 5.0)] == ["l2", "l1"]
+    assert setting.chosen(["l2"], 3.0) == [penalties.L2(3.0)]
+
+
+# ------------------------------------------------------------------------------------------- phases
+
+
+@counts
+def test_phases_add_up(found) -> None:
+    from fastnn.engine.phases import PHASES
+
+    all_phases = [found.phases, *(rule.phases for rule in found.rules)]
+    for phases in all_phases:
+        assert list(phases) == [*PHASES, "write back"]
+        assert all(seconds > 0 for seconds in phases.values())
+        assert sum(phases.values()) > 0
+    # Both are of the same work: a factor of 1000 is a wrong unit, and not a slow machine.
+    for rule in found.rules:
+        assert 1e-3 < sum(rule.phases.values()) / rule.fused.seconds < 1e3
+
+
+@counts
+def test_cycles_are_counted_by_a_kernel_that_is_asked_to() -> None:
+    from fastnn.engine.compiled import Path as Engine
+
+    rows = setting.rows_for(SIZES, 60, "synthetic", None)
+    network = fastnn.Network(SIZES, seed=1)
+    given, order = setting.Setting(network, rows, 7, threads=1), np.arange(60)
+    ticks, weights = [], []
+    for timed in (False, True):
+        problem = given.problem(penalties.L1(5.0))
+        engine = Engine(problem, timed=timed)
+        engine.run(order)
+        engine.write_back()
+        ticks.append(engine.ticks())
+        weights.append(problem.weights)
+        assert not engine.ticks().any()  # counted anew
+    assert not ticks[0].any()
+    assert (ticks[1] > 0).all()
+    for plain, counted in zip(*weights, strict=True):
+        np.testing.assert_array_equal(plain, counted)
+
+
+@counts
+def test_a_kernel_that_is_not_timed_has_no_trace_of_the_counters() -> None:
+    """Two laps leave the same instructions as none, and the counter is read where it should be."""
+    import numba
+
+    from fastnn.engine.phases import lap, start_laps
+    from fastnn.engine.pointers import at
+    from fastnn.engine.spec import Spec
+
+    def instructions(timed: bool, laps: bool) -> list[str]:
+        text = Spec(16, rows=1, panel=1, updated_together=1, values=(), timed=timed).encode()
+
+        def work(ticks, x):
+            now = start_laps(text)
+            for i in range(len(x)):
+                x[i] += 1.0
+                now = lap(text, at(ticks, 0), 1, now)
+
+        def plain(ticks, x):
+            for i in range(len(x)):
+                x[i] += 1.0
+
+        compiled = numba.njit(work if laps else plain)
+        compiled(np.zeros(4, np.int64), np.zeros(3))
+        [assembly] = compiled.inspect_asm().values()
+        body = assembly.split("cpython")[0].splitlines()  # what comes after are the wrappers
+        return [line for line in body if line.startswith("\t") and not line.startswith("\t.")]
+
+    assert any("rdtsc" in line for line in instructions(timed=True, laps=True))
+    assert instructions(timed=False, laps=True) == instructions(timed=False, laps=False) != []
+
+
+@compiles
+def test_where_nothing_can_be_counted_there_are_no_phases(found, monkeypatch) -> None:
+    monkeypatch.setattr("fastnn.engine.phases.platform.machine", lambda: "riscv64")
+    told = fastnn.profile(SIZES, penalty="l1", **SMALL)
+    assert told.phases is None
+    assert told.rules[0].phases is None
+    assert "cycle counter" in str(told)
+    with pytest.raises(ValueError, match="no phases"):
+        plots.epoch_phases(told)
+
+
+# ------------------------------------------------------------------------------ text, JSON, picture
+
+
+@compiles
+def test_a_profile_is_readable(found) -> None:
+    text = str(found)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    for rule in found.rules:
+        assert sum(line.split()[:1] == [rule.name] for line in lines) == (2 if found.phases else 1)
+    assert "[70, 9, 4], batches of 7, float32, 60 rows" in text
+
+
+@compiles
+def test_a_profile_with_long_numbers_loses_no_column(found) -> None:
+    slow = fastnn.profiling.Way(123.456, 98.7, 12.3, 17.6)
+    rule = replace(
+        found.rules[1], seconds_without=99.9999, fused=slow,
+        separate=slow, batched=slow, ns_per_weight=-12.3456,
+    )  # fmt: skip
+    lines = str(replace(found, rules=(rule,))).splitlines()
+    [line] = [line for line in lines if "-12.3456" in line]
+    assert line.split()[0] == "sparse_group_lasso"
+    assert "…" not in line
+
+
+@compiles
+def test_to_dict_is_json(found) -> None:
+    told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert told["sizes"] == list(SIZES)
+    assert told["rules"][1]["name"] == "sparse_group_lasso"
+    assert told["rules"][0]["fused"]["ratio"] == found.rules[0].fused.ratio
+    assert told["phases"] == found.phases
+
+
+@compiles
+def test_pictures_are_drawn_on_the_given_axes(found) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    left, right = figure.subplots(1, 2)
+    assert plots.penalty_overhead(found, ax=left) is left
+    widths = [bar.get_width() for bar in left.patches]
+    ways = [
+        [getattr(rule, way) for rule in found.rules] for way in ("fused", "separate", "batched")
+    ]
+    assert widths == [way.overhead for same in ways for way in same]
+    if found.phases is not None:
+        assert plots.epoch_phases(found, ax=right) is right
+        ends = [bar.get_x() + bar.get_width() for bar in right.patches][-3:]
+        sums = [sum(phases.values()) for phases in (found.phases, *(r.phases for r in found.rules))]
+        np.testing.assert_allclose(ends, np.multiply(1e3, sums))
+
+
+# ---------------------------------------------------------------------------------- wrong arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "reason"),
+    [
+        ({"penalty": "l3"}, ValueError, "did you mean 'l"),
+        ({"penalty": []}, ValueError, "'all'"),
+        ({"lmbda": 0}, ValueError, "above 0"),
+        ({"lmbda": "5"}, TypeError, "lmbda"),
+        ({"sizes": [784]}, ValueError, "sizes"),
+        ({"dtype": "float16"}, ValueError, "dtype"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"threads": 0}, ValueError, "threads"),
+        ({"threads": 4096}, ValueError, "CPUs"),
+        ({"rounds": 0}, ValueError, "rounds"),
+        ({"rows": 0}, ValueError, "rows"),
+        ({"data": "mnits"}, ValueError, "did you mean 'mnist'"),
+        ({"data": "digits"}, ValueError, "begin with 64"),
+        ({"data": "digits", "sizes": [64, 9]}, ValueError, "at least 10"),
+        ({"data": "digits", "sizes": [64, 10], "rows": 1438}, ValueError, "at most 1437"),
+        ({"data": "synthetic", "folder": "."}, ValueError, "no folder"),
+        ({"folder": "no such folder"}, FileNotFoundError, "no such folder"),
+    ],
+)
+@compiles
+def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], reason: str) -> None:
+    if "threads" in arguments and not hasattr(os, "sched_setaffinity"):
+        pytest.skip("nothing is pinned here")
+    sizes = arguments.pop("sizes", [784, 10])
+    with pytest.raises(error, match=reason):
+        fastnn.profile(sizes, **({"rows": 60} | arguments))
+
+
+def test_without_the_compiler_there_is_nothing_to_profile(monkeypatch) -> None:
+    monkeypatch.setattr(jit, "is_on", lambda: False)
+    with pytest.raises(ValueError, match="NUMBA_DISABLE_JIT"):
+        fastnn.profile()
+
+
+def test_rows_are_those_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = setting.rows_for([64, 10], None, "digits", None)
+    assert digits.inputs.matrix.shape == (1437, 64)
+    assert digits.origin == "digits"
+
+    def no_download(*_: object, **__: object) -> None:
+        raise AssertionError("a download, which nobody asked for")
+
+    monkeypatch.setattr(data, "fetch", no_download)
+    monkeypatch.setattr(data, "available", lambda name, folder=None: None)
+    rows = setting.rows_for([784, 30, 10], None, None, None)
+    assert rows.origin == setting.SYNTHETIC
+    assert rows.inputs.matrix.shape == (10_000, 784)
+
+
+def test_mnist_is_the_default(mnist: data.Dataset) -> None:
+    found = setting.rows_for([784, 30, 10], 50, None, None)
+    assert found.origin == "mnist"
+    np.testing.assert_array_equal(found.inputs.matrix, mnist.train_images[:50])
+    assert setting.rows_for([784, 5], 50, None, None).origin == setting.SYNTHETIC
+
+
+@pytest.mark.parametrize("columns", [5, 100, 784, 2000])
+def test_synthetic_rows_are_as_often_zero_as_mnist(columns: int) -> None:
+    rows, labels = synthetic.like_mnist(3000, columns, classes=3)
+    assert rows.shape == (3000, columns)
+    assert (rows > 0).mean() == pytest.approx(0.19, abs=0.01 if columns > 99 else 0.1)
+    assert set(labels.tolist()) == {0, 1, 2}
+
+
+# -------------------------------------------------------------------------------------- the machine
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nothing is pinned here")
+def test_the_affinity_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = os.sched_getaffinity(0), []
+    with machine.pinned(1) as pinned:
+        assert os.sched_getaffinity(0) == set(pinned)
+        assert len(pinned) == 1
+    assert os.sched_getaffinity(0) == before
+
+    def fails(name: str) -> None:
+        seen.append(os.sched_getaffinity(0))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastnn.profile(SIZES, penalty="l1", **SMALL, on_rule=fails)
+    assert [len(cpus) for cpus in seen] == [1]
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(ValueError, match="CPUs"), machine.pinned(4096):
+        pass
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize("bandwidth", [machine.read_bandwidth, machine.update_bandwidth])
+def test_bandwidth_is_of_any_size(bandwidth) -> None:
+    for size in (4, 1 << 16, 1 << 20):
+        assert bandwidth(size, np.dtype("float32")) > 0
+
+
+# --------------------------------------------------------------------------------- the command line
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["profile", *map(str, arguments)])
+
+
+QUICK = ["--sizes", "70,9,4", "--batch-size", "7", "--rows", "60", "--rounds", "1"]
+
+
+@compiles
+def test_the_command(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    told, picture = tmp_path / "profile.json", tmp_path / "profile.png"
+    result = run("synthetic", *QUICK, "--penalty", "l1", "--json", told, "--plot", picture)
+    assert result.exit_code == 0, result.output
+    assert "[70, 9, 4], batches of 7" in result.stdout
+    assert result.stderr == ""
+    saved = json.loads(told.read_text("utf-8"))
+    assert [rule["name"] for rule in saved["rules"]] == ["l1"]
+    assert (saved["rows"], saved["rounds"], saved["dtype"]) == (60, 1, "float32")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_knows_every_data_set() -> None:
+    assert set(get_args(ProfileData)) == set(setting.DATA_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--sizes", "784"], "--sizes"),
+        (["--sizes", "784,0,10"], "--sizes"),
+        (["--sizes", "784,thirty"], "--sizes"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--lmbda", "nan"], "--lmbda"),
+        (["--dtype", "int8"], "--dtype"),
+        (["--threads", "0"], "--threads"),
+        (["--rounds", "0"], "--rounds"),
+        (["--rows", "0"], "--rows"),
+        (["--json", "no/such/folder/x.json"], "--json"),
+        (["--plot", "."], "--plot"),
+        (["mnits"], "mnits"),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], reason: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+@compiles
+def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = run("--penalty", "l3")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "did you mean 'l" in result.stderr
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setattr("fastnn.profiling.profile", lambda *_, **__: pytest.fail("was measured"))
+    result = run("--plot", tmp_path / "x.png")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "matplotlib" in result.stderr
