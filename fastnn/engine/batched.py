@@ -43,7 +43,7 @@ class Path:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
     def penalise(self, steps: int) -> None:
-        """Give the weights so many steps of the penalty, each a pass over them, and no gradient."""
+        """Give the weights so many steps of the penalty, a pass for each, without a gradient."""
         p = self._problem
         for _ in range(steps):
             for w in p.weights:
