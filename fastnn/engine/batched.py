@@ -47,7 +47,7 @@ class Path:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
     def penalise(self, steps: int) -> None:
-        """Give the weights so many steps of the penalty, each a pass over them, and no gradient."""
+        """Give the weights so many steps of the penalty, a pass for each, without a gradient."""
         p = self._problem
         table = self._coefficients.rows(p.step, steps).astype(p.dtype)
         for numbers in np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]:
