@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import activations as activation_plugins
 from fastnn import costs as cost_plugins
 from fastnn import engine
-from fastnn.activations import Activation
 from fastnn.arrays import Inputs, as_inputs, as_labels, as_targets
-from fastnn.checks import FileFormatError, one_of, real, whole
+from fastnn.checks import FileFormatError
 from fastnn.costs import Cost
 from fastnn.model_file import Model, read_model, write_model
+from fastnn.network_checks import (
+    checked_activations,
+    checked_arrays,
+    checked_dtype,
+    checked_scale,
+    checked_sizes,
+    in_place,
+)
 from fastnn.penalties import Penalty
 
 if TYPE_CHECKING:
@@ -81,16 +87,16 @@ class Network:
         input_scale: float | None = None,
         seed: int | None = None,
     ) -> None:
-        self._sizes = _checked_sizes(sizes)
-        self._activations = _checked_activations(activation, len(self._sizes) - 1)
+        self._sizes = checked_sizes(sizes)
+        self._activations = checked_activations(activation, len(self._sizes) - 1)
         self._cost = cost_plugins.named("cost", cost)
         if self._activations[-1].name not in self._cost.outputs:
             raise ValueError(
                 f"cost {cost!r} needs one of the output activations "
                 f"{', '.join(map(repr, self._cost.outputs))}, not {self._activations[-1].name!r}"
             )
-        self._dtype = np.dtype(one_of("dtype", _dtype_name(dtype), ("float32", "float64")))
-        self._input_scale = None if input_scale is None else _checked_scale(input_scale)
+        self._dtype = checked_dtype(dtype)
+        self._input_scale = None if input_scale is None else checked_scale(input_scale)
         self._rng = np.random.default_rng(seed)
         self.history = None
         self._draw()
@@ -258,10 +264,10 @@ class Network:
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Check what stands in `weights` and `biases` and return it, ready for the engine."""
         shapes = list(zip(self._sizes[1:], self._sizes[:-1], strict=True))
-        weights = _checked_arrays("weights", self.weights, shapes, self._dtype)
-        biases = _checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
-        self.weights = _in_place(self.weights, weights)
-        self.biases = _in_place(self.biases, biases)
+        weights = checked_arrays("weights", self.weights, shapes, self._dtype)
+        biases = checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
+        self.weights = in_place(self.weights, weights)
+        self.biases = in_place(self.biases, biases)
         return self.weights, self.biases
 
     def _inputs(self, X: ArrayLike) -> Inputs:
@@ -334,76 +340,3 @@ def checked_penalty(penalty: object) -> Penalty | None:
         "penalty must be None or a penalty with its strength, such as fastnn.L1(5.0), "
         f"not {penalty!r}"
     )
-
-
-def _checked_sizes(sizes: object) -> tuple[int, ...]:
-    if isinstance(sizes, str) or not isinstance(sizes, (Sequence, np.ndarray)):
-        raise TypeError(
-            f"sizes must be a list of whole numbers such as [784, 30, 10], not {sizes!r}"
-        )
-    if len(sizes) < 2:
-        raise ValueError(
-            f"sizes must name at least two layers, the inputs and the outputs, not {list(sizes)}"
-        )
-    return tuple(whole(f"sizes[{i}]", size, minimum=1) for i, size in enumerate(sizes))
-
-
-def _checked_activations(names: object, layers: int) -> list[Activation]:
-    if isinstance(names, str):
-        chosen = [activation_plugins.named("activation", names)] * layers
-    elif not isinstance(names, Sequence):
-        raise TypeError(f"activation must be a name or one name for each layer, not {names!r}")
-    elif len(names) != layers:
-        raise ValueError(
-            f"activation must be one name, or one for each of the {layers} layers after the "
-            f"input, not {len(names)} names"
-        )
-    else:
-        chosen = [activation_plugins.named(f"activation[{i}]", a) for i, a in enumerate(names)]
-    for activation in chosen[:-1]:
-        if activation.normalises:
-            raise ValueError(
-                f"{activation.name!r} is for the output layer only, not a hidden one: give one "
-                f"name for each layer, such as {['sigmoid'] * (layers - 1) + [activation.name]}"
-            )
-    return chosen
-
-
-def _checked_scale(scale: object) -> float:
-    number = real("input_scale", scale)
-    if number == 0:
-        raise ValueError("input_scale must be above 0: with 0 the network would not see its inputs")
-    return number
-
-
-def _dtype_name(dtype: DTypeLike) -> object:
-    try:
-        return dtype if dtype is None else np.dtype(dtype).name
-    except TypeError:
-        return dtype
-
-
-def _checked_arrays(
-    name: str, arrays: object, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
-) -> list[np.ndarray]:
-    """Return `arrays` as the engine takes them: those that are right already, converted others."""
-    if not isinstance(arrays, (list, tuple)) or len(arrays) != len(shapes):
-        came = f"{len(arrays)}" if isinstance(arrays, (list, tuple)) else type(arrays).__name__
-        raise ValueError(f"{name} must be a list of {len(shapes)} arrays, not {came}")
-    checked = []
-    for layer, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            came = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"{array!r:.60}"
-            raise TypeError(f"{name}[{layer}] must be an array of floats, not {came}")
-        if array.shape != shape:
-            raise ValueError(f"{name}[{layer}] must have the shape {shape}, not {array.shape}")
-        checked.append(np.require(array, dtype, ["C", "A", "W"]))
-    return checked
-
-
-def _in_place(held: list[np.ndarray], checked: list[np.ndarray]) -> list[np.ndarray]:
-    """Put the checked arrays into the list that the network holds."""
-    if not isinstance(held, list):
-        return checked
-    held[:] = checked
-    return held

@@ -30,6 +30,7 @@ FLOORS = {
     "fastnn.model_file": 1,
     "fastnn.engine": 2,
     "fastnn.strength": 2,
+    "fastnn.network_checks": 2,
     "fastnn.network": 3,
     "fastnn.trainer": 4,
     "fastnn.progress": 4,
