@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from fastnn.checks import one_of
 
 __all__ = [
@@ -49,6 +51,15 @@ class Cost:
     def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
         """Return the derivative of that share by the weighted input z."""
         raise NotImplementedError
+
+    def mean(self, z: np.ndarray, a: np.ndarray, targets: np.ndarray) -> float:
+        """Return the mean cost of rows (n, O); `targets` are class indices (n,) or (n, O)."""
+        if targets.ndim == 1:
+            y = np.zeros_like(z)
+            y[np.arange(len(z)), targets] = 1
+        else:
+            y = targets
+        return float(self.value(np, z, a, y).sum(dtype=np.float64)) / len(z)
 
 
 class Quadratic(Cost):

@@ -36,6 +36,7 @@ class Model(NamedTuple):
     cost: str
     dtype: str
     input_scale: float | None
+    multilabel: bool = False
 
 
 def write_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -54,7 +55,7 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
                     "diverged, train again with a smaller learning_rate"
                 )
     in_the_book = set(model.activations) == {"sigmoid"} and model.cost in BOOK_COSTS
-    content = {
+    content: dict[str, Any] = {
         "sizes": model.sizes,
         "weights": [w.tolist() for w in model.weights],
         "biases": [b[:, np.newaxis].tolist() for b in model.biases],
@@ -67,6 +68,8 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
             "input_scale": model.input_scale,
         },
     }
+    if model.multilabel:
+        content["fastnn"]["multilabel"] = True
     _replace(path, json.dumps(content, allow_nan=False))
 
 
@@ -138,7 +141,10 @@ def _model(content: Any) -> Model:
     shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
     weights = _layers("weights", content["weights"], shapes, dtype)
     biases = _layers("biases", content["biases"], [(size, 1) for size in sizes[1:]], dtype)
-    return Model(sizes, weights, [b[:, 0] for b in biases], activations, cost, dtype, scale)
+    labels = (own or {}).get("multilabel", False)
+    _require(type(labels) is bool, "'multilabel' must be true or false")
+    biases, rest = [b[:, 0] for b in biases], (activations, cost, dtype, scale)
+    return Model(sizes, weights, biases, *rest, multilabel=labels)
 
 
 def _layers(name: str, layers: Any, shapes: list[tuple[int, int]], dtype: str) -> list[np.ndarray]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastnn.trainer import History
+    from fastnn.history import History
 
 __all__ = ["learning_curves"]
 
 
 def learning_curves(history: History, *, ax: Axes | None = None) -> Axes:
-    """Draw the cost per epoch and, on a second scale, the validation accuracy.
+    """Draw the cost per epoch and, on a second scale, the validation accuracy or R**2.
 
     Parameters
     ----------
@@ -42,5 +42,9 @@ def learning_curves(history: History, *, ax: Axes | None = None) -> Axes:
         percent = [100 * accuracy for accuracy in history.val_accuracy]
         lines += twin.plot(epochs, percent, color="C2", label="validation accuracy")
         twin.set_ylabel("accuracy, %")
+    if history.val_r2:
+        twin = ax.twinx()
+        lines += twin.plot(epochs, history.val_r2, color="C2", label="validation R²")
+        twin.set_ylabel("R²")
     ax.legend(handles=lines, loc="center right")
     return ax

@@ -102,15 +102,18 @@ def test_inputs_and_penalties(columns: int, penalty, kind: str) -> None:
 
 
 HIDDEN = [a for a in activations.ALL if not a.normalises]
+# Every cost with its last output, and every output with the first cost that names it.
+FIRST = {name: cost for cost in reversed(costs.ALL) for name in cost.outputs}
 PAIRS = [
-    (cost, type(activations.named("output", name))) for cost in costs.ALL for name in cost.outputs
+    (cost, type(activations.named("output", name)))
+    for name, cost in [*FIRST.items(), *((c.outputs[-1], c) for c in costs.ALL if c.regression)]
 ]
 
 
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize(
     ("hidden", "cost", "output", "dtype"),
-    # Every pair, with the hidden activations in turn. Each formula alone is compared in both
+    # With the hidden activations in turn. Each formula alone is compared in both
     # dtypes elsewhere; here float32 is for what adds up along a layer, and for the default.
     [
         *((HIDDEN[i % len(HIDDEN)], *pair, "float64") for i, pair in enumerate(PAIRS)),

@@ -39,6 +39,10 @@ class Path:
                 total += self._step(order[start : start + p.batch_size])
         return total
 
+    def change(self, problem: Problem) -> None:
+        """Go on with the learning rate of `problem`, which is the same in all else."""
+        self._problem = problem
+
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
@@ -51,8 +55,8 @@ class Path:
         else:
             derivative = p.activations[-1].derivative(np, z, a)
             delta = p.cost.delta(np, z, a, y, derivative)
-            total = float(p.cost.value(np, z, a, y).sum()) if p.track_cost else 0.0
-        delta = delta * p.dtype.type(-p.learning_rate / len(rows))
+            total = self._cost(z, a, y, rows) if p.track_cost else 0.0
+        delta = delta * self._factor(rows)
         for layer in reversed(range(len(p.weights))):
             w, below = p.weights[layer], layers[layer]
             step, delta_here = delta.T @ below, delta
@@ -66,6 +70,20 @@ class Path:
                 self._shrink(p.penalty, w)
             p.biases[layer] += delta_here.sum(axis=0)
         return total
+
+    def _factor(self, rows: np.ndarray) -> Any:
+        """Return what a batch's deltas are multiplied by: -learning_rate/m, or a number a row."""
+        p = self._problem
+        if p.row_weights is None:
+            return p.dtype.type(-p.learning_rate / len(rows))
+        weights = p.row_weights[rows]
+        total = float(weights.sum(dtype=np.float64)) or np.inf
+        return weights[:, np.newaxis] * p.dtype.type(-p.learning_rate / total)
+
+    def _cost(self, z: np.ndarray, a: np.ndarray, y: np.ndarray, rows: np.ndarray) -> float:
+        p = self._problem
+        costs = p.cost.value(np, z, a, y)
+        return float((costs if p.row_weights is None else p.row_weights[rows] @ costs).sum())
 
     def _shrink(self, penalty: Penalty, w: np.ndarray) -> None:
         coefficients = map(w.dtype.type, self._problem.coefficients)

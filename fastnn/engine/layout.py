@@ -57,7 +57,7 @@ class Arrays(NamedTuple):
     weights, transposed, biases, work : 1-D, the network's dtype
         Panels of all layers; of all layers but the first, transposed; biases; z, a, delta.
     targets, real : 1-D, the network's dtype
-        Rows of targets; rows with 1 at each output unit and 0 in the padding.
+        Rows of targets; rows with 1, or the row's weight, at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
         As long as a row.
     room : 1-D, the network's dtype
