@@ -179,7 +179,6 @@ def test_fit(hidden: str, output: str, cost: str, penalty, batch_size: int, rows
         ("gelu", "identity", "mean_squared"),
         ("elu", "softplus", "absolute"),
         ("leaky_relu", "identity", "huber"),
-        ("softplus", "gelu", "huber"),
     ],
 )
 def test_fit_to_real_targets(hidden: str, output: str, cost: str, batch_size: int, rows) -> None:
