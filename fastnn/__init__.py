@@ -11,7 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import FileFormatError
+    from fastnn.history import History
     from fastnn.network import Network, load
     from fastnn.penalties import (
         L1,
@@ -24,22 +26,41 @@ if TYPE_CHECKING:
     )
     from fastnn.profiling import profile
     from fastnn.regularization_path import lambda_path
+    from fastnn.schedules import (
+        ConstantRate,
+        CosineDecay,
+        ExponentialDecay,
+        HalveOnPlateau,
+        InverseScaling,
+        LinearWarmup,
+        Schedule,
+        StepDecay,
+    )
     from fastnn.strength import RegularizationWarning
-    from fastnn.trainer import History
 
 __version__ = "0.1.0"
 
 __all__ = [
     "L1",
     "L2",
+    "Callback",
+    "ConstantRate",
+    "CosineDecay",
+    "EarlyStopping",
     "ElasticNet",
+    "ExponentialDecay",
     "FileFormatError",
     "GroupLasso",
+    "HalveOnPlateau",
     "History",
+    "InverseScaling",
+    "LinearWarmup",
     "MaxNorm",
     "Network",
     "RegularizationWarning",
+    "Schedule",
     "SparseGroupLasso",
+    "StepDecay",
     "TruncatedGradient",
     "__version__",
     "lambda_path",
@@ -48,16 +69,26 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Callback": "fastnn.callbacks",
+    "ConstantRate": "fastnn.schedules",
+    "CosineDecay": "fastnn.schedules",
+    "EarlyStopping": "fastnn.callbacks",
     "ElasticNet": "fastnn.penalties",
+    "ExponentialDecay": "fastnn.schedules",
     "FileFormatError": "fastnn.checks",
     "GroupLasso": "fastnn.penalties",
-    "History": "fastnn.trainer",
+    "HalveOnPlateau": "fastnn.schedules",
+    "History": "fastnn.history",
+    "InverseScaling": "fastnn.schedules",
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
+    "LinearWarmup": "fastnn.schedules",
     "MaxNorm": "fastnn.penalties",
     "Network": "fastnn.network",
     "RegularizationWarning": "fastnn.strength",
+    "Schedule": "fastnn.schedules",
     "SparseGroupLasso": "fastnn.penalties",
+    "StepDecay": "fastnn.schedules",
     "TruncatedGradient": "fastnn.penalties",
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",

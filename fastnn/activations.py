@@ -14,6 +14,7 @@ The contract, for a class listed in `ALL`:
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,10 +23,15 @@ from fastnn.checks import one_of
 
 __all__ = [
     "ALL",
+    "ELU",
+    "GELU",
     "Activation",
+    "Identity",
+    "LeakyReLU",
     "ReLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
     "log_normalised",
     "named",
@@ -109,7 +115,97 @@ class Softmax(Activation):
         return a
 
 
-ALL: tuple[type[Activation], ...] = (Sigmoid, Tanh, ReLU, Softmax)
+class LeakyReLU(Activation):
+    """z above 0 and 0.01*z below, with the derivative 0.01 at 0 (Maas, Hannun and Ng 2013)."""
+
+    name = "leaky_relu"
+
+    @staticmethod
+    def value(xp: Any, z: Any) -> Any:
+        return xp.maximum(z, 0.01 * z)
+
+    @staticmethod
+    def derivative(xp: Any, z: Any, a: Any) -> Any:
+        return xp.where(z > 0, z * 0 + 1, z * 0 + 0.01)
+
+
+class ELU(Activation):
+    """z above 0 and exp(z)-1 below (Clevert, Unterthiner and Hochreiter 2016; alpha is 1)."""
+
+    name = "elu"
+
+    @staticmethod
+    def value(xp: Any, z: Any) -> Any:
+        return xp.where(z > 0, z, xp.expm1(xp.minimum(z, 0.0)))
+
+    @staticmethod
+    def derivative(xp: Any, z: Any, a: Any) -> Any:
+        return xp.where(z > 0, z * 0 + 1, a + 1)
+
+
+class GELU(Activation):
+    """z/(1+exp(-2u)), u = sqrt(2/pi)*(z+0.044715*z**3) (Hendrycks and Gimpel 2016, with tanh).
+
+    It is their approximation 0.5*z*(1+tanh(u)), PyTorch's ``gelu(approximate="tanh")``, within
+    0.0005 of z times the normal distribution's Phi(z).
+    """
+
+    name = "gelu"
+
+    @staticmethod
+    def value(xp: Any, z: Any) -> Any:
+        return z * _gate(xp, z)
+
+    @staticmethod
+    def derivative(xp: Any, z: Any, a: Any) -> Any:
+        gate = _gate(xp, z)
+        slope = _TWICE_ROOT * (1 + 3 * _CUBIC * _square(xp, z))
+        return gate + z * slope * (gate * (1 - gate))
+
+
+class Softplus(Activation):
+    """log(1+exp(z)), a smooth ReLU (Dugas et al. 2001)."""
+
+    name = "softplus"
+
+    @staticmethod
+    def value(xp: Any, z: Any) -> Any:
+        return xp.logaddexp(z, 0.0)
+
+    @staticmethod
+    def derivative(xp: Any, z: Any, a: Any) -> Any:
+        return -xp.expm1(-a)
+
+
+class Identity(Activation):
+    """z itself: the output for real targets."""
+
+    name = "identity"
+
+    @staticmethod
+    def value(xp: Any, z: Any) -> Any:
+        return z
+
+    @staticmethod
+    def derivative(xp: Any, z: Any, a: Any) -> Any:
+        return z * 0 + 1
+
+
+ALL: tuple[type[Activation], ...] = (
+    Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Softplus, Identity, Softmax,
+)  # fmt: skip
+
+_TWICE_ROOT, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
+
+
+def _square(xp: Any, z: Any) -> Any:
+    """Return z**2, but no more than 1000: the gate of such a z is 0 or 1, and stays so."""
+    return xp.minimum(z * z, 1000.0)
+
+
+def _gate(xp: Any, z: Any) -> Any:
+    """Return what GELU multiplies z by."""
+    return 1 / (1 + xp.exp(z * (-_TWICE_ROOT - _TWICE_ROOT * _CUBIC * _square(xp, z))))
 
 
 def log_normalised(z: np.ndarray) -> np.ndarray:

@@ -101,7 +101,9 @@ def as_inputs(
     return Inputs(_as_floats(fill, array.shape, dtype, "row {} of X"), scale)
 
 
-def as_targets(y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> _Array:
+def as_targets(
+    y: ArrayLike, n: int, outputs: int, dtype: DTypeLike, *, classes: bool = True
+) -> _Array:
     """Check the targets `y` of `n` rows for a network with `outputs` output units.
 
     Parameters
@@ -113,6 +115,8 @@ def as_targets(y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> _Array:
         Rows of the inputs, and units of the output layer.
     dtype : float32 or float64
         The type of real targets.
+    classes : bool, default True
+        Whether (n,) may be class indices; else only real targets are taken.
 
     Returns
     -------
@@ -131,15 +135,15 @@ def as_targets(y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> _Array:
     array = _real_array("y", y)
     if array.ndim == 0 or len(array) != n:
         raise ValueError(f"y must have {n} rows, one per row of X, not shape {array.shape}")
-    if array.ndim == 1 and outputs > 1:
+    if array.ndim == 1 and outputs > 1 and classes:
         return _class_indices(array, outputs)
-    if array.ndim == 1:
+    shape = array.shape
+    if outputs == 1 and array.ndim == 1:
         array = array.reshape(n, 1)
     if array.shape != (n, outputs):
-        raise ValueError(
-            f"y must hold class indices ({n},) or targets ({n}, {outputs}), "
-            f"not shape {array.shape}" + ("; use y.ravel()" if array.shape == (n, 1) else "")
-        )
+        hint = "; use y.ravel()" if classes and shape == (n, 1) else ""
+        wanted = f"class indices ({n},) or targets" if classes else "targets"
+        raise ValueError(f"y must hold {wanted} ({n}, {outputs}), not shape {shape}{hint}")
     with np.errstate(over="ignore"):
         targets = np.ascontiguousarray(array, np.dtype(dtype))
     for start, part in _blocks(targets):

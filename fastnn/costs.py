@@ -6,16 +6,33 @@ target of an output unit):
 * ``value(xp, z, a, y)`` is the unit's share of the cost of one sample;
 * ``delta(xp, z, a, y, derivative)`` is the derivative of that share by z; ``derivative`` is da/dz
   of the output activation, already evaluated;
-* ``outputs`` names the output activations for which both are right.
+* ``outputs`` names the output activations for which both are right;
+* ``regression`` says that y are real numbers to come close to, and never classes.
+
+The cost of a sample is the sum over its output units, that of a batch the mean over its samples.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from fastnn.checks import one_of
 
-__all__ = ["ALL", "Cost", "CrossEntropy", "LogLikelihood", "Quadratic", "named"]
+__all__ = [
+    "ALL",
+    "Absolute",
+    "Cost",
+    "CrossEntropy",
+    "Huber",
+    "LogLikelihood",
+    "MeanSquared",
+    "Quadratic",
+    "named",
+]
+
+_ELEMENTWISE = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "softplus", "identity")
 
 
 class Cost:
@@ -23,6 +40,7 @@ class Cost:
 
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
+    regression: ClassVar[bool] = False
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -34,12 +52,21 @@ class Cost:
         """Return the derivative of that share by the weighted input z."""
         raise NotImplementedError
 
+    def mean(self, z: np.ndarray, a: np.ndarray, targets: np.ndarray) -> float:
+        """Return the mean cost of rows (n, O); `targets` are class indices (n,) or (n, O)."""
+        if targets.ndim == 1:
+            y = np.zeros_like(z)
+            y[np.arange(len(z)), targets] = 1
+        else:
+            y = targets
+        return float(self.value(np, z, a, y).sum(dtype=np.float64)) / len(z)
+
 
 class Quadratic(Cost):
     """Half the squared error, (a-y)**2/2 (the book, chapter 1, equation 6)."""
 
     name = "quadratic"
-    outputs = ("sigmoid", "tanh", "relu")
+    outputs = _ELEMENTWISE
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -88,7 +115,69 @@ class LogLikelihood(Cost):
         return a - y
 
 
-ALL: tuple[type[Cost], ...] = (Quadratic, CrossEntropy, LogLikelihood)
+class MeanSquared(Cost):
+    """The squared error (a-y)**2, for real targets; PyTorch's ``MSELoss`` of one output.
+
+    Its steps are twice those of `Quadratic`, which are scikit-learn's.
+    """
+
+    name = "mean_squared"
+    outputs = _ELEMENTWISE
+    regression = True
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        return (a - y) * (a - y)
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return 2 * (a - y) * derivative
+
+
+class Absolute(Cost):
+    """The absolute error abs(a-y), for real targets; PyTorch's ``L1Loss`` of one output."""
+
+    name = "absolute"
+    outputs = _ELEMENTWISE
+    regression = True
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        return abs(a - y)
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return xp.sign(a - y) * derivative
+
+
+class Huber(Cost):
+    """Half the squared error up to 1, and the absolute error less 1/2 beyond (Huber 1964).
+
+    PyTorch's ``HuberLoss`` of one output, with delta = 1.
+    """
+
+    name = "huber"
+    outputs = _ELEMENTWISE
+    regression = True
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        within = _within_1(xp, a - y)
+        return within * (a - y - 0.5 * within)
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return _within_1(xp, a - y) * derivative
+
+
+ALL: tuple[type[Cost], ...] = (
+    Quadratic, CrossEntropy, LogLikelihood, MeanSquared, Absolute, Huber,
+)  # fmt: skip
+
+
+def _within_1(xp: Any, error: Any) -> Any:
+    """Return `error`, cut off at -1 and 1."""
+    return xp.maximum(xp.minimum(error, 1.0), -1.0)
 
 
 def named(parameter: str, name: object) -> Cost:

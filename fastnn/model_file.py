@@ -46,6 +46,7 @@ class Model(NamedTuple):
     dtype: str
     input_scale: float | None
     kept_inputs: np.ndarray | None = None
+    multilabel: bool = False
 
 
 def write_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -79,6 +80,8 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
     }
     if model.kept_inputs is not None:
         content["fastnn"]["kept_inputs"] = model.kept_inputs.tolist()
+    if model.multilabel:
+        content["fastnn"]["multilabel"] = True
     _replace(path, json.dumps(content, allow_nan=False))
 
 
@@ -151,7 +154,10 @@ def _model(content: Any) -> Model:
     weights = _layers("weights", content["weights"], shapes, dtype)
     biases = _layers("biases", content["biases"], [(size, 1) for size in sizes[1:]], dtype)
     kept = _kept_inputs((own or {}).get("kept_inputs"), weights[0])
-    return Model(sizes, weights, [b[:, 0] for b in biases], activations, cost, dtype, scale, kept)
+    labels = (own or {}).get("multilabel", False)
+    _require(type(labels) is bool, "'multilabel' must be true or false")
+    biases, rest = [b[:, 0] for b in biases], (activations, cost, dtype, scale)
+    return Model(sizes, weights, biases, *rest, kept, multilabel=labels)
 
 
 def _kept_inputs(numbers: Any, w: np.ndarray) -> np.ndarray | None:

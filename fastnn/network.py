@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import activations as activation_plugins
 from fastnn import costs as cost_plugins
-from fastnn import engine, sparsity
-from fastnn.activations import Activation
-from fastnn.arrays import Inputs, as_inputs, as_labels, as_targets
-from fastnn.checks import FileFormatError, one_of, real, whole
-from fastnn.costs import Cost
+from fastnn import engine, initializers, sparsity
+from fastnn.arrays import Inputs, as_inputs
+from fastnn.checks import FileFormatError, real
 from fastnn.model_file import Model, read_model, write_model
+from fastnn.network_checks import (
+    checked_activations,
+    checked_arrays,
+    checked_dtype,
+    checked_scale,
+    checked_sizes,
+    in_place,
+)
 from fastnn.penalties import Layers, per_layer, value_of
+from fastnn.tasks import Labels, Values, task_of
 
 if TYPE_CHECKING:
-    from fastnn.trainer import History
+    from fastnn.callbacks import Callback, EarlyStopping
+    from fastnn.history import History
+    from fastnn.schedules import Schedule
 
 __all__ = ["Network", "load"]
 
@@ -28,19 +36,25 @@ __all__ = ["Network", "load"]
 class Network:
     """A fully connected network.
 
-    It starts as the book advises (chapter 3, "Weight initialization"): weights drawn from
-    N(0, 1/sqrt(inputs of the unit)), biases from N(0, 1).
-
     Parameters
     ----------
     sizes : sequence of int
         The units of each layer, inputs first: at least two layers, each of at least one unit.
     activation : str or sequence of str, default "sigmoid"
         The name of the activation of all layers, or one name for each layer after the input.
-        "sigmoid", "tanh", "relu" or, for the output layer only, "softmax".
+        One of `fastnn.activations`: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu",
+        "softplus", "identity" or, for the output layer only, "softmax".
     cost : str, default "cross_entropy"
-        "cross_entropy" (of independent sigmoid outputs), "log_likelihood" (of softmax outputs) or
-        "quadratic" (of any others).
+        For classes "cross_entropy" (of independent sigmoid outputs), "log_likelihood" (of softmax
+        outputs) or "quadratic" (of any others); for real targets "mean_squared", "absolute" or
+        "huber" (of any outputs but softmax; "identity" is the usual one).
+    initializer : str, default "book"
+        How weights and biases start: "book" (its chapter 3), "book_large" (its chapter 1),
+        "glorot" or "he" (`fastnn.initializers`).
+    multilabel : bool, default False
+        Whether each output unit is a label of its own, so that a row may have none or several: y
+        and predictions are then rows of 0 and 1. It needs sigmoid outputs, and is saved with the
+        network.
     dtype : {"float32", "float64"}
         What the network computes in, and the dtype of its arrays.
     input_scale : float, optional
@@ -80,39 +94,36 @@ class Network:
         *,
         activation: str | Sequence[str] = "sigmoid",
         cost: str = "cross_entropy",
+        initializer: str = "book",
+        multilabel: bool = False,
         dtype: DTypeLike = "float32",
         input_scale: float | None = None,
         seed: int | None = None,
     ) -> None:
-        self._sizes = _checked_sizes(sizes)
-        self._activations = _checked_activations(activation, len(self._sizes) - 1)
+        self._sizes = checked_sizes(sizes)
+        self._activations = checked_activations(activation, len(self._sizes) - 1)
         self._cost = cost_plugins.named("cost", cost)
         if self._activations[-1].name not in self._cost.outputs:
             raise ValueError(
                 f"cost {cost!r} needs one of the output activations "
                 f"{', '.join(map(repr, self._cost.outputs))}, not {self._activations[-1].name!r}"
             )
-        self._dtype = np.dtype(one_of("dtype", _dtype_name(dtype), ("float32", "float64")))
-        self._input_scale = None if input_scale is None else _checked_scale(input_scale)
+        self._task = task_of(self._cost, self._activations[-1].name, multilabel=multilabel)
+        start = initializers.named("initializer", initializer)
+        self._dtype = checked_dtype(dtype)
+        self._input_scale = None if input_scale is None else checked_scale(input_scale)
         self._rng = np.random.default_rng(seed)
         self._n_inputs, self.kept_inputs = self._sizes[0], None
         self.history = None
-        self._draw()
-
-    def _draw(self) -> None:
-        """Draw the initial values, in float64 so that both dtypes start from the same ones."""
-        self.weights, self.biases = [], []
-        for inputs, units in zip(self._sizes, self._sizes[1:], strict=False):
-            w = self._rng.standard_normal((units, inputs)) / np.sqrt(inputs)
-            self.weights.append(w.astype(self._dtype))
-            self.biases.append(self._rng.standard_normal(units).astype(self._dtype))
+        self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
 
     def __repr__(self) -> str:
         names = dict.fromkeys(self.activations)
         activation = self.activations[0] if len(names) == 1 else self.activations
         return (
             f"Network({self.sizes}, activation={activation!r}, cost={self.cost!r}, "
-            f"dtype={self.dtype.name!r}, input_scale={self.input_scale})"
+            f"dtype={self.dtype.name!r}, input_scale={self.input_scale}"
+            f"{', multilabel=True' if self.multilabel else ''})"
         )
 
     @property
@@ -136,6 +147,11 @@ class Network:
         return self._cost.name
 
     @property
+    def multilabel(self) -> bool:
+        """Whether each output unit is a label of its own."""
+        return isinstance(self._task, Labels)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the arrays: float32 or float64."""
         return self._dtype
@@ -152,9 +168,14 @@ class Network:
         *,
         epochs: int,
         batch_size: int = 10,
-        learning_rate: float = 0.5,
+        learning_rate: float | Schedule = 0.5,
         penalty: Layers = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_fraction: float | None = None,
+        early_stopping: int | EarlyStopping | None = None,
+        callbacks: Sequence[Callback] = (),
         shuffle: bool = True,
         progress: bool = False,
         threads: int | None = None,
@@ -167,20 +188,37 @@ class Network:
         X : array_like, shape (n, n_inputs)
             Floats or uint8; the network computes with ``X * input_scale``.
         y : array_like, shape (n,) or (n, sizes[-1])
-            Class indices (0 or 1 where there is one output unit), or targets.
+            Class indices (0 or 1 where there is one output unit), or targets; real targets where
+            the cost is for these, and rows of 0 and 1 where the network is multilabel.
         epochs : int
             Passes over the rows; a whole float is taken, and 0 trains nothing.
         batch_size : int, default 10
             Rows a step; the last batch of an epoch may be short, and a batch_size above n is n.
-        learning_rate : float, default 0.5
-            The book's eta: a step is learning_rate times the batch's mean gradient.
+        learning_rate : float or Schedule, default 0.5
+            The book's eta: a step is learning_rate times the batch's mean gradient. A schedule of
+            `fastnn.schedules` gives each epoch its own.
         penalty : Penalty, sequence of Penalty or None, or None
             One of `fastnn.penalties`, such as `fastnn.L1`, for all layers, or a list with one for
             each layer after the input. A step shrinks the weights by learning_rate*lmbda/n, n being
             the rows of `X`; where that is too much for training to work, a
             `fastnn.RegularizationWarning` says so before it starts.
+        sample_weight : array_like, shape (n,), optional
+            How much each row counts, at least 0: a batch's gradient is the weighted mean, the sum
+            of the weighted gradients divided by the sum of the batch's weights. The n of lmbda/n
+            stays the number of rows.
+        class_weight : dict or "balanced", optional
+            The weight of each class (1 for those not named), times that of the row; "balanced" is
+            n/(classes*rows of the class).
         validation_data : tuple (X, y), optional
             Evaluated after every epoch.
+        validation_fraction : float, optional
+            Hold out this share of the rows, rounded up, as validation data. They are drawn from
+            the network's generator; n is then the number of rows that are left.
+        early_stopping : int or EarlyStopping, optional
+            Stop after so many epochs without a better validation score, and put the best epoch's
+            weights back.
+        callbacks : sequence of Callback, optional
+            Called before and after every epoch; they may end the fit.
         shuffle : bool, default True
             Draw a new order for every epoch from the network's generator; else keep the one given.
         progress : bool, default False
@@ -196,7 +234,7 @@ class Network:
         Returns
         -------
         History
-            Costs, accuracies and seconds of each epoch.
+            Costs, scores, learning rates and seconds of each epoch.
 
         Raises
         ------
@@ -216,7 +254,12 @@ class Network:
             batch_size=batch_size,
             learning_rate=learning_rate,
             penalty=penalty,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
             validation_data=validation_data,
+            validation_fraction=validation_fraction,
+            early_stopping=early_stopping,
+            callbacks=callbacks,
             shuffle=shuffle,
             progress=progress,
             threads=threads,
@@ -224,21 +267,43 @@ class Network:
         )
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return each row's class index, int64 (n,).
+        """Return what the network says of each row.
 
-        It is the unit with the largest output; with one output unit, 1 where it exceeds 0.5.
+        * Classes: the index of the unit with the largest output, int64 (n,); with one output unit,
+          1 where it exceeds 0.5.
+        * A multilabel network: 1 where an output exceeds 0.5, else 0; int64 (n, sizes[-1]).
+        * With a cost for real targets: the outputs, (n,) where there is one unit, else
+          (n, sizes[-1]), in the network's dtype.
         """
-        return _classes(self.predict_proba(X))
+        return self._task.predictions(self.predict_proba(X))
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the outputs of the network, (n, sizes[-1]) in its dtype."""
         return self._outputs(self._inputs(X))[1]
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of rows, 0 to 1, whose predicted class is that of `y`."""
+        """Return the share of rows, 0 to 1, whose prediction is that of `y` (in every label).
+
+        Raises
+        ------
+        ValueError
+            If the cost is one for real targets, of which `score` is the measure.
+        """
+        if isinstance(self._task, Values):
+            raise ValueError(
+                f"cost {self.cost!r} is for real targets, which have no accuracy; use score"
+            )
+        return self.score(X, y)
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the `accuracy`, or with a cost for real targets the mean R**2 of the outputs.
+
+        R**2 is 1 for perfect predictions and 0 for always predicting the mean of y, as
+        scikit-learn's ``r2_score``.
+        """
         inputs = self._inputs(X)
-        labels = as_labels(y, len(inputs.matrix), self._sizes[-1])
-        return float((_classes(self._outputs(inputs)[1]) == labels).mean())
+        wanted = self._task.wanted(y, len(inputs.matrix), self._sizes[-1])
+        return self._task.score(self._task.predictions(self._outputs(inputs)[1]), wanted)
 
     def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Layers = None) -> float:
         """Return the mean cost of the rows, plus the penalty's value if one is given.
@@ -249,8 +314,8 @@ class Network:
         penalties = per_layer(penalty, len(self._sizes) - 1)
         inputs = self._inputs(X)
         n = len(inputs.matrix)
-        targets = as_targets(y, n, self._sizes[-1], self._dtype)
-        cost = _mean_cost(self._cost, *self._outputs(inputs), targets)
+        targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
+        cost = self._cost.mean(*self._outputs(inputs), targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
 
     def sparsity(self) -> list[float]:
@@ -313,7 +378,7 @@ class Network:
             weights = [first, *weights[1:]]
         sizes, names = [self.n_inputs, *self.sizes[1:]], self.activations
         rest = names, self.cost, self._dtype.name, self._input_scale, self.kept_inputs
-        write_model(path, Model(sizes, weights, biases, *rest))
+        write_model(path, Model(sizes, weights, biases, *rest, self.multilabel))
 
     def _compact(self) -> np.ndarray | None:
         """Compact the network; return which of its columns it still uses, None if nothing goes."""
@@ -326,13 +391,27 @@ class Network:
         self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, columns
         return kept[0]
 
+    def _copied(self) -> tuple[Any, ...]:
+        """Return what `_restore` puts back: copies of the arrays, and which inputs they are for."""
+        weights, biases = ([a.copy() for a in held] for held in (self.weights, self.biases))
+        return weights, biases, self._sizes, self.kept_inputs
+
+    def _restore(self, copied: tuple[Any, ...]) -> None:
+        """Put arrays back, in place unless `compact` has removed something since."""
+        weights, biases, sizes, kept = copied
+        if sizes == self._sizes:
+            for array, old in zip((*self.weights, *self.biases), (*weights, *biases), strict=True):
+                array[...] = old
+        else:
+            self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, kept
+
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Check what stands in `weights` and `biases` and return it, ready for the engine."""
         shapes = list(zip(self._sizes[1:], self._sizes[:-1], strict=True))
-        weights = _checked_arrays("weights", self.weights, shapes, self._dtype)
-        biases = _checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
-        self.weights = _in_place(self.weights, weights)
-        self.biases = _in_place(self.biases, biases)
+        weights = checked_arrays("weights", self.weights, shapes, self._dtype)
+        biases = checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
+        self.weights = in_place(self.weights, weights)
+        self.biases = in_place(self.biases, biases)
         return self.weights, self.biases
 
     def _inputs(self, X: ArrayLike) -> Inputs:
@@ -345,11 +424,12 @@ class Network:
         return engine.outputs(weights, biases, self._activations, inputs)
 
     def _evaluate(
-        self, inputs: Inputs, targets: np.ndarray, labels: np.ndarray
+        self, inputs: Inputs, targets: np.ndarray, wanted: np.ndarray
     ) -> tuple[float, float]:
-        """Return the mean cost, without a penalty, and the accuracy, from one pass."""
+        """Return the mean cost, without a penalty, and the score, from one pass."""
         z, a = self._outputs(inputs)
-        return _mean_cost(self._cost, z, a, targets), float((_classes(a) == labels).mean())
+        score = self._task.score(self._task.predictions(a), wanted)
+        return self._cost.mean(z, a, targets), score
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -372,6 +452,7 @@ def load(path: str | os.PathLike[str]) -> Network:
             cost=model.cost,
             dtype=model.dtype,
             input_scale=model.input_scale,
+            multilabel=model.multilabel,
         )
     except (TypeError, ValueError) as error:
         raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error
@@ -381,94 +462,3 @@ def load(path: str | os.PathLike[str]) -> Network:
         network.weights[0] = np.ascontiguousarray(network.weights[0][:, kept])
         network._sizes, network.kept_inputs = (len(kept), *network._sizes[1:]), kept
     return network
-
-
-def _mean_cost(cost: Cost, z: np.ndarray, a: np.ndarray, targets: np.ndarray) -> float:
-    """Return the mean cost of the rows; `targets` are class indices (n,) or (n, O)."""
-    if targets.ndim == 1:
-        y = np.zeros_like(z)
-        y[np.arange(len(z)), targets] = 1
-    else:
-        y = targets
-    return float(cost.value(np, z, a, y).sum(dtype=np.float64)) / len(z)
-
-
-def _classes(a: np.ndarray) -> np.ndarray:
-    """Return the class index of each row of the outputs `a`, int64 (n,)."""
-    if a.shape[1] == 1:
-        return (a[:, 0] > 0.5).astype(np.int64)
-    classes: np.ndarray = a.argmax(axis=1)
-    return classes.astype(np.int64, copy=False)
-
-
-def _checked_sizes(sizes: object) -> tuple[int, ...]:
-    if isinstance(sizes, str) or not isinstance(sizes, (Sequence, np.ndarray)):
-        raise TypeError(
-            f"sizes must be a list of whole numbers such as [784, 30, 10], not {sizes!r}"
-        )
-    if len(sizes) < 2:
-        raise ValueError(
-            f"sizes must name at least two layers, the inputs and the outputs, not {list(sizes)}"
-        )
-    return tuple(whole(f"sizes[{i}]", size, minimum=1) for i, size in enumerate(sizes))
-
-
-def _checked_activations(names: object, layers: int) -> list[Activation]:
-    if isinstance(names, str):
-        chosen = [activation_plugins.named("activation", names)] * layers
-    elif not isinstance(names, Sequence):
-        raise TypeError(f"activation must be a name or one name for each layer, not {names!r}")
-    elif len(names) != layers:
-        raise ValueError(
-            f"activation must be one name, or one for each of the {layers} layers after the "
-            f"input, not {len(names)} names"
-        )
-    else:
-        chosen = [activation_plugins.named(f"activation[{i}]", a) for i, a in enumerate(names)]
-    for activation in chosen[:-1]:
-        if activation.normalises:
-            raise ValueError(
-                f"{activation.name!r} is for the output layer only, not a hidden one: give one "
-                f"name for each layer, such as {['sigmoid'] * (layers - 1) + [activation.name]}"
-            )
-    return chosen
-
-
-def _checked_scale(scale: object) -> float:
-    number = real("input_scale", scale)
-    if number == 0:
-        raise ValueError("input_scale must be above 0: with 0 the network would not see its inputs")
-    return number
-
-
-def _dtype_name(dtype: DTypeLike) -> object:
-    try:
-        return dtype if dtype is None else np.dtype(dtype).name
-    except TypeError:
-        return dtype
-
-
-def _checked_arrays(
-    name: str, arrays: object, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
-) -> list[np.ndarray]:
-    """Return `arrays` as the engine takes them: those that are right already, converted others."""
-    if not isinstance(arrays, (list, tuple)) or len(arrays) != len(shapes):
-        came = f"{len(arrays)}" if isinstance(arrays, (list, tuple)) else type(arrays).__name__
-        raise ValueError(f"{name} must be a list of {len(shapes)} arrays, not {came}")
-    checked = []
-    for layer, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            came = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"{array!r:.60}"
-            raise TypeError(f"{name}[{layer}] must be an array of floats, not {came}")
-        if array.shape != shape:
-            raise ValueError(f"{name}[{layer}] must have the shape {shape}, not {array.shape}")
-        checked.append(np.require(array, dtype, ["C", "A", "W"]))
-    return checked
-
-
-def _in_place(held: list[np.ndarray], checked: list[np.ndarray]) -> list[np.ndarray]:
-    """Put the checked arrays into the list that the network holds."""
-    if not isinstance(held, list):
-        return checked
-    held[:] = checked
-    return held

@@ -13,10 +13,10 @@ from fastnn.sparsity import with_all_columns
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from fastnn.history import History
     from fastnn.network import Network
     from fastnn.profiling import Profile
     from fastnn.regularization_path import PathStep
-    from fastnn.trainer import History
 
 __all__ = [
     "epoch_phases",
@@ -31,7 +31,7 @@ ZERO_COLOUR = "0.55"
 
 
 def learning_curves(history: History, *, ax: Axes | None = None) -> Axes:
-    """Draw the cost per epoch and, on a second scale, the validation accuracy.
+    """Draw the cost per epoch and, on a second scale, the validation accuracy or R**2.
 
     Parameters
     ----------
@@ -57,6 +57,10 @@ def learning_curves(history: History, *, ax: Axes | None = None) -> Axes:
         percent = [100 * accuracy for accuracy in history.val_accuracy]
         lines += twin.plot(epochs, percent, color="C2", label="validation accuracy")
         twin.set_ylabel("accuracy, %")
+    if history.val_r2:
+        twin = ax.twinx()
+        lines += twin.plot(epochs, history.val_r2, color="C2", label="validation R²")
+        twin.set_ylabel("R²")
     ax.legend(handles=lines, loc="center right")
     return ax
 

@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastnn.trainer import History
+    from fastnn.history import History
 
 __all__ = ["ProgressBar"]
 
 
 class ProgressBar:
-    """A bar on standard error: epoch, cost, accuracy, samples per second, time left.
+    """A bar on standard error: epoch, cost, accuracy or R**2, samples per second, time left.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class ProgressBar:
         figures = [] if math.isnan(cost) else [f"cost {cost:.4g}"]
         if history.val_accuracy:
             figures.append(f"accuracy {100 * history.val_accuracy[-1]:.2f} %")
+        if history.val_r2:
+            figures.append(f"R2 {history.val_r2[-1]:.4f}")
         rate = self._n / history.seconds[-1] if history.seconds[-1] else math.inf
         figures.append(f"{rate:,.0f} samples/s")
         self._bar.update(

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import trainer
 from fastnn.checks import real, whole
+from fastnn.history import History
 from fastnn.network import Network
 from fastnn.penalties import Layers, ProximalL1, per_layer
 
@@ -164,7 +165,7 @@ def geometric(first: float, last: float, count: int) -> list[float]:
 def _step(
     network: Network,
     lmbda: float,
-    history: trainer.History,
+    history: History,
     validation_data: tuple[ArrayLike, ArrayLike],
 ) -> PathStep:
     accuracy = network.accuracy(*validation_data)

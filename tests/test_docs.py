@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from fastnn import activations, costs, penalties
+from fastnn import activations, costs, initializers, penalties, schedules
 from fastnn.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -216,6 +216,14 @@ def tables() -> dict[str, str]:
                 ]
                 for cost in costs.ALL
             ],
+        ),
+        "initializers": table(
+            ["name", "class", "what it is"],
+            [[f"`{i.name}`", f"`{i.__name__}`", first_line(i)] for i in initializers.ALL],
+        ),
+        "schedules": table(
+            ["name", "class", "what it is"],
+            [[f"`{s.name}`", f"`{s.__name__}`", first_line(s)] for s in schedules.ALL],
         ),
         "penalties": table(
             ["name", "class", "what it is"],

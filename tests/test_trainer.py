@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import L1, L2, History, Network, penalties, reference, trainer
+from fastnn import L1, L2, History, Network, penalties, reference
 from fastnn.engine import training
 from fastnn.progress import ProgressBar
 
@@ -213,6 +213,7 @@ def test_history_is_that_of_this_fit(rows) -> None:
     assert network.history is second
     assert len(first.train_cost) == len(first.seconds) == 2
     assert first.val_cost == first.val_accuracy == []
+    assert second.learning_rate == [0.5] * 3
     lists = (second.train_cost, second.val_cost, second.val_accuracy, second.seconds)
     assert [len(values) for values in lists] == [3, 3, 3, 3]
     assert all(type(value) is float for values in lists for value in values)
@@ -290,19 +291,6 @@ def test_bad_input_leaves_the_network_untouched(change, error, rows) -> None:
         np.testing.assert_array_equal(now, then)
     assert network._rng.bit_generator.state == state
     assert network.history is history
-
-
-def test_on_epoch_sees_the_history_so_far(rows) -> None:
-    seen = []
-    network = new()
-    history = trainer.fit(
-        network,
-        *rows,
-        epochs=3,
-        on_epoch=lambda epoch, h: seen.append((epoch, len(h.train_cost), len(h.seconds))),
-    )
-    assert seen == [(0, 1, 1), (1, 2, 2), (2, 3, 3)]
-    assert len(history.train_cost) == 3
 
 
 @pytest.fixture

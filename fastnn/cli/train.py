@@ -28,9 +28,9 @@ from fastnn.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from fastnn.history import History
     from fastnn.network import Network
     from fastnn.penalties import Penalty
-    from fastnn.trainer import History
 
 __all__ = ["train"]
 
@@ -93,6 +93,7 @@ def train(
     chosen_penalty = _penalty(penalty, lmbda)
 
     from fastnn import data, trainer
+    from fastnn.callbacks import Callback
     from fastnn.network import Network
 
     lines = sys.stderr if as_json else sys.stdout
@@ -108,12 +109,13 @@ def train(
         seed=seed,
     )
 
-    def print_epoch(epoch: int, history: History) -> None:
-        typer.echo(
-            f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
-            f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
-            err=as_json,
-        )
+    class PrintEpochs(Callback):
+        def epoch_end(self, epoch: int, network: Network, history: History) -> None:
+            typer.echo(
+                f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
+                f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
+                err=as_json,
+            )
 
     typer.echo(
         f"{name}: {len(images):,} training images, {len(test_images):,} held out; "
@@ -131,7 +133,7 @@ def train(
         validation_data=(test_images, test_labels),
         progress=on_terminal,
         threads=threads,
-        on_epoch=print_epoch,
+        callbacks=[PrintEpochs()],
     )
     summary = _summary(network, history, len(images))
     if out is not None:
@@ -171,7 +173,7 @@ def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
         "near_zero_share": [float((np.abs(w) <= NEAR_ZERO).mean()) for w in network.weights],
         "history": {
             series: [value if math.isfinite(value) else None for value in values]
-            for series, values in vars(history).items()
+            for series, values in history.to_dict().items()
         },
         "model": None,
         "picture": None,

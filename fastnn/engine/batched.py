@@ -43,6 +43,10 @@ class Path:
                 total += self._step(order[start : start + p.batch_size], numbers)
         return total
 
+    def change(self, problem: Problem) -> None:
+        """Go on with the learning rate of `problem`, which is the same in all else."""
+        self._problem = problem
+
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
@@ -66,8 +70,8 @@ class Path:
         else:
             derivative = p.activations[-1].derivative(np, z, a)
             delta = p.cost.delta(np, z, a, y, derivative)
-            total = float(p.cost.value(np, z, a, y).sum()) if p.track_cost else 0.0
-        delta = delta * p.dtype.type(-p.learning_rate / len(rows))
+            total = self._cost(z, a, y, rows) if p.track_cost else 0.0
+        delta = delta * self._factor(rows)
         for layer in reversed(range(len(p.weights))):
             w, below = p.weights[layer], layers[layer]
             step, delta_here = delta.T @ below, delta
@@ -84,6 +88,20 @@ class Path:
             if penalty is not None and penalty.scale is not None:
                 scale_groups(penalty, w, numbers[at:])
         return total
+
+    def _factor(self, rows: np.ndarray) -> Any:
+        """Return what a batch's deltas are multiplied by: -learning_rate/m, or a number a row."""
+        p = self._problem
+        if p.row_weights is None:
+            return p.dtype.type(-p.learning_rate / len(rows))
+        weights = p.row_weights[rows]
+        total = float(weights.sum(dtype=np.float64)) or np.inf
+        return weights[:, np.newaxis] * p.dtype.type(-p.learning_rate / total)
+
+    def _cost(self, z: np.ndarray, a: np.ndarray, y: np.ndarray, rows: np.ndarray) -> float:
+        p = self._problem
+        costs = p.cost.value(np, z, a, y)
+        return float((costs if p.row_weights is None else p.row_weights[rows] @ costs).sum())
 
     def _shrink(self, penalty: Penalty, layer: int, numbers: np.ndarray) -> None:
         p = self._problem

@@ -48,6 +48,8 @@ class Path:
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
         self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
+        none = problem.row_weights is None
+        self._row_weights = np.empty(0, dtype) if none else problem.row_weights
         self._coefficients = Coefficients(problem.penalties)
         self._last = np.zeros((1, self._coefficients.width), dtype)
 
@@ -66,6 +68,7 @@ class Path:
                 problem.dtype.type(problem.inputs.scale),
                 self._labels,
                 self._targets,
+                self._row_weights,
                 order,
                 problem.batch_size,
                 problem.learning_rate,
@@ -76,6 +79,10 @@ class Path:
             )
 
         return float(team.call_together(train, problem.threads))
+
+    def change(self, problem: Problem) -> None:
+        """Go on with the learning rate of `problem`, which is the same in all else."""
+        self._problem = problem
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays, every column up to date."""

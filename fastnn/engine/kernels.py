@@ -42,7 +42,7 @@ def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
     @kernel
-    def train(arrays, X, scale, labels, targets, order, batch_size, rate, coefficients,
+    def train(arrays, X, scale, labels, targets, row_weights, order, batch_size, rate, coefficients,
               skip_zeros, thread, threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
@@ -59,6 +59,9 @@ def build_train(spec: str) -> Any:
                 set_labels(net, at(labels, 0), rows, low, high)
             else:
                 set_targets(net, at(targets, 0), rows, low, high)
+            counted = float(m)
+            if len(row_weights):
+                counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
@@ -87,7 +90,7 @@ def build_train(spec: str) -> Any:
                 forward(spec, net, number, m, skip_zeros, thread, threads)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.FORWARD, now)
-            output_delta(spec, net, m, low, high, -rate / m)
+            output_delta(spec, net, m, low, high, -rate / counted)
             met = meet_all(net, met, threads)
             for number in range(net.layers, 1, -1):
                 backward(spec, net, number, m, thread, threads)
@@ -223,6 +226,22 @@ def set_targets(net, targets, rows, low, high):
 
 
 @jit
+def set_row_weights(net, row_weights, rows, m, low, high):
+    """Write the weights of rows of a batch where ones stand else; return the whole batch's sum.
+
+    It is infinite where all are 0, so that such a batch has no gradient.
+    """
+    top, total = layer_of(net, net.layers), 0.0
+    for i in range(m):
+        weight = get(row_weights, get(rows, i))
+        total += weight
+        if low <= i < high:
+            for o in range(top.units):
+                put(net.real, i * top.pitch + o, weight)
+    return total if total > 0.0 else np.inf
+
+
+@jit
 def forward(spec, net, number, m, skip_zeros, thread, threads):
     """Fill a layer's z and a: this thread's part of them."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
@@ -260,7 +279,7 @@ def output_delta(spec, net, m, low, high, factor):
     for i in range(low, high, rows):
         place, n = i * top.pitch, min(rows, high - i) * top.pitch
         z, a, y = after(top.z, place), after(top.a, place), after(net.targets, place)
-        inputs = (z, a, y, net.real)
+        inputs = (z, a, y, after(net.real, place))
         each(spec, "delta", 0, after(top.delta, place), inputs, factor, n)
         put(net.costs, i // rows, sum_cost(spec, inputs, n))
 

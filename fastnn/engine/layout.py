@@ -88,7 +88,7 @@ class Arrays(NamedTuple):
     state, bias_state : 1-D, the network's dtype
         What a penalty keeps beside each weight and bias; without one that does, of length 1.
     targets, real : 1-D, the network's dtype
-        Rows of targets; rows with 1 at each output unit and 0 in the padding.
+        Rows of targets; rows with 1, or the row's weight, at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
         As long as a row.
     room : 1-D, the network's dtype

@@ -36,6 +36,7 @@ class Problem:
     step: float
     track_cost: bool
     threads: int
+    row_weights: np.ndarray | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +32,9 @@ class Path(Protocol):
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`, whole batches, and return the sum of their costs."""
 
+    def change(self, problem: Problem) -> None:
+        """Go on with the learning rate of `problem`, which is the same in all else."""
+
     def write_back(self) -> None:
         """Bring the caller's arrays up to date."""
 
@@ -57,6 +61,7 @@ class Training:
         Class indices, int64 (n,), or targets (n, outputs) of the weights' dtype.
     batch_size : int
     learning_rate : float
+        The largest there will be, where `epoch` is given others.
     n : int, optional
         The number of training rows in lmbda/n; the rows of `inputs` if not given.
     track_cost : bool
@@ -64,6 +69,9 @@ class Training:
     threads : int, optional
         How many threads share the work; by default 1 where a batch is little work, else the CPUs
         that the process may use. The results do not depend on it.
+    row_weights : ndarray, shape (n,), optional
+        Of the weights' dtype: a batch's gradient and cost are then means weighted by these, its sum
+        divided by the sum of the batch's weights; 0 where all of these are 0.
     """
 
     def __init__(
@@ -81,14 +89,15 @@ class Training:
         n: int | None = None,
         track_cost: bool = True,
         threads: int | None = None,
+        row_weights: np.ndarray | None = None,
     ) -> None:
         rows = len(inputs.matrix)
         batch_size = min(batch_size, rows)
         flops = 6 * sum(w.size for w in weights) * batch_size
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
-        self._track_cost = track_cost
-        step = learning_rate / (n or rows)
-        problem = Problem(
+        self._track_cost, self._n = track_cost, n or rows
+        step = learning_rate / self._n
+        self._problem = Problem(
             weights,
             biases,
             activations,
@@ -101,11 +110,17 @@ class Training:
             step,
             track_cost,
             threads or _worthwhile_threads(flops),
+            row_weights,
         )
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
-        self._path: Path = path(problem)
+        self._path: Path = path(self._problem)
 
-    def epoch(self, order: np.ndarray, on_chunk: Callable[[int], None] | None = None) -> float:
+    def epoch(
+        self,
+        order: np.ndarray,
+        on_chunk: Callable[[int], None] | None = None,
+        learning_rate: float | None = None,
+    ) -> float:
         """Train once over the rows in `order`.
 
         Parameters
@@ -115,12 +130,19 @@ class Training:
         on_chunk : callable, optional
             Called between two batches, about every 0.1 s, with the number of rows done; what it
             raises ends the epoch there.
+        learning_rate : float, optional
+            That of this epoch and the next ones; above 0.
 
         Returns
         -------
         float
-            The mean cost of the epoch as it ran, without the penalty; NaN if it is not tracked.
+            The mean cost of the epoch as it ran, weighted as the rows are, without the penalty; NaN
+            if it is not tracked.
         """
+        if learning_rate is not None and learning_rate != self._problem.learning_rate:
+            step = learning_rate / self._n
+            self._problem = replace(self._problem, learning_rate=learning_rate, step=step)
+            self._path.change(self._problem)
         total = 0.0
         with held_back() as release:
             try:
@@ -133,7 +155,14 @@ class Training:
             finally:
                 self._path.write_back()
             release()
-        return total / len(order) if self._track_cost else float("nan")
+        return total / self._counted(order) if self._track_cost else float("nan")
+
+    def _counted(self, order: np.ndarray) -> float:
+        """Return the weight of the rows in `order`, each 1 if there are no weights."""
+        weights = self._problem.row_weights
+        if weights is None:
+            return float(len(order))
+        return float(weights[order].sum(dtype=np.float64)) or np.inf
 
 
 def _worthwhile_threads(flops: int) -> int:

@@ -14,11 +14,11 @@ from fastnn.arrays import Inputs, from_pairs
 from fastnn.checks import real, whole
 from fastnn.costs import Cost
 from fastnn.engine import Training, outputs
+from fastnn.history import History
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork, as_list
 from fastnn.penalties import Penalty, per_layer
 from fastnn.strength import warn_if_too_strong
-from fastnn.trainer import History
 
 if TYPE_CHECKING:
     pass

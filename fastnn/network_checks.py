@@ -1,0 +1,100 @@
+"""Checks of what a network is made of: its sizes, activations, dtype, and the arrays in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import activations as activation_plugins
+from fastnn.activations import Activation
+from fastnn.checks import one_of, real, whole
+
+__all__ = [
+    "checked_activations",
+    "checked_arrays",
+    "checked_dtype",
+    "checked_scale",
+    "checked_sizes",
+    "in_place",
+]
+
+
+def checked_sizes(sizes: object) -> tuple[int, ...]:
+    """Return the units of each layer, inputs first."""
+    if isinstance(sizes, str) or not isinstance(sizes, (Sequence, np.ndarray)):
+        raise TypeError(
+            f"sizes must be a list of whole numbers such as [784, 30, 10], not {sizes!r}"
+        )
+    if len(sizes) < 2:
+        raise ValueError(
+            f"sizes must name at least two layers, the inputs and the outputs, not {list(sizes)}"
+        )
+    return tuple(whole(f"sizes[{i}]", size, minimum=1) for i, size in enumerate(sizes))
+
+
+def checked_activations(names: object, layers: int) -> list[Activation]:
+    """Return one activation for each of the layers after the input."""
+    if isinstance(names, str):
+        chosen = [activation_plugins.named("activation", names)] * layers
+    elif not isinstance(names, Sequence):
+        raise TypeError(f"activation must be a name or one name for each layer, not {names!r}")
+    elif len(names) != layers:
+        raise ValueError(
+            f"activation must be one name, or one for each of the {layers} layers after the "
+            f"input, not {len(names)} names"
+        )
+    else:
+        chosen = [activation_plugins.named(f"activation[{i}]", a) for i, a in enumerate(names)]
+    for activation in chosen[:-1]:
+        if activation.normalises:
+            raise ValueError(
+                f"{activation.name!r} is for the output layer only, not a hidden one: give one "
+                f"name for each layer, such as {['sigmoid'] * (layers - 1) + [activation.name]}"
+            )
+    return chosen
+
+
+def checked_scale(scale: object) -> float:
+    """Return the factor on the inputs, above 0."""
+    number = real("input_scale", scale)
+    if number == 0:
+        raise ValueError("input_scale must be above 0: with 0 the network would not see its inputs")
+    return number
+
+
+def checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        name: object = dtype if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = dtype
+    return np.dtype(one_of("dtype", name, ("float32", "float64")))
+
+
+def checked_arrays(
+    name: str, arrays: object, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
+) -> list[np.ndarray]:
+    """Return `arrays` as the engine takes them: those that are right already, converted others."""
+    if not isinstance(arrays, (list, tuple)) or len(arrays) != len(shapes):
+        came = f"{len(arrays)}" if isinstance(arrays, (list, tuple)) else type(arrays).__name__
+        raise ValueError(f"{name} must be a list of {len(shapes)} arrays, not {came}")
+    checked = []
+    for layer, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            came = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"{array!r:.60}"
+            raise TypeError(f"{name}[{layer}] must be an array of floats, not {came}")
+        if array.shape != shape:
+            raise ValueError(f"{name}[{layer}] must have the shape {shape}, not {array.shape}")
+        checked.append(np.require(array, dtype, ["C", "A", "W"]))
+    return checked
+
+
+def in_place(held: list[np.ndarray], checked: list[np.ndarray]) -> list[np.ndarray]:
+    """Put the checked arrays into the list that the network holds."""
+    if not isinstance(held, list):
+        return checked
+    held[:] = checked
+    return held

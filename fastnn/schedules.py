@@ -1,0 +1,279 @@
+"""Schedules: the learning rate of each epoch, each schedule one small class.
+
+The contract, for a class listed in `ALL`:
+
+* ``rate(epoch, epochs, scores)`` is the learning rate of an epoch, counted from 0, of a fit of
+  `epochs`; None ends the training before it. ``scores`` are the validation scores so far
+  (accuracy, or R**2), one for each epoch before this one, and empty without validation rows;
+* ``largest`` is a bound on all rates: the check of the penalty's strength looks at it;
+* ``needs_scores`` says that there must be validation rows;
+* a schedule keeps no state, so that it may serve several fits.
+
+A fit takes a number for `ConstantRate`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastnn.checks import real, whole
+
+__all__ = [
+    "ALL",
+    "ConstantRate",
+    "CosineDecay",
+    "ExponentialDecay",
+    "HalveOnPlateau",
+    "InverseScaling",
+    "LinearWarmup",
+    "Schedule",
+    "StepDecay",
+    "as_schedule",
+]
+
+
+class Schedule:
+    """A learning rate that may change from epoch to epoch."""
+
+    name: ClassVar[str]
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether there must be validation rows."""
+        return False
+
+    @property
+    def largest(self) -> float:
+        """A bound on all rates."""
+        raise NotImplementedError
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        """Return the learning rate of an epoch, or None to end the training before it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _FromTheTop(Schedule):
+    """A schedule whose largest rate is the one it is given."""
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rate", real("learning_rate", self.learning_rate))
+
+    @property
+    def largest(self) -> float:
+        return self.learning_rate
+
+
+class ConstantRate(_FromTheTop):
+    """The same rate for all epochs."""
+
+    name = "constant"
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        return self.learning_rate
+
+
+@dataclass(frozen=True)
+class StepDecay(_FromTheTop):
+    """Times `factor` after each so many epochs.
+
+    Parameters
+    ----------
+    learning_rate : float
+    every : int, default 10
+        Epochs with one rate.
+    factor : float, default 0.1
+        From 0 to 1.
+    """
+
+    name = "step"
+    every: int = 10
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "every", whole("every", self.every, minimum=1))
+        object.__setattr__(self, "factor", _share("factor", self.factor))
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        return self.learning_rate * self.factor ** (epoch // self.every)
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(_FromTheTop):
+    """Times `factor` after every epoch.
+
+    Parameters
+    ----------
+    learning_rate : float
+    factor : float, default 0.95
+        From 0 to 1.
+    """
+
+    name = "exponential"
+    factor: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "factor", _share("factor", self.factor))
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        return self.learning_rate * self.factor**epoch
+
+
+@dataclass(frozen=True)
+class CosineDecay(_FromTheTop):
+    """Half a cosine, from the full rate towards 0 (Loshchilov and Hutter 2017).
+
+    Epoch t of T has learning_rate * (1 + cos(pi*t/T))/2.
+
+    Parameters
+    ----------
+    learning_rate : float
+    period : int, optional
+        After so many epochs it starts again (their warm restarts); by default all epochs of the
+        fit are one cosine.
+    """
+
+    name = "cosine"
+    period: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.period is not None:
+            object.__setattr__(self, "period", whole("period", self.period, minimum=1))
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        length = self.period or epochs
+        return self.learning_rate * (1 + math.cos(math.pi * (epoch % length) / length)) / 2
+
+
+@dataclass(frozen=True)
+class InverseScaling(_FromTheTop):
+    """learning_rate / (t+1)**power for epoch t, counted from 0.
+
+    Robbins and Monro, "A stochastic approximation method", 1951, ask for a power above 1/2 and up
+    to 1.
+
+    Parameters
+    ----------
+    learning_rate : float
+    power : float, default 0.5
+        At least 0.
+    """
+
+    name = "inverse_scaling"
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "power", real("power", self.power))
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        return self.learning_rate / math.pow(epoch + 1, self.power)
+
+
+@dataclass(frozen=True)
+class HalveOnPlateau(_FromTheTop):
+    """Halved when the validation score has not improved for a while (the book, chapter 3).
+
+    The exercise on learning rate schedules; training ends where the rate would drop to `stop_at` of
+    its first value.
+
+    Parameters
+    ----------
+    learning_rate : float
+    patience : int, default 10
+        Epochs without a better score than the best one until then.
+    stop_at : float, default 1/128
+        From 0 to 1; 0 never ends.
+    """
+
+    name = "halve_on_plateau"
+    patience: int = 10
+    stop_at: float = 1 / 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "patience", whole("patience", self.patience, minimum=1))
+        object.__setattr__(self, "stop_at", _share("stop_at", self.stop_at))
+
+    @property
+    def needs_scores(self) -> bool:
+        return True
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        best, waited, share = -math.inf, 0, 1.0
+        for score in scores:
+            best, waited = (score, 0) if score > best else (best, waited + 1)
+            if waited == self.patience:
+                waited, share = 0, share / 2
+        return None if share <= self.stop_at else self.learning_rate * share
+
+
+@dataclass(frozen=True)
+class LinearWarmup(Schedule):
+    """From near 0 up to another schedule's first rate, in equal steps, and then that schedule.
+
+    Goyal et al., "Accurate, large minibatch SGD", 2017. Epoch t of the first `epochs` has
+    (t+1)/(epochs+1) of the rate.
+
+    Parameters
+    ----------
+    then : Schedule or float
+        What follows, with its first epoch after the warm-up.
+    epochs : int, default 5
+        Of the warm-up.
+    """
+
+    name = "linear_warmup"
+    then: Schedule | float
+    epochs: int = 5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "then", as_schedule("then", self.then))
+        object.__setattr__(self, "epochs", whole("epochs", self.epochs, minimum=1))
+
+    @property
+    def needs_scores(self) -> bool:
+        return as_schedule("then", self.then).needs_scores
+
+    @property
+    def largest(self) -> float:
+        return as_schedule("then", self.then).largest
+
+    def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
+        then, left = as_schedule("then", self.then), max(1, epochs - self.epochs)
+        if epoch >= self.epochs:
+            return then.rate(epoch - self.epochs, left, scores[self.epochs :])
+        first = then.rate(0, left, ())
+        return None if first is None else first * (epoch + 1) / (self.epochs + 1)
+
+
+ALL: tuple[type[Schedule], ...] = (
+    ConstantRate, StepDecay, ExponentialDecay, CosineDecay, InverseScaling, HalveOnPlateau,
+    LinearWarmup,
+)  # fmt: skip
+
+
+def as_schedule(parameter: str, value: object) -> Schedule:
+    """Return `value` if it is a schedule, and a constant one for a number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither, or no number that is finite and at least 0.
+    """
+    return value if isinstance(value, Schedule) else ConstantRate(real(parameter, value))
+
+
+def _share(parameter: str, value: object) -> float:
+    number = real(parameter, value)
+    if number > 1:
+        raise ValueError(f"{parameter} must be from 0 to 1, not {value!r}")
+    return number

@@ -1,0 +1,147 @@
+"""What a network's outputs are for: classes, labels beside each other, or real values.
+
+A task reads the targets y, turns outputs into predictions, and scores them. The cost decides which
+one it is, and ``Network(multilabel=True)`` that outputs are labels.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from fastnn.arrays import as_labels, as_targets
+from fastnn.costs import Cost
+
+__all__ = ["Classes", "Labels", "Task", "Values", "task_of"]
+
+
+class Task:
+    """What the faces ask of a task; n rows, O output units.
+
+    Attributes
+    ----------
+    score_name : str
+        What `score` is: "accuracy" or "r2".
+    """
+
+    score_name: ClassVar[str] = "accuracy"
+
+    def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
+        """Return what the engine trains on: class indices, int64 (n,), or targets (n, O).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `y` does not fit; the message says how it must be.
+        """
+        raise NotImplementedError
+
+    def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
+        """Return what predictions are compared with; it takes and refuses what `targets` does."""
+        raise NotImplementedError
+
+    def predictions(self, a: np.ndarray) -> np.ndarray:
+        """Return what the outputs `a`, (n, O), say."""
+        raise NotImplementedError
+
+    def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
+        """Return how good predictions are; 1 is perfect."""
+        raise NotImplementedError
+
+
+class Classes(Task):
+    """One class a row: that of the largest output; with one output, 1 where it is above 0.5."""
+
+    def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
+        """Return class indices, or rows of targets where such were given."""
+        return as_targets(y, n, outputs, dtype)
+
+    def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
+        """Return class indices, int64 (n,)."""
+        return as_labels(y, n, outputs)
+
+    def predictions(self, a: np.ndarray) -> np.ndarray:
+        """Return class indices, int64 (n,)."""
+        if a.shape[1] == 1:
+            return (a[:, 0] > 0.5).astype(np.int64)
+        classes: np.ndarray = a.argmax(axis=1)
+        return classes.astype(np.int64, copy=False)
+
+    def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
+        """Return the accuracy: the share of rows, 0 to 1, with the right class."""
+        return float((predictions == wanted).mean())
+
+
+class Labels(Task):
+    """Each output unit is a label of its own, there where the output is above 0.5."""
+
+    def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
+        """Return rows of targets, each from 0 to 1."""
+        targets = as_targets(y, n, outputs, dtype, classes=False)
+        outside = ((targets < 0) | (targets > 1)).any(axis=1)
+        if outside.any():
+            row = int(outside.argmax())
+            raise ValueError(f"y must hold labels, 0 or 1; row {row} is {targets[row].tolist()}")
+        return targets
+
+    def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
+        """Return rows of 0 and 1, int64 (n, O)."""
+        return self.predictions(self.targets(y, n, outputs, np.float64))
+
+    def predictions(self, a: np.ndarray) -> np.ndarray:
+        """Return rows of 0 and 1, int64 (n, O)."""
+        return (a > 0.5).astype(np.int64)
+
+    def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
+        """Return the subset accuracy: the share of rows with every label right."""
+        return float((predictions == wanted).all(axis=1).mean())
+
+
+class Values(Task):
+    """Real numbers; the outputs are the predictions."""
+
+    score_name = "r2"
+
+    def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
+        """Return rows of targets; whole numbers are values too."""
+        return as_targets(y, n, outputs, dtype, classes=False)
+
+    def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
+        """Return y in the shape of the predictions, float64."""
+        return self.predictions(self.targets(y, n, outputs, np.float64))
+
+    def predictions(self, a: np.ndarray) -> np.ndarray:
+        """Return the outputs, (n,) where there is one unit, else (n, O)."""
+        return a[:, 0] if a.shape[1] == 1 else a
+
+    def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
+        """Return R**2 = 1 - sum((y-a)**2)/sum((y-mean(y))**2), its mean over the outputs.
+
+        Where all y of an output are the same, it is 1 if they are met exactly, else 0.
+        """
+        with np.errstate(over="ignore"):  # a diverged network
+            missed = np.square(wanted - predictions.astype(np.float64)).sum(axis=0)
+            spread = np.square(wanted - wanted.mean(axis=0)).sum(axis=0)
+            exact = np.where(missed == 0, 0.0, 1.0)
+            share = np.divide(missed, spread, out=exact, where=spread > 0)
+        return float(np.mean(1 - share))
+
+
+def task_of(cost: Cost, output: str, *, multilabel: bool) -> Task:
+    """Return the task of a network with this cost and output activation.
+
+    Raises
+    ------
+    ValueError
+        If `multilabel` is asked for and outputs are not probabilities of their own.
+    """
+    if multilabel and (cost.regression or output != "sigmoid"):
+        raise ValueError(
+            "multilabel=True needs sigmoid outputs and the cost 'cross_entropy' or 'quadratic', "
+            f"not {output!r} outputs and the cost {cost.name!r}"
+        )
+    if cost.regression:
+        return Values()
+    return Labels() if multilabel else Classes()

@@ -1,0 +1,95 @@
+"""How much each row counts in a fit: `sample_weight` and `class_weight`, checked, as one array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn.checks import real
+from fastnn.tasks import Classes, Task
+
+__all__ = ["row_weights"]
+
+
+def row_weights(
+    sample_weight: ArrayLike | None,
+    class_weight: Mapping[int, float] | str | None,
+    *,
+    task: Task,
+    y: ArrayLike,
+    n: int,
+    outputs: int,
+) -> np.ndarray | None:
+    """Return the product of both weights for each of the `n` rows, or None where none is given.
+
+    Parameters
+    ----------
+    sample_weight : array_like, shape (n,), or None
+        Finite, at least 0, and not all of them 0.
+    class_weight : mapping, "balanced" or None
+        The weight of each class, 1 for those not named. "balanced" is n/(k*count): each of the k
+        classes that occur has the same weight in all (scikit-learn's rule).
+    task : Task
+    y : array_like
+        The targets.
+    n, outputs : int
+        Rows, and units of the output layer.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,), or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a weight is none of these, or classes are weighted where there are none.
+    """
+    weights = None if sample_weight is None else _checked(sample_weight, n)
+    if class_weight is not None:
+        of_classes = _of_classes(class_weight, task, y, n, outputs)
+        weights = of_classes if weights is None else weights * of_classes
+    if weights is not None and not weights.any():
+        raise ValueError("every row has the weight 0: there is nothing to train on")
+    return weights
+
+
+def _checked(sample_weight: ArrayLike, n: int) -> np.ndarray:
+    array = np.asarray(sample_weight)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"sample_weight must hold real numbers, not dtype {array.dtype}")
+    if array.shape != (n,):
+        raise ValueError(f"sample_weight must have the shape ({n},), not {array.shape}")
+    array = array.astype(np.float64)
+    good = np.isfinite(array) & (array >= 0)
+    if not good.all():
+        row = int((~good).argmax())
+        raise ValueError(f"sample_weight must be finite and at least 0; row {row} is {array[row]}")
+    return array
+
+
+def _of_classes(class_weight: Any, task: Task, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
+    if not isinstance(task, Classes):
+        raise ValueError("class_weight is for one class a row; use sample_weight")
+    labels, classes = task.wanted(y, n, outputs), max(2, outputs)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(labels, minlength=classes)
+        table = n / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    elif isinstance(class_weight, Mapping):
+        unknown = [key for key in class_weight if key not in range(classes)]
+        if unknown:
+            raise ValueError(
+                f"class_weight must name classes from 0 to {classes - 1}, not {unknown[0]!r}"
+            )
+        table = np.ones(classes)
+        for key, value in class_weight.items():
+            table[int(key)] = real(f"class_weight[{key}]", value)
+    else:
+        raise TypeError(
+            f"class_weight must be a dict such as {{0: 1.0, 1: 5.0}} or 'balanced', "
+            f"not {class_weight!r}"
+        )
+    weights: np.ndarray = table[labels]
+    return weights

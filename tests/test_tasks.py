@@ -1,0 +1,192 @@
+"""Real targets and labels beside each other: what is trained on, predicted and scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Network, activations, costs, initializers
+
+RNG = np.random.default_rng(3)
+X = RNG.standard_normal((60, 12))
+PLANE = X @ RNG.standard_normal((12, 2)) + 0.5
+LABELS = (X[:, :3] > 0).astype(int)  # 8 combinations: rows with none, one or several
+
+
+def values(outputs: int, **keywords) -> Network:
+    settings = {"activation": "identity", "cost": "mean_squared", "dtype": "float64", "seed": 1}
+    return Network([12, outputs], **(settings | keywords))
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_linear_network_finds_the_plane(outputs: int) -> None:
+    y = PLANE[:, 0] if outputs == 1 else PLANE
+    network = values(outputs)
+    network.fit(X, y, epochs=300, batch_size=10, learning_rate=0.02)
+    np.testing.assert_allclose(network.predict(X), y, atol=1e-8)
+    assert network.predict(X).shape == y.shape
+    assert network.score(X, y) == pytest.approx(1)
+    assert network.total_cost(X, y) == pytest.approx(0, abs=1e-15)
+
+
+def test_whole_numbers_are_values() -> None:
+    y = np.arange(60)
+    network, same = values(1), values(1)
+    network.fit(X, y, epochs=2, batch_size=7, learning_rate=0.01)
+    same.fit(X, y.astype(float)[:, None], epochs=2, batch_size=7, learning_rate=0.01)
+    np.testing.assert_array_equal(network.weights[0], same.weights[0])
+    with pytest.raises(ValueError, match=r"y must hold targets \(60, 2\), not shape \(60,\)"):
+        values(2).fit(X, y % 2, epochs=1)
+
+
+def test_score_is_r2_and_there_is_no_accuracy() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    network, one = values(2), values(1)
+    expected = metrics.r2_score(PLANE, network.predict(X))
+    assert network.score(X, PLANE) == pytest.approx(expected)
+    assert one.score(X, PLANE[:, 0]) == pytest.approx(metrics.r2_score(PLANE[:, 0], one.predict(X)))
+    with pytest.raises(ValueError, match="have no accuracy; use score"):
+        network.accuracy(X, PLANE)
+    one.weights[0][:] = 0
+    assert one.score(X, np.full(60, one.biases[0][0])) == 1
+    assert one.score(X, np.full(60, 3.0)) == 0
+
+
+def test_history_has_r2(capsys) -> None:
+    network = values(2)
+    history = network.fit(
+        X, PLANE, epochs=2, learning_rate=0.01, validation_data=(X[:20], PLANE[:20]), progress=True
+    )
+    assert history.val_accuracy == []
+    assert history.val_r2[-1] == history.val_score[-1] == network.score(X[:20], PLANE[:20])
+    shown = capsys.readouterr().err
+    assert "R2" in shown
+    assert "accuracy" not in shown
+
+
+def test_labels_beside_each_other(tmp_path: Path) -> None:
+    network = Network([12, 3], multilabel=True, dtype="float64", seed=1)
+    history = network.fit(X, LABELS, epochs=200, batch_size=10, learning_rate=1.0,
+                          validation_data=(X, LABELS))  # fmt: skip
+    predicted = network.predict(X)
+    np.testing.assert_array_equal(predicted, network.predict_proba(X) > 0.5)
+    assert predicted.dtype == np.int64
+    right = (predicted == LABELS).all(axis=1).mean()
+    assert right > 0.9
+    assert network.score(X, LABELS) == network.accuracy(X, LABELS) == right
+    assert history.val_accuracy[-1] == right
+    assert "multilabel=True" in repr(network)
+    network.save(tmp_path / "labels.json")
+    again = fastnn.load(tmp_path / "labels.json")
+    assert again.multilabel
+    np.testing.assert_array_equal(again.predict(X), predicted)
+
+
+def test_training_on_labels_is_training_on_rows_of_targets() -> None:
+    labels, rows = Network([12, 3], multilabel=True, seed=1), Network([12, 3], seed=1)
+    for network in (labels, rows):
+        network.fit(X, LABELS, epochs=2)
+    np.testing.assert_array_equal(labels.weights[0], rows.weights[0])
+
+
+def test_labels_that_are_none() -> None:
+    network = Network([12, 3], multilabel=True, seed=1)
+    with pytest.raises(ValueError, match="0 or 1; row 4 is"):
+        network.fit(X, LABELS + 2 * (np.arange(60) == 4)[:, None], epochs=1)
+    with pytest.raises(ValueError, match=r"y must hold targets \(60, 3\), not shape \(60,\)"):
+        network.fit(X, LABELS[:, 0], epochs=1)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"activation": "softmax", "cost": "log_likelihood"},
+        {"activation": "sigmoid", "cost": "mean_squared"},
+        {"activation": "tanh", "cost": "quadratic"},
+    ],
+)
+def test_labels_need_probabilities_of_their_own(keywords) -> None:
+    with pytest.raises(ValueError, match="multilabel=True needs sigmoid outputs"):
+        Network([12, 3], multilabel=True, **keywords)
+
+
+# ---------------------------------------------------------------------------- against PyTorch
+
+TORCH = {
+    "sigmoid": lambda F, z: F.sigmoid(z),
+    "tanh": lambda F, z: F.tanh(z),
+    "relu": lambda F, z: F.relu(z),
+    "leaky_relu": lambda F, z: F.leaky_relu(z),
+    "elu": lambda F, z: F.elu(z),
+    "gelu": lambda F, z: F.gelu(z, approximate="tanh"),
+    "softplus": lambda F, z: F.softplus(z),
+    "identity": lambda F, z: z * 1,
+    "softmax": lambda F, z: F.softmax(z, dim=-1),
+}
+TORCH_COSTS = {
+    "mean_squared": lambda F, a, y: F.mse_loss(a, y, reduction="sum"),
+    "absolute": lambda F, a, y: F.l1_loss(a, y, reduction="sum"),
+    "huber": lambda F, a, y: F.huber_loss(a, y, reduction="sum"),
+    "quadratic": lambda F, a, y: F.mse_loss(a, y, reduction="sum") / 2,
+    "cross_entropy": lambda F, a, y: F.binary_cross_entropy(a, y, reduction="sum"),
+    "log_likelihood": lambda F, a, y: F.nll_loss(a.log()[None], y.argmax()[None]),
+}
+
+
+@pytest.mark.parametrize("activation", activations.ALL, ids=lambda a: a.name)
+@pytest.mark.parametrize("cost", costs.ALL, ids=lambda c: c.name)
+def test_values_and_deltas_are_pytorchs(cost, activation) -> None:
+    torch = pytest.importorskip("torch")
+    if activation.name not in cost.outputs:
+        with pytest.raises(ValueError, match=f"cost '{cost.name}' needs"):
+            Network([2, 2], activation=activation.name, cost=cost.name)
+        return
+    z, y = np.linspace(-6.1, 6.2, 42), np.zeros(42)
+    y[5] = 1
+    free = torch.tensor(z, requires_grad=True)
+    a = TORCH[activation.name](torch.nn.functional, free)
+    loss = TORCH_COSTS[cost.name](torch.nn.functional, a, torch.tensor(y))
+    loss.backward()
+    z = activations.log_normalised(z) if activation.normalises else z
+    ours = activation.value(np, z)
+    np.testing.assert_allclose(ours, a.detach().numpy(), rtol=1e-10, atol=1e-14)
+    assert cost.value(np, z, ours, y).sum() == pytest.approx(loss.item(), rel=1e-9)
+    delta = cost.delta(np, z, ours, y, activation.derivative(np, z, ours))
+    np.testing.assert_allclose(delta, free.grad.numpy(), rtol=1e-7, atol=1e-9)
+
+
+# -------------------------------------------------------------------------------- initializers
+
+SPREADS = {  # of the weights times sqrt(inputs), of the biases, at 400 inputs and 2000 units
+    "book": (1, 1),
+    "book_large": (20, 1),
+    "glorot": ((2 * 400 / 2400) ** 0.5, 0),
+    "he": (2**0.5, 0),
+}
+
+
+@pytest.mark.parametrize("initializer", initializers.ALL, ids=lambda i: i.name)
+def test_an_initializer_has_its_spread(initializer) -> None:
+    of_weights, of_biases = SPREADS[initializer.name]
+    network = Network([400, 2000, 3], initializer=initializer.name, dtype="float64", seed=2)
+    w, b = network.weights[0], network.biases[0]
+    assert w.std() * 20 == pytest.approx(of_weights, rel=0.01)
+    assert w.mean() * 20 / of_weights == pytest.approx(0, abs=0.01)
+    assert b.std() == pytest.approx(of_biases, abs=0.05)
+    single = Network([400, 2000, 3], initializer=initializer.name, seed=2)
+    np.testing.assert_array_equal(single.weights[1], network.weights[1].astype(np.float32))
+
+
+def test_glorots_weights_are_bounded_and_even() -> None:
+    w = Network([400, 2000, 3], initializer="glorot", dtype="float64", seed=2).weights[0]
+    bound = (6 / 2400) ** 0.5
+    assert np.abs(w).max() == pytest.approx(bound, rel=1e-3)
+    assert (np.abs(w) < bound / 2).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_an_unknown_initializer() -> None:
+    with pytest.raises(ValueError, match=r"initializer must be one of .* did you mean 'glorot'"):
+        Network([2, 2], initializer="glorrot")
