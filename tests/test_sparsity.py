@@ -395,7 +395,7 @@ def test_compact_every_is_compacting_between_fits(every: int, digits) -> None:
     for a, b in zip(one.weights + one.biases, pieces.weights + pieces.biases, strict=True):
         np.testing.assert_array_equal(a, b)
     assert one._rng.bit_generator.state == pieces._rng.bit_generator.state
-    assert [len(values) for values in vars(history).values()] == [6] * 4
+    assert {len(values) for values in history.to_dict().values()} == {6}
     assert history.val_accuracy[-1] == one.accuracy(digits.test_images, digits.test_labels)
 
 
