@@ -45,8 +45,6 @@ class Path:
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
         self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
-        none = problem.row_weights is None
-        self._row_weights = np.empty(0, dtype) if none else problem.row_weights
         self._coefficients = np.array(problem.coefficients, dtype)
 
     def run(self, order: np.ndarray) -> float:
@@ -61,7 +59,7 @@ class Path:
                 problem.dtype.type(problem.inputs.scale),
                 self._labels,
                 self._targets,
-                self._row_weights,
+                problem.row_weights,
                 order,
                 problem.batch_size,
                 problem.learning_rate,

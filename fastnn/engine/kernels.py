@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnn.engine.constants import is_lazy, lanes
 from fastnn.engine.denormals import flush_denormals, restore_denormals
-from fastnn.engine.jit import jit, kernel
+from fastnn.engine.jit import jit, jit_apart, kernel
 from fastnn.engine.layout import ENTERING
 from fastnn.engine.listing import catch_up, list_bits, list_blocks, list_columns, shrink_idle
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
@@ -49,7 +49,7 @@ def build_train(spec: str) -> Any:
             else:
                 set_targets(net, at(targets, 0), rows, low, high)
             counted = float(m)
-            if len(row_weights):
+            if row_weights is not None:  # decided when the kernel is compiled, for its types
                 counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             if skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
@@ -71,7 +71,7 @@ def build_train(spec: str) -> Any:
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, thread, threads)
                 met = meet_all(net, met, threads)
-            output_delta(spec, net, m, low, high, -rate / counted)
+            output_delta(spec, net, row_weights, m, low, high, -rate / counted)
             met = meet_all(net, met, threads)
             for number in range(net.layers, 1, -1):
                 backward(spec, net, number, m, thread, threads)
@@ -187,7 +187,7 @@ def set_targets(net, targets, rows, low, high):
             put(net.targets, i * top.pitch + o, get(targets, get(rows, i) * top.units + o))
 
 
-@jit
+@jit_apart
 def set_row_weights(net, row_weights, rows, m, low, high):
     """Write the weights of rows of a batch where ones stand else; return the whole batch's sum.
 
@@ -235,13 +235,16 @@ def runs_of(spec, here, part):
 
 
 @jit
-def output_delta(spec, net, m, low, high, factor):
+def output_delta(spec, net, row_weights, m, low, high, factor):
     """Fill the output layer's delta, times `factor`, and each block's sum of costs."""
     top, rows = layer_of(net, net.layers), block_rows(spec, m)
     for i in range(low, high, rows):
         place, n = i * top.pitch, min(rows, high - i) * top.pitch
         z, a, y = after(top.z, place), after(top.a, place), after(net.targets, place)
-        inputs = (z, a, y, after(net.real, place))
+        real = net.real
+        if row_weights is not None:
+            real = after(real, place)
+        inputs = (z, a, y, real)
         each(spec, "delta", 0, after(top.delta, place), inputs, factor, n)
         put(net.costs, i // rows, sum_cost(spec, inputs, n))
 
