@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, spec, team
+from fastnn.engine.dropout import Dropout
 from fastnn.engine.problem import Problem
 
 __all__ = ["Path", "outputs"]
@@ -46,11 +47,18 @@ class Path:
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
         self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
         self._coefficients = np.array(problem.coefficients, dtype)
+        if problem.masks is not None:
+            self._keeps = np.array(problem.masks.keeps, dtype)
+            self._unmasked = np.zeros_like(self._arrays.work)
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         problem = self._problem
         self._arrays.arrived[0] = 0
+        dropout = None
+        if problem.masks is not None:
+            masks = problem.masks.draw(len(order))
+            dropout = Dropout(masks, self._keeps, self._unmasked)
 
         def train(thread: int) -> Any:
             return self._train(
@@ -65,6 +73,7 @@ class Path:
                 problem.learning_rate,
                 self._coefficients,
                 self._skip_zeros,
+                dropout,
                 thread,
                 problem.threads,
             )

@@ -18,6 +18,7 @@ import numpy as np
 
 from fastnn.engine.constants import is_lazy, lanes
 from fastnn.engine.denormals import flush_denormals, restore_denormals
+from fastnn.engine.dropout import mask_deltas, mask_outputs, unmasked_outputs
 from fastnn.engine.jit import jit, jit_apart, kernel
 from fastnn.engine.layout import ENTERING
 from fastnn.engine.listing import catch_up, list_bits, list_blocks, list_columns, shrink_idle
@@ -34,7 +35,7 @@ def build_train(spec: str) -> Any:
 
     @kernel
     def train(arrays, X, scale, labels, targets, row_weights, order, batch_size, rate, coefficients,
-              skip_zeros, thread, threads):  # fmt: skip
+              skip_zeros, dropout, thread, threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
         total, met, first_step = 0.0, 0, get(net.steps, 0)
         before = flush_denormals()
@@ -70,11 +71,13 @@ def build_train(spec: str) -> Any:
 
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, thread, threads)
+                if dropout is not None and number < net.layers:
+                    mask_outputs(spec, net, dropout, number, start, m, thread, threads)
                 met = meet_all(net, met, threads)
             output_delta(spec, net, row_weights, m, low, high, -rate / counted)
             met = meet_all(net, met, threads)
             for number in range(net.layers, 1, -1):
-                backward(spec, net, number, m, thread, threads)
+                backward(spec, net, dropout, number, start, m, thread, threads)
                 met = meet_all(net, met, threads)
 
             for number in range(net.layers, 0, -1):
@@ -250,7 +253,7 @@ def output_delta(spec, net, row_weights, m, low, high, factor):
 
 
 @jit
-def backward(spec, net, number, m, thread, threads):
+def backward(spec, net, dropout, number, start, m, thread, threads):
     """Fill the delta of the layer below: delta times the weights, times the slope there."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     part = part_of(spec, net, number - 1, m, thread, threads)
@@ -258,12 +261,17 @@ def backward(spec, net, number, m, thread, threads):
         spec, net, part, block_rows(spec, m), here.units, number == 1, here.delta, here.pitch,
         here.wt, here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
+    a = below.a
+    if dropout is not None:
+        a = unmasked_outputs(spec, net, dropout, number - 1, m, thread, threads)
     runs, run, first = runs_of(spec, below, part)
     for i in range(runs):
         place = first + i * below.pitch
         delta = after(below.delta, place)
-        inputs = (delta, after(below.z, place), after(below.a, place))
+        inputs = (delta, after(below.z, place), after(a, place))
         each(spec, "slopes", below.activation, delta, inputs, 1.0, run)
+    if dropout is not None:
+        mask_deltas(spec, net, dropout, number - 1, start, m, thread, threads)
 
 
 @jit
