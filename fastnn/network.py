@@ -172,6 +172,7 @@ class Network:
         penalty: Layers = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
+        dropout: float | Sequence[float] | None = None,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         validation_fraction: float | None = None,
         early_stopping: int | EarlyStopping | None = None,
@@ -209,6 +210,10 @@ class Network:
         class_weight : dict or "balanced", optional
             The weight of each class (1 for those not named), times that of the row; "balanced" is
             n/(classes*rows of the class).
+        dropout : float or sequence of float, optional
+            The share, below 1, of hidden units that each row goes without: of all hidden layers, or
+            one number for each. The units left count 1/(1-dropout) times as much, so that nothing
+            changes when the network predicts (Srivastava et al. 2014).
         validation_data : tuple (X, y), optional
             Evaluated after every epoch.
         validation_fraction : float, optional
@@ -256,6 +261,7 @@ class Network:
             penalty=penalty,
             sample_weight=sample_weight,
             class_weight=class_weight,
+            dropout=dropout,
             validation_data=validation_data,
             validation_fraction=validation_fraction,
             early_stopping=early_stopping,

@@ -44,6 +44,7 @@ def fit(
     penalty: Layers = None,
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[int, float] | str | None = None,
+    dropout: float | Sequence[float] | None = None,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     validation_fraction: float | None = None,
     early_stopping: int | EarlyStopping | None = None,
@@ -61,6 +62,7 @@ def fit(
     threads = None if threads is None else whole("threads", threads, minimum=1)
     if compact_every is not None:
         compact_every = whole("compact_every", compact_every, minimum=1)
+    dropped = _dropout(dropout, len(network.sizes) - 2)
     callbacks, best = _callbacks(callbacks, early_stopping)
     weights, _ = network._arrays()
     inputs, targets = _rows(network, X, y)
@@ -94,6 +96,8 @@ def fit(
             n=n,
             threads=threads,
             row_weights=None if counts is None else counts.astype(network.dtype),
+            dropout=dropped,
+            seed=0 if dropped is None else int(network._rng.integers(2**63)),
         )
 
     training = ready(inputs)
@@ -178,6 +182,26 @@ def _held_out(n: int, fraction: object, validation: Validation | None) -> int:
             f"{fraction!r} of {n} rows is {count}"
         )
     return count
+
+
+def _dropout(dropout: object, layers: int) -> list[float] | None:
+    """Return the rate of each hidden layer; None where nothing is dropped."""
+    if dropout is None:
+        return None
+    if isinstance(dropout, (list, tuple)):
+        if len(dropout) != layers:
+            raise ValueError(
+                f"dropout must be a number, or one for each of the {layers} hidden layers, "
+                f"not {len(dropout)} numbers"
+            )
+        rates = [real(f"dropout[{i}]", rate) for i, rate in enumerate(dropout)]
+    else:
+        rates = [real("dropout", dropout)] * layers
+    if not layers:
+        raise ValueError("dropout is of hidden units, and this network has none")
+    if any(rate >= 1 for rate in rates):
+        raise ValueError(f"dropout must be from 0 and below 1, not {dropout!r}")
+    return rates if any(rates) else None
 
 
 def _callbacks(

@@ -63,7 +63,13 @@ class Path:
 
     def _step(self, rows: np.ndarray, numbers: np.ndarray) -> float:
         p = self._problem
-        zs, layers = _forward(p.weights, p.biases, p.activations, _rows(p.inputs, rows, p.dtype))
+        masks = None
+        if p.masks is not None:
+            drawn = p.masks.draw(len(rows))
+            masks = [p.masks.layer(drawn, layer) for layer in range(len(p.weights) - 1)]
+        zs, layers = _forward(
+            p.weights, p.biases, p.activations, _rows(p.inputs, rows, p.dtype), masks
+        )
         z, a, y = zs[-1], layers[-1], self._batch_targets(rows)
         if hasattr(p.cost, "delta_rows"):
             delta, total = p.cost.delta_rows(z, a, y), 0.0
@@ -76,8 +82,12 @@ class Path:
             w, below = p.weights[layer], layers[layer]
             step, delta_here = delta.T @ below, delta
             if layer:
-                slope = p.activations[layer - 1].derivative(np, zs[layer - 1], below)
+                z, activation = zs[layer - 1], p.activations[layer - 1]
+                a = below if masks is None else activation.value(np, z)
+                slope = activation.derivative(np, z, a)
                 delta = (delta @ w) * slope
+                if masks is not None:
+                    delta = delta * masks[layer - 1]
             penalty, at = p.penalties[layer], self._coefficients.places[layer]
             if penalty is not None and not penalty.follows:
                 self._shrink(penalty, layer, numbers[at:])
@@ -171,12 +181,18 @@ def _forward(
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
     x: np.ndarray,
+    masks: Sequence[np.ndarray] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return every layer's weighted inputs, and the layers' outputs with `x` in front."""
+    """Return every layer's weighted inputs, and the layers' outputs with `x` in front.
+
+    `masks`, one for each hidden layer, multiply its outputs.
+    """
     zs, layers = [], [x]
     for w, b, activation in zip(weights, biases, activations, strict=True):
         zs.append(layers[-1] @ w.T + b)
         if activation.normalises:
             zs[-1] = log_normalised(zs[-1])
         layers.append(activation.value(np, zs[-1]))
+        if masks is not None and len(zs) <= len(masks):
+            layers[-1] = layers[-1] * masks[len(zs) - 1]
     return zs, layers

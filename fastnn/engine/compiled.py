@@ -12,6 +12,7 @@ from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team
 from fastnn.engine.coefficients import Coefficients, width_of
+from fastnn.engine.dropout import Dropout
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
@@ -48,10 +49,11 @@ class Path:
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
         self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
-        none = problem.row_weights is None
-        self._row_weights = np.empty(0, dtype) if none else problem.row_weights
         self._coefficients = Coefficients(problem.penalties)
         self._last = np.zeros((1, self._coefficients.width), dtype)
+        if problem.masks is not None:
+            self._keeps = np.array(problem.masks.keeps, dtype)
+            self._unmasked = np.zeros_like(self._arrays.work)
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
@@ -60,6 +62,10 @@ class Path:
         batches = -(-len(order) // problem.batch_size)
         numbers = self._coefficients.rows(problem.step, batches).astype(problem.dtype)
         self._last = numbers[-1:]
+        dropout = None
+        if problem.masks is not None:
+            masks = problem.masks.draw(len(order))
+            dropout = Dropout(masks, self._keeps, self._unmasked)
 
         def train(thread: int) -> Any:
             return self._train(
@@ -68,12 +74,13 @@ class Path:
                 problem.dtype.type(problem.inputs.scale),
                 self._labels,
                 self._targets,
-                self._row_weights,
+                problem.row_weights,
                 order,
                 problem.batch_size,
                 problem.learning_rate,
                 numbers,
                 self._skip_zeros,
+                dropout,
                 thread,
                 problem.threads,
             )

@@ -19,8 +19,9 @@ import numpy as np
 from fastnn.engine import phases
 from fastnn.engine.constants import has_groups, lanes, waits
 from fastnn.engine.denormals import flush_denormals, restore_denormals
+from fastnn.engine.dropout import mask_deltas, mask_outputs, unmasked_outputs
 from fastnn.engine.groups import scale_groups, share_vectors
-from fastnn.engine.jit import jit, kernel
+from fastnn.engine.jit import jit, jit_apart, kernel
 from fastnn.engine.layout import ENTERING, IN_BATCH
 from fastnn.engine.listing import (
     catch_up,
@@ -43,7 +44,7 @@ def build_train(spec: str) -> Any:
 
     @kernel
     def train(arrays, X, scale, labels, targets, row_weights, order, batch_size, rate, coefficients,
-              skip_zeros, thread, threads):  # fmt: skip
+              skip_zeros, dropout, thread, threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
@@ -60,7 +61,7 @@ def build_train(spec: str) -> Any:
             else:
                 set_targets(net, at(targets, 0), rows, low, high)
             counted = float(m)
-            if len(row_weights):
+            if row_weights is not None:  # decided when the kernel is compiled, for its types
                 counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if skip_zeros:
@@ -88,12 +89,14 @@ def build_train(spec: str) -> Any:
 
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, thread, threads)
+                if dropout is not None and number < net.layers:
+                    mask_outputs(spec, net, dropout, number, start, m, thread, threads)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.FORWARD, now)
-            output_delta(spec, net, m, low, high, -rate / counted)
+            output_delta(spec, net, row_weights, m, low, high, -rate / counted)
             met = meet_all(net, met, threads)
             for number in range(net.layers, 1, -1):
-                backward(spec, net, number, m, thread, threads)
+                backward(spec, net, dropout, number, start, m, thread, threads)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
@@ -225,7 +228,7 @@ def set_targets(net, targets, rows, low, high):
             put(net.targets, i * top.pitch + o, get(targets, get(rows, i) * top.units + o))
 
 
-@jit
+@jit_apart
 def set_row_weights(net, row_weights, rows, m, low, high):
     """Write the weights of rows of a batch where ones stand else; return the whole batch's sum.
 
@@ -273,19 +276,22 @@ def runs_of(spec, here, part):
 
 
 @jit
-def output_delta(spec, net, m, low, high, factor):
+def output_delta(spec, net, row_weights, m, low, high, factor):
     """Fill the output layer's delta, times `factor`, and each block's sum of costs."""
     top, rows = layer_of(net, net.layers), block_rows(spec, m)
     for i in range(low, high, rows):
         place, n = i * top.pitch, min(rows, high - i) * top.pitch
         z, a, y = after(top.z, place), after(top.a, place), after(net.targets, place)
-        inputs = (z, a, y, after(net.real, place))
+        real = net.real
+        if row_weights is not None:
+            real = after(real, place)
+        inputs = (z, a, y, real)
         each(spec, "delta", 0, after(top.delta, place), inputs, factor, n)
         put(net.costs, i // rows, sum_cost(spec, inputs, n))
 
 
 @jit
-def backward(spec, net, number, m, thread, threads):
+def backward(spec, net, dropout, number, start, m, thread, threads):
     """Fill the delta of the layer below: delta times the weights, times the slope there."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     part = part_of(spec, net, number - 1, m, thread, threads)
@@ -293,12 +299,17 @@ def backward(spec, net, number, m, thread, threads):
         spec, net, part, block_rows(spec, m), here.units, number == 1, here.delta, here.pitch,
         here.wt, here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
+    a = below.a
+    if dropout is not None:
+        a = unmasked_outputs(spec, net, dropout, number - 1, m, thread, threads)
     runs, run, first = runs_of(spec, below, part)
     for i in range(runs):
         place = first + i * below.pitch
         delta = after(below.delta, place)
-        inputs = (delta, after(below.z, place), after(below.a, place))
+        inputs = (delta, after(below.z, place), after(a, place))
         each(spec, "slopes", below.activation, delta, inputs, 1.0, run)
+    if dropout is not None:
+        mask_deltas(spec, net, dropout, number - 1, start, m, thread, threads)
 
 
 @jit

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
+from fastnn.engine.masks import Masks
 from fastnn.penalties import Penalty
 
 __all__ = ["Problem"]
@@ -37,6 +38,7 @@ class Problem:
     track_cost: bool
     threads: int
     row_weights: np.ndarray | None = None
+    masks: Masks | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:

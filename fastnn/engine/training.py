@@ -13,6 +13,7 @@ from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import batched
 from fastnn.engine.interrupts import held_back
+from fastnn.engine.masks import Masks
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
 
@@ -72,6 +73,10 @@ class Training:
     row_weights : ndarray, shape (n,), optional
         Of the weights' dtype: a batch's gradient and cost are then means weighted by these, its sum
         divided by the sum of the batch's weights; 0 where all of these are 0.
+    dropout : sequence of float, optional
+        The share of units that each hidden layer goes without, row by row.
+    seed : int
+        Of the dropout.
     """
 
     def __init__(
@@ -90,6 +95,8 @@ class Training:
         track_cost: bool = True,
         threads: int | None = None,
         row_weights: np.ndarray | None = None,
+        dropout: Sequence[float] | None = None,
+        seed: int = 0,
     ) -> None:
         rows = len(inputs.matrix)
         batch_size = min(batch_size, rows)
@@ -97,6 +104,7 @@ class Training:
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
         self._track_cost, self._n = track_cost, n or rows
         step = learning_rate / self._n
+        hidden = [len(w) for w in weights[:-1]]
         self._problem = Problem(
             weights,
             biases,
@@ -111,6 +119,7 @@ class Training:
             track_cost,
             threads or _worthwhile_threads(flops),
             row_weights,
+            None if dropout is None else Masks(dropout, hidden, weights[0].dtype, seed),
         )
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
         self._path: Path = path(self._problem)

@@ -1,0 +1,50 @@
+"""Which hidden units a row goes without: the masks of dropout, drawn row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Masks"]
+
+
+class Masks:
+    """Draws masks: 0 for a unit that is dropped, and 1/(1-rate) for one that stays.
+
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014,
+    inverted: the outputs keep their mean, so that nothing is scaled when the network predicts.
+
+    The draws are those of one generator, a row's all together and in the order of training. So they
+    depend neither on the path nor on chunks or threads.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        What share of each hidden layer's units is dropped, from 0 and below 1.
+    sizes : sequence of int
+        The units of each hidden layer.
+    dtype : dtype
+        Of the masks.
+    seed : int
+    """
+
+    def __init__(
+        self, rates: Sequence[float], sizes: Sequence[int], dtype: np.dtype[Any], seed: int
+    ) -> None:
+        self.keeps = tuple(1 - rate for rate in rates)
+        self.ends = np.cumsum([0, *sizes])
+        self._threshold = np.repeat(np.array(self.keeps, np.float32), sizes)
+        self._kept = np.repeat(1 / np.array(self.keeps), sizes).astype(dtype)
+        self._rng = np.random.Generator(np.random.Philox(seed))
+
+    def draw(self, rows: int) -> np.ndarray:
+        """Return the masks of the next `rows`, (rows, units of all hidden layers)."""
+        drawn = self._rng.random((rows, len(self._kept)), np.float32)
+        masks: np.ndarray = (drawn < self._threshold) * self._kept
+        return masks
+
+    def layer(self, masks: np.ndarray, number: int) -> np.ndarray:
+        """Return the part of `masks` for a hidden layer, counted from 0."""
+        return masks[:, self.ends[number] : self.ends[number + 1]]
