@@ -74,6 +74,19 @@ def test_a_way_is_the_median_of_the_rounds_ratios() -> None:
     assert way.overhead == pytest.approx(50.0)
 
 
+@pytest.mark.parametrize(("n", "batch_size"), [(60, 7), (5, 7), (1000, 10), (999, 10)])
+def test_the_parts_of_an_epoch_are_all_its_batches(n: int, batch_size: int) -> None:
+    rows = setting.rows_for(SIZES, n, "synthetic", None)
+    given = setting.Setting(fastnn.Network(SIZES), rows, batch_size, threads=1)
+    first, second = given.rounds(2)
+    for parts in (first, second):
+        assert 1 <= len(parts) <= setting.PARTS
+        assert sorted(np.concatenate(parts).tolist()) == list(range(n))
+        assert sum(-(-len(part) // batch_size) for part in parts) == given.batches
+    if n > 5:
+        assert (np.concatenate(first) != np.concatenate(second)).any()
+
+
 @pytest.mark.parametrize("penalty", [penalties.L1(5.0), penalties.L2(5.0)], ids=str)
 def test_separate_passes_are_the_rule_step_by_step(penalty) -> None:
     rows = setting.rows_for(SIZES, 60, "synthetic", None)
@@ -112,12 +125,13 @@ def test_phases_add_up(found) -> None:
 
 
 @counts
-def test_cycles_are_counted_by_a_kernel_that_is_asked_to() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_cycles_are_counted_by_a_kernel_that_is_asked_to(threads: int) -> None:
     from fastnn.engine.compiled import Path as Engine
 
     rows = setting.rows_for(SIZES, 60, "synthetic", None)
     network = fastnn.Network(SIZES, seed=1)
-    given, order = setting.Setting(network, rows, 7, threads=1), np.arange(60)
+    given, order = setting.Setting(network, rows, 7, threads), np.arange(60)
     ticks, weights = [], []
     for timed in (False, True):
         problem = given.problem(penalties.L1(5.0))
@@ -236,6 +250,7 @@ def test_pictures_are_drawn_on_the_given_axes(found) -> None:
     [
         ({"penalty": "l3"}, ValueError, "did you mean 'l"),
         ({"penalty": []}, ValueError, "'all'"),
+        ({"penalty": penalties.L1(5.0)}, TypeError, "names such as"),
         ({"lmbda": 0}, ValueError, "above 0"),
         ({"lmbda": "5"}, TypeError, "lmbda"),
         ({"sizes": [784]}, ValueError, "sizes"),
@@ -302,12 +317,21 @@ def test_synthetic_rows_are_as_often_zero_as_mnist(columns: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nothing is pinned here")
-def test_the_affinity_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, seen = os.sched_getaffinity(0), []
+def test_the_affinity_is_restored() -> None:
+    before = os.sched_getaffinity(0)
     with machine.pinned(1) as pinned:
         assert os.sched_getaffinity(0) == set(pinned)
         assert len(pinned) == 1
     assert os.sched_getaffinity(0) == before
+    with pytest.raises(ValueError, match="CPUs"), machine.pinned(4096):
+        pass
+    assert os.sched_getaffinity(0) == before
+
+
+@compiles
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nothing is pinned here")
+def test_the_affinity_is_restored_after_ctrl_c() -> None:
+    before, seen = os.sched_getaffinity(0), []
 
     def fails(name: str) -> None:
         seen.append(os.sched_getaffinity(0))
@@ -316,9 +340,6 @@ def test_the_affinity_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         fastnn.profile(SIZES, penalty="l1", **SMALL, on_rule=fails)
     assert [len(cpus) for cpus in seen] == [1]
-    assert os.sched_getaffinity(0) == before
-    with pytest.raises(ValueError, match="CPUs"), machine.pinned(4096):
-        pass
     assert os.sched_getaffinity(0) == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
@@ -21,9 +22,6 @@ from fastnn.profiling.setting import Setting, chosen, rows_for
 __all__ = ["profile"]
 
 WRITE_BACK = "write back"
-
-# An epoch is run in so many parts while its phases are counted.
-PARTS = 32
 
 
 class Path(Protocol):
@@ -52,11 +50,12 @@ def profile(
 ) -> Profile:
     """Measure what penalties cost in an epoch on this machine, and where an epoch's time goes.
 
-    A round trains an epoch in each of five ways, one after the other, and the next round in the
-    opposite order: the engine without and with the penalty, as many numpy passes over the weights
-    as there are batches, and the numpy path without and with the penalty. What is compared ran
-    side by side. The first round, which compiles, is not counted. The process is pinned to
-    `threads` of its CPUs where the system can do that, and released afterwards.
+    A round trains an epoch in each of five ways: the engine without and with the penalty, as many
+    numpy passes over the weights as there are batches, and the numpy path without and with the
+    penalty. They take turns after every tenth of the epoch, in one order and then in the opposite
+    one, so that what is compared ran side by side. The first round, which compiles, is not counted.
+    The process is pinned to `threads` of its CPUs where the system can do that, and released
+    afterwards.
 
     Parameters
     ----------
@@ -135,80 +134,95 @@ def _measure(setting: Setting, penalty: Penalty, rounds: int) -> RuleProfile:
     """Time the five ways in alternation."""
     from fastnn.engine.compiled import Path as Engine
 
-    without, fused = (Engine(setting.problem(p)) for p in (None, penalty))
-    numpy_without, batched = (NumpyPath(setting.problem(p)) for p in (None, penalty))
     alone = NumpyPath(setting.problem(penalty))
-
     times = _in_alternation(
         {
-            "without": lambda order: _epoch(without, order),
-            "fused": lambda order: _epoch(fused, order),
-            "passes": lambda order: alone.penalise(setting.batches),
-            "numpy without": lambda order: _epoch(numpy_without, order),
-            "batched": lambda order: _epoch(batched, order),
+            "without": Engine(setting.problem(None)),
+            "fused": Engine(setting.problem(penalty)),
+            "passes": _Passes(alone, setting.batch_size),
+            "numpy": NumpyPath(setting.problem(None)),
+            "batched": NumpyPath(setting.problem(penalty)),
         },
         setting,
         rounds,
     )
-    plain, with_it = times["without"], times["fused"]
-    extra = float(np.median(with_it - plain))
+    without, fused = times["without"], times["fused"]
+    extra = float(np.median(fused - without))
     return RuleProfile(
         name=penalty.name,
-        seconds_without=float(np.median(plain)),
-        fused=Way.of(with_it, plain),
-        separate=Way.of(plain + times["passes"], plain),
-        batched=Way.of(times["batched"], times["numpy without"]),
+        seconds_without=float(np.median(without)),
+        fused=Way.of(fused, without),
+        separate=Way.of(without + times["passes"], without),
+        batched=Way.of(times["batched"], times["numpy"]),
         ns_per_weight=1e9 * extra / (setting.batches * setting.weights),
         phases=_phases(setting, penalty, rounds),
     )
 
 
-def _epoch(path: Path, order: np.ndarray) -> None:
-    path.run(order)
-    path.write_back()
+class _Passes:
+    """As many passes of a penalty over the weights as there are batches, and nothing else."""
+
+    def __init__(self, path: NumpyPath, batch_size: int) -> None:
+        self._path, self._batch_size = path, batch_size
+
+    def run(self, order: np.ndarray) -> float:
+        self._path.penalise(-(-len(order) // self._batch_size))
+        return 0.0
+
+    def write_back(self) -> None:
+        pass
 
 
 def _in_alternation(
-    runs: Mapping[str, Callable[[np.ndarray], None]], setting: Setting, rounds: int
+    paths: Mapping[str, Path], setting: Setting, rounds: int
 ) -> dict[str, np.ndarray]:
-    """Return the seconds of each of `runs` in each round, after a round that is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
-    for number, order in zip(range(rounds + 1), setting.orders(), strict=False):
-        for name in names if number % 2 else reversed(names):
-            start = perf_counter()
-            runs[name](order)
-            times[name].append(perf_counter() - start)
-    return {name: np.array(seconds[1:]) for name, seconds in times.items()}
+    """Return the seconds of an epoch, for each of `paths`, from every part of every round.
+
+    The round before them is not counted: it compiles.
+    """
+    times: dict[str, list[float]] = {name: [] for name in paths}
+    ends: dict[str, list[float]] = {name: [] for name in paths}
+    names = list(paths)
+    for number, parts in enumerate(setting.rounds(rounds + 1)):
+        for part in parts:
+            names.reverse()
+            for name in names:
+                seconds = _seconds(partial(paths[name].run, part))
+                if number:
+                    times[name].append(seconds * setting.n / len(part))
+        for name, path in paths.items():
+            ends[name].append(_seconds(path.write_back))
+    return {name: np.array(times[name]) + np.median(ends[name][1:]) for name in paths}
 
 
 def _phases(setting: Setting, penalty: Penalty | None, rounds: int) -> dict[str, float] | None:
-    """Return the seconds of each part of an epoch: the median part of an epoch, times their number.
+    """Return the seconds of an epoch's phases: the medians over every part of every round.
 
-    The parts are short, so that few of them are hit where another process takes the CPU.
+    Of several threads it is their mean: cycles and rates are both sums over them.
     """
     from fastnn.engine.compiled import Path as Engine
 
     if not phases.can_count():
         return None
     engine = Engine(setting.problem(penalty), timed=True)
-    starts = range(0, setting.n, setting.batch_size * -(-setting.batches // PARTS))
-    counted, rates, written = [], [], []
-    for number, order in zip(range(rounds + 1), setting.orders(), strict=False):
-        for part in np.split(order, starts[1:]):
-            start = perf_counter()
-            engine.run(part)
-            seconds, ticks = perf_counter() - start, engine.ticks()
+    counted, rates, ends = [], [], []
+    for number, parts in enumerate(setting.rounds(rounds + 1)):
+        for part in parts:
+            seconds = _seconds(partial(engine.run, part))
+            ticks = engine.ticks()
             if number:
                 counted.append(ticks / len(part))
                 rates.append(ticks.sum() / seconds)
-        start = perf_counter()
-        engine.write_back()
-        written.append(perf_counter() - start)
-    found = np.median(counted, axis=0) * setting.n / np.median(rates) / setting.threads
-    return dict(zip(phases.PHASES, found.tolist(), strict=True)) | {
-        WRITE_BACK: float(np.median(written[1:]))
-    }
+        ends.append(_seconds(engine.write_back))
+    found = np.median(counted, axis=0) * setting.n / np.median(rates)
+    parts_of_run = dict(zip(phases.PHASES, found.tolist(), strict=True))
+    return parts_of_run | {WRITE_BACK: float(np.median(ends[1:]))}
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = perf_counter()
+    run()
+    return perf_counter() - start
 
 
 def _floor(setting: Setting) -> Floor:

@@ -17,9 +17,9 @@ class Way:
     Attributes
     ----------
     seconds : float
-        Of an epoch; the median of the rounds.
+        Of an epoch: the median over the tenths of an epoch of all rounds.
     ratio : float
-        To the epoch without the penalty that ran beside it: the median of the rounds' ratios.
+        To the same tenth without the penalty, which ran beside it: the median.
     low, high : float
         The quartiles of these ratios.
     """
@@ -31,7 +31,7 @@ class Way:
 
     @classmethod
     def of(cls, seconds: np.ndarray, plain: np.ndarray) -> Way:
-        """Return what the rounds come to; `plain` are the same rounds without the penalty."""
+        """Return what the parts come to; `plain` are the same parts without the penalty."""
         low, ratio, high = np.percentile(seconds / plain, [25, 50, 75])
         return cls(float(np.median(seconds)), float(ratio), float(low), float(high))
 
@@ -50,7 +50,7 @@ class RuleProfile:
     name : str
         Of the penalty, as in `fastnn.penalties.ALL`.
     seconds_without : float
-        Of the engine's epoch without a penalty, beside this one; the median of the rounds.
+        Of the engine's epoch without a penalty, beside this one; a median.
     fused : Way
         In the engine, in its pass over the weights.
     separate : Way
