@@ -8,6 +8,8 @@ from typing import Any
 
 import numba
 from llvmlite import binding
+from numba import types
+from numba.extending import intrinsic
 
 from fastnn.engine.cache import KernelCache
 
@@ -27,6 +29,21 @@ jit_apart: Any = numba.njit(**_OPTIONS)
 
 # A part of each function that calls it: to hand on some 25 pointers takes longer than most of them.
 jit: Any = numba.njit(**_OPTIONS, forceinline=True)
+
+
+@intrinsic
+def stay_apart(typing: Any) -> Any:
+    """Keep the function that calls this from being inlined, also where it is called once only.
+
+    Where registers are few, what the caller holds in them would be loaded in its loops.
+    """
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        builder.function.attributes.discard("alwaysinline")  # passed on by a caller's flags
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.engine.constants import follows, lanes, tile_rows
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import BLOCKS, PARTS
 from fastnn.engine.pointers import after, get, layer_of
 from fastnn.engine.rows import transpose
@@ -143,6 +143,7 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
     The penalty acts with the first block of rows that uses an input, or with the last one if it
     comes after the gradient: of all blocks, where they have no lists of their own.
     """
+    stay_apart()
     here, below, rows = layer_of(net, number), layer_of(net, number - 1), block_rows(spec, m)
     pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
     shrunk = 0 if rests(here, numbers) else here.shrunk
