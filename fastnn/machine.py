@@ -5,7 +5,6 @@ numpy is loaded late, since its BLAS counts the CPUs when it is.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import sys
@@ -122,6 +121,8 @@ def _least_seconds(run: Callable[[], object], size: int) -> float:
 
 def describe() -> dict[str, Any]:
     """Return the CPU, the versions and the thread pools that are loaded (BLAS kernel, threads)."""
+    import importlib.metadata
+
     from threadpoolctl import threadpool_info
 
     versions = {"python": platform.python_version()}

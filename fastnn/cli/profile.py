@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fastnn.cli.options import DataFolder, finite, writable
+from fastnn.cli.options import DataFolder, Dtype, finite, writable
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -40,9 +40,7 @@ def profile(
     lmbda: Annotated[
         float, typer.Option(min=0, callback=finite, help="Their strength, over 50,000 rows.")
     ] = 5.0,
-    dtype: Annotated[
-        Literal["float32", "float64"], typer.Option(help="What the network computes in.")
-    ] = "float32",
+    dtype: Dtype = "float32",
     threads: Annotated[
         int, typer.Option(min=1, help="Threads a batch is shared by, each on a CPU of its own.")
     ] = 1,

@@ -31,15 +31,17 @@ class Path:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._coefficients = Coefficients(problem.penalties)
-        self._state = [np.zeros_like(a) for a in (*problem.weights, *problem.biases)]
+        stateful = any(p is not None and p.stateful for p in problem.penalties)
+        arrays = (*problem.weights, *problem.biases)
+        self._state = [np.zeros_like(a) if stateful else np.empty(0) for a in arrays]
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         p, total = self._problem, 0.0
         # exp of a saturated unit: 1/(1+inf) is the right 0
         with np.errstate(over="ignore"), blas.limited(p.threads):
-            for start in range(0, len(order), p.batch_size):
-                numbers = self._coefficients.rows(p.step, 1)[-1].astype(p.dtype)
+            starts = range(0, len(order), p.batch_size)
+            for start, numbers in zip(starts, self._numbers(len(starts)), strict=True):
                 total += self._step(order[start : start + p.batch_size], numbers)
         return total
 
@@ -53,13 +55,17 @@ class Path:
     def penalise(self, steps: int) -> None:
         """Give the weights so many steps of the penalty, a pass for each, without a gradient."""
         p = self._problem
-        table = self._coefficients.rows(p.step, steps).astype(p.dtype)
-        for numbers in np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]:
+        for numbers in self._numbers(steps):
             for layer, (penalty, w) in enumerate(zip(p.penalties, p.weights, strict=True)):
                 if penalty is not None:
                     at = self._coefficients.places[layer]
                     self._shrink(penalty, layer, numbers[at:])
                     scale_groups(penalty, w, numbers[at:])
+
+    def _numbers(self, steps: int) -> np.ndarray:
+        """Return the penalties' coefficients in each of the next steps, a row a step."""
+        table = self._coefficients.rows(self._problem.step, steps).astype(self._problem.dtype)
+        return np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]
 
     def _step(self, rows: np.ndarray, numbers: np.ndarray) -> float:
         p = self._problem
@@ -93,9 +99,9 @@ class Path:
                 self._shrink(penalty, layer, numbers[at:])
             w += step
             p.biases[layer] += delta_here.sum(axis=0)
-            if penalty is not None and penalty.follows:
-                self._shrink(penalty, layer, numbers[at:])
-            if penalty is not None and penalty.scale is not None:
+            if penalty is not None:
+                if penalty.follows:
+                    self._shrink(penalty, layer, numbers[at:])
                 scale_groups(penalty, w, numbers[at:])
         return total
 

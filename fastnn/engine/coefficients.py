@@ -12,9 +12,6 @@ __all__ = ["Coefficients", "width_of"]
 
 _NO_STEPS = np.zeros(1)
 
-# A schedule's rate may be 0, and closed forms divide by a step.
-LEAST_STEP = 1e-33
-
 
 def width_of(penalty: Penalty) -> int:
     """Return how many numbers the formulas of a penalty take."""
@@ -53,7 +50,6 @@ class Coefficients:
         ndarray of float64, shape (batches + 1, width) or (1, width)
             The first row is that of the step before. A single row stands for all.
         """
-        step = max(step, LEAST_STEP)
         count = self._count + np.arange(batches + 1.0)
         total = self._total + step * np.arange(batches + 1.0)
         self._count, self._total = self._count + batches, float(total[-1])

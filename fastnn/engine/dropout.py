@@ -13,7 +13,7 @@ from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, put
 from fastnn.engine.products import part_of
 
-__all__ = ["Dropout", "mask_deltas", "mask_outputs", "unmasked_outputs"]
+__all__ = ["Dropout", "mask", "unmasked_outputs"]
 
 
 class Dropout(NamedTuple):
@@ -42,14 +42,17 @@ def mask_of(net, dropout, number, row):
 
 
 @jit_apart
-def mask_outputs(spec, net, dropout, number, start, m, thread, threads):
-    """Multiply a hidden layer's a by the masks of rows from `start` on: this thread's part."""
+def mask(spec, net, dropout, number, values, start, m, thread, threads):
+    """Multiply ``values``, a hidden layer's a or delta, by the masks of rows from `start` on.
+
+    This thread's part of them.
+    """
     here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
     first, last = part.first * lanes(spec), min(part.last * lanes(spec), here.units)
     for i in range(part.low, part.high):
-        mask, a = mask_of(net, dropout, number, start + i), after(here.a, i * here.pitch)
+        factors, row = mask_of(net, dropout, number, start + i), after(values, i * here.pitch)
         for o in range(first, last):
-            put(a, o, get(a, o) * get(mask, o))
+            put(row, o, get(row, o) * get(factors, o))
 
 
 @jit_apart
@@ -62,14 +65,3 @@ def unmasked_outputs(spec, net, dropout, number, m, thread, threads):
         for o in range(i * here.pitch + first, i * here.pitch + last):
             put(unmasked, o, get(here.a, o) * keep)
     return unmasked
-
-
-@jit_apart
-def mask_deltas(spec, net, dropout, number, start, m, thread, threads):
-    """Multiply a hidden layer's delta by the masks of rows from `start` on: this thread's part."""
-    here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
-    first, last = part.first * lanes(spec), min(part.last * lanes(spec), here.units)
-    for i in range(part.low, part.high):
-        mask, delta = mask_of(net, dropout, number, start + i), after(here.delta, i * here.pitch)
-        for o in range(first, last):
-            put(delta, o, get(delta, o) * get(mask, o))

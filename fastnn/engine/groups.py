@@ -7,6 +7,7 @@ time; where it is a unit's, a lane stands for the unit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, 
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.shrink import numbers_of
+from fastnn.engine.spec import Spec
 from fastnn.engine.team import share
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
@@ -144,8 +146,7 @@ def column_squares(typing: Any, spec: Any, vectors: Any, columns: Any, w: Any, s
             found = Vec(builder, load(builder, sums, int64(0), vector)) + _row_sums(squares)
             store(builder, found.value, sums, int64(0))
 
-        if any(rule.grouping == "inputs" for rule in kernel.rules):
-            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        _by_width(builder, kernel, "inputs", vectors, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -191,8 +192,7 @@ def multiply_columns(
                 factor = splat(builder, builder.load(builder.gep(factors, [loop.index])), vector)
                 _multiply(builder, row, [factor] * c_count, vector)
 
-        if any(rule.grouping == "inputs" for rule in kernel.rules):
-            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        _by_width(builder, kernel, "inputs", vectors, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -223,8 +223,7 @@ def unit_squares(typing: Any, spec: Any, vectors: Any, w: Any, inputs: Any, sums
             for p, place in zip(places, held, strict=True):
                 store(builder, builder.load(place), sums, p)
 
-        if any(rule.grouping == "neurons" for rule in kernel.rules):
-            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        _by_width(builder, kernel, "neurons", vectors, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -247,8 +246,7 @@ def scale_units(typing: Any, spec: Any, vectors: Any, w: Any, inputs: Any, facto
                 row = builder.gep(w, [builder.mul(loop.index, int64(c_count * vector.count))])
                 _multiply(builder, row, units, vector)
 
-        if any(rule.grouping == "neurons" for rule in kernel.rules):
-            switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        _by_width(builder, kernel, "neurons", vectors, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -259,3 +257,11 @@ def _multiply(builder: Any, row: Any, by: list[Any], vector: Any) -> None:
     for c, factor in enumerate(by):
         place = int64(c * vector.count)
         store(builder, builder.fmul(load(builder, row, place, vector), factor), row, place)
+
+
+def _by_width(
+    builder: Any, kernel: Spec, grouping: str, vectors: Any, tile: Callable[[int], None]
+) -> None:
+    """Emit ``tile(C)`` for every width of a panel, where a penalty has groups of this kind."""
+    if any(rule.grouping == grouping for rule in kernel.rules):
+        switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)

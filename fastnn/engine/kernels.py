@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.engine import phases
 from fastnn.engine.constants import has_groups, lanes, waits
 from fastnn.engine.denormals import flush_denormals, restore_denormals
-from fastnn.engine.dropout import mask_deltas, mask_outputs, unmasked_outputs
+from fastnn.engine.dropout import mask, unmasked_outputs
 from fastnn.engine.groups import scale_groups, share_vectors
 from fastnn.engine.jit import jit, jit_apart, kernel
 from fastnn.engine.layout import ENTERING, IN_BATCH
@@ -90,7 +90,8 @@ def build_train(spec: str) -> Any:
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, thread, threads)
                 if dropout is not None and number < net.layers:
-                    mask_outputs(spec, net, dropout, number, start, m, thread, threads)
+                    a = layer_of(net, number).a
+                    mask(spec, net, dropout, number, a, start, m, thread, threads)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.FORWARD, now)
             output_delta(spec, net, row_weights, m, low, high, -rate / counted)
@@ -309,7 +310,7 @@ def backward(spec, net, dropout, number, start, m, thread, threads):
         inputs = (delta, after(below.z, place), after(a, place))
         each(spec, "slopes", below.activation, delta, inputs, 1.0, run)
     if dropout is not None:
-        mask_deltas(spec, net, dropout, number - 1, start, m, thread, threads)
+        mask(spec, net, dropout, number - 1, below.delta, start, m, thread, threads)
 
 
 @jit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from fastnn.engine import batched
 from fastnn.engine.interrupts import held_back
 from fastnn.engine.masks import Masks
 from fastnn.engine.problem import Problem
+from fastnn.machine import cpus
 from fastnn.penalties import Penalty
 
 __all__ = ["Training", "outputs"]
@@ -176,14 +176,7 @@ class Training:
 
 def _worthwhile_threads(flops: int) -> int:
     """Return how many threads pay for a batch of so many operations."""
-    return _cpus() if flops >= THREAD_FLOPS else 1
-
-
-def _cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return cpus() if flops >= THREAD_FLOPS else 1
 
 
 def outputs(
