@@ -1,4 +1,4 @@
-"""Checkpoints: any stop, any setting, and the run that goes on has the bits of one never stopped."""
+"""Checkpoints: stopped anywhere, in any setting, a run goes on as one that never was."""
 
 from __future__ import annotations
 
@@ -221,11 +221,9 @@ def test_a_damaged_file_is_refused_or_understood(data, a_checkpoint: Path, tmp_p
     before = network.weights[0].copy()
     try:
         network.fit(X, Y, epochs=1, checkpoint=path, resume=True, **SETTINGS["early stopping"])
-    except FileFormatError as error:
-        assert "not a checkpoint" in str(error)
-        np.testing.assert_array_equal(network.weights[0], before)
-    except ValueError as error:
-        assert "of another fit" in str(error)
+    except ValueError as error:  # a FileFormatError is one
+        if not isinstance(error, FileFormatError) and "of another fit" not in str(error):
+            raise
         np.testing.assert_array_equal(network.weights[0], before)
 
 
@@ -240,8 +238,9 @@ rng = np.random.default_rng(0)
 X, y = rng.random((400, 70)), rng.integers(0, 4, 400)
 net = fastnn.Network([70, 9, 4], seed=1)
 options = dict(optimizer=fastnn.Adam(0.001), penalty=fastnn.L1(1.0), dropout=0.2)
-stopped = {} if sys.argv[1] == "-" else dict(checkpoint=sys.argv[1], checkpoint_seconds=0, resume=True)
-net.fit(X, y, epochs=12, **options, **stopped)
+if sys.argv[1] != "-":
+    options |= dict(checkpoint=sys.argv[1], checkpoint_seconds=0, resume=True)
+net.fit(X, y, epochs=12, **options)
 net.save(sys.argv[2])
 """
 

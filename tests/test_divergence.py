@@ -14,7 +14,8 @@ X, Y = RNG.random((60, 12)), RNG.integers(0, 4, 60)
 
 
 def relu() -> Network:
-    return Network([12, 9, 4], activation="relu", cost="quadratic", dtype="float64", seed=1)
+    units = ["relu", "identity"]
+    return Network([12, 9, 4], activation=units, cost="quadratic", dtype="float64", seed=1)
 
 
 def diverges(network: Network, X, epochs: int = 60, match: str = "", **keywords) -> None:
