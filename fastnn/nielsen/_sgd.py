@@ -21,6 +21,7 @@ from fastnn.nielsen._checkpoint import Monitor, Trail
 from fastnn.penalties import Penalty, per_layer
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.checkpoints import Keeper
+from fastnn.trainer.exclusive import alone
 
 __all__ = ["SampleDeltas", "Samples", "sgd", "update"]
 
@@ -182,9 +183,10 @@ def _epochs(
                 position.begin(trail.rows, eta)
             start = perf_counter()
             try:
-                running_cost = training.epoch(
-                    trail.rows, on_chunk, start=position.done, total=position.total
-                )
+                with alone(network):
+                    running_cost = training.epoch(
+                        trail.rows, on_chunk, start=position.done, total=position.total
+                    )
             except (KeyboardInterrupt, SystemExit):
                 trail.save(training)
                 raise

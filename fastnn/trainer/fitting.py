@@ -24,6 +24,7 @@ from fastnn.trainer.arguments import (
     refuse_unwatched,
 )
 from fastnn.trainer.checkpoints import keeper_of
+from fastnn.trainer.exclusive import alone
 from fastnn.trainer.run import Options, Rows, Run, rows_of
 from fastnn.weighting import row_weights
 
@@ -96,9 +97,10 @@ def fit(
             stacklevel=3,
         )
     run = Run(network, options, rows, counts, validation, held, keeper)
-    if not (resume and run.resume()):
-        run.start()
     with ExitStack() as stack:
+        stack.enter_context(alone(network))
+        if not (resume and run.resume()):
+            run.start()
         if progress:
             from fastnn.progress import ProgressBar
 
