@@ -69,7 +69,8 @@ def run(document: Path, blocks: Sequence[Block]) -> int:
     for block in blocks:
         if block.marks[0] == "python":
             # As many empty lines before it as in the document, for the line numbers of a traceback.
-            exec(compile("\n" * block.line + block.text, document, "exec"), namespace)
+            text = "\n" * block.line + block.text
+            exec(compile(text, document, "exec", dont_inherit=True), namespace)
             ran += 1
         elif block.marks[0] == "sh":
             lines = block.text.replace("\\\n", " ").splitlines()
