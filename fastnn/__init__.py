@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import FileFormatError
+    from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.history import History
     from fastnn.network import Network, load
     from fastnn.penalties import (
@@ -55,6 +56,8 @@ __all__ = [
     "History",
     "InverseScaling",
     "LinearWarmup",
+    "MLPClassifier",
+    "MLPRegressor",
     "MaxNorm",
     "Network",
     "RegularizationWarning",
@@ -83,6 +86,8 @@ _HOMES = {
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
     "LinearWarmup": "fastnn.schedules",
+    "MLPClassifier": "fastnn.estimators",
+    "MLPRegressor": "fastnn.estimators",
     "MaxNorm": "fastnn.penalties",
     "Network": "fastnn.network",
     "RegularizationWarning": "fastnn.strength",

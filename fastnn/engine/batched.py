@@ -35,14 +35,20 @@ class Path:
         arrays = (*problem.weights, *problem.biases)
         self._state = [np.zeros_like(a) if stateful else np.empty(0) for a in arrays]
 
-    def run(self, order: np.ndarray) -> float:
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         p, total = self._problem, 0.0
         # exp of a saturated unit: 1/(1+inf) is the right 0
         with np.errstate(over="ignore"), blas.limited(p.threads):
             starts = range(0, len(order), p.batch_size)
-            for start, numbers in zip(starts, self._numbers(len(starts)), strict=True):
-                total += self._step(order[start : start + p.batch_size], numbers)
+            for i, numbers in enumerate(self._numbers(len(starts))):
+                if batches is not None:
+                    batches[i, 1] = sum(np.abs(w).sum(dtype=np.float64) for w in p.weights)
+                    batches[i, 2] = sum(np.square(w).sum(dtype=np.float64) for w in p.weights)
+                cost = self._step(order[starts[i] : starts[i] + p.batch_size], numbers)
+                if batches is not None:
+                    batches[i, 0] = cost
+                total += cost
         return total
 
     def change(self, problem: Problem) -> None:

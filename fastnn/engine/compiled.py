@@ -55,12 +55,12 @@ class Path:
             self._keeps = np.array(problem.masks.keeps, dtype)
             self._unmasked = np.zeros_like(self._arrays.work)
 
-    def run(self, order: np.ndarray) -> float:
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         problem = self._problem
         self._arrays.arrived[0] = 0
-        batches = -(-len(order) // problem.batch_size)
-        numbers = self._coefficients.rows(problem.step, batches).astype(problem.dtype)
+        count = -(-len(order) // problem.batch_size)
+        numbers = self._coefficients.rows(problem.step, count).astype(problem.dtype)
         self._last = numbers[-1:]
         dropout = None
         if problem.masks is not None:
@@ -81,6 +81,7 @@ class Path:
                 numbers,
                 self._skip_zeros,
                 dropout,
+                batches,
                 thread,
                 problem.threads,
             )

@@ -30,8 +30,11 @@ THREAD_FLOPS = 5_000_000
 class Path(Protocol):
     """What `Training` asks of either path."""
 
-    def run(self, order: np.ndarray) -> float:
-        """Train over the rows in `order`, whole batches, and return the sum of their costs."""
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
+        """Train over the rows in `order`, whole batches, and return the sum of their costs.
+
+        `batches` is as in `Training.epoch`.
+        """
 
     def change(self, problem: Problem) -> None:
         """Go on with the learning rate of `problem`, which is the same in all else."""
@@ -129,6 +132,7 @@ class Training:
         order: np.ndarray,
         on_chunk: Callable[[int], None] | None = None,
         learning_rate: float | None = None,
+        batches: np.ndarray | None = None,
     ) -> float:
         """Train once over the rows in `order`.
 
@@ -141,6 +145,9 @@ class Training:
             raises ends the epoch there.
         learning_rate : float, optional
             That of this epoch and the next ones; above 0.
+        batches : ndarray of float64, shape (batches, 3), optional
+            Filled with what each batch was: the sum of its costs, weighted as its rows are; and of
+            all layers' weights before it, the sums of abs(w) and of w**2, if no column waits.
 
         Returns
         -------
@@ -157,7 +164,8 @@ class Training:
             try:
                 for start in range(0, len(order), self._chunk):
                     chunk = order[start : start + self._chunk]
-                    total += self._path.run(chunk)
+                    first = start // self._problem.batch_size
+                    total += self._path.run(chunk, None if batches is None else batches[first:])
                     if on_chunk is not None:
                         on_chunk(start + len(chunk))
                     release()
