@@ -14,7 +14,7 @@ from fastnn.engine import batched
 from fastnn.engine.interrupts import held_back
 from fastnn.engine.masks import Masks
 from fastnn.engine.problem import Problem
-from fastnn.machine import cpus
+from fastnn.machine import threads_allowed
 from fastnn.penalties import Penalty
 
 __all__ = ["Training", "outputs"]
@@ -71,8 +71,9 @@ class Training:
     track_cost : bool
         Whether `epoch` sums up the cost as it goes.
     threads : int, optional
-        How many threads share the work; by default 1 where a batch is little work, else the CPUs
-        that the process may use. The results do not depend on it.
+        How many threads share the work; by default 1 where a batch is little work, else as many as
+        there are CPUs that the process may use, or OMP_NUM_THREADS if that is less. The results do
+        not depend on it.
     row_weights : ndarray, shape (n,), optional
         Of the weights' dtype: a batch's gradient and cost are then means weighted by these, its sum
         divided by the sum of the batch's weights; 0 where all of these are 0.
@@ -184,7 +185,7 @@ class Training:
 
 def _worthwhile_threads(flops: int) -> int:
     """Return how many threads pay for a batch of so many operations."""
-    return cpus() if flops >= THREAD_FLOPS else 1
+    return threads_allowed() if flops >= THREAD_FLOPS else 1
 
 
 def outputs(
