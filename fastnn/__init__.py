@@ -1,8 +1,8 @@
 """Fully connected networks, trained fast on a CPU.
 
-Three faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
-`fastnn.nielsen`, and the command line ``fastnn``. Nothing is compiled, and Numba is not
-loaded, before the first training call.
+Four faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
+`fastnn.nielsen`, scikit-learn's estimators in `fastnn.estimators`, and the command line ``fastnn``.
+Nothing is compiled, and Numba is not loaded, before the first training call.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import pickle
 import re
 import subprocess
 import sys
-import warnings
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from scipy.sparse import csr_array  # noqa: E402
 from sklearn import neural_network  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import make_multilabel_classification  # noqa: E402
-from sklearn.exceptions import ConvergenceWarning, NotFittedError  # noqa: E402
+from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
@@ -166,9 +165,7 @@ def test_a_saturated_loss_is_scikit_learns() -> None:
 # ------------------------------------------------------------------------- scikit-learn's tests
 
 
-@parametrize_with_checks(
-    [fastnn.MLPClassifier(max_iter=100), fastnn.MLPRegressor(max_iter=100)]
-)
+@parametrize_with_checks([fastnn.MLPClassifier(max_iter=100), fastnn.MLPRegressor(max_iter=100)])
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -279,7 +276,7 @@ def test_lbfgs_takes_the_objectives_derivatives() -> None:
     from fastnn.estimators.lbfgs import Objective
 
     mlp = fastnn.MLPRegressor(
-        (4, 3), activation=["tanh", "softplus"], solver="lbfgs", max_iter=1, loss="poisson",
+        "poisson", (4, 3), activation=["tanh", "softplus"], solver="lbfgs", max_iter=1,
         penalty=[fastnn.L2(0.5), fastnn.ElasticNet(0.5, biases=True), None], random_state=0,
     ).fit(X, COUNTS)  # fmt: skip
     objective = Objective(mlp, X, COUNTS[:, np.newaxis], WEIGHTS)
@@ -301,7 +298,9 @@ def test_activations_by_layer() -> None:
     parameters = SGD | {"max_iter": 3}
     one = fastnn.MLPClassifier(**parameters, activation=["relu", "relu"]).fit(X, CLASSES)
     assert_same(one, neural_network.MLPClassifier(**parameters).fit(X, CLASSES))
-    mixed = fastnn.MLPRegressor((9, 6), activation=["gelu", "logistic"], solver="lbfgs", max_iter=9)
+    mixed = fastnn.MLPRegressor(
+        hidden_layer_sizes=(9, 6), activation=["gelu", "logistic"], solver="lbfgs", max_iter=9
+    )
     a = mixed.fit(X, VALUES).predict(X)
     hidden = fastnn.activations.GELU.value(np, X @ mixed.coefs_[0] + mixed.intercepts_[0])
     hidden = 1 / (1 + np.exp(-(hidden @ mixed.coefs_[1] + mixed.intercepts_[1])))
@@ -363,7 +362,6 @@ def test_grid_search_in_processes() -> None:
         ({"dtype": np.int32}, "dtype must be one of 'float32', 'float64', not 'int32'"),
         ({"n_threads": 0}, "'n_threads' parameter"),
         ({"solver": "rmsprop"}, "'solver' parameter"),
-        ({"validation_fraction": 0.01, "early_stopping": True}, "validation set is too small"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -377,8 +375,8 @@ def test_parameters_out_of_range(parameters: dict[str, Any], words: str) -> None
 
 def test_a_batch_without_weight_has_no_mean() -> None:
     """As in scikit-learn, and the same exception."""
-    weights = np.zeros(N)
-    for mlp in pair(fastnn.MLPClassifier, **SGD):
+    weights = np.arange(N) >= 20
+    for mlp in pair(fastnn.MLPClassifier, **SGD, shuffle=False):
         with pytest.raises(ZeroDivisionError):
             mlp.fit(X, CLASSES, sample_weight=weights)
 

@@ -1,4 +1,4 @@
-"""scikit-learn's `MLPClassifier` and `MLPRegressor`, trained by fastnn's engine (extra ``sklearn``).
+"""scikit-learn's `MLPClassifier` and `MLPRegressor` on fastnn's engine (extra ``sklearn``).
 
 They are subclasses of scikit-learn's own estimators: parameters, attributes, checks of input and
 labels, scores and what `fit` does around its training loop are theirs. The loop, the predictions

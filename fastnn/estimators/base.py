@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
@@ -27,7 +27,7 @@ class Engine:
     real values.
     """
 
-    _additions: dict[str, list[Any]] = {  # noqa: RUF012 - scikit-learn's form
+    _additions: ClassVar[dict[str, list[Any]]] = {
         "activation": [StrOptions(set(settings.HIDDEN)), list, tuple],
         "penalty": [StrOptions(set(settings.PENALTIES)), Penalty, list, tuple],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],

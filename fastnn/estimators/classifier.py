@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
@@ -14,7 +14,7 @@ from fastnn.penalties import Penalty
 __all__ = ["MLPClassifier"]
 
 
-class MLPClassifier(Engine, private.MLPClassifier):
+class MLPClassifier(Engine, private.MLPClassifier):  # type: ignore[misc] # sklearn has no types
     """scikit-learn's `sklearn.neural_network.MLPClassifier`, trained by fastnn's engine.
 
     The parameters up to `max_fun` are scikit-learn's, with its meanings and defaults, and so are
@@ -62,7 +62,10 @@ beta_2, epsilon, n_iter_no_change, max_fun
         From `fit`: as in scikit-learn, and where the additions do not fit together.
     """
 
-    _parameter_constraints = {**private.MLPClassifier._parameter_constraints, **Engine._additions}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **private.MLPClassifier._parameter_constraints,
+        **Engine._additions,
+    }
 
     def __init__(
         self,

@@ -81,8 +81,8 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
     mlp.n_iter_, mlp.loss_ = min(result.nit, mlp.max_iter), float(result.fun)
     if result.status:
         warnings.warn(
-            f"lbfgs failed to converge after {mlp.n_iter_} iteration(s): {result.message}. Increase "
-            f"max_iter ({mlp.max_iter}) or max_fun ({mlp.max_fun}), or scale the data",
+            f"lbfgs failed to converge after {mlp.n_iter_} iteration(s): {result.message}. "
+            f"Increase max_iter ({mlp.max_iter}) or max_fun ({mlp.max_fun}), or scale the data",
             ConvergenceWarning,
             stacklevel=2,
         )

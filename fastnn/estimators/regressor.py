@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
@@ -14,7 +14,7 @@ from fastnn.penalties import Penalty
 __all__ = ["MLPRegressor"]
 
 
-class MLPRegressor(Engine, private.MLPRegressor):
+class MLPRegressor(Engine, private.MLPRegressor):  # type: ignore[misc] # sklearn has no types
     """scikit-learn's `sklearn.neural_network.MLPRegressor`, trained by fastnn's engine.
 
     All is as in `fastnn.MLPClassifier`, and in scikit-learn's `MLPRegressor`.
@@ -36,7 +36,10 @@ n_iter_no_change, max_fun, penalty, l1_ratio, dropout, dtype, n_threads
         As in `fastnn.MLPClassifier`.
     """
 
-    _parameter_constraints = {**private.MLPRegressor._parameter_constraints, **Engine._additions}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **private.MLPRegressor._parameter_constraints,
+        **Engine._additions,
+    }
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ class Steps:
             self.learning_rate = self._first_rate / (rows + 1) ** self.power_t
 
     def stop(self, reason: str, verbose: bool) -> bool:
-        """Return whether training is to end for `reason`; an adaptive rate is divided by 5 first."""
+        """Return whether training is to end for `reason`; an adaptive rate is divided first."""
         what, ends = "Stopping.", True
         if self.policy == "adaptive":
             if self.learning_rate <= SMALLEST_RATE:

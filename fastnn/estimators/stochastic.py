@@ -112,11 +112,13 @@ class Epochs:
         costs, sizes, squares = batches.T
         if self._mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs
             costs = costs / len(self._biases[-1])
-        if self._by_batch:
-            l1, l2 = self._penalties[0].strengths(1.0)
-            return float(((costs + l1 * sizes + 0.5 * l2 * squares) / sums) @ rows) / self.n
-        shrinkage = value_of(self._penalties, self._weights, self._biases)
-        return (float(costs / sums @ rows) + shrinkage) / self.n
+        first, shrinkage = self._penalties[0], 0.0
+        if self._by_batch and first is not None:
+            l1, l2 = first.strengths(1.0)
+            costs = costs + l1 * sizes + 0.5 * l2 * squares
+        else:
+            shrinkage = value_of(self._penalties, self._weights, self._biases)
+        return float((np.sum(costs / sums * rows) + shrinkage) / self.n)
 
 
 def _run(mlp: Any, epochs: Epochs, held: Rows, incremental: bool) -> None:
