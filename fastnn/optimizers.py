@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import real
+from fastnn.checks import one_of, real
 from fastnn.penalties import Penalty
 from fastnn.schedules import Schedule
 
@@ -39,6 +39,7 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "check_penalties",
+    "named",
 ]
 
 Numbers = tuple["float | np.ndarray", ...]
@@ -364,6 +365,23 @@ ALL: tuple[type[Optimizer], ...] = (
     AdamW,
     FTRL,
 )
+
+
+def named(parameter: str, name: object, learning_rate: float | None = None) -> Optimizer:
+    """Return the optimizer with this name, all but its learning rate by default.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message begins with `parameter` and names the nearest.
+    TypeError, ValueError
+        If the learning rate is not one.
+    """
+    known: dict[str, Any] = {optimizer.name: optimizer for optimizer in ALL}
+    chosen: Optimizer = known[one_of(parameter, name, known)](
+        *([] if learning_rate is None else [learning_rate])
+    )
+    return chosen
 
 
 def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -> None:

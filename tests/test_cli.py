@@ -17,9 +17,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import fastnn
-from fastnn import data, penalties, plots
+from fastnn import data, optimizers, penalties, plots
 from fastnn.cli import app
-from fastnn.cli.options import PenaltyName
+from fastnn.cli.options import OptimizerName, PenaltyName
+from fastnn.trainer.checkpoints import read
 
 COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
@@ -163,10 +164,23 @@ def test_every_penalty_can_be_chosen() -> None:
     assert (told["penalty"], told["lmbda"]) == ("l1_proximal", 0.5)
 
 
+def test_every_optimizer_can_be_chosen(digits: data.Dataset) -> None:
+    assert get_args(OptimizerName) == tuple(optimizer.name for optimizer in optimizers.ALL)
+    told = run_json("train", *QUICK, "--optimizer", "adam")
+    network = fastnn.Network([64, 30, 10], input_scale=1 / 16, seed=1)
+    history = network.fit(
+        digits.train_images, digits.train_labels, epochs=2, batch_size=50, optimizer=fastnn.Adam()
+    )
+    assert told["history"]["train_cost"] == history.train_cost
+    assert (told["optimizer"], told["learning_rate"]) == ("adam", 0.001)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["digit"], "digit"),
+        (["--optimizer", "ftrl", "--penalty", "l1", "--lmbda", "1"], "l1 and an l2 of its own"),
+        (["--optimizer", "adagrad", "--learning-rate", "-1"], "--learning-rate"),
         (["--hidden", "0"], "--hidden"),
         (["--hidden", "30,,10"], "--hidden"),
         (["--hidden", "-3"], "--hidden"),
@@ -220,6 +234,26 @@ def test_ctrl_c_is_status_130_and_one_line() -> None:
         _, errors = process.communicate()
     assert process.returncode == 130
     assert errors.splitlines() == ["fastnn: interrupted"]
+
+
+def test_sigterm_is_status_143_and_the_checkpoint_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with subprocess.Popen(
+        [*COMMAND, "train", "--epochs", "100000", "--checkpoint", str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while "epoch 2/" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 143
+    stopped = read(path).record["position"]["epoch"]
+    assert stopped >= 2
+    again, longer = ["--checkpoint", path, "--resume"], ["--epochs", stopped + 1]
+    went_on, never_stopped = run_json("train", *longer, *again), run_json("train", *longer)
+    assert went_on["history"]["train_cost"] == never_stopped["history"]["train_cost"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")

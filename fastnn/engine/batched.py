@@ -60,11 +60,15 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
+    def is_finite(self) -> bool:
+        """Return whether all weights and biases are finite."""
+        return all(np.isfinite(a).all() for a in (*self._problem.weights, *self._problem.biases))
+
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""
         memories = [[a.copy() for a in arrays] for arrays in self._memories]
         kept = [a.copy() for a in self._kept]
-        return State(self._coefficients.count, self._coefficients.total, memories, kept)
+        return State(self._coefficients.count, self._coefficients.total, memories, kept, {})
 
     def penalise(self, steps: int) -> None:
         """Give the weights so many steps of the penalty, a pass for each, without a gradient."""
