@@ -21,14 +21,13 @@ import fastnn
 sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
 from scipy.sparse import csr_array  # noqa: E402
-from sklearn import neural_network  # noqa: E402
+from sklearn import config_context, neural_network  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import make_multilabel_classification  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -165,39 +164,49 @@ def test_a_saturated_loss_is_scikit_learns() -> None:
 # ------------------------------------------------------------------------- scikit-learn's tests
 
 
-@parametrize_with_checks([fastnn.MLPClassifier(max_iter=100), fastnn.MLPRegressor(max_iter=100)])
-def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
-    check(estimator)
-
-
-# Of scikit-learn's own tests, which run without the compiler here: all with our classes.
-IN_PLACE = """
+# Its tests of the two classes, with ours in their place: all of them, none is left out.
+OWN_TESTS = """
 import os, sys
 import pytest
 from sklearn import neural_network
 import fastnn
 ours = fastnn.MLPClassifier, fastnn.MLPRegressor
 neural_network.MLPClassifier, neural_network.MLPRegressor = ours
-pytest.main([
+sys.exit(pytest.main([
     "--pyargs", "sklearn.neural_network.tests.test_mlp", "-q", "-c", os.devnull,
     "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:benchmark",
-])
+]))
+"""
+
+CHECKS = """
+import warnings
+import fastnn
+from sklearn.utils.estimator_checks import check_estimator
+warnings.simplefilter("ignore")
+for estimator in (fastnn.MLPClassifier(), fastnn.MLPRegressor()):
+    results = check_estimator(estimator)
+    passed = [result for result in results if result["status"] == "passed"]
+    print(len(passed), "passed", [r["check_name"] for r in results if r["status"] != "passed"])
 """
 
 
-def test_scikit_learns_own_tests(tmp_path) -> None:
+@pytest.mark.parametrize(
+    "jit_off", ["1", pytest.param("0", marks=pytest.mark.long)], ids=["numpy", "compiled"]
+)
+@pytest.mark.parametrize("program", [OWN_TESTS, CHECKS], ids=["its tests", "check_estimator"])
+def test_scikit_learns_own(program: str, jit_off: str, tmp_path) -> None:
+    """With the compiler most of the time goes into kernels: it takes minutes."""
     done = subprocess.run(
-        [sys.executable, "-c", IN_PLACE],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        [sys.executable, "-c", program],
+        env={**os.environ, "NUMBA_DISABLE_JIT": jit_off},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    last = done.stdout.strip().splitlines()[-1]
-    assert re.match(r"\d+ passed", last), done.stdout
-    assert "failed" not in last, done.stdout
-    assert "error" not in last, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = [int(n) for n in re.findall(r"(\d+) passed", done.stdout)]
+    assert min(counts) > 50, done.stdout
 
 
 # Without the compiler the weights are the same too.
@@ -249,13 +258,13 @@ def test_penalties_by_name_and_as_objects() -> None:
 def test_loss_curve_has_the_penalty() -> None:
     """The first batch's loss is that of the initial weights, with alpha/n times their L1."""
     parameters = SGD | {"batch_size": N, "max_iter": 1}
-    losses = {
-        alpha: fastnn.MLPClassifier(**parameters, penalty="l1", alpha=alpha).fit(X, CLASSES).loss_
-        for alpha in (0.0, 0.7)
-    }
+    small, large = (
+        fastnn.MLPClassifier(**parameters, penalty="l1", alpha=alpha).fit(X, CLASSES).loss_
+        for alpha in (0.2, 0.7)
+    )
     start = fastnn.MLPClassifier(**parameters | {"learning_rate_init": 1e-12}).fit(X, CLASSES)
     size = sum(float(abs(w).sum()) for w in start.coefs_)
-    assert losses[0.7] - losses[0.0] == pytest.approx(0.7 * size / N, rel=1e-9)
+    assert large - small == pytest.approx(0.5 * size / N, rel=1e-9)
 
 
 def test_lbfgs_with_l1_is_logistic_regression() -> None:
@@ -331,14 +340,16 @@ def test_dtype_and_threads() -> None:
 
 
 def test_grid_search_in_processes() -> None:
-    """Each process has its share of the CPUs, and a clone its own parameters."""
-    pipeline = make_pipeline(StandardScaler(), fastnn.MLPClassifier(**SGD, penalty=fastnn.L2(0.1)))
+    """Each process has its share of the CPUs; weights of rows are routed; clones have all."""
+    mlp = fastnn.MLPClassifier(**SGD, activation="tanh", penalty=fastnn.L2(0.1))
     grid = {"mlpclassifier__penalty": [fastnn.L2(0.1), fastnn.L2(5.0)]}
-    search = GridSearchCV(pipeline, grid, n_jobs=2, cv=2).fit(X, CLASSES)
+    with config_context(enable_metadata_routing=True):
+        mlp.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        search = GridSearchCV(make_pipeline(StandardScaler(), mlp), grid, n_jobs=2, cv=2)
+        search.fit(X, BINARY, sample_weight=WEIGHTS)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert clone(search.best_estimator_).get_params()["mlpclassifier__penalty"] in [
-        fastnn.L2(0.1), fastnn.L2(5.0),
-    ]  # fmt: skip
+    found = clone(search.best_estimator_).get_params()["mlpclassifier__penalty"]
+    assert found in grid["mlpclassifier__penalty"]
 
 
 # ------------------------------------------------------------------------------------- bad input

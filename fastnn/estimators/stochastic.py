@@ -89,7 +89,7 @@ class Epochs:
             threads=mlp.n_threads,
             row_weights=None if self._counts is None else self._counts.astype(dtype),
             dropout=dropout,
-            seed=0 if dropout is None else int(mlp._random_state.randint(2**31)) + mlp.t_,
+            seed=0 if dropout is None else int(mlp._random_state.randint(2**31)),
             optimizer=steps.optimizer,
             state=steps.state,
         )
