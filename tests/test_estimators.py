@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import machine
 
 sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
@@ -350,6 +351,14 @@ def test_grid_search_in_processes() -> None:
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     found = clone(search.best_estimator_).get_params()["mlpclassifier__penalty"]
     assert found in grid["mlpclassifier__penalty"]
+
+
+@pytest.mark.parametrize(
+    ("value", "most"), [("1", 1), ("1,4", 1), ("1000", None), ("0", None), ("many", None)]
+)
+def test_threads_that_the_environment_allows(value: str, most: int | None, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert machine.threads_allowed() == (most or machine.cpus())
 
 
 # ------------------------------------------------------------------------------------- bad input

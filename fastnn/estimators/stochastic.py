@@ -99,14 +99,15 @@ class Epochs:
 
         A batch's cost is weighted as its rows are, and counts in the mean as many rows as it has.
         """
-        starts = np.arange(0, len(order), self._batch_size)
-        rows = np.diff(np.append(starts, len(order)))
-        sums = rows if self._counts is None else np.add.reduceat(self._counts[order], starts)
-        if not sums.all():
-            raise ZeroDivisionError(
-                "the sample weights of a batch sum to zero, so that it has no mean: leave rows "
-                "that weigh nothing out, or use a larger batch_size"
-            )
+        starts = np.arange(0, self.n, self._batch_size)
+        sums = rows = np.minimum(self.n - starts, self._batch_size)
+        if self._counts is not None:
+            sums = np.add.reduceat(self._counts[order], starts)
+            if not sums.all():
+                raise ZeroDivisionError(
+                    "the sample weights of a batch sum to zero, so that it has no mean: leave "
+                    "rows that weigh nothing out, or use a larger batch_size"
+                )
         batches, rate = np.empty((len(starts), 3)), self._mlp._optimizer.learning_rate
         self.training.epoch(order, learning_rate=rate, batches=batches)
         costs, sizes, squares = batches.T
