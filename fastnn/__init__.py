@@ -1,8 +1,8 @@
 """Fully connected networks, trained fast on a CPU.
 
-Three faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
-`fastnn.nielsen`, and the command line ``fastnn``. Nothing is compiled, and Numba is not
-loaded, before the first training call.
+Four faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
+`fastnn.nielsen`, scikit-learn's estimators in `fastnn.estimators`, and the command line ``fastnn``.
+Nothing is compiled, and Numba is not loaded, before the first training call.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import DivergenceError, FileFormatError
+    from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.history import History
     from fastnn.network import Network, load
     from fastnn.optimizers import (
@@ -72,6 +73,8 @@ __all__ = [
     "History",
     "InverseScaling",
     "LinearWarmup",
+    "MLPClassifier",
+    "MLPRegressor",
     "MaxNorm",
     "Momentum",
     "Nesterov",
@@ -109,6 +112,8 @@ _HOMES = {
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
     "LinearWarmup": "fastnn.schedules",
+    "MLPClassifier": "fastnn.estimators",
+    "MLPRegressor": "fastnn.estimators",
     "MaxNorm": "fastnn.penalties",
     "Momentum": "fastnn.optimizers",
     "Nesterov": "fastnn.optimizers",

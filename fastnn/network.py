@@ -244,8 +244,9 @@ class Network:
         progress : bool, default False
             Show a progress bar.
         threads : int, optional
-            How many threads share a batch's work; by default 1 where that is little, else the CPUs
-            that the process may use. The results do not depend on it.
+            How many threads share a batch's work; by default 1 where that is little, else as many
+            as there are CPUs that the process may use, or OMP_NUM_THREADS if that is less. The
+            results do not depend on it.
         compact_every : int, optional
             `compact` the network after each so many epochs and go on with what is left: the epochs
             get faster, and what has gone cannot come back. A penalty that depends on the steps

@@ -46,6 +46,7 @@ FLOORS = {
     "fastnn.trainer": 5,
     "fastnn.progress": 5,
     "fastnn.nielsen": 6,
+    "fastnn.estimators": 6,
     "fastnn.regularization_path": 6,
     "fastnn.profiling": 6,
     "fastnn.bench": 7,

@@ -60,12 +60,12 @@ class Path:
             self._keeps = np.array(problem.masks.keeps, dtype)
             self._unmasked = np.zeros_like(self._arrays.work)
 
-    def run(self, order: np.ndarray) -> float:
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         problem = self._problem
         self._arrays.arrived[0] = 0
-        batches = -(-len(order) // problem.batch_size)
-        numbers = self._coefficients.rows(problem.steps(order), batches, problem.learning_rate)
+        count = -(-len(order) // problem.batch_size)
+        numbers = self._coefficients.rows(problem.steps(order), count, problem.learning_rate)
         numbers = numbers.astype(problem.dtype)
         self._last = numbers[-1:]
         noise = None if problem.noise is None else problem.noise.draw(len(order))
@@ -90,6 +90,7 @@ class Path:
                 self._skip_zeros,
                 dropout,
                 noise,
+                batches,
                 thread,
                 problem.threads,
             )
