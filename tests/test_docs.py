@@ -2,7 +2,8 @@
 
 In README.md and docs/ the blocks marked ``python`` run in their order, in one namespace for each
 document, and of the blocks marked ``sh`` the lines that call ``fastnn``. A block marked ``python
-mnist`` or ``sh mnist`` runs where MNIST is, after the plain ones above it.
+mnist`` or ``sh mnist`` runs where MNIST is, after the plain ones above it; one marked ``python
+mnist long`` trains on a few images here, and in full in benchmarks/book_chapters.py.
 
 ``python tests/test_docs.py`` writes the tables of docs/plugins.md anew, and the code that
 docs/regularization.md shows from the source.
@@ -35,6 +36,9 @@ FLOOR = re.compile(r"^\| (\d) \| `([\w./]+)` \|", re.M)
 SOURCE = re.compile(r"<!-- source (\w+) -->\n(?:\n```python\n(?:.*\n)*?```\n)?")
 TABLE = re.compile(r"<!-- (\w+) -->\n\n(?:\|.*\n)*")
 
+KINDS = ("text", "python", "sh", "python mnist", "sh mnist", "python mnist long")
+FEW_IMAGES = 200
+
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
@@ -55,11 +59,14 @@ def blocks_of(document: Path) -> list[Block]:
     blocks = []
     for match in FENCED.finditer(text):
         line = text[: match.start(2)].count("\n")
-        marks = match[1].split()
-        known = marks in (["text"], ["python"], ["sh"], ["python", "mnist"], ["sh", "mnist"])
-        assert known, f"{document.name}:{line}: unknown kind of block {match[1]!r}"
-        blocks.append(Block(marks, match[2], line))
+        assert match[1] in KINDS, f"{document.name}:{line}: unknown kind of block {match[1]!r}"
+        blocks.append(Block(match[1].split(), match[2], line))
     return blocks
+
+
+def with_few_images(namespace: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a namespace in which every list is short."""
+    return {name: v[:FEW_IMAGES] if isinstance(v, list) else v for name, v in namespace.items()}
 
 
 def run(document: Path, blocks: Sequence[Block]) -> int:
@@ -69,7 +76,8 @@ def run(document: Path, blocks: Sequence[Block]) -> int:
     for block in blocks:
         if block.marks[0] == "python":
             # As many empty lines before it as in the document, for the line numbers of a traceback.
-            exec(compile("\n" * block.line + block.text, document, "exec"), namespace)
+            code = compile("\n" * block.line + block.text, document, "exec")
+            exec(code, with_few_images(namespace) if "long" in block.marks else namespace)
             ran += 1
         elif block.marks[0] == "sh":
             lines = block.text.replace("\\\n", " ").splitlines()
