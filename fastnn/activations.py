@@ -194,6 +194,7 @@ class Identity(Activation):
 ALL: tuple[type[Activation], ...] = (
     Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Softplus, Identity, Softmax,
 )  # fmt: skip
+"""All activations, in the order of the documents."""
 
 _TWICE_ROOT, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 

@@ -173,6 +173,7 @@ class Huber(Cost):
 ALL: tuple[type[Cost], ...] = (
     Quadratic, CrossEntropy, LogLikelihood, MeanSquared, Absolute, Huber,
 )  # fmt: skip
+"""All costs, in the order of the documents."""
 
 
 def _within_1(xp: Any, error: Any) -> Any:
