@@ -63,6 +63,8 @@ class Network(Stack):
         Likewise.
     kept_inputs : ndarray of int64, or None
         The columns of X that the network uses, where `compact` has dropped others.
+    penalty : Penalty, list or None
+        What the last `fit` took; it is saved with the network.
     history : History or None
         The history of the last `fit`; after a `KeyboardInterrupt`, of the epochs it finished.
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import costs as cost_plugins
-from fastnn import initializers, sparsity
+from fastnn import initializers, penalties, sparsity
 from fastnn.checks import real
-from fastnn.model_file import Model, write_model
+from fastnn.model_files import Model, write_model
 from fastnn.network_checks import (
     checked_activations,
     checked_arrays,
@@ -21,6 +21,7 @@ from fastnn.network_checks import (
     checked_sizes,
     in_place,
 )
+from fastnn.penalties import Layers, records
 from fastnn.tasks import Labels, task_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Stack:
     weights: list[np.ndarray]
     biases: list[np.ndarray]
     kept_inputs: np.ndarray | None
+    penalty: Layers
     history: History | None
 
     def __init__(
@@ -78,7 +80,7 @@ class Stack:
         self._dtype = checked_dtype(dtype)
         self._input_scale = None if input_scale is None else checked_scale(input_scale)
         self._n_inputs, self.kept_inputs = sizes[0], None
-        self.history = None
+        self.penalty, self.history = None, None
 
     @classmethod
     def _of(
@@ -185,12 +187,13 @@ class Stack:
         return [b - now for b, now in zip(before, self._sizes, strict=True)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to `path` as JSON, which `fastnn.load` reads back exactly.
+        """Write the network to `path`, from where `fastnn.load` reads it back exactly.
 
-        The book's ``network2.load`` reads it too where the network is one of the book's: all
-        sigmoid, with the quadratic or the cross-entropy cost. Such a network takes ``X *
-        input_scale``. Columns that `compact` has dropped are written as zeros, so that every reader
-        takes the same X. A file already at `path` is replaced whole or not at all.
+        The native form is safetensors. Where the suffix is ``.json`` it is JSON, and the book's
+        ``network2.load`` reads that too where the network is one of the book's: all sigmoid, with
+        the quadratic or the cross-entropy cost. Such a network takes ``X * input_scale``. Columns
+        that `compact` has dropped are written as zeros, so that every reader takes the same X. A
+        file already at `path` is replaced whole or not at all.
 
         Raises
         ------
@@ -200,12 +203,24 @@ class Stack:
             If the file cannot be written.
         """
         weights, biases = self._arrays()
-        if self.kept_inputs is not None:
-            first = sparsity.with_all_columns(weights[0], self.kept_inputs, self.n_inputs)
-            weights = [first, *weights[1:]]
-        sizes, names = [self.n_inputs, *self.sizes[1:]], self.activations
-        rest = names, self.cost, self._dtype.name, self._input_scale, self.kept_inputs
-        write_model(path, Model(sizes, weights, biases, *rest, self.multilabel))
+        model = Model(
+            [self._first_weights(), *weights[1:]],
+            biases,
+            self.activations,
+            self.cost,
+            self._dtype.name,
+            self._input_scale,
+            self.kept_inputs,
+            self.multilabel,
+            records.to_record(self.penalty, penalties.ALL),
+        )
+        write_model(path, model)
+
+    def _first_weights(self) -> np.ndarray:
+        """Return the first layer's weights for all columns of X, zeros for those dropped."""
+        if self.kept_inputs is None:
+            return self.weights[0]
+        return sparsity.with_all_columns(self.weights[0], self.kept_inputs, self.n_inputs)
 
     def _compact(self) -> np.ndarray | None:
         """Compact the network; return which of its columns it still uses, None if nothing goes."""
