@@ -48,7 +48,7 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
     """
     with open(path, "rb") as raw:
         zipped = raw.peek(2)[:2] == b"\x1f\x8b"
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if zipped else raw  # type: ignore[assignment]
+        stream = gzip.GzipFile(fileobj=raw) if zipped else raw
         try:
             shape = _read_idx_header(stream, path)
             claim = math.prod(shape)
@@ -102,7 +102,7 @@ def read_npy(path: _Path) -> np.ndarray:
     return array
 
 
-def read_at_most(stream: IO[bytes], limit: int) -> bytearray:
+def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
     """Read up to `limit` bytes; memory grows with what comes, not with `limit`."""
     content = bytearray()
     while len(content) < limit:
@@ -113,7 +113,7 @@ def read_at_most(stream: IO[bytes], limit: int) -> bytearray:
     return content
 
 
-def _read_idx_header(stream: IO[bytes], path: _Path) -> tuple[int, ...]:
+def _read_idx_header(stream: IO[bytes] | gzip.GzipFile, path: _Path) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise FileFormatError(f"{path} is not an IDX file: it begins with {magic!r}")
