@@ -173,6 +173,8 @@ HOSTILE = {
     "data of three bytes": array_of(b"U\x02f4", data=b"U\x03abc"),
     "an array without a state": b"\x80\x02cnumpy\nndarray\n)R.",
     "a state of nothing": b"\x80\x02cnumpy\nndarray\n)RNb.",
+    "a dtype alone": b"\x80\x02cnumpy\ndtype\nU\x02f4\x85R.",
+    "a name alone": b"\x80\x02cnumpy\ndtype\n.",
     "a list within itself": b"\x80\x04]\x94h\x00a.",
     "a claim of bytes": b"\x80\x04\x8e\x00\x00\x00\x00\x10\x00\x00\x00abc.",
     "a claim of a frame": b"\x80\x04\x95\x00\x00\x00\x00\x10\x00\x00\x00K\x01.",

@@ -33,7 +33,7 @@ FLOORS = {
     "fastnn.history": 1,
     "fastnn.arrays": 1,
     "fastnn.data": 2,
-    "fastnn.model_files": 1,
+    "fastnn.model_files": 2,
     "fastnn.engine": 2,
     "fastnn.strength": 2,
     "fastnn.sparsity": 2,

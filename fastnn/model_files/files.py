@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastnn.array_files import read_at_most
 from fastnn.checks import FileFormatError
 from fastnn.model_files import json_form, safetensors_form
 from fastnn.model_files.model import Model
@@ -50,7 +51,7 @@ def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
         If it cannot be read.
     """
     with open(path, "rb") as file:
-        raw = file.read(max_bytes + 1)
+        raw = bytes(read_at_most(file, max_bytes + 1))
     if len(raw) > max_bytes:
         raise FileFormatError(f"{os.fspath(path)} is larger than max_bytes={max_bytes:,}")
     # The eight bytes that safetensors begins with, the length of a header, have zeros in them.

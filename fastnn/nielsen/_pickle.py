@@ -137,8 +137,10 @@ class _Converted:
         self._known: dict[int, Any] = {}
 
     def of(self, value: Any) -> Any:
-        if not isinstance(value, tuple | list | _Array):
+        if value is None or isinstance(value, int | float | str | bytes):
             return value
+        if not isinstance(value, tuple | list | _Array):  # a name, or the stand-in of a dtype
+            raise pickle.UnpicklingError(f"a {type(value).__name__}")
         if id(value) not in self._known:
             self._known[id(value)] = None  # what a list finds that holds itself
             self._known[id(value)] = self._made(value)
