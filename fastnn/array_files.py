@@ -89,8 +89,11 @@ def read_npy(path: _Path) -> np.ndarray:
     OSError
         If the file cannot be read.
     """
-    with open(path, "rb"):
-        pass  # an OSError is the caller's; what the next lines raise is about the content
+    with open(path, "rb") as file:  # an OSError is the caller's; the rest is about the content
+        start, size = file.read(12), os.fstat(file.fileno()).st_size
+    header = int.from_bytes(start[8:10] if start[6:7] == b"\1" else start[8:12], "little")
+    if header > size:  # numpy would take that much memory before it looks
+        raise FileFormatError(f"{path} claims a header of {header:,} bytes and has {size:,}")
     try:
         array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy parses the header as Python, which may raise anything

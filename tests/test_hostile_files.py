@@ -36,6 +36,8 @@ MANY, FEW = 200_000, 1_500
 BYTES_PER_BYTE = 100  # an empty list of a JSON text takes 3 characters there, and 64 bytes here
 BYTES_AT_LEAST = 4 << 20  # buffers
 
+STANDARD_LIBRARY = str(Path(tracemalloc.__file__).parent)
+
 NUMBERS = [0, 1, 2, 4, 127, 255, 256, 65535, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
 LARGE = [*NUMBERS, 1 << 32, 1 << 40, (1 << 63) - 1, (1 << 64) - 1]
 TOKENS = [
@@ -180,7 +182,9 @@ class Watch:
 
     @classmethod
     def hook(cls, event: str, arguments: tuple[Any, ...]) -> None:
-        if cls.events is not None and event in ("open", "os.system", "subprocess.Popen", "os.exec"):
+        if cls.events is None or event not in ("open", "os.system", "subprocess.Popen", "os.exec"):
+            return
+        if not str(arguments[0]).startswith(STANDARD_LIBRARY):  # a codec, when it is first used
             cls.events.append((event, arguments[0]))
 
 

@@ -43,6 +43,7 @@ FLOORS = {
     "fastnn.engine": 3,
     "fastnn.weighting": 3,
     "fastnn.network": 4,
+    "fastnn.exchange": 5,
     "fastnn.trainer": 5,
     "fastnn.progress": 5,
     "fastnn.nielsen": 6,

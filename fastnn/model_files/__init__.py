@@ -7,7 +7,7 @@ file is run, and nothing it names is opened.
 
 from __future__ import annotations
 
-from fastnn.model_files.files import read_model, write_model
+from fastnn.model_files.files import read_model, replace_file, write_model
 from fastnn.model_files.model import Model
 
-__all__ = ["Model", "read_model", "write_model"]
+__all__ = ["Model", "read_model", "replace_file", "write_model"]

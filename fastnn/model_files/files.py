@@ -13,7 +13,7 @@ from fastnn.checks import FileFormatError
 from fastnn.model_files import json_form, safetensors_form
 from fastnn.model_files.model import Model
 
-__all__ = ["read_model", "write_model"]
+__all__ = ["read_model", "replace_file", "write_model"]
 
 
 def write_model(path: str | os.PathLike[str], model: Model) -> None:
@@ -36,7 +36,7 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
                     "diverged, train again with a smaller learning_rate"
                 )
     is_json = Path(path).suffix.lower() == ".json"
-    _replace(path, (json_form if is_json else safetensors_form).encode(model))
+    replace_file(path, (json_form if is_json else safetensors_form).encode(model))
 
 
 def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
@@ -62,7 +62,8 @@ def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
         raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error
 
 
-def _replace(path: str | os.PathLike[str], content: bytes) -> None:
+def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file through one beside it, so that it is there whole or not at all."""
     target = Path(os.path.realpath(path))  # a link stays a link
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from fastnn.penalties import Layers, per_layer, value_of
 from fastnn.tasks import Values
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.history import History
     from fastnn.optimizers import Optimizer
@@ -249,6 +252,50 @@ class Network(Stack):
         targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
         cost = self._cost.mean(*self._outputs(inputs), targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
+
+    def to_onnx(self, path: str | os.PathLike[str], *, input_dtype: str | None = None) -> None:
+        """Write the network to `path` as an ONNX model (extra ``onnx``).
+
+        Its input ``X`` is (n, n_inputs), n being any number, and its output ``outputs`` what
+        `predict_proba` returns. The scale of the inputs and the choice of `kept_inputs` are in it.
+        A file already at `path` is replaced whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        input_dtype : str, optional
+            That of X: the network's, which is the default, or "uint8".
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If the package onnx is not installed.
+        ValueError
+            If `input_dtype` is neither.
+        OSError
+            If the file cannot be written.
+        """
+        from fastnn import exchange
+
+        exchange.to_onnx(self, path, input_dtype=input_dtype)
+
+    def to_torch(self) -> nn.Sequential:
+        """Return a ``torch.nn.Sequential`` of ``Linear`` and activations, with the same outputs.
+
+        It is of the network's dtype and takes the same float rows, all `n_inputs` columns: an
+        `input_scale` is multiplied into the first weights, and those of columns that `compact` has
+        dropped are zeros. `fastnn.from_torch` is the way back.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If PyTorch is not installed.
+        ValueError
+            If PyTorch has no module for an activation.
+        """
+        from fastnn import exchange
+
+        return exchange.to_torch(self)
 
     def _inputs(self, X: ArrayLike) -> Inputs:
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)
