@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ from fastnn import Network, activations, costs
 ACTIVATIONS = [activation.name for activation in activations.ALL]
 HIDDEN = [a.name for a in activations.ALL if not a.normalises]
 FLOATS = ["float32", "float64"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Products this small are slower on several threads, and much so where others run."""
+    with threadpool_limits(1):
+        yield
 
 
 def cost_of(output: str) -> str:
@@ -117,9 +125,9 @@ def test_onnx_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fitted(kind: Any, X: np.ndarray, y: np.ndarray, **keywords: Any) -> Any:
-    with warnings.catch_warnings(), threadpool_limits(1):  # tiny products, and tests side by side
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # three epochs do not converge
-        return kind((6, 5), max_iter=3, random_state=1, **keywords).fit(X, y)
+        return kind(hidden_layer_sizes=(6, 5), max_iter=3, random_state=1, **keywords).fit(X, y)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
