@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -22,9 +23,10 @@ FLOATS = ["float32", "float64"]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Products this small are slower on several threads, and much so where others run."""
-    with threadpool_limits(1):
+def nothing_compiled_and_one_thread() -> Iterator[None]:
+    """What the kernels give is tested elsewhere, and for all activations they take a minute."""
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
         yield
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import pytest
 import safetensors.numpy  # noqa: F401 - not while a file is watched
@@ -45,6 +46,12 @@ TOKENS = [
     b'"float64"', b'"sigmoid"', b'"cross_entropy"', b"\0", b"\0" * 8, b"\xff\xfe", b"../../etc/x",
     b"F16", b"BF16", b"|O", b">f8", b"(", b")", b",", b"cos\nsystem\n", b"\x8c\x02os", b"R", b".",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutated activation would have a kernel of its own."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
 
 
 # ---------------------------------------------------------------------------------- what is mutated
