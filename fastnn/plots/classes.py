@@ -57,9 +57,7 @@ def confusion_matrix(
     classes = max(network.sizes[-1], 2)
     labels = [str(number) for number in range(classes)] if names is None else list(names)
     if len(labels) != classes:
-        raise ValueError(
-            f"names must have one for each of {classes} classes, not {len(labels)}"
-        )
+        raise ValueError(f"names must have one for each of {classes} classes, not {len(labels)}")
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (right, said), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
