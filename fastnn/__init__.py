@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import DivergenceError, FileFormatError
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.exchange import from_sklearn, from_torch
     from fastnn.history import History
     from fastnn.network import Network, load
     from fastnn.optimizers import (
@@ -87,6 +88,8 @@ __all__ = [
     "StepDecay",
     "TruncatedGradient",
     "__version__",
+    "from_sklearn",
+    "from_torch",
     "lambda_path",
     "load",
     "profile",
@@ -126,6 +129,8 @@ _HOMES = {
     "SparseGroupLasso": "fastnn.penalties",
     "StepDecay": "fastnn.schedules",
     "TruncatedGradient": "fastnn.penalties",
+    "from_sklearn": "fastnn.exchange",
+    "from_torch": "fastnn.exchange",
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",
     "profile": "fastnn.profiling",

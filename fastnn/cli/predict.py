@@ -37,12 +37,9 @@ def predict(
 
 
 def _read_images(path: Path) -> np.ndarray:
-    import numpy as np
-
-    from fastnn import data
+    from fastnn.array_files import read_idx, read_npy
 
     with open(path, "rb") as file:
         is_npy = file.read(6) == b"\x93NUMPY"
-    # A memory map needs no more memory than the file has bytes, and takes no pickled objects.
-    array: np.ndarray = np.lib.format.open_memmap(path, mode="r") if is_npy else data.read_idx(path)
+    array = read_npy(path) if is_npy else read_idx(path)
     return array.reshape(len(array), -1) if array.ndim > 2 else array

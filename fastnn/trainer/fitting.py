@@ -99,6 +99,7 @@ def fit(
     run = Run(network, options, rows, counts, validation, held, keeper)
     with ExitStack() as stack:
         stack.enter_context(alone(network))
+        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         if not (resume and run.resume()):
             run.start()
         if progress:
