@@ -308,7 +308,7 @@ class Network:
         scikit-learn's ``r2_score``.
         """
         inputs = self._inputs(X)
-        wanted = self._task.wanted(y, len(inputs.matrix), self._sizes[-1])
+        wanted = self._task.wanted(y, inputs.n, self._sizes[-1])
         return self._task.score(self._task.predictions(self._outputs(inputs)[1]), wanted)
 
     def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Layers = None) -> float:
@@ -319,7 +319,7 @@ class Network:
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
         inputs = self._inputs(X)
-        n = len(inputs.matrix)
+        n = inputs.n
         targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
         cost = self._cost.mean(*self._outputs(inputs), targets)
         return cost + value_of(penalties, self.weights, self.biases) / n

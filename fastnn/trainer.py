@@ -67,13 +67,13 @@ def fit(
     weights, _ = network._arrays()
     inputs, targets = _rows(network, X, y)
     counts = row_weights(
-        sample_weight, class_weight, task=network._task, y=y, n=len(inputs.matrix),
+        sample_weight, class_weight, task=network._task, y=y, n=inputs.n,
         outputs=network.sizes[-1],
     )  # fmt: skip
     validation = None if validation_data is None else _validation(network, validation_data)
-    held_out = _held_out(len(inputs.matrix), validation_fraction, validation)
+    held_out = _held_out(inputs.n, validation_fraction, validation)
     _check_what_is_watched(schedule, best, validation is not None or held_out > 0)
-    n = len(inputs.matrix) - held_out
+    n = inputs.n - held_out
     warn_if_too_strong(
         weights,
         penalties,
@@ -101,13 +101,12 @@ def fit(
         )
 
     training = ready(inputs)
-    rows = np.arange(len(inputs.matrix))
+    rows = np.arange(inputs.n)
     if held_out:
         drawn = network._rng.permutation(rows)
         rows, kept = np.sort(drawn[held_out:]), np.sort(drawn[:held_out])
         wanted = network._task.wanted(y, len(drawn), network.sizes[-1])
-        some = Inputs(inputs.matrix[kept], inputs.scale)
-        validation = Validation(some, targets[kept], wanted[kept])
+        validation = Validation(inputs.rows(kept), targets[kept], wanted[kept])
     history = network.history = History()
     with ExitStack() as stack:
         bar = on_chunk = None
@@ -152,7 +151,7 @@ def fit(
 
 def _rows(network: Network, X: ArrayLike, y: ArrayLike) -> tuple[Inputs, np.ndarray]:
     inputs = network._inputs(X)
-    n, outputs = len(inputs.matrix), network.sizes[-1]
+    n, outputs = inputs.n, network.sizes[-1]
     return inputs, network._task.targets(y, n, outputs, network.dtype)
 
 
@@ -164,7 +163,7 @@ def _validation(network: Network, validation_data: object) -> Validation:
         )
     X, y = validation_data
     inputs, targets = _rows(network, X, y)
-    wanted = network._task.wanted(y, len(inputs.matrix), network.sizes[-1])
+    wanted = network._task.wanted(y, inputs.n, network.sizes[-1])
     return Validation(inputs, targets, wanted)
 
 

@@ -12,6 +12,7 @@ from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team
 from fastnn.engine.coefficients import Coefficients, width_of
+from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.problem import Problem
 from fastnn.penalties import Penalty
@@ -34,8 +35,9 @@ class Path:
 
     def __init__(self, problem: Problem, *, timed: bool = False) -> None:
         first, dtype = problem.penalties[0], problem.dtype
-        skip_zeros = _worth_skipping(problem.inputs.matrix)
-        waits = skip_zeros and first is not None and first.waits(problem.step)
+        sparse = problem.inputs.is_sparse
+        skip_zeros = not sparse and _worth_skipping(problem.inputs.matrix)
+        waits = (sparse or skip_zeros) and first is not None and first.waits(problem.step)
         wanted = spec.for_training(problem, waits)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
@@ -45,6 +47,7 @@ class Path:
             problem.threads,
         )  # fmt: skip
         layout.pack(self._arrays, problem.weights, problem.biases, wanted.lanes)
+        self._rows = _either(problem.inputs, dtype)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
@@ -70,7 +73,7 @@ class Path:
         def train(thread: int) -> Any:
             return self._train(
                 self._arrays,
-                problem.inputs.matrix,
+                *self._rows,
                 problem.dtype.type(problem.inputs.scale),
                 self._labels,
                 self._targets,
@@ -112,16 +115,32 @@ def outputs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted inputs z and the outputs a of the output layer, for every row."""
     dtype = weights[0].dtype
-    matrix, scale = inputs
-    wanted = spec.for_outputs(dtype, activations)
-    rows = min(EVALUATED_ROWS, len(matrix))
+    sparse_units = max(map(len, weights)) if inputs.is_sparse else None
+    wanted = spec.for_outputs(dtype, activations, sparse_units)
+    rows = min(EVALUATED_ROWS, inputs.n)
     arrays = _arrays(weights, activations, [None] * len(weights), rows, wanted, threads=1)
     layout.pack(arrays, weights, biases, wanted.lanes)
-    z, a = (np.empty((len(matrix), len(biases[-1])), dtype) for _ in range(2))
-    order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
+    z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
+    skip_zeros = not inputs.is_sparse and _worth_skipping(inputs.matrix)
     run = _kernel(kernels.build_outputs, wanted.encode())
-    run(arrays, matrix, dtype.type(scale), order, rows, skip_zeros, z, a)
+    scale, order = dtype.type(inputs.scale), np.arange(inputs.n)
+    run(arrays, *_either(inputs, dtype), scale, order, rows, skip_zeros, z, a)
     return z, a
+
+
+def _either(inputs: Inputs, dtype: np.dtype[Any]) -> tuple[np.ndarray | None, SparseRows | None]:
+    """Return the rows as a kernel takes them: a matrix, or the three arrays of sparse rows."""
+    if not inputs.is_sparse:
+        return inputs.matrix, None
+    csr = inputs.matrix
+    values = csr.data.astype(dtype, copy=False)
+    if inputs.scale != 1:
+        values = values * dtype.type(inputs.scale)
+    arrays = [csr.indptr.astype(np.int64), csr.indices.astype(np.int32, copy=False), values]
+    views = [array.view() for array in arrays]
+    for view in views:
+        view.flags.writeable = False  # always, as this is part of a kernel's types
+    return None, SparseRows(*views)
 
 
 @functools.cache
@@ -141,7 +160,7 @@ def _arrays(
     blocks, stateful = -(-rows // wanted.rows), any(rule.stateful for rule in wanted.rules)
     return layout.allocate(
         sizes, _choices(activations, penalties), rows, blocks, wanted.lanes, wanted.panel, threads,
-        stateful, weights[0].dtype,
+        stateful, wanted.sparse, weights[0].dtype,
     )  # fmt: skip
 
 

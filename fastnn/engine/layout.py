@@ -167,12 +167,14 @@ def allocate(
     panel: int,
     threads: int,
     stateful: bool,
+    sparse: bool,
     dtype: np.dtype[Any],
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes`.
 
     A batch of `batch_size` rows is taken in so many `blocks`; panels are at most `panel` vectors
-    wide. `stateful` says whether a penalty keeps numbers beside the weights.
+    wide. `stateful` says whether a penalty keeps numbers beside the weights, `sparse` whether rows
+    list their nonzeros: then nothing is kept of the inputs, neither values nor lists for blocks.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
@@ -181,6 +183,8 @@ def allocate(
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
         row[PANEL] = _evenly(int(row[VECTORS]), panel)
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
+        if sparse and not layer:
+            row[PITCH] = 0
         for column in (Z_AT, A_AT, DELTA_AT):
             row[column] = work
             work += batch_size * int(row[PITCH])
@@ -194,6 +198,7 @@ def allocate(
     real = _zeros(batch_size * int(out[PITCH]), dtype)
     real.reshape(batch_size, -1)[:, : sizes[-1]] = 1
     columns = max(*sizes, batch_size) + 2 * lanes + CACHE_LINE
+    listed = 0 if sparse else blocks
     return Arrays(
         table=table,
         weights=_zeros(weights, dtype),
@@ -213,10 +218,10 @@ def allocate(
         idle=_counting(columns),
         every=_counting(columns),
         in_batch=_counting(columns),
-        block_used=np.zeros(blocks * columns, np.int32),
-        block_bits=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
-        block_seen=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
-        block_left=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
+        block_used=np.zeros(listed * columns, np.int32),
+        block_bits=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
+        block_seen=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
+        block_left=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
         entering=_counting(columns),
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
         left_at=np.zeros(-(-sizes[0] // 64) * 64, np.int32),

@@ -68,7 +68,8 @@ class Spec(NamedTuple):
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
     whether the penalty of input columns that a batch does not use waits until they are used.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax. timed: whether it counts the cycles of `phases`.
+    output is a softmax. sparse: whether rows list their nonzeros. timed: whether it counts the
+    cycles of `phases`.
     """
 
     lanes: int
@@ -84,6 +85,7 @@ class Spec(NamedTuple):
     waits: bool = False
     compresses: bool = False
     normalises: bool = False
+    sparse: bool = False
     timed: bool = False
 
     def encode(self) -> str:
@@ -108,17 +110,31 @@ def lanes(dtype: np.dtype[Any]) -> int:
     return jit.vector_bytes() // dtype.itemsize
 
 
-def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
-    """Return the specification of the kernel that only goes forward."""
+def narrow_lanes(dtype: np.dtype[Any], widest: int) -> int:
+    """Return the elements of the smallest vector that holds as many units, or of a register."""
+    return int(min(lanes(dtype), 1 << (widest - 1).bit_length()))
+
+
+def for_outputs(
+    dtype: np.dtype[Any], activations: Sequence[Activation], sparse_units: int | None = None
+) -> Spec:
+    """Return the specification of the kernel that only goes forward.
+
+    `sparse_units` are the units of the widest layer where rows list their nonzeros. Weights of many
+    columns that are used here and there had better be few bytes each: vectors are no longer there
+    than the layers need.
+    """
     distinct, many = unique(activations), jit.register_count() == 32
+    sparse = sparse_units is not None
     return Spec(
-        lanes(dtype),
+        lanes(dtype) if sparse_units is None else narrow_lanes(dtype, sparse_units),
         rows=TILE_ROWS,
         panel=4 if many else 2,
         updated_together=4 if many else 1,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
+        sparse=sparse,
     )
 
 
@@ -128,7 +144,8 @@ def for_training(problem: Problem, waits: bool) -> Spec:
     `waits` says whether the penalty of the columns that a batch does not use waits.
     """
     activations, penalties = problem.activations, problem.penalties
-    return for_outputs(problem.dtype, activations)._replace(
+    sparse_units = max(map(len, problem.weights)) if problem.inputs.is_sparse else None
+    return for_outputs(problem.dtype, activations, sparse_units)._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
         cost=_real_cost(problem.cost) if problem.track_cost else "",

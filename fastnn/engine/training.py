@@ -98,9 +98,9 @@ class Training:
         dropout: Sequence[float] | None = None,
         seed: int = 0,
     ) -> None:
-        rows = len(inputs.matrix)
+        rows = inputs.n
         batch_size = min(batch_size, rows)
-        flops = 6 * sum(w.size for w in weights) * batch_size
+        flops = 6 * (_first_products(weights[0], inputs) + sum(w.size for w in weights[1:])) * batch_size
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
         self._track_cost, self._n = track_cost, n or rows
         step = learning_rate / self._n
@@ -172,6 +172,13 @@ class Training:
         if weights is None:
             return float(len(order))
         return float(weights[order].sum(dtype=np.float64)) or np.inf
+
+
+def _first_products(w: np.ndarray, inputs: Inputs) -> int:
+    """Return how many products the first layer takes for a row, of sparse ones for a mean row."""
+    if not inputs.is_sparse:
+        return w.size
+    return max(1, len(w) * inputs.matrix.nnz // inputs.n)
 
 
 def _worthwhile_threads(flops: int) -> int:
