@@ -16,6 +16,7 @@ __all__ = [
     "Dtype",
     "Hidden",
     "LearningRate",
+    "OptimizerName",
     "PenaltyName",
     "Seed",
     "Threads",
@@ -36,6 +37,9 @@ PenaltyName = Literal[
     "group_lasso",
     "sparse_group_lasso",
     "max_norm",
+]
+OptimizerName = Literal[
+    "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "ftrl"
 ]
 DataName = Literal["digits", "mnist", "fashion"]
 

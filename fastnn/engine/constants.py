@@ -14,6 +14,7 @@ __all__ = [
     "follows",
     "groups_inputs",
     "has_groups",
+    "has_stepper",
     "is_sparse",
     "lanes",
     "tile_rows",
@@ -59,6 +60,17 @@ def is_sparse(typing: Any, spec: Any) -> Any:
 def has_groups(typing: Any, spec: Any) -> Any:
     """Return whether a layer's penalty scales groups of weights."""
     value = any(rule.scale for rule in read_spec(spec).rules)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def has_stepper(typing: Any, spec: Any) -> Any:
+    """Return whether an optimiser makes the step, from the whole gradient."""
+    value = read_spec(spec).stepper is not None
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))

@@ -8,25 +8,29 @@ through the kernels as its JSON text and read by the intrinsics while they compi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn.activations import Activation
+from fastnn.arrays import Inputs
 from fastnn.engine import jit, trace
-from fastnn.engine.coefficients import width_of
+from fastnn.engine.coefficients import numbers_of, width_of
 from fastnn.engine.problem import Problem
+from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
 __all__ = [
     "TILE_ROWS",
     "Rule",
     "Spec",
+    "Stepper",
     "for_outputs",
     "for_training",
     "lanes",
     "number_of",
+    "sparse_units",
     "unique",
 ]
 
@@ -45,7 +49,8 @@ class Rule(NamedTuple):
     shrink, caught_up, scale: keys of its formulas, empty where there is none. grouping: what scale
     takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
     number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
-    many coefficients its formulas take.
+    many coefficients its formulas take. slope: the key of its gradient's formula, where an
+    optimiser takes that.
     """
 
     shrink: str
@@ -55,6 +60,20 @@ class Rule(NamedTuple):
     follows: bool
     stateful: bool
     one_by_one: int
+    numbers: int
+    slope: str = ""
+
+
+class Stepper(NamedTuple):
+    """An optimiser that makes its own step from the gradient, to a kernel.
+
+    step, pace: keys of its formulas; the second is empty where there is none. memories: how many
+    numbers it has beside each weight. numbers: how many its formulas take.
+    """
+
+    step: str
+    pace: str
+    memories: int
     numbers: int
 
 
@@ -69,7 +88,8 @@ class Spec(NamedTuple):
     whether the penalty of input columns that a batch does not use waits until they are used.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
     output is a softmax. sparse: whether rows list their nonzeros. timed: whether it counts the
-    cycles of `phases`.
+    cycles of `phases`. stepper: what makes the step; without one, the gradient goes straight into
+    the weights.
     """
 
     lanes: int
@@ -87,6 +107,7 @@ class Spec(NamedTuple):
     normalises: bool = False
     sparse: bool = False
     timed: bool = False
+    stepper: Stepper | None = None
 
     def encode(self) -> str:
         """Return the text that kernels close over."""
@@ -97,7 +118,8 @@ class Spec(NamedTuple):
         """Read what `encode` wrote."""
         fields = [tuple(f) if isinstance(f, list) else f for f in json.loads(text)]
         spec = cls._make(fields)
-        return spec._replace(rules=tuple(Rule._make(rule) for rule in spec.rules))
+        stepper = None if spec.stepper is None else Stepper._make(spec.stepper)
+        return spec._replace(rules=tuple(map(Rule._make, spec.rules)), stepper=stepper)
 
     @property
     def first_rule(self) -> Rule | None:
@@ -110,31 +132,35 @@ def lanes(dtype: np.dtype[Any]) -> int:
     return jit.vector_bytes() // dtype.itemsize
 
 
+def sparse_units(inputs: Inputs, weights: Sequence[np.ndarray]) -> int | None:
+    """Return the units of the widest layer where rows list their nonzeros, else None."""
+    return max(map(len, weights)) if inputs.is_sparse else None
+
+
 def narrow_lanes(dtype: np.dtype[Any], widest: int) -> int:
     """Return the elements of the smallest vector that holds as many units, or of a register."""
     return int(min(lanes(dtype), 1 << (widest - 1).bit_length()))
 
 
 def for_outputs(
-    dtype: np.dtype[Any], activations: Sequence[Activation], sparse_units: int | None = None
+    dtype: np.dtype[Any], activations: Sequence[Activation], units: int | None = None
 ) -> Spec:
     """Return the specification of the kernel that only goes forward.
 
-    `sparse_units` are the units of the widest layer where rows list their nonzeros. Weights of many
-    columns that are used here and there had better be few bytes each: vectors are no longer there
-    than the layers need.
+    `units` are those of the widest layer where rows list their nonzeros. Weights of many columns
+    that are used here and there had better be few bytes each: vectors are no longer there than the
+    layers need.
     """
     distinct, many = unique(activations), jit.register_count() == 32
-    sparse = sparse_units is not None
     return Spec(
-        lanes(dtype) if sparse_units is None else narrow_lanes(dtype, sparse_units),
+        lanes(dtype) if units is None else narrow_lanes(dtype, units),
         rows=TILE_ROWS,
         panel=4 if many else 2,
         updated_together=4 if many else 1,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
-        sparse=sparse,
+        sparse=units is not None,
     )
 
 
@@ -144,14 +170,15 @@ def for_training(problem: Problem, waits: bool) -> Spec:
     `waits` says whether the penalty of the columns that a batch does not use waits.
     """
     activations, penalties = problem.activations, problem.penalties
-    sparse_units = max(map(len, problem.weights)) if problem.inputs.is_sparse else None
-    return for_outputs(problem.dtype, activations, sparse_units)._replace(
+    units = sparse_units(problem.inputs, problem.weights)
+    return for_outputs(problem.dtype, activations, units)._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
         cost=_real_cost(problem.cost) if problem.track_cost else "",
-        rules=tuple(_rule(p) for p in kinds(penalties).values()),
+        rules=tuple(_rule(p, problem.stepper) for p in kinds(penalties).values()),
         first=number_of(penalties[0], penalties),
         waits=waits,
+        stepper=None if problem.stepper is None else _stepper(problem.stepper),
     )
 
 
@@ -178,15 +205,22 @@ def unique(activations: Sequence[Activation]) -> list[Activation]:
     return list({a.name: a for a in activations}.values())
 
 
-def _rule(penalty: Penalty) -> Rule:
-    shrink, caught_up, scale = (
-        "" if formula is None else trace.register(formula)
-        for formula in (penalty.shrink, penalty.caught_up, penalty.scale)
-    )
+def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
+    formulas = penalty.shrink, penalty.caught_up, penalty.scale
+    shrink, caught_up, scale = map(_key, formulas)
     return Rule(
         shrink, caught_up, scale, penalty.grouping, penalty.follows, penalty.stateful,
-        penalty.one_by_one, width_of(penalty),
+        penalty.one_by_one, width_of(penalty), "" if stepper is None else _key(penalty.slope),
     )  # fmt: skip
+
+
+def _stepper(optimizer: Optimizer) -> Stepper:
+    step, pace = _key(optimizer.step), _key(optimizer.pace)
+    return Stepper(step, pace, optimizer.memories, len(numbers_of(optimizer)))
+
+
+def _key(formula: Callable[..., Any] | None) -> str:
+    return "" if formula is None else trace.register(formula)
 
 
 def _slope(activation: Activation) -> str:
