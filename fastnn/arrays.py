@@ -56,7 +56,7 @@ class Inputs(NamedTuple):
         return Inputs(self.matrix[kept], self.scale)
 
     def columns(self, kept: NDArray[np.int64]) -> Inputs:
-        """Return the columns in `kept`, ascending, alone: a copy, of the type they are stored in."""
+        """Return the columns in `kept`, ascending, alone: a copy of the type they are stored in."""
         if self.is_sparse:
             return Inputs(self.matrix[:, kept], self.scale)
         return Inputs(np.take(self.matrix, kept, axis=1), self.scale)

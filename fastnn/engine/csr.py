@@ -89,7 +89,11 @@ def update_from_rows(
         begin, end = get(csr.starts, row), get(csr.starts, row + 1)
         first = place_of(csr.columns, begin, end, low)
         count = place_of(csr.columns, first, end, high) - first
-        values, used, d = after(csr.values, first), after(csr.columns, first), after(delta, i * pitch)
+        values, used, d = (
+            after(csr.values, first),
+            after(csr.columns, first),
+            after(delta, i * pitch),
+        )
         tile_update(
             spec, rule, 1, vectors, numbers, values, 0, used, count, d, pitch, w, q, b, low == 0
         )

@@ -85,12 +85,10 @@ def build_train(spec: str) -> Any:
             if row_weights is not None:  # likewise
                 counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             now = phases.lap(spec, ticks, phases.GATHER, now)
-            if X is not None:
-                if skip_zeros:
-                    list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
-            if csr is not None:
-                if waits(spec) and thread == 0:
-                    list_used(spec, net, nonzeros, rows, m, step)
+            if X is not None and skip_zeros:
+                list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
+            if csr is not None and waits(spec) and thread == 0:
+                list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
                 transpose_weights(spec, net, number, thread, threads)
@@ -126,14 +124,12 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
-            if csr is not None:
-                if not follows(spec):
-                    met = shrink_apart(spec, net, m, numbers, met, thread, threads)
+            if csr is not None and not follows(spec):
+                met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             for number in range(net.layers, 0, -1):
                 update(spec, net, number, m, numbers, skip_zeros, nonzeros, rows, thread, threads)
-            if csr is not None:
-                if follows(spec):
-                    met = shrink_apart(spec, net, m, numbers, met, thread, threads)
+            if csr is not None and follows(spec):
+                met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
             if has_stepper(spec):
                 met = meet_all(net, met, threads)

@@ -37,7 +37,18 @@ from fastnn.engine.layout import (
     Z_AT,
 )
 
-__all__ = ["Layer", "Net", "after", "at", "get", "layer_of", "net_of", "place_of", "prefetch", "put"]
+__all__ = [
+    "Layer",
+    "Net",
+    "after",
+    "at",
+    "get",
+    "layer_of",
+    "net_of",
+    "place_of",
+    "prefetch",
+    "put",
+]
 
 
 class Net(NamedTuple):

@@ -86,10 +86,9 @@ def part_of(spec, net, number, m, thread, threads):
 def weigh(spec, net, number, m, skip_zeros, csr, rows, part):
     """Fill a part of a layer's z: the biases, and what is below times the weights."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    if csr is not None:  # decided when the kernel is compiled
-        if number == 1:
-            product_of_rows(spec, net, csr, rows, part)
-            return
+    if csr is not None and number == 1:  # the first is decided when the kernel is compiled
+        product_of_rows(spec, net, csr, rows, part)
+        return
     product(
         spec, net, part, block_rows(spec, m), below.units, number == 1 and skip_zeros, below.a,
         below.pitch, here.w, below.vectors * lanes(spec), here.vectors, here.panel, here.b, here.z,
@@ -145,14 +144,13 @@ def update(spec, net, number, m, numbers, skip_zeros, csr, rows, thread, threads
         if has_stepper(spec):
             w, b = after(here.g, place), after(here.bias_g, panel * v)
         step, done = max(1, high - low) if listed else CHUNK, low
-        if csr is not None:  # decided when the kernel is compiled
-            if number == 1:
-                rule = here.shrunk if fuses(spec, m) and not rests(here, numbers) else 0
-                update_from_rows(
-                    spec, net, csr, rows, m, rule, after(numbers, here.numbers), vectors, delta, w,
-                    q, b, low, high,
-                )  # fmt: skip
-                done = high
+        if csr is not None and number == 1:
+            rule = here.shrunk if fuses(spec, m) and not rests(here, numbers) else 0
+            update_from_rows(
+                spec, net, csr, rows, m, rule, after(numbers, here.numbers), vectors, delta, w, q,
+                b, low, high,
+            )  # fmt: skip
+            done = high
         for begin in range(done, high, step):
             end = min(begin + step, high)
             update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, begin, end)

@@ -120,7 +120,9 @@ def tile_forward(
     vectors; ``used`` holds int32 numbers. Of sparse rows ``a`` has the listed columns only, so that
     it is a[r, i].
     """
-    signature = types.void(spec, types.int64, vectors, start, a, types.int64, used, b, out, out_row, k)
+    signature = types.void(
+        spec, types.int64, vectors, start, a, types.int64, used, b, out, out_row, k
+    )
     kernel = read_spec(spec)
     vector, shapes = vector_of(out, kernel.lanes), _tiles(kernel, rows)
 
