@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from fastnn.engine import phases
-from fastnn.engine.constants import follows, has_groups, has_stepper, lanes, waits
+from fastnn.engine.constants import follows, has_groups, has_stepper, is_sparse, lanes, waits
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.dropout import mask, unmasked_outputs
 from fastnn.engine.groups import scale_groups, share_vectors
 from fastnn.engine.jit import jit, jit_apart, kernel
-from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH
+from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.listing import (
     catch_up,
     end_list,
@@ -34,6 +34,7 @@ from fastnn.engine.listing import (
     list_blocks,
     list_columns,
     list_used,
+    settle_run,
     shrink_listed,
 )
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
@@ -105,7 +106,8 @@ def build_train(spec: str) -> Any:
             if waits(spec) and get(net.counts, ENTERING):
                 begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
                 listed = after(net.entering, begin)
-                catch_up(spec, net, numbers, listed, end - begin, step, thread)
+                until = step + SEEN if is_sparse(spec) else step
+                catch_up(spec, net, numbers, listed, end - begin, until, thread)
                 met = meet_all(net, met, threads)
             numbers = after(numbers, next_numbers)
             now = phases.lap(spec, ticks, phases.IDLE, now)
@@ -192,8 +194,10 @@ def build_settle(spec: str) -> Any:
     @kernel
     def settle(arrays, coefficients):
         count, net = 0, net_of(arrays)
-        for j in range(layer_of(net, 0).units):
-            if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
+        first = settle_run(spec, net, at(coefficients, 0), arrays.steps[0])
+        for j in range(first, layer_of(net, 0).units):
+            in_use = (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1)
+            if not in_use and arrays.left_at[j] < SEEN:
                 arrays.idle[count] = j
                 count += 1
         end_list(spec, net.idle, count)

@@ -32,6 +32,7 @@ __all__ = [
     "PITCH",
     "RESTS",
     "SCALED",
+    "SEEN",
     "SHRUNK",
     "UNITS",
     "VECTORS",
@@ -54,6 +55,9 @@ FIELDS = 17
 # Places in `Arrays.counts`; a block of rows has PARTS of them, the first block's from BLOCKS on.
 ENTERING, IN_BATCH, IDLE, BLOCKS = range(4)
 PARTS = 4
+
+# Above every number of steps: what `Arrays.left_at` is raised by for a column in a batch's list.
+SEEN = 1 << 30
 
 CACHE_LINE = 64
 
@@ -116,7 +120,8 @@ class Arrays(NamedTuple):
     in_use : uint64
         A bit for each input column: whether the last batch used it.
     left_at : int32
-        For a column that is not in use, how many steps of the penalty it has had.
+        For a column that is not in use, how many steps of the penalty it has had; of sparse rows
+        for all, and raised by SEEN while a column is in use.
     steps : int64, length 1
         How many batches have been trained on since all columns were last up to date.
     counts : int64

@@ -8,10 +8,10 @@ from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
 from fastnn.engine.constants import follows, groups_inputs, has_groups, lanes, waits
 from fastnn.engine.groups import scale_columns
 from fastnn.engine.jit import jit, jit_apart
-from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS
+from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.products import rests
-from fastnn.engine.shrink import catch_up_columns, shrink_columns
+from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
 from fastnn.engine.team import share
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "list_blocks",
     "list_columns",
     "list_used",
+    "settle_run",
     "shrink_listed",
 ]
 
@@ -104,23 +105,24 @@ def list_columns(spec, net, m, columns, step, block):
 
 @jit_apart
 def list_used(spec, net, csr, rows, m, step):
-    """List what sparse rows use and, of it, what has missed a step; note when others cease."""
+    """List what sparse rows use and, of it, what has missed a step; note when others cease.
+
+    `left_at` of what is listed is raised by SEEN until the next batch.
+    """
     for k in range(get(net.counts, IN_BATCH)):
-        j = get(net.in_batch, k)
-        put(net.left_at, j, np.int32(step))
-        put(net.in_use, j >> 6, np.uint64(0))
+        put(net.left_at, get(net.in_batch, k), np.int32(step))
     used = entering = 0
     for i in range(m):
         row = get(rows, i)
         for k in range(get(csr.starts, row), get(csr.starts, row + 1)):
             j = get(csr.columns, k)
-            word, bit = get(net.in_use, j >> 6), np.uint64(1) << np.uint64(j & 63)
-            if not word & bit:
-                put(net.in_use, j >> 6, word | bit)
+            left = get(net.left_at, j)
+            if left < SEEN:
+                put(net.left_at, j, np.int32(left + SEEN))
                 put(net.in_batch, used, j)
                 put(net.entering, entering, j)
                 used += 1
-                entering += get(net.left_at, j) < step
+                entering += left < step
     end_list(spec, net.in_batch, used)
     end_list(spec, net.entering, entering)
     put(net.counts, IN_BATCH, used)
@@ -148,6 +150,19 @@ def catch_up(spec, net, numbers, columns, count, step, thread):
         catch_up_columns(spec, vectors, of_layer, columns, count, w, q, net.left_at, step)
     if groups_inputs(spec, here.scaled):
         scale_columns(spec, net, 1, numbers, columns, count, step, thread)
+
+
+@jit
+def settle_run(spec, net, numbers, step):
+    """Give as many columns as can be taken in whole vectors what they miss; return how many.
+
+    It can be done where a column of sparse rows has a single weight, and with no list of columns.
+    """
+    here, count = layer_of(net, 1), layer_of(net, 0).units // run_lanes(spec) * run_lanes(spec)
+    if here.vectors * lanes(spec) > 1 or groups_inputs(spec, here.scaled):
+        return 0
+    catch_up_run(spec, after(numbers, here.numbers), count, here.w, here.q, net.left_at, step)
+    return count
 
 
 @jit

@@ -137,26 +137,24 @@ def sparse_units(inputs: Inputs, weights: Sequence[np.ndarray]) -> int | None:
     return max(map(len, weights)) if inputs.is_sparse else None
 
 
-def narrow_lanes(dtype: np.dtype[Any], widest: int) -> int:
-    """Return the elements of the smallest vector that holds as many units, or of a register."""
-    return int(min(lanes(dtype), 1 << (widest - 1).bit_length()))
-
-
 def for_outputs(
     dtype: np.dtype[Any], activations: Sequence[Activation], units: int | None = None
 ) -> Spec:
     """Return the specification of the kernel that only goes forward.
 
     `units` are those of the widest layer where rows list their nonzeros. Weights of many columns
-    that are used here and there had better be few bytes each: vectors are no longer there than the
-    layers need.
+    that are used here and there had better be few bytes each: where one vector holds them, it is no
+    longer than it needs to be.
     """
-    distinct, many = unique(activations), jit.register_count() == 32
+    distinct, many, lanes_ = unique(activations), jit.register_count() == 32, lanes(dtype)
+    panel, together = (4, 4) if many else (2, 1)
+    if units is not None and units <= lanes_:
+        lanes_, panel, together = 1 << (units - 1).bit_length(), 1, 1
     return Spec(
-        lanes(dtype) if units is None else narrow_lanes(dtype, units),
+        lanes_,
         rows=TILE_ROWS,
-        panel=4 if many else 2,
-        updated_together=4 if many else 1,
+        panel=panel,
+        updated_together=together,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
