@@ -72,6 +72,11 @@ def fit(
     callbacks, best = _callbacks(callbacks, early_stopping)
     weights, _ = network._arrays()
     inputs, targets = _rows(network, X, y)
+    if input_noise and inputs.is_sparse:
+        raise ValueError(
+            "input_noise fills the zeros of X, which a sparse matrix is without: leave it out, or "
+            "give X.toarray()"
+        )
     counts = row_weights(
         sample_weight, class_weight, task=network._task, y=y, n=inputs.n,
         outputs=network.sizes[-1],

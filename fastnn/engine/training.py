@@ -207,7 +207,7 @@ def _first_products(w: np.ndarray, inputs: Inputs) -> int:
     """Return how many products the first layer takes for a row, of sparse ones for a mean row."""
     if not inputs.is_sparse:
         return int(w.size)
-    return max(1, len(w) * inputs.matrix.nnz // inputs.n)
+    return max(1, int(len(w) * inputs.matrix.nnz // inputs.n))
 
 
 def _worthwhile_threads(flops: int) -> int:
