@@ -51,6 +51,11 @@ class Inputs(NamedTuple):
         """Whether the matrix is a sparse one."""
         return not isinstance(self.matrix, np.ndarray)
 
+    def arrays(self) -> list[_Array]:
+        """Return the arrays that hold the rows: one, or the three of a sparse matrix."""
+        matrix = self.matrix
+        return [matrix.data, matrix.indices, matrix.indptr] if self.is_sparse else [matrix]
+
     def rows(self, kept: NDArray[np.int64]) -> Inputs:
         """Return the rows in `kept` alone, a copy."""
         return Inputs(self.matrix[kept], self.scale)

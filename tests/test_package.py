@@ -23,6 +23,7 @@ FLOORS = {
     "fastnn.checks": 0,
     "fastnn.csr": 0,
     "fastnn.download": 0,
+    "fastnn.files": 0,
     "fastnn.machine": 0,
     "fastnn.synthetic": 0,
     "fastnn.activations": 1,
