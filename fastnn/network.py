@@ -193,8 +193,9 @@ class Network:
 
         Parameters
         ----------
-        X : array_like, shape (n, n_inputs)
-            Floats or uint8; the network computes with ``X * input_scale``.
+        X : array_like or sparse matrix of scipy, shape (n, n_inputs)
+            Floats or uint8; the network computes with ``X * input_scale``. A sparse matrix stays
+            one: CSR is taken as it is, other formats are converted to it.
         y : array_like, shape (n,) or (n, sizes[-1])
             Class indices (0 or 1 where there is one output unit), or targets; real targets where
             the cost is for these, and rows of 0 and 1 where the network is multilabel.

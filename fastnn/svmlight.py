@@ -72,7 +72,17 @@ def read_svmlight(
         raise FileFormatError(f"{name} cannot be read as svmlight: {error}") from error
     if 0 in X.shape:
         raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
-    return X, _labels(y)
+    return _narrowed(X), _labels(y)
+
+
+def _narrowed(X: Any) -> Any:
+    """Return the matrix with int32 indices where these are large enough, which more code takes."""
+    from scipy import sparse
+
+    if max(X.nnz, X.shape[1]) > np.iinfo(np.int32).max:
+        return X
+    indices, indptr = (array.astype(np.int32, copy=False) for array in (X.indices, X.indptr))
+    return sparse.csr_matrix((X.data, indices, indptr), shape=X.shape)
 
 
 def _labels(y: np.ndarray) -> np.ndarray:

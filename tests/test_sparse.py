@@ -18,6 +18,12 @@ needs_jit = pytest.mark.skipif(not jit.is_on(), reason="compares with compiled k
 ROWS, COLUMNS = 40, 90
 
 
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sparse rows are taken one by one, and of smaller tiles there is less to compile."""
+    monkeypatch.setattr(spec, "TILE_ROWS", 2)
+
+
 def rows_of(density: float = 0.08, dtype: str = "float64", seed: int = 0) -> sparse.csr_array:
     """Return rows of which some are empty, and columns of which some are never used."""
     rng = np.random.default_rng(seed)
@@ -70,8 +76,9 @@ def worst(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
 
 
 @needs_jit
-@pytest.mark.parametrize("sizes", [[1], [20, 1], [20, 5, 3]])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("dtype", "sizes"), [("float64", [1]), ("float64", [20, 5, 3]), ("float32", [20, 1])]
+)
 def test_sparse_rows_leave_the_weights_of_dense_ones(dtype: str, sizes: list[int]) -> None:
     X, penalty = rows_of(), penalties.L1(0.05)
     for batch_size in (1, 7, ROWS):
@@ -103,8 +110,7 @@ RULES = [
 
 @needs_jit
 @pytest.mark.parametrize("penalty", RULES, ids=repr)
-def test_every_penalty(penalty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spec, "TILE_ROWS", 1)  # nothing here depends on it, and less is compiled
+def test_every_penalty(penalty: Any) -> None:
     X = rows_of()
     for batch_size in (1, 7):
         given = {"sizes": [3, 2], "batch_size": batch_size, "penalty": [penalty, None]}
@@ -116,8 +122,7 @@ def test_every_penalty(penalty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_jit
-def test_an_optimiser_takes_sparse_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spec, "TILE_ROWS", 1)
+def test_an_optimiser_takes_sparse_rows() -> None:
     X = rows_of()
     given = {"sizes": [3, 2], "batch_size": 7, "penalty": penalties.L2(0.5)}
     given["optimizer"] = optimizers.Adam(0.01)

@@ -34,6 +34,7 @@ def write(tmp_path: Path) -> Any:
 @pytest.mark.parametrize("name", ["rows.svm", "rows.svm.gz"])
 def test_rows_and_labels(write: Any, name: str) -> None:
     X, y = read_svmlight(write("# a comment\n-1 1:0.5 4:2 # of a row\n+1 2:-3e1\n-1\n", name))
+    assert X.indices.dtype == X.indptr.dtype == np.int32
     assert X.toarray().tolist() == [[0.5, 0, 0, 2], [0, -30, 0, 0], [0, 0, 0, 0]]
     assert (y.tolist(), y.dtype) == ([0, 1, 0], np.int64)
     assert read_svmlight(write("1 1:1\n", name), 7)[0].shape == (1, 7)
