@@ -95,14 +95,12 @@ def test_sparse_rows_leave_the_weights_of_dense_ones(dtype: str, sizes: list[int
 
 RULES = [
     None,
-    penalties.L2(0.5),
     penalties.L2(90.0),  # a step for which the closed form does not hold
     penalties.ElasticNet(0.3),
     penalties.L1(0.05, method="proximal"),
     penalties.L1(0.05, method="cumulative", biases=True),
     penalties.TruncatedGradient(0.05),
     penalties.GroupLasso(0.05),
-    penalties.GroupLasso(0.05, groups="neurons"),
     penalties.SparseGroupLasso(0.05),
     penalties.MaxNorm(1.0),
 ]

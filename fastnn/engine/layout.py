@@ -61,6 +61,9 @@ SEEN = 1 << 30
 
 CACHE_LINE = 64
 
+# So many inputs of a panel are turned into rows of weights at a time: they stay in the cache.
+COPIED = 1024
+
 
 class Choice(NamedTuple):
     """What is chosen for a layer, as numbers: the last columns of `Arrays.table`, in this order.
@@ -274,7 +277,8 @@ def unpack(
 ) -> None:
     """Copy panels back into a network's weights (out, in), then biases (out,)."""
     for panel, part in _parts(table, panels, arrays, lanes):
-        part[...] = panel
+        for start in range(0, len(panel), COPIED):
+            part[start : start + COPIED] = panel[start : start + COPIED]
 
 
 def _parts(
