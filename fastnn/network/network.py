@@ -109,8 +109,9 @@ class Network(Stack):
 
         Parameters
         ----------
-        X : array_like, shape (n, n_inputs)
-            Floats or uint8; the network computes with ``X * input_scale``.
+        X : array_like or sparse matrix of scipy, shape (n, n_inputs)
+            Floats or uint8; the network computes with ``X * input_scale``. A sparse matrix stays
+            one: CSR is taken as it is, other formats are converted to it.
         y : array_like, shape (n,) or (n, sizes[-1])
             Class indices (0 or 1 where there is one output unit), or targets; real targets where
             the cost is for these, and rows of 0 and 1 where the network is multilabel.
@@ -268,7 +269,7 @@ class Network(Stack):
         scikit-learn's ``r2_score``.
         """
         inputs = self._inputs(X)
-        wanted = self._task.wanted(y, len(inputs.matrix), self._sizes[-1])
+        wanted = self._task.wanted(y, inputs.n, self._sizes[-1])
         return self._task.score(self._task.predictions(self._outputs(inputs)[1]), wanted)
 
     def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Layers = None) -> float:
@@ -279,7 +280,7 @@ class Network(Stack):
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
         inputs = self._inputs(X)
-        n = len(inputs.matrix)
+        n = inputs.n
         targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
         cost = self._cost.mean(*self._outputs(inputs), targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
