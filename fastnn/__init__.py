@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         StepDecay,
     )
     from fastnn.strength import RegularizationWarning
+    from fastnn.sweep_space import LogUniform, grid, sample
+    from fastnn.sweeps import sweep
 
 __version__ = "0.1.0"
 
@@ -55,6 +57,7 @@ __all__ = [
     "History",
     "InverseScaling",
     "LinearWarmup",
+    "LogUniform",
     "MaxNorm",
     "Network",
     "RegularizationWarning",
@@ -63,9 +66,12 @@ __all__ = [
     "StepDecay",
     "TruncatedGradient",
     "__version__",
+    "grid",
     "lambda_path",
     "load",
     "profile",
+    "sample",
+    "sweep",
 ]
 
 _HOMES = {
@@ -83,6 +89,7 @@ _HOMES = {
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
     "LinearWarmup": "fastnn.schedules",
+    "LogUniform": "fastnn.sweep_space",
     "MaxNorm": "fastnn.penalties",
     "Network": "fastnn.network",
     "RegularizationWarning": "fastnn.strength",
@@ -90,9 +97,12 @@ _HOMES = {
     "SparseGroupLasso": "fastnn.penalties",
     "StepDecay": "fastnn.schedules",
     "TruncatedGradient": "fastnn.penalties",
+    "grid": "fastnn.sweep_space",
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",
     "profile": "fastnn.profiling",
+    "sample": "fastnn.sweep_space",
+    "sweep": "fastnn.sweeps",
 }
 
 

@@ -51,8 +51,9 @@ def as_inputs(
 
     Parameters
     ----------
-    X : array-like of shape (n, D)
+    X : array-like of shape (n, D), or Inputs
         Floats, integers or bools. uint8 is taken as it is; other integers and bools as floats.
+        What this function has returned before is returned again.
     dtype : float32 or float64
         The type of floats that do not fit into uint8.
     input_scale : float or None
@@ -72,6 +73,9 @@ def as_inputs(
     ValueError
         If `X` is ragged, empty, not 2-D or not `width` wide, or holds NaN or infinity.
     """
+    if isinstance(X, Inputs):
+        _check_width(X.matrix, width)
+        return X
     array = _real_array("X", X)
     if array.ndim != 2:
         raise ValueError(
@@ -80,8 +84,7 @@ def as_inputs(
         )
     if array.size == 0:
         raise ValueError(f"X must hold at least one row and one column, not shape {array.shape}")
-    if width is not None and array.shape[1] != width:
-        raise ValueError(f"X must have {width} columns, one per input unit, not {array.shape[1]}")
+    _check_width(array, width)
     if array.dtype == np.uint8:
         scale = 1 / 256 if input_scale is None else input_scale
         return Inputs(np.ascontiguousarray(array), scale)
@@ -99,6 +102,11 @@ def as_inputs(
             _check_finite(part, start, "row {} of X")
         return Inputs(array, scale)
     return Inputs(_as_floats(fill, array.shape, dtype, "row {} of X"), scale)
+
+
+def _check_width(array: _Array, width: int | None) -> None:
+    if width is not None and array.shape[1] != width:
+        raise ValueError(f"X must have {width} columns, one per input unit, not {array.shape[1]}")
 
 
 def as_targets(
