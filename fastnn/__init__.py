@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from fastnn.checks import FileFormatError
     from fastnn.history import History
     from fastnn.network import Network, load
+    from fastnn.optimizers import (
+        FTRL,
+        SGD,
+        Adagrad,
+        Adam,
+        AdamW,
+        Momentum,
+        Nesterov,
+        Optimizer,
+        RMSprop,
+    )
     from fastnn.penalties import (
         L1,
         L2,
@@ -43,8 +54,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "FTRL",
     "L1",
     "L2",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
     "Callback",
     "ConstantRate",
     "CosineDecay",
@@ -59,7 +75,11 @@ __all__ = [
     "LinearWarmup",
     "LogUniform",
     "MaxNorm",
+    "Momentum",
+    "Nesterov",
     "Network",
+    "Optimizer",
+    "RMSprop",
     "RegularizationWarning",
     "Schedule",
     "SparseGroupLasso",
@@ -75,12 +95,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Adagrad": "fastnn.optimizers",
+    "Adam": "fastnn.optimizers",
+    "AdamW": "fastnn.optimizers",
     "Callback": "fastnn.callbacks",
     "ConstantRate": "fastnn.schedules",
     "CosineDecay": "fastnn.schedules",
     "EarlyStopping": "fastnn.callbacks",
     "ElasticNet": "fastnn.penalties",
     "ExponentialDecay": "fastnn.schedules",
+    "FTRL": "fastnn.optimizers",
     "FileFormatError": "fastnn.checks",
     "GroupLasso": "fastnn.penalties",
     "HalveOnPlateau": "fastnn.schedules",
@@ -91,8 +115,13 @@ _HOMES = {
     "LinearWarmup": "fastnn.schedules",
     "LogUniform": "fastnn.sweep_space",
     "MaxNorm": "fastnn.penalties",
+    "Momentum": "fastnn.optimizers",
+    "Nesterov": "fastnn.optimizers",
     "Network": "fastnn.network",
+    "Optimizer": "fastnn.optimizers",
+    "RMSprop": "fastnn.optimizers",
     "RegularizationWarning": "fastnn.strength",
+    "SGD": "fastnn.optimizers",
     "Schedule": "fastnn.schedules",
     "SparseGroupLasso": "fastnn.penalties",
     "StepDecay": "fastnn.schedules",

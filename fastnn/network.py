@@ -28,6 +28,7 @@ from fastnn.tasks import Labels, Values, task_of
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.history import History
+    from fastnn.optimizers import Optimizer
     from fastnn.schedules import Schedule
 
 __all__ = ["Network", "load"]
@@ -168,11 +169,13 @@ class Network:
         *,
         epochs: int,
         batch_size: int = 10,
-        learning_rate: float | Schedule = 0.5,
+        learning_rate: float | Schedule | None = None,
+        optimizer: Optimizer | None = None,
         penalty: Layers = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         dropout: float | Sequence[float] | None = None,
+        input_noise: float = 0.0,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
         validation_fraction: float | None = None,
         early_stopping: int | EarlyStopping | None = None,
@@ -195,14 +198,19 @@ class Network:
             Passes over the rows; a whole float is taken, and 0 trains nothing.
         batch_size : int, default 10
             Rows a step; the last batch of an epoch may be short, and a batch_size above n is n.
-        learning_rate : float or Schedule, default 0.5
+        learning_rate : float or Schedule, optional
             The book's eta: a step is learning_rate times the batch's mean gradient. A schedule of
-            `fastnn.schedules` gives each epoch its own.
+            `fastnn.schedules` gives each epoch its own. By default 0.5; an optimizer has its own.
+        optimizer : Optimizer, optional
+            One of `fastnn.optimizers`, such as `fastnn.Adam`; by default plain descent,
+            ``SGD(learning_rate)``. What it remembers of earlier steps begins anew with each fit,
+            and where `compact_every` removes something.
         penalty : Penalty, sequence of Penalty or None, or None
             One of `fastnn.penalties`, such as `fastnn.L1`, for all layers, or a list with one for
             each layer after the input. A step shrinks the weights by learning_rate*lmbda/n, n being
             the rows of `X`; where that is too much for training to work, a
-            `fastnn.RegularizationWarning` says so before it starts.
+            `fastnn.RegularizationWarning` says so before it starts. With an optimizer, L1, L2 and
+            ElasticNet are part of the gradient, and the others follow its step.
         sample_weight : array_like, shape (n,), optional
             How much each row counts, at least 0: a batch's gradient is the weighted mean, the sum
             of the weighted gradients divided by the sum of the batch's weights. The n of lmbda/n
@@ -214,6 +222,9 @@ class Network:
             The share, below 1, of hidden units that each row goes without: of all hidden layers, or
             one number for each. The units left count 1/(1-dropout) times as much, so that nothing
             changes when the network predicts (Srivastava et al. 2014).
+        input_noise : float, default 0.0
+            The standard deviation of the normal noise that is added to the scaled inputs, drawn
+            anew in every epoch (Bishop 1995).
         validation_data : tuple (X, y), optional
             Evaluated after every epoch.
         validation_fraction : float, optional
@@ -258,10 +269,12 @@ class Network:
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            optimizer=optimizer,
             penalty=penalty,
             sample_weight=sample_weight,
             class_weight=class_weight,
             dropout=dropout,
+            input_noise=input_noise,
             validation_data=validation_data,
             validation_fraction=validation_fraction,
             early_stopping=early_stopping,

@@ -63,7 +63,8 @@ def sweep(
         parameters of one trial: from `fastnn.sample`, or scikit-learn's ``ParameterGrid`` and
         ``ParameterSampler``. The names are those of the parameters of `Network` and
         `Network.fit`, and ``lmbda``, the strength that ``penalty`` is then called with:
-        ``{"penalty": [L1, L2], "lmbda": [0.1, 1, 10]}``.
+        ``{"penalty": [L1, L2], "lmbda": [0.1, 1, 10]}``. Likewise an ``optimizer`` that is a class
+        is called with the ``learning_rate``.
     halving : int, optional
         Successive halving (Jamieson and Talwalkar, "Non-stochastic best arm identification and
         hyperparameter optimization", 2016): all trials train for few epochs, the best 1 in
@@ -153,6 +154,8 @@ def train(
     options = {"seed": 0, **trial}
     if "lmbda" in options:
         options["penalty"] = options["penalty"](options.pop("lmbda"))
+    if isinstance(options.get("optimizer"), type) and "learning_rate" in options:
+        options["optimizer"] = options["optimizer"](options.pop("learning_rate"))
     network = Network(**{name: options.pop(name) for name in OF_NETWORK & options.keys()})
     history = network.fit(X, y, validation_data=validation_data, threads=threads, **options)
     return network, history

@@ -17,6 +17,7 @@ from fastnn.callbacks import BestWeights, Callback, EarlyStopping
 from fastnn.checks import real, whole
 from fastnn.history import History
 from fastnn.network import Network
+from fastnn.optimizers import SGD, Optimizer, check_penalties
 from fastnn.penalties import Layers, per_layer, value_of
 from fastnn.schedules import Schedule, as_schedule
 from fastnn.strength import warn_if_too_strong
@@ -40,11 +41,13 @@ def fit(
     *,
     epochs: int,
     batch_size: int = 10,
-    learning_rate: float | Schedule = 0.5,
+    learning_rate: float | Schedule | None = None,
+    optimizer: Optimizer | None = None,
     penalty: Layers = None,
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[int, float] | str | None = None,
     dropout: float | Sequence[float] | None = None,
+    input_noise: float = 0.0,
     validation_data: tuple[ArrayLike, ArrayLike] | None = None,
     validation_fraction: float | None = None,
     early_stopping: int | EarlyStopping | None = None,
@@ -57,12 +60,15 @@ def fit(
     """Train `network`, as `Network.fit` says."""
     epochs = whole("epochs", epochs, minimum=0)
     batch_size = whole("batch_size", batch_size, minimum=1)
-    schedule = as_schedule("learning_rate", learning_rate)
+    optimizer = _optimizer(optimizer, learning_rate)
+    schedule = as_schedule("learning_rate", optimizer.learning_rate)
     penalties = per_layer(penalty, len(network.sizes) - 1)
+    check_penalties(optimizer, penalties)
     threads = None if threads is None else whole("threads", threads, minimum=1)
     if compact_every is not None:
         compact_every = whole("compact_every", compact_every, minimum=1)
     dropped = _dropout(dropout, len(network.sizes) - 2)
+    input_noise = real("input_noise", input_noise)
     callbacks, best = _callbacks(callbacks, early_stopping)
     weights, _ = network._arrays()
     inputs, targets = _rows(network, X, y)
@@ -74,14 +80,15 @@ def fit(
     held_out = _held_out(len(inputs.matrix), validation_fraction, validation)
     _check_what_is_watched(schedule, best, validation is not None or held_out > 0)
     n = len(inputs.matrix) - held_out
-    warn_if_too_strong(
-        weights,
-        penalties,
-        learning_rate=schedule.largest,
-        n=n,
-        batch_size=batch_size,
-        stacklevel=3,
-    )
+    if optimizer.pace is None:  # else a step's size is the gradient's only in part
+        warn_if_too_strong(
+            weights,
+            penalties,
+            learning_rate=schedule.largest,
+            n=n,
+            batch_size=batch_size,
+            stacklevel=3,
+        )
 
     def ready(inputs: Inputs) -> engine.Training:
         return engine.Training(
@@ -93,11 +100,13 @@ def fit(
             targets=targets,
             batch_size=batch_size,
             learning_rate=schedule.largest,
+            optimizer=optimizer,
             n=n,
             threads=threads,
             row_weights=None if counts is None else counts.astype(network.dtype),
             dropout=dropped,
-            seed=0 if dropped is None else int(network._rng.integers(2**63)),
+            input_noise=input_noise,
+            seed=int(network._rng.integers(2**63)) if dropped or input_noise else 0,
         )
 
     training = ready(inputs)
@@ -148,6 +157,21 @@ def fit(
     if best is not None:
         best.restore(network)
     return history
+
+
+def _optimizer(optimizer: object, learning_rate: float | Schedule | None) -> Optimizer:
+    """Return what makes the steps: plain descent unless an optimiser is given."""
+    if optimizer is None:
+        return SGD() if learning_rate is None else SGD(learning_rate)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be one of fastnn's, such as fastnn.Adam(), not {optimizer!r}"
+        )
+    if learning_rate is not None:
+        raise ValueError(
+            f"give learning_rate or optimizer, not both: {optimizer!r} has a rate of its own"
+        )
+    return optimizer
 
 
 def _rows(network: Network, X: ArrayLike, y: ArrayLike) -> tuple[Inputs, np.ndarray]:

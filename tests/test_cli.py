@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import fastnn
-from fastnn import data, penalties, plots
+from fastnn import data, optimizers, penalties, plots
 from fastnn.cli import app
-from fastnn.cli.options import PenaltyName
+from fastnn.cli.options import OptimizerName, PenaltyName
 
 COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
@@ -163,10 +163,23 @@ def test_every_penalty_can_be_chosen() -> None:
     assert (told["penalty"], told["lmbda"]) == ("l1_proximal", 0.5)
 
 
+def test_every_optimizer_can_be_chosen(digits: data.Dataset) -> None:
+    assert get_args(OptimizerName) == tuple(optimizer.name for optimizer in optimizers.ALL)
+    told = run_json("train", *QUICK, "--optimizer", "adam")
+    network = fastnn.Network([64, 30, 10], input_scale=1 / 16, seed=1)
+    history = network.fit(
+        digits.train_images, digits.train_labels, epochs=2, batch_size=50, optimizer=fastnn.Adam()
+    )
+    assert told["history"]["train_cost"] == history.train_cost
+    assert (told["optimizer"], told["learning_rate"]) == ("adam", 0.001)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["digit"], "digit"),
+        (["--optimizer", "ftrl", "--penalty", "l1", "--lmbda", "1"], "l1 and an l2 of its own"),
+        (["--optimizer", "adagrad", "--learning-rate", "-1"], "--learning-rate"),
         (["--hidden", "0"], "--hidden"),
         (["--hidden", "30,,10"], "--hidden"),
         (["--hidden", "-3"], "--hidden"),

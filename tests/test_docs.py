@@ -4,8 +4,8 @@ In README.md and docs/ the blocks marked ``python`` run in their order, in one n
 document, and of the blocks marked ``sh`` the lines that call ``fastnn``. A block marked ``python
 mnist`` or ``sh mnist`` runs where MNIST is, after the plain ones above it.
 
-``python tests/test_docs.py`` writes the tables of docs/plugins.md anew, and the code that
-docs/regularization.md shows from the source.
+``python tests/test_docs.py`` writes the tables of docs/plugins.md anew, and the code that it and
+docs/regularization.md show from the source.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from fastnn import activations, costs, initializers, penalties, schedules
+from fastnn import activations, costs, initializers, optimizers, penalties, schedules
 from fastnn.cli import app
 
 ROOT = Path(__file__).parent.parent
 PLUGINS, REGULARIZATION = ROOT / "docs" / "plugins.md", ROOT / "docs" / "regularization.md"
+SHOWING = [PLUGINS, REGULARIZATION]  # documents that show code of the package
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCED = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.M)
@@ -225,6 +226,10 @@ def tables() -> dict[str, str]:
             ["name", "class", "what it is"],
             [[f"`{s.name}`", f"`{s.__name__}`", first_line(s)] for s in schedules.ALL],
         ),
+        "optimizers": table(
+            ["name", "class", "what it is"],
+            [[f"`{o.name}`", f"`{o.__name__}`", first_line(o)] for o in optimizers.ALL],
+        ),
         "penalties": table(
             ["name", "class", "what it is"],
             [[f"`{p.name}`", f"`{p.__name__}`", first_line(p)] for p in penalties.ALL],
@@ -245,21 +250,25 @@ def test_plugins_are_listed() -> None:
 
 
 def with_sources(text: str) -> str:
-    """Return a document with the classes of `penalties` that it shows as they are now."""
+    """Return a document with the plug-in classes that it shows as they are now."""
 
     def shown(match: re.Match[str]) -> str:
-        source = inspect.getsource(getattr(penalties, match[1]))
+        modules = activations, costs, optimizers, penalties
+        (home,) = (module for module in modules if match[1] in module.__all__)
+        source = inspect.getsource(getattr(home, match[1]))
         return f"<!-- source {match[1]} -->\n\n```python\n{source}```\n"
 
     return SOURCE.sub(shown, text)
 
 
-def test_code_that_is_shown_is_the_source() -> None:
-    text = REGULARIZATION.read_text("utf-8")
+@pytest.mark.parametrize("document", SHOWING, ids=lambda path: path.name)
+def test_code_that_is_shown_is_the_source(document: Path) -> None:
+    text = document.read_text("utf-8")
     assert SOURCE.search(text)
     assert with_sources(text) == text, "write it anew: python tests/test_docs.py"
 
 
 if __name__ == "__main__":
-    REGULARIZATION.write_text(with_sources(REGULARIZATION.read_text("utf-8")), "utf-8")
+    for page in SHOWING:
+        page.write_text(with_sources(page.read_text("utf-8")), "utf-8")
     PLUGINS.write_text(with_tables(PLUGINS.read_text("utf-8")), "utf-8")

@@ -70,7 +70,7 @@ def test_both_paths_are_the_algorithm(batch_size: int, threads: int) -> None:
             weights=network.weights, biases=network.biases,
             activations=[activations.Sigmoid()] * 3, cost=costs.CrossEntropy(),
             penalties=[None] * 3, inputs=Inputs(X, 1 / 256), targets=Y, batch_size=batch_size,
-            learning_rate=0.5, step=0.5 / N, track_cost=True, threads=threads,
+            learning_rate=0.5, n=N, track_cost=True, threads=threads,
             masks=Masks(RATES, size, np.dtype(float), 7),
         )  # fmt: skip
         run = path(problem)

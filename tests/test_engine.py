@@ -170,7 +170,7 @@ def test_the_cost_is_tracked_in_either_path() -> None:
             targets=labels,
             batch_size=7,
             learning_rate=0.1,
-            step=0.1 / ROWS,
+            n=ROWS,
             track_cost=True,
             threads=1,
         )

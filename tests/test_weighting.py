@@ -121,7 +121,7 @@ def test_both_paths_and_any_threads(threads: int) -> None:
         problem = Problem(
             weights=weights, biases=biases, activations=[activations.Sigmoid()] * 2,
             cost=costs.CrossEntropy(), penalties=[None] * 2, inputs=Inputs(X, 1 / 256), targets=Y,
-            batch_size=13, learning_rate=0.3, step=0.3 / N, track_cost=True, threads=threads,
+            batch_size=13, learning_rate=0.3, n=N, track_cost=True, threads=threads,
             row_weights=WEIGHTS,
         )  # fmt: skip
         run = path(problem)

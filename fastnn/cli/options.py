@@ -19,6 +19,7 @@ __all__ = [
     "Dtype",
     "Hidden",
     "LearningRate",
+    "OptimizerName",
     "PenaltyName",
     "Seed",
     "Threads",
@@ -42,6 +43,9 @@ PenaltyName = Literal[
     "group_lasso",
     "sparse_group_lasso",
     "max_norm",
+]
+OptimizerName = Literal[
+    "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "ftrl"
 ]
 DataName = Literal["digits", "mnist", "fashion"]
 

@@ -18,7 +18,7 @@ from fastnn.cli.options import (
     DataName,
     Dtype,
     Hidden,
-    LearningRate,
+    OptimizerName,
     PenaltyName,
     Seed,
     Threads,
@@ -55,7 +55,15 @@ def train(
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
     batch_size: BatchSize = 10,
-    learning_rate: LearningRate = 0.5,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="The book's eta [default: the optimizer's own, 0.5 for sgd].",
+        ),
+    ] = None,
+    optimizer: Annotated[OptimizerName, typer.Option(help="What makes the steps.")] = "sgd",
     lmbda: Annotated[
         float | None,
         typer.Option(
@@ -92,10 +100,15 @@ def train(
     layers = hidden_layers(hidden)
     chosen_penalty = _penalty(penalty, lmbda)
 
-    from fastnn import data, trainer
+    from fastnn import data, optimizers, trainer
     from fastnn.callbacks import Callback
     from fastnn.network import Network
 
+    rule = optimizers.named("--optimizer", optimizer, learning_rate)
+    try:
+        optimizers.check_penalties(rule, [chosen_penalty])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--penalty") from error
     lines = sys.stderr if as_json else sys.stdout
     on_terminal = lines.isatty() and sys.stderr.isatty()
     images, labels, test_images, test_labels, input_scale, *_ = data.load(
@@ -128,7 +141,7 @@ def train(
         labels,
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate,
+        optimizer=rule,
         penalty=chosen_penalty,
         validation_data=(test_images, test_labels),
         progress=on_terminal,
@@ -147,7 +160,8 @@ def train(
             "sizes": network.sizes,
             "epochs": epochs,
             "batch_size": batch_size,
-            "learning_rate": learning_rate,
+            "optimizer": optimizer,
+            "learning_rate": rule.learning_rate,
             "penalty": penalty,
             "lmbda": lmbda,
             "dtype": dtype,

@@ -15,6 +15,7 @@ from fastnn.arrays import Inputs
 from fastnn.engine import blas
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.problem import Problem
+from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty
 
 __all__ = ["Path", "outputs"]
@@ -28,12 +29,12 @@ class Path:
     Every column is shrunk at every step, and `threads` is a limit for numpy's BLAS.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        self._coefficients = Coefficients(problem.penalties)
-        stateful = any(p is not None and p.stateful for p in problem.penalties)
-        arrays = (*problem.weights, *problem.biases)
-        self._state = [np.zeros_like(a) if stateful else np.empty(0) for a in arrays]
+    def __init__(self, problem: Problem, state: State | None = None) -> None:
+        self._problem, state = problem, state or fresh(problem)
+        self._coefficients = Coefficients(problem.penalties, problem.stepper)
+        self._coefficients.count, self._coefficients.total = state.steps, state.total
+        self._memories = [[a.copy() for a in arrays] for arrays in state.memories]
+        self._kept = [a.copy() for a in state.kept]
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
@@ -41,7 +42,8 @@ class Path:
         # exp of a saturated unit: 1/(1+inf) is the right 0
         with np.errstate(over="ignore"), blas.limited(p.threads):
             starts = range(0, len(order), p.batch_size)
-            for start, numbers in zip(starts, self._numbers(len(starts)), strict=True):
+            numbered = self._numbers(p.steps(order), len(starts))
+            for start, numbers in zip(starts, numbered, strict=True):
                 total += self._step(order[start : start + p.batch_size], numbers)
         return total
 
@@ -52,19 +54,26 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
+    def state(self) -> State:
+        """Return a copy of what is remembered beside the weights."""
+        memories = [[a.copy() for a in arrays] for arrays in self._memories]
+        kept = [a.copy() for a in self._kept]
+        return State(self._coefficients.count, self._coefficients.total, memories, kept)
+
     def penalise(self, steps: int) -> None:
         """Give the weights so many steps of the penalty, a pass for each, without a gradient."""
         p = self._problem
-        for numbers in self._numbers(steps):
+        for numbers in self._numbers(p.steps(np.empty(0, np.int64)), steps):
             for layer, (penalty, w) in enumerate(zip(p.penalties, p.weights, strict=True)):
                 if penalty is not None:
                     at = self._coefficients.places[layer]
                     self._shrink(penalty, layer, numbers[at:])
                     scale_groups(penalty, w, numbers[at:])
 
-    def _numbers(self, steps: int) -> np.ndarray:
-        """Return the penalties' coefficients in each of the next steps, a row a step."""
-        table = self._coefficients.rows(self._problem.step, steps).astype(self._problem.dtype)
+    def _numbers(self, step: float | np.ndarray, steps: int) -> np.ndarray:
+        """Return the coefficients in each of the next steps, a row a step."""
+        rate = self._problem.learning_rate
+        table = self._coefficients.rows(step, steps, rate).astype(self._problem.dtype)
         return np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]
 
     def _step(self, rows: np.ndarray, numbers: np.ndarray) -> float:
@@ -73,9 +82,10 @@ class Path:
         if p.masks is not None:
             drawn = p.masks.draw(len(rows))
             masks = [p.masks.layer(drawn, layer) for layer in range(len(p.weights) - 1)]
-        zs, layers = _forward(
-            p.weights, p.biases, p.activations, _rows(p.inputs, rows, p.dtype), masks
-        )
+        x = _rows(p.inputs, rows, p.dtype)
+        if p.noise is not None:
+            x += p.noise.draw(len(rows))
+        zs, layers = _forward(p.weights, p.biases, p.activations, x, masks)
         z, a, y = zs[-1], layers[-1], self._batch_targets(rows)
         if hasattr(p.cost, "delta_rows"):
             delta, total = p.cost.delta_rows(z, a, y), 0.0
@@ -94,25 +104,64 @@ class Path:
                 delta = (delta @ w) * slope
                 if masks is not None:
                     delta = delta * masks[layer - 1]
-            penalty, at = p.penalties[layer], self._coefficients.places[layer]
-            if penalty is not None and not penalty.follows:
-                self._shrink(penalty, layer, numbers[at:])
-            w += step
-            p.biases[layer] += delta_here.sum(axis=0)
-            if penalty is not None:
-                if penalty.follows:
-                    self._shrink(penalty, layer, numbers[at:])
-                scale_groups(penalty, w, numbers[at:])
+            self._take(layer, step, delta_here.sum(axis=0), numbers)
         return total
 
-    def _factor(self, rows: np.ndarray) -> Any:
-        """Return what a batch's deltas are multiplied by: -learning_rate/m, or a number a row."""
+    def _take(
+        self, layer: int, step: np.ndarray, of_biases: np.ndarray, numbers: np.ndarray
+    ) -> None:
+        """Change a layer by a batch: by `step`, or as the optimiser does, whose gradient it is."""
         p = self._problem
+        penalty, w, b = p.penalties[layer], p.weights[layer], p.biases[layer]
+        own = numbers[self._coefficients.places[layer] :]
+        if p.stepper is not None:
+            biased = penalty if penalty is not None and penalty.on_biases else None
+            self._optimise(layer, w, step, penalty, own, numbers)
+            self._optimise(
+                len(p.weights) + layer, b, of_biases, biased, own, numbers[self._coefficients.own :]
+            )
+        else:
+            if penalty is not None and not penalty.follows:
+                self._shrink(penalty, layer, own)
+            w += step
+            b += of_biases
+            if penalty is not None and penalty.follows:
+                self._shrink(penalty, layer, own)
+        if penalty is not None:
+            scale_groups(penalty, w, own)
+
+    def _optimise(
+        self, place: int, w: np.ndarray, g: np.ndarray, penalty: Penalty | None,
+        of_penalty: np.ndarray, numbers: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Give an array, at `place` among weights and biases, one step of the optimiser, in place.
+
+        `numbers` begins with the optimiser's, `of_penalty` with the penalty's.
+        """
+        stepper, own = self._problem.stepper, numbers[: self._coefficients.own]
+        assert stepper is not None
+        if penalty is not None and penalty.slope is not None:
+            g = g + penalty.slope(np, w, *of_penalty[: width_of(penalty)])
+        memories = [arrays[place] for arrays in self._memories]
+        w[...], *now = stepper.step(np, w, g, *memories, *own)
+        for memory, new in zip(memories, now, strict=True):
+            memory[...] = new
+        if penalty is not None and penalty.follows:
+            pace = None if stepper.pace is None else stepper.pace(np, *memories, *own)
+            shrink_layer(penalty, w, self._kept[place], of_penalty, pace)
+
+    def _factor(self, rows: np.ndarray) -> Any:
+        """Return what a batch's deltas are multiplied by, a number or one a row.
+
+        It is -learning_rate/m, which makes a gradient the step, or 1/m with an optimiser.
+        """
+        p = self._problem
+        factor = -p.learning_rate if p.stepper is None else 1.0
         if p.row_weights is None:
-            return p.dtype.type(-p.learning_rate / len(rows))
+            return p.dtype.type(factor / len(rows))
         weights = p.row_weights[rows]
         total = float(weights.sum(dtype=np.float64)) or np.inf
-        return weights[:, np.newaxis] * p.dtype.type(-p.learning_rate / total)
+        return weights[:, np.newaxis] * p.dtype.type(factor / total)
 
     def _cost(self, z: np.ndarray, a: np.ndarray, y: np.ndarray, rows: np.ndarray) -> float:
         p = self._problem
@@ -121,9 +170,9 @@ class Path:
 
     def _shrink(self, penalty: Penalty, layer: int, numbers: np.ndarray) -> None:
         p = self._problem
-        shrink_layer(penalty, p.weights[layer], self._state[layer], numbers)
+        shrink_layer(penalty, p.weights[layer], self._kept[layer], numbers)
         if penalty.on_biases:
-            shrink_layer(penalty, p.biases[layer], self._state[len(p.weights) + layer], numbers)
+            shrink_layer(penalty, p.biases[layer], self._kept[len(p.weights) + layer], numbers)
 
     def _batch_targets(self, rows: np.ndarray) -> np.ndarray:
         p = self._problem
@@ -134,14 +183,22 @@ class Path:
         return y
 
 
-def shrink_layer(penalty: Penalty, w: np.ndarray, q: np.ndarray, numbers: np.ndarray) -> None:
+def shrink_layer(
+    penalty: Penalty,
+    w: np.ndarray,
+    q: np.ndarray,
+    numbers: np.ndarray,
+    pace: np.ndarray | None = None,
+) -> None:
     """Give weights one step of a penalty, in place; `q` is what it keeps beside them.
 
-    `numbers` begins with the penalty's coefficients.
+    `numbers` begins with the penalty's coefficients; `pace` multiplies them, weight by weight.
     """
-    own = numbers[: width_of(penalty)]
+    own = list(numbers[: width_of(penalty)])
     if penalty.shrink is None or (penalty.rests and own[-1] > 0):
         return
+    if pace is not None:
+        own = [number * pace for number in own]
     if penalty.stateful:
         w[...], q[...] = penalty.shrink(np, w, q, *own)
     else:

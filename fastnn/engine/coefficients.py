@@ -1,4 +1,4 @@
-"""The numbers that the penalties' formulas take, step by step."""
+"""The numbers that the formulas of penalties and of an optimiser take, step by step."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
-__all__ = ["Coefficients", "width_of"]
+__all__ = ["Coefficients", "numbers_of", "width_of"]
 
 _NO_STEPS = np.zeros(1)
 
@@ -18,50 +19,104 @@ def width_of(penalty: Penalty) -> int:
     return len(penalty.coefficients(0.0)) + len(penalty.moving(0.0, _NO_STEPS, _NO_STEPS))
 
 
+def numbers_of(
+    optimizer: Optimizer,
+    rate: float = 0.0,
+    count: np.ndarray = _NO_STEPS,
+    *,
+    biases: bool = False,
+) -> list[float | np.ndarray]:
+    """Return the numbers an optimiser's formulas take, in the step that makes `count` steps."""
+    return list(optimizer.numbers(rate, np.maximum(count, 1), biases))
+
+
 class Coefficients:
-    """The numbers of all layers' penalties in a row, the first layer's first.
+    """The numbers of a step in a row: the optimiser's, for weights and biases; then the penalties'.
 
     Parameters
     ----------
     penalties : sequence of Penalty or None
         One for each layer.
+    stepper : Optimizer, optional
+        What makes the step, unless it is plain descent.
 
     Attributes
     ----------
     places : list of int
-        Where in a row each layer's numbers begin.
+        Where in a row the numbers of each layer's penalty begin.
+    own : int
+        How many an optimiser's formulas take: the first so many are for weights, the next ones for
+        biases.
     width : int
         How many numbers a row has.
+    count : int
+        The steps so far.
+    total : float
+        The sum of their learning_rate / n.
     """
 
-    def __init__(self, penalties: Sequence[Penalty | None]) -> None:
+    def __init__(
+        self, penalties: Sequence[Penalty | None], stepper: Optimizer | None = None
+    ) -> None:
         self._distinct = list(dict.fromkeys(p for p in penalties if p is not None))
-        self._count, self._total = 0, 0.0
-        ends = np.cumsum([0, *map(width_of, self._distinct)]).tolist()
+        self._stepper = stepper
+        self.count, self.total = 0, 0.0
+        self.own = 0 if stepper is None else len(numbers_of(stepper))
+        ends = np.cumsum([2 * self.own, *map(width_of, self._distinct)]).tolist()
         self.width = ends[-1]
         self.places = [0 if p is None else ends[self._distinct.index(p)] for p in penalties]
-        self._moves = any(p.moving(0.0, _NO_STEPS, _NO_STEPS) for p in self._distinct)
+        self._moves = any(p.moving(0.0, _NO_STEPS, _NO_STEPS) for p in self._distinct) or any(
+            isinstance(number, np.ndarray) for number in self._of_stepper(0.0, _NO_STEPS)
+        )
 
-    def rows(self, step: float, batches: int) -> np.ndarray:
-        """Return the numbers of the next `batches` steps, each with `step` = learning_rate / n.
+    def rows(self, step: float | np.ndarray, batches: int, rate: float = 1.0) -> np.ndarray:
+        """Return the numbers of the next `batches` steps.
+
+        Parameters
+        ----------
+        step : float or ndarray of float64, shape (batches,)
+            learning_rate / n, of all the steps or of each.
+        batches : int
+        rate : float
+            The learning rate.
 
         Returns
         -------
         ndarray of float64, shape (batches + 1, width) or (1, width)
             The first row is that of the step before. A single row stands for all.
         """
-        count = self._count + np.arange(batches + 1.0)
-        total = self._total + step * np.arange(batches + 1.0)
-        self._count, self._total = self._count + batches, float(total[-1])
-        if not self._moves:
+        steps = np.full(1, step)
+        if differ := isinstance(step, np.ndarray):
+            steps = np.concatenate([step[:1], step])
+        count = self.count + np.arange(batches + 1.0)
+        total = self.total + np.concatenate([[0.0], np.cumsum(np.broadcast_to(step, batches))])
+        self.count, self.total = self.count + batches, float(total[-1])
+        if not (self._moves or differ):
             count, total = count[:1], total[:1]
-        numbers = [number for part in self._row(step, count, total) for number in part]
         table = np.empty((len(count), self.width))
-        for column, number in enumerate(numbers):
+        for column, number in enumerate(self._of_stepper(rate, count)):
             table[:, column] = number
+        steps = np.broadcast_to(steps, len(count))
+        for some in np.unique(steps):
+            chosen = steps == some
+            row = self._of_penalties(float(some), count[chosen], total[chosen], rate)
+            for column, number in enumerate(row, 2 * self.own):
+                table[chosen, column] = number
         return table
 
-    def _row(
-        self, step: float, count: np.ndarray, total: np.ndarray
-    ) -> list[tuple[float | np.ndarray, ...]]:
-        return [(*p.coefficients(step), *p.moving(step, count, total)) for p in self._distinct]
+    def _of_stepper(self, rate: float, count: np.ndarray) -> list[float | np.ndarray]:
+        if self._stepper is None:
+            return []
+        sets = (numbers_of(self._stepper, rate, count, biases=b) for b in (False, True))
+        return [number for numbers in sets for number in numbers]
+
+    def _of_penalties(
+        self, step: float, count: np.ndarray, total: np.ndarray, rate: float
+    ) -> list[float | np.ndarray]:
+        """Return the penalties' numbers; those of a part of the gradient are of a step of 1/n."""
+        row: list[float | np.ndarray] = []
+        for penalty in self._distinct:
+            in_gradient = self._stepper is not None and penalty.slope is not None
+            row += penalty.coefficients(step / rate if in_gradient and rate else step)
+            row += penalty.moving(step, count, total)
+        return row

@@ -14,7 +14,7 @@ from fastnn.engine import kernels, layout, phases, spec, team
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.problem import Problem
-from fastnn.penalties import Penalty
+from fastnn.engine.state import State, fresh
 
 __all__ = ["Path", "outputs"]
 
@@ -32,24 +32,29 @@ EVALUATED_ROWS = 10
 class Path:
     """Trains in compiled calls; where it is `timed`, `ticks` tells where the time went."""
 
-    def __init__(self, problem: Problem, *, timed: bool = False) -> None:
-        first, dtype = problem.penalties[0], problem.dtype
-        skip_zeros = _worth_skipping(problem.inputs.matrix)
-        waits = skip_zeros and first is not None and first.waits(problem.step)
+    def __init__(
+        self, problem: Problem, state: State | None = None, *, timed: bool = False
+    ) -> None:
+        dtype = problem.dtype
+        skip_zeros = problem.noise is None and _worth_skipping(problem.inputs.matrix)
+        waits = skip_zeros and problem.waits
         wanted = spec.for_training(problem, waits)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
         self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
+        self._coefficients = Coefficients(problem.penalties, problem.stepper)
+        self._state = state or fresh(problem)
+        self._coefficients.count, self._coefficients.total = self._state.steps, self._state.total
         self._arrays = _arrays(
-            problem.weights, problem.activations, problem.penalties, problem.batch_size, wanted,
-            problem.threads,
+            problem.weights, _choices(problem, self._coefficients.places), problem.batch_size,
+            wanted, problem.threads,
         )  # fmt: skip
-        layout.pack(self._arrays, problem.weights, problem.biases, wanted.lanes)
+        for panels, arrays in self._pairs():
+            layout.pack(self._arrays.table, panels, arrays, wanted.lanes)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
         self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
-        self._coefficients = Coefficients(problem.penalties)
         self._last = np.zeros((1, self._coefficients.width), dtype)
         if problem.masks is not None:
             self._keeps = np.array(problem.masks.keeps, dtype)
@@ -60,8 +65,10 @@ class Path:
         problem = self._problem
         self._arrays.arrived[0] = 0
         batches = -(-len(order) // problem.batch_size)
-        numbers = self._coefficients.rows(problem.step, batches).astype(problem.dtype)
+        numbers = self._coefficients.rows(problem.steps(order), batches, problem.learning_rate)
+        numbers = numbers.astype(problem.dtype)
         self._last = numbers[-1:]
+        noise = None if problem.noise is None else problem.noise.draw(len(order))
         dropout = None
         if problem.masks is not None:
             masks = problem.masks.draw(len(order))
@@ -77,10 +84,12 @@ class Path:
                 problem.row_weights,
                 order,
                 problem.batch_size,
-                problem.learning_rate,
+                -problem.learning_rate if problem.stepper is None else 1.0,
                 numbers,
+                self._coefficients.own,
                 self._skip_zeros,
                 dropout,
+                noise,
                 thread,
                 problem.threads,
             )
@@ -95,7 +104,33 @@ class Path:
         """Copy the panels into the caller's arrays, every column up to date."""
         if self._settle is not None:
             self._settle(self._arrays, self._last)
-        layout.unpack(self._arrays, self._problem.weights, self._problem.biases, self._lanes)
+        weights = (*self._problem.weights, *self._problem.biases)
+        panels = self._arrays.weights, self._arrays.biases
+        layout.unpack(self._arrays.table, panels, weights, self._lanes)
+
+    def state(self) -> State:
+        """Return a copy of what is remembered beside the weights."""
+        state = self._state
+        self._state = State(
+            self._coefficients.count,
+            self._coefficients.total,
+            [[a.copy() for a in arrays] for arrays in state.memories],
+            [a.copy() for a in state.kept],
+        )
+        for panels, arrays in self._pairs()[1:]:
+            layout.unpack(self._arrays.table, panels, arrays, self._lanes)
+        return self._state
+
+    def _pairs(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]]:
+        """Return panels of weights and biases, and the arrays that lie in them."""
+        arrays, problem, state = self._arrays, self._problem, self._state
+        pairs = [((arrays.weights, arrays.biases), [*problem.weights, *problem.biases])]
+        if len(arrays.state) > 1:
+            pairs.append(((arrays.state, arrays.bias_state), state.kept))
+        for number, memory in enumerate(state.memories, 1):
+            weights, biases = layout.memory(arrays, number)
+            pairs.append(((weights, biases), memory))
+        return pairs
 
     def ticks(self) -> np.ndarray:
         """Return the cycles of each of `phases.PHASES`, of all threads, since the last call."""
@@ -115,8 +150,9 @@ def outputs(
     matrix, scale = inputs
     wanted = spec.for_outputs(dtype, activations)
     rows = min(EVALUATED_ROWS, len(matrix))
-    arrays = _arrays(weights, activations, [None] * len(weights), rows, wanted, threads=1)
-    layout.pack(arrays, weights, biases, wanted.lanes)
+    names = _numbered(activations)
+    arrays = _arrays(weights, [layout.Choice(name) for name in names], rows, wanted, threads=1)
+    layout.pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
     z, a = (np.empty((len(matrix), len(biases[-1])), dtype) for _ in range(2))
     order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
     run = _kernel(kernels.build_outputs, wanted.encode())
@@ -131,31 +167,34 @@ def _kernel(build: Callable[[str], Any], text: str) -> Any:
 
 def _arrays(
     weights: Sequence[np.ndarray],
-    activations: Sequence[Activation],
-    penalties: Sequence[Penalty | None],
+    choices: Sequence[layout.Choice],
     rows: int,
     wanted: spec.Spec,
     threads: int,
 ) -> layout.Arrays:
     sizes = [weights[0].shape[1], *(len(w) for w in weights)]
     blocks, stateful = -(-rows // wanted.rows), any(rule.stateful for rule in wanted.rules)
+    memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     return layout.allocate(
-        sizes, _choices(activations, penalties), rows, blocks, wanted.lanes, wanted.panel, threads,
-        stateful, weights[0].dtype,
+        sizes, choices, rows, blocks, wanted.lanes, wanted.panel, threads, stateful, memories,
+        weights[0].dtype,
     )  # fmt: skip
 
 
-def _choices(
-    activations: Sequence[Activation], penalties: Sequence[Penalty | None]
-) -> list[layout.Choice]:
+def _numbered(activations: Sequence[Activation]) -> list[int]:
+    """Return the number of each layer's activation."""
+    distinct = [a.name for a in spec.unique(activations)]
+    return [distinct.index(a.name) for a in activations]
+
+
+def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
     """Return what is chosen for each layer, as the kernels' numbers."""
-    distinct, places = [a.name for a in spec.unique(activations)], Coefficients(penalties).places
-    choices = []
-    for activation, penalty, numbers in zip(activations, penalties, places, strict=True):
-        rule = spec.number_of(penalty, penalties)
+    numbered, choices = _numbered(problem.activations), []
+    for activation, penalty, numbers in zip(numbered, problem.penalties, places, strict=True):
+        rule = spec.number_of(penalty, problem.penalties)
         choices.append(
             layout.Choice(
-                activation=distinct.index(activation.name),
+                activation=activation,
                 shrunk=rule if penalty is not None and penalty.shrink else 0,
                 scaled=rule if penalty is not None and penalty.scale else 0,
                 follows=penalty is not None and penalty.follows,

@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, int64, read_spec
 
-__all__ = ["follows", "groups_inputs", "has_groups", "lanes", "tile_rows", "waits"]
+__all__ = ["follows", "groups_inputs", "has_groups", "has_stepper", "lanes", "tile_rows", "waits"]
 
 
 @intrinsic(prefer_literal=True)
@@ -40,6 +40,17 @@ def waits(typing: Any, spec: Any) -> Any:
 def has_groups(typing: Any, spec: Any) -> Any:
     """Return whether a layer's penalty scales groups of weights."""
     value = any(rule.scale for rule in read_spec(spec).rules)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def has_stepper(typing: Any, spec: Any) -> Any:
+    """Return whether an optimiser makes the step, from the whole gradient."""
+    value = read_spec(spec).stepper is not None
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))

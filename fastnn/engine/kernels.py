@@ -2,11 +2,14 @@
 
 Symbols, as in the book: z weighted inputs, a outputs, delta the cost's derivative by z; here delta
 carries the factor -learning_rate/m from the output on, so that every product below adds straight
-into the weights. m rows of a batch, D input columns, V elements of a vector.
+into the weights (1/m with an optimiser, which takes the gradient). m rows of a batch, D input
+columns, V elements of a vector.
 
 For a batch: `gather` its rows and list the columns they use, go `forward`, take the `output_delta`
 and go `backward`. Then `update` every layer: one pass over the weights that applies the penalty in
-registers while the gradient is added; and scale groups of weights where a penalty is of these.
+registers while the gradient is added (with an optimiser other than plain descent, the gradient is
+put beside the weights, and a second pass makes its step); and scale groups of weights where a
+penalty is of these.
 Threads share the rows of a batch or the panels of a layer, and never a sum.
 """
 
@@ -17,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.engine import phases
-from fastnn.engine.constants import has_groups, lanes, waits
+from fastnn.engine.constants import has_groups, has_stepper, lanes, waits
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.dropout import mask, unmasked_outputs
 from fastnn.engine.groups import scale_groups, share_vectors
@@ -34,6 +37,7 @@ from fastnn.engine.listing import (
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.products import block_rows, part_of, product, rows_of, transpose_weights, update
 from fastnn.engine.rows import each, log_normalise, sum_cost, widen
+from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet
 
 __all__ = ["build_outputs", "build_settle", "build_train"]
@@ -43,8 +47,8 @@ def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
     @kernel
-    def train(arrays, X, scale, labels, targets, row_weights, order, batch_size, rate, coefficients,
-              skip_zeros, dropout, thread, threads):  # fmt: skip
+    def train(arrays, X, scale, labels, targets, row_weights, order, batch_size, factor,
+              coefficients, of_stepper, skip_zeros, dropout, noise, thread, threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
@@ -56,6 +60,8 @@ def build_train(spec: str) -> Any:
             low, high = rows_of(spec, m, thread, threads)
             ask_ahead(at(X, 0), columns, order, start + batch_size, low, high)
             gather(spec, net, at(X, 0), columns, scale, rows, low, high)
+            if noise is not None:
+                add_noise(net, noise, start, columns, low, high)
             if len(labels):
                 set_labels(net, at(labels, 0), rows, low, high)
             else:
@@ -94,7 +100,7 @@ def build_train(spec: str) -> Any:
                     mask(spec, net, dropout, number, a, start, m, thread, threads)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.FORWARD, now)
-            output_delta(spec, net, row_weights, m, low, high, -rate / counted)
+            output_delta(spec, net, row_weights, m, low, high, factor / counted)
             met = meet_all(net, met, threads)
             for number in range(net.layers, 1, -1):
                 backward(spec, net, dropout, number, start, m, thread, threads)
@@ -104,7 +110,11 @@ def build_train(spec: str) -> Any:
             for number in range(net.layers, 0, -1):
                 update(spec, net, number, m, numbers, skip_zeros, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
-            if skip_zeros and not waits(spec):
+            if has_stepper(spec):
+                met = meet_all(net, met, threads)
+                for number in range(1, net.layers + 1):
+                    step_layer(spec, net, number, numbers, of_stepper, thread, threads)
+            elif skip_zeros and not waits(spec):
                 shrink_idle(spec, net, numbers, thread, threads)
             now = phases.lap(spec, ticks, phases.IDLE, now)
             if has_groups(spec):
@@ -208,6 +218,16 @@ def gather(spec, net, X, columns, scale, rows, low, high):
                 widen(spec, after(row, j), after(x, j), scale)
             last = columns - v  # overlaps the vector before, and never reads past the row
             widen(spec, after(row, last), after(x, last), scale)
+
+
+@jit
+def add_noise(net, noise, start, columns, low, high):
+    """Add to rows of a batch what was drawn for them."""
+    inputs = layer_of(net, 0)
+    for i in range(low, high):
+        for j in range(columns):
+            place = i * inputs.pitch + j
+            put(inputs.a, place, get(inputs.a, place) + noise[start + i, j])
 
 
 @jit

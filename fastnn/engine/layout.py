@@ -41,6 +41,7 @@ __all__ = [
     "Arrays",
     "Choice",
     "allocate",
+    "memory",
     "pack",
     "unpack",
 ]
@@ -68,12 +69,12 @@ class Choice(NamedTuple):
     """
 
     activation: int
-    shrunk: int
-    scaled: int
-    follows: int
-    on_biases: int
-    numbers: int
-    rests: int
+    shrunk: int = 0
+    scaled: int = 0
+    follows: int = 0
+    on_biases: int = 0
+    numbers: int = 0
+    rests: int = 0
 
 
 class Arrays(NamedTuple):
@@ -87,6 +88,9 @@ class Arrays(NamedTuple):
         Panels of all layers; of all layers but the first, transposed; biases; z, a, delta.
     state, bias_state : 1-D, the network's dtype
         What a penalty keeps beside each weight and bias; without one that does, of length 1.
+    memory, bias_memory : 1-D, the network's dtype
+        The gradient as the weights and biases lie, and after it likewise each number that an
+        optimiser keeps beside them; without an optimiser, of length 1.
     targets, real : 1-D, the network's dtype
         Rows of targets; rows with 1, or the row's weight, at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
@@ -132,6 +136,8 @@ class Arrays(NamedTuple):
     biases: np.ndarray
     state: np.ndarray
     bias_state: np.ndarray
+    memory: np.ndarray
+    bias_memory: np.ndarray
     work: np.ndarray
     targets: np.ndarray
     real: np.ndarray
@@ -167,12 +173,14 @@ def allocate(
     panel: int,
     threads: int,
     stateful: bool,
+    memories: int,
     dtype: np.dtype[Any],
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes`.
 
     A batch of `batch_size` rows is taken in so many `blocks`; panels are at most `panel` vectors
-    wide. `stateful` says whether a penalty keeps numbers beside the weights.
+    wide. `stateful` says whether a penalty keeps numbers beside the weights, `memories` how many an
+    optimiser does, its gradient among them.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
@@ -201,6 +209,8 @@ def allocate(
         biases=_zeros(biases, dtype),
         state=_zeros(weights if stateful else 1, dtype),
         bias_state=_zeros(biases if stateful else 1, dtype),
+        memory=_zeros(memories * weights or 1, dtype),
+        bias_memory=_zeros(memories * biases or 1, dtype),
         work=_zeros(work + lanes * width, dtype),  # V rows are read at a time
         targets=_zeros(len(real), dtype),
         real=real,
@@ -228,35 +238,60 @@ def allocate(
     )
 
 
+def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parts of weights' and biases' `memory` for one number; 0 is the gradient."""
+    parts = (arrays.memory, len(arrays.weights)), (arrays.bias_memory, len(arrays.biases))
+    of_weights, of_biases = (flat[number * size :][:size] for flat, size in parts)
+    return of_weights, of_biases
+
+
 def pack(
-    arrays: Arrays, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], lanes: int
+    table: np.ndarray,
+    panels: tuple[np.ndarray, np.ndarray],
+    arrays: Sequence[np.ndarray],
+    lanes: int,
 ) -> None:
-    """Copy a network's weights (out, in) and biases (out,) into the panels."""
-    for layer, (w, b) in enumerate(zip(weights, biases, strict=True), 1):
-        for units, panel in _panels(arrays, layer, lanes):
-            panel[: w.shape[1], : len(w[units])] = w[units].T
-        at = arrays.table[layer, B_AT]
-        arrays.biases[at : at + len(b)] = b
+    """Copy a network's weights (out, in), then biases (out,), into panels of both."""
+    for panel, part in _parts(table, panels, arrays, lanes):
+        panel[...] = part
 
 
 def unpack(
-    arrays: Arrays, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray], lanes: int
+    table: np.ndarray,
+    panels: tuple[np.ndarray, np.ndarray],
+    arrays: Sequence[np.ndarray],
+    lanes: int,
 ) -> None:
-    """Copy the panels back into a network's weights (out, in) and biases (out,)."""
-    for layer, (w, b) in enumerate(zip(weights, biases, strict=True), 1):
-        for units, panel in _panels(arrays, layer, lanes):
-            w[units] = panel[: w.shape[1], : len(w[units])].T
-        at = arrays.table[layer, B_AT]
-        b[...] = arrays.biases[at : at + len(b)]
+    """Copy panels back into a network's weights (out, in), then biases (out,)."""
+    for panel, part in _parts(table, panels, arrays, lanes):
+        part[...] = panel
 
 
-def _panels(arrays: Arrays, layer: int, lanes: int) -> Iterator[tuple[slice, np.ndarray]]:
+def _parts(
+    table: np.ndarray,
+    panels: tuple[np.ndarray, np.ndarray],
+    arrays: Sequence[np.ndarray],
+    lanes: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the parts of panels without the padding, each with that of `arrays` that lies there."""
+    of_weights, of_biases = panels
+    layers = len(arrays) // 2
+    for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
+        for units, panel in _panels(table, of_weights, layer, lanes):
+            yield panel[: w.shape[1], : len(w[units])], w[units].T
+        at = table[layer, B_AT]
+        yield of_biases[at : at + len(b)], b
+
+
+def _panels(
+    table: np.ndarray, flat: np.ndarray, layer: int, lanes: int
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield each panel of a layer as (inputs, width), with the units that are its columns."""
-    inputs = int(arrays.table[layer - 1, VECTORS]) * lanes
-    at, vectors, most = (int(arrays.table[layer, field]) for field in (W_AT, VECTORS, PANEL))
+    inputs = int(table[layer - 1, VECTORS]) * lanes
+    at, vectors, most = (int(table[layer, field]) for field in (W_AT, VECTORS, PANEL))
     for first in range(0, vectors, most):
         width = min(most, vectors - first) * lanes
-        panel = arrays.weights[at : at + inputs * width].reshape(inputs, width)
+        panel = flat[at : at + inputs * width].reshape(inputs, width)
         yield slice(first * lanes, first * lanes + width), panel
         at += inputs * width
 

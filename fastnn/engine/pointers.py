@@ -43,17 +43,22 @@ __all__ = ["Layer", "Net", "after", "at", "get", "layer_of", "net_of", "prefetch
 class Net(NamedTuple):
     """`layout.Arrays` as pointers; the layers after the inputs, and some lengths.
 
-    list_room: the places in a list of columns; sums_room: a thread's part of `sums`.
+    list_room: the places in a list of columns; sums_room: a thread's part of `sums`; weight_count,
+    bias_count: the elements of weights and of biases.
     """
 
     layers: Any
     list_room: Any
+    weight_count: Any
+    bias_count: Any
     table: Any
     weights: Any
     transposed: Any
     biases: Any
     state: Any
     bias_state: Any
+    memory: Any
+    bias_memory: Any
     work: Any
     targets: Any
     real: Any
@@ -96,6 +101,8 @@ class Layer(NamedTuple):
     b: Any
     q: Any
     bias_q: Any
+    g: Any
+    bias_g: Any
     activation: Any
     shrunk: Any
     scaled: Any
@@ -111,12 +118,16 @@ def net_of(arrays):
     return Net(
         len(arrays.table) - 1,
         len(arrays.every),
+        len(arrays.weights),
+        len(arrays.biases),
         at(arrays.table, 0),
         at(arrays.weights, 0),
         at(arrays.transposed, 0),
         at(arrays.biases, 0),
         at(arrays.state, 0),
         at(arrays.bias_state, 0),
+        at(arrays.memory, 0),
+        at(arrays.bias_memory, 0),
         at(arrays.work, 0),
         at(arrays.targets, 0),
         at(arrays.real, 0),
@@ -162,6 +173,8 @@ def layer_of(net, number):
         after(net.biases, get(row, B_AT)),
         after(net.state, get(row, W_AT)),
         after(net.bias_state, get(row, B_AT)),
+        after(net.memory, get(row, W_AT)),
+        after(net.bias_memory, get(row, B_AT)),
         get(row, ACTIVATION),
         get(row, SHRUNK),
         get(row, SCALED),

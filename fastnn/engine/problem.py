@@ -11,6 +11,8 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine.masks import Masks
+from fastnn.engine.noise import Noise
+from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
 __all__ = ["Problem"]
@@ -22,7 +24,8 @@ class Problem:
 
     The attributes are the parameters of `engine.Training`, checked and completed: `penalties` has
     one for each layer, and None where it would do nothing; `batch_size` is at most the number of
-    rows, and `step` is learning_rate/n, with the n of lmbda/n.
+    rows; `n` is that of lmbda/n, and None where it is each batch's own; `stepper` is the optimiser
+    unless that is plain descent.
     """
 
     weights: list[np.ndarray]
@@ -34,13 +37,33 @@ class Problem:
     targets: np.ndarray
     batch_size: int
     learning_rate: float
-    step: float
+    n: int | None
     track_cost: bool
     threads: int
     row_weights: np.ndarray | None = None
     masks: Masks | None = None
+    noise: Noise | None = None
+    stepper: Optimizer | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the weights, and of all that is computed."""
         return self.weights[0].dtype
+
+    def steps(self, order: np.ndarray) -> float | np.ndarray:
+        """Return learning_rate / n, of all the batches of `order` or of each."""
+        if self.n is not None:
+            return self.learning_rate / self.n
+        counted = np.ones(len(order)) if self.row_weights is None else self.row_weights[order]
+        starts = np.arange(0, len(order), self.batch_size)
+        sums = np.add.reduceat(counted, starts, dtype=np.float64)
+        with np.errstate(divide="ignore"):  # no weight, no gradient: and no penalty
+            return np.where(sums > 0, self.learning_rate / sums, 0.0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether columns that a batch does not use may wait for the first layer's penalty."""
+        first = self.penalties[0]
+        if first is None or self.n is None or self.stepper is not None:
+            return False
+        return first.waits(self.learning_rate / self.n)

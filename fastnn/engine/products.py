@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.engine.constants import follows, lanes, tile_rows
+from fastnn.engine.constants import follows, has_stepper, lanes, tile_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import BLOCKS, PARTS
 from fastnn.engine.pointers import after, get, layer_of
@@ -18,7 +18,16 @@ from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
 from fastnn.engine.team import share
 
-__all__ = ["Part", "block_rows", "part_of", "product", "rows_of", "transpose_weights", "update"]
+__all__ = [
+    "Part",
+    "block_rows",
+    "part_of",
+    "product",
+    "rests",
+    "rows_of",
+    "transpose_weights",
+    "update",
+]
 
 # So many inputs of a panel, 4 to 16 KiB, are updated from every block of rows before the next ones.
 CHUNK = 64
@@ -95,7 +104,8 @@ def product(
 def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
-    `numbers` are the penalties' coefficients in this step.
+    `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
+    to the zeros where that looks for it, and that is all.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     first, last, low, high = 0, here.vectors, 0, below.units
@@ -104,7 +114,7 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
         first, last = part.first, part.last
     else:
         low, high = share(below.units, thread, threads)
-    biases = low == 0 and high > 0
+    biases = low == 0 and high > 0 and not has_stepper(spec)
     with_biases = biases and here.on_biases and not rests(here, numbers)
     if with_biases and not here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
@@ -113,6 +123,8 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
         place, listed = below.vectors * v * panel * v, number == 1 and skip_zeros
         delta = after(here.delta, panel * v)
         w, q, b = after(here.w, place), after(here.q, place), after(here.b, panel * v)
+        if has_stepper(spec):
+            w, b = after(here.g, place), after(here.bias_g, panel * v)
         step = max(1, high - low) if listed else CHUNK
         for begin in range(low, high, step):
             end = min(begin + step, high)
@@ -146,7 +158,7 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
     stay_apart()
     here, below, rows = layer_of(net, number), layer_of(net, number - 1), block_rows(spec, m)
     pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
-    shrunk = 0 if rests(here, numbers) else here.shrunk
+    shrunk = 0 if has_stepper(spec) or rests(here, numbers) else here.shrunk
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0

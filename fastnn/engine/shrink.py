@@ -16,12 +16,17 @@ from fastnn.engine.emit import I64, int64, load, read_spec, store, switch, vecto
 from fastnn.engine.spec import Rule
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["catch_up_columns", "numbers_of", "shrink_columns", "shrunk"]
+__all__ = ["catch_up_columns", "numbers_of", "shrink_columns", "shrunk", "spread"]
 
 
 def numbers_of(builder: Any, rule: Rule, pointer: Any, vector: Any) -> list[Vec]:
     """Return a penalty's coefficients, spread over vectors."""
-    scalars = [builder.load(builder.gep(pointer, [int64(c)])) for c in range(rule.numbers)]
+    return spread(builder, rule.numbers, pointer, vector)
+
+
+def spread(builder: Any, count: int, pointer: Any, vector: Any) -> list[Vec]:
+    """Return the first `count` numbers at a pointer, spread over vectors."""
+    scalars = [builder.load(builder.gep(pointer, [int64(c)])) for c in range(count)]
     return [Vec(builder, splat(builder, scalar, vector)) for scalar in scalars]
 
 

@@ -8,21 +8,23 @@ through the kernels as its JSON text and read by the intrinsics while they compi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.engine import jit, trace
-from fastnn.engine.coefficients import width_of
+from fastnn.engine.coefficients import numbers_of, width_of
 from fastnn.engine.problem import Problem
+from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
 __all__ = [
     "TILE_ROWS",
     "Rule",
     "Spec",
+    "Stepper",
     "for_outputs",
     "for_training",
     "lanes",
@@ -45,7 +47,8 @@ class Rule(NamedTuple):
     shrink, caught_up, scale: keys of its formulas, empty where there is none. grouping: what scale
     takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
     number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
-    many coefficients its formulas take.
+    many coefficients its formulas take. slope: the key of its gradient's formula, where an
+    optimiser takes that.
     """
 
     shrink: str
@@ -55,6 +58,20 @@ class Rule(NamedTuple):
     follows: bool
     stateful: bool
     one_by_one: int
+    numbers: int
+    slope: str = ""
+
+
+class Stepper(NamedTuple):
+    """An optimiser that makes its own step from the gradient, to a kernel.
+
+    step, pace: keys of its formulas; the second is empty where there is none. memories: how many
+    numbers it has beside each weight. numbers: how many its formulas take.
+    """
+
+    step: str
+    pace: str
+    memories: int
     numbers: int
 
 
@@ -68,7 +85,8 @@ class Spec(NamedTuple):
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
     whether the penalty of input columns that a batch does not use waits until they are used.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax. timed: whether it counts the cycles of `phases`.
+    output is a softmax. timed: whether it counts the cycles of `phases`. stepper: what makes the
+    step; without one, the gradient goes straight into the weights.
     """
 
     lanes: int
@@ -85,6 +103,7 @@ class Spec(NamedTuple):
     compresses: bool = False
     normalises: bool = False
     timed: bool = False
+    stepper: Stepper | None = None
 
     def encode(self) -> str:
         """Return the text that kernels close over."""
@@ -95,7 +114,8 @@ class Spec(NamedTuple):
         """Read what `encode` wrote."""
         fields = [tuple(f) if isinstance(f, list) else f for f in json.loads(text)]
         spec = cls._make(fields)
-        return spec._replace(rules=tuple(Rule._make(rule) for rule in spec.rules))
+        stepper = None if spec.stepper is None else Stepper._make(spec.stepper)
+        return spec._replace(rules=tuple(map(Rule._make, spec.rules)), stepper=stepper)
 
     @property
     def first_rule(self) -> Rule | None:
@@ -132,9 +152,10 @@ def for_training(problem: Problem, waits: bool) -> Spec:
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
         cost=_real_cost(problem.cost) if problem.track_cost else "",
-        rules=tuple(_rule(p) for p in kinds(penalties).values()),
+        rules=tuple(_rule(p, problem.stepper) for p in kinds(penalties).values()),
         first=number_of(penalties[0], penalties),
         waits=waits,
+        stepper=None if problem.stepper is None else _stepper(problem.stepper),
     )
 
 
@@ -161,15 +182,22 @@ def unique(activations: Sequence[Activation]) -> list[Activation]:
     return list({a.name: a for a in activations}.values())
 
 
-def _rule(penalty: Penalty) -> Rule:
-    shrink, caught_up, scale = (
-        "" if formula is None else trace.register(formula)
-        for formula in (penalty.shrink, penalty.caught_up, penalty.scale)
-    )
+def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
+    formulas = penalty.shrink, penalty.caught_up, penalty.scale
+    shrink, caught_up, scale = map(_key, formulas)
     return Rule(
         shrink, caught_up, scale, penalty.grouping, penalty.follows, penalty.stateful,
-        penalty.one_by_one, width_of(penalty),
+        penalty.one_by_one, width_of(penalty), "" if stepper is None else _key(penalty.slope),
     )  # fmt: skip
+
+
+def _stepper(optimizer: Optimizer) -> Stepper:
+    step, pace = _key(optimizer.step), _key(optimizer.pace)
+    return Stepper(step, pace, optimizer.memories, len(numbers_of(optimizer)))
+
+
+def _key(formula: Callable[..., Any] | None) -> str:
+    return "" if formula is None else trace.register(formula)
 
 
 def _slope(activation: Activation) -> str:

@@ -13,8 +13,11 @@ from fastnn.arrays import Inputs
 from fastnn.engine import batched
 from fastnn.engine.interrupts import held_back
 from fastnn.engine.masks import Masks
+from fastnn.engine.noise import Noise
 from fastnn.engine.problem import Problem
+from fastnn.engine.state import State
 from fastnn.machine import cpus
+from fastnn.optimizers import SGD, Optimizer
 from fastnn.penalties import Penalty
 
 __all__ = ["Training", "outputs"]
@@ -38,6 +41,9 @@ class Path(Protocol):
 
     def write_back(self) -> None:
         """Bring the caller's arrays up to date."""
+
+    def state(self) -> State:
+        """Return a copy of what is remembered beside the weights."""
 
 
 class Training:
@@ -63,8 +69,14 @@ class Training:
     batch_size : int
     learning_rate : float
         The largest there will be, where `epoch` is given others.
+    optimizer : Optimizer, optional
+        What makes a step of the gradient, with the learning rates given here and not its own; plain
+        descent if not given.
     n : int, optional
         The number of training rows in lmbda/n; the rows of `inputs` if not given.
+    n_of_batch : bool
+        Whether lmbda is divided by each batch's own rows, or the sum of their weights, in place of
+        n (scikit-learn's convention).
     track_cost : bool
         Whether `epoch` sums up the cost as it goes.
     threads : int, optional
@@ -75,8 +87,13 @@ class Training:
         divided by the sum of the batch's weights; 0 where all of these are 0.
     dropout : sequence of float, optional
         The share of units that each hidden layer goes without, row by row.
+    input_noise : float
+        The standard deviation of what is added to the scaled inputs.
     seed : int
-        Of the dropout.
+        Of dropout and noise.
+    state : State, optional
+        What `state` of an earlier training of the same arrays returned, to go on from; it is
+        copied.
     """
 
     def __init__(
@@ -91,38 +108,44 @@ class Training:
         targets: np.ndarray,
         batch_size: int,
         learning_rate: float,
+        optimizer: Optimizer | None = None,
         n: int | None = None,
+        n_of_batch: bool = False,
         track_cost: bool = True,
         threads: int | None = None,
         row_weights: np.ndarray | None = None,
         dropout: Sequence[float] | None = None,
+        input_noise: float = 0.0,
         seed: int = 0,
+        state: State | None = None,
     ) -> None:
         rows = len(inputs.matrix)
         batch_size = min(batch_size, rows)
         flops = 6 * sum(w.size for w in weights) * batch_size
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
-        self._track_cost, self._n = track_cost, n or rows
-        step = learning_rate / self._n
-        hidden = [len(w) for w in weights[:-1]]
+        self._track_cost = track_cost
+        stepper = None if optimizer is None or type(optimizer) is SGD else optimizer
+        hidden, dtype = [len(w) for w in weights[:-1]], weights[0].dtype
         self._problem = Problem(
             weights,
             biases,
             activations,
             cost,
-            [p.simplified() if p is not None and step > 0 else None for p in penalties],
+            [p.simplified() if p is not None and learning_rate > 0 else None for p in penalties],
             inputs,
             targets,
             batch_size,
             learning_rate,
-            step,
+            None if n_of_batch else n or rows,
             track_cost,
             threads or _worthwhile_threads(flops),
             row_weights,
-            None if dropout is None else Masks(dropout, hidden, weights[0].dtype, seed),
+            None if dropout is None else Masks(dropout, hidden, dtype, seed),
+            Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
+            stepper,
         )
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
-        self._path: Path = path(self._problem)
+        self._path: Path = path(self._problem, state)
 
     def epoch(
         self,
@@ -149,8 +172,7 @@ class Training:
             if it is not tracked.
         """
         if learning_rate is not None and learning_rate != self._problem.learning_rate:
-            step = learning_rate / self._n
-            self._problem = replace(self._problem, learning_rate=learning_rate, step=step)
+            self._problem = replace(self._problem, learning_rate=learning_rate)
             self._path.change(self._problem)
         total = 0.0
         with held_back() as release:
@@ -165,6 +187,10 @@ class Training:
                 self._path.write_back()
             release()
         return total / self._counted(order) if self._track_cost else float("nan")
+
+    def state(self) -> State:
+        """Return a copy of what the optimiser and the penalties remember, between two epochs."""
+        return self._path.state()
 
     def _counted(self, order: np.ndarray) -> float:
         """Return the weight of the rows in `order`, each 1 if there are no weights."""

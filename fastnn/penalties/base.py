@@ -14,6 +14,12 @@ A class in `penalties.ALL` has one of these, or both:
   of `size` weights with the Euclidean `norm`, after gradient and shrink; ``grouping`` says what
   is a group.
 
+A penalty whose shrink comes before the gradient is a part of it: ``slope(xp, w, *numbers)`` is what
+shrink subtracts, and with the numbers of a step of 1/n its derivative, for optimisers that make
+their own step from the gradient. Where ``by_weight`` is true, a penalty that follows may be of
+steps whose size differs from weight to weight: its numbers are multiplied by these sizes, or do not
+depend on them.
+
 numbers are ``coefficients(step)``, for ``step`` = eta/n, and after them ``moving(...)``, which
 change from step to step. Where ``rests`` is true, a step whose last number is above 0 does nothing.
 
@@ -51,7 +57,9 @@ class Penalty:
     rests: ClassVar[bool] = False
     leaves_zeros: ClassVar[bool] = False
     one_by_one: ClassVar[int] = 0
+    by_weight: ClassVar[bool] = False
     shrink: ClassVar[Callable[..., Any] | None] = None
+    slope: ClassVar[Callable[..., Any] | None] = None
     caught_up: ClassVar[Callable[..., Any] | None] = None
     scale: ClassVar[Callable[..., Any] | None] = None
 

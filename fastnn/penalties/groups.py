@@ -133,6 +133,7 @@ class MaxNorm(Penalty):
     """
 
     name = "max_norm"
+    by_weight = True
     limit: float
 
     def __post_init__(self) -> None:

@@ -52,6 +52,10 @@ class L1(Shrinking):
         return w - kappa * xp.sign(w)
 
     @staticmethod
+    def slope(xp: Any, w: Any, kappa: Any, inverse: Any) -> Any:
+        return kappa * xp.sign(w)
+
+    @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
         """abs(w) = whole*kappa + rest shrinks `whole` times; rest, rest-kappa, rest, ... follow."""
         size = abs(w)
@@ -79,6 +83,7 @@ class ProximalL1(Shrinking):
     name = "l1_proximal"
     leaves_zeros = True
     follows = True
+    by_weight = True
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         return (step * self.lmbda,)
@@ -116,6 +121,10 @@ class L2(Shrinking):
     @staticmethod
     def shrink(xp: Any, w: Any, kappa: Any, log_kept: Any) -> Any:
         return w - kappa * w
+
+    @staticmethod
+    def slope(xp: Any, w: Any, kappa: Any, log_kept: Any) -> Any:
+        return kappa * w
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, log_kept: Any) -> Any:
@@ -172,6 +181,10 @@ class ElasticNet(Shrinking):
     @staticmethod
     def shrink(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
         return w - kappa2 * w - kappa1 * xp.sign(w)
+
+    @staticmethod
+    def slope(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+        return kappa2 * w + kappa1 * xp.sign(w)
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:

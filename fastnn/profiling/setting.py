@@ -150,7 +150,7 @@ class Setting:
             targets=self.rows.labels,
             batch_size=min(self.batch_size, self.n),
             learning_rate=LEARNING_RATE,
-            step=LEARNING_RATE / LMBDA_ROWS,
+            n=LMBDA_ROWS,
             track_cost=True,
             threads=self.threads,
         )

@@ -1,0 +1,39 @@
+"""What training remembers beside the weights, in the shapes of the network's own arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.engine.problem import Problem
+
+__all__ = ["State", "fresh"]
+
+
+class State(NamedTuple):
+    """The memories of an optimiser and of penalties, between two batches.
+
+    steps : int
+        The steps so far.
+    total : float
+        The sum of their learning_rate / n.
+    memories : list of lists of ndarray
+        For each number that the optimiser keeps beside a weight, the layers' arrays: those of the
+        weights, then those of the biases.
+    kept : list of ndarray
+        What penalties keep, likewise; zeros where they keep nothing.
+    """
+
+    steps: int
+    total: float
+    memories: list[list[np.ndarray]]
+    kept: list[np.ndarray]
+
+
+def fresh(problem: Problem) -> State:
+    """Return the state before the first step."""
+    arrays, stepper = [*problem.weights, *problem.biases], problem.stepper
+    each = [] if stepper is None else [stepper.start(array) for array in arrays]
+    memories = [list(one) for one in zip(*each, strict=True)] if each else []
+    return State(0, 0.0, memories, [np.zeros_like(array) for array in arrays])

@@ -1,0 +1,126 @@
+"""Optimisers: a pass over a layer's weights and what is kept beside them, one vector at a time.
+
+V lanes of a vector. The gradient lies where the weights do in an array of its own, and every number
+that the optimiser keeps in another one after that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.engine.constants import lanes
+from fastnn.engine.emit import int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.jit import jit_apart
+from fastnn.engine.pointers import after, layer_of
+from fastnn.engine.products import rests
+from fastnn.engine.shrink import numbers_of, shrunk, spread
+from fastnn.engine.spec import Rule, Stepper
+from fastnn.engine.team import share
+from fastnn.engine.trace import Vec, VecSpace, formula
+
+__all__ = ["step_layer"]
+
+
+@jit_apart
+def step_layer(spec, net, number, numbers, of_stepper, thread, threads):
+    """Make the optimiser's step with a layer, this thread's part of it, and forget the gradient.
+
+    `numbers` are the coefficients of this step: `of_stepper` of the optimiser's for weights, as
+    many for biases, and the penalties'.
+    """
+    here, below = layer_of(net, number), layer_of(net, number - 1)
+    of_penalty = after(numbers, here.numbers)
+    rule = 0 if rests(here, numbers) else here.shrunk
+    begin, end = share(below.vectors * lanes(spec) * here.vectors, thread, threads)
+    step_vectors(
+        spec, rule, begin, end, of_penalty, numbers, here.w, here.g, net.weight_count, here.q
+    )
+    if thread == 0:
+        rule = rule if here.on_biases else 0
+        step_vectors(
+            spec, rule, 0, here.vectors, of_penalty, after(numbers, of_stepper), here.b,
+            here.bias_g, net.bias_count, here.bias_q,
+        )  # fmt: skip
+
+
+@intrinsic(prefer_literal=True)
+def step_vectors(
+    typing: Any,
+    spec: Any,
+    number: Any,
+    begin: Any,
+    end: Any,
+    of_penalty: Any,
+    numbers: Any,
+    w: Any,
+    g: Any,
+    apart: Any,
+    q: Any,
+) -> Any:
+    """Step the vectors from `begin` to `end`, with the penalty numbered `number`; set g to 0.
+
+    What the optimiser keeps lies `apart` elements after g, and after one another.
+    """
+    signature = types.void(
+        spec, types.int64, types.int64, types.int64, of_penalty, numbers, w, g, types.int64, q
+    )
+    kernel = read_spec(spec)
+    vector = vector_of(w, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        stepper = kernel.stepper
+        if stepper is None:
+            return context.get_dummy_value()
+        _, chosen, begin, end, of_penalty, numbers, w, g, apart, q = arguments
+        own = spread(builder, stepper.numbers, numbers, vector)
+        memories = [g]
+        for _ in range(stepper.memories):
+            memories.append(builder.gep(memories[-1], [apart]))
+
+        def run(number: int) -> None:
+            rule = kernel.rules[number - 1] if number else None
+            of_rule = numbers_of(builder, rule, of_penalty, vector) if rule else []
+            with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
+                index = builder.add(begin, loop.index)
+                place = builder.mul(index, int64(vector.count))
+                old = [Vec(builder, load(builder, p, place, vector)) for p in (w, *memories)]
+                weight, *new = _stepped(builder, stepper, rule, old, own, of_rule)
+                if rule is not None and rule.follows:
+                    pace = _pace(stepper, new, own)
+                    scaled = [n * pace for n in of_rule] if pace is not None else of_rule
+                    (value,) = shrunk(builder, rule, [weight.value], q, [place], scaled)
+                    weight = Vec(builder, value)
+                store(builder, ir.Constant(vector, [0.0] * vector.count), g, place)
+                for pointer, value in zip((w, *memories[1:]), (weight, *new), strict=True):
+                    store(builder, value.value, pointer, place)
+
+        cases = [(0,), *((n,) for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
+        switch(builder, (chosen,), cases, run)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _stepped(
+    builder: Any, stepper: Stepper, rule: Rule | None, old: list[Vec], own: list[Vec],
+    of_rule: list[Vec],
+) -> tuple[Vec, ...]:  # fmt: skip
+    """Return the weight and the memories after a step, with a penalty in the gradient if any."""
+    weight, gradient, *memories = old
+    if rule is not None and rule.slope:
+        gradient = gradient + formula(rule.slope)(VecSpace(), weight, *of_rule)
+    stepped: tuple[Vec, ...] = formula(stepper.step)(VecSpace(), weight, gradient, *memories, *own)
+    return stepped
+
+
+def _pace(stepper: Stepper, memories: list[Vec], own: list[Vec]) -> Vec | None:
+    """Return each weight's own size of a step; None where they are all of one size."""
+    if not stepper.pace:
+        return None
+    pace: Vec = formula(stepper.pace)(VecSpace(), *memories, *own)
+    return pace

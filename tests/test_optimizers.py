@@ -1,0 +1,390 @@
+"""Optimisers: against their formulas written out, against PyTorch's, and what they refuse.
+
+A place in the tuple ALL asks for a row in WRITTEN: it is the algorithm as its paper has it, with
+nothing of fastnn in it but the optimiser's settings.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import L1, L2, ElasticNet, MaxNorm, Network, optimizers, penalties
+from fastnn.activations import Sigmoid
+from fastnn.arrays import Inputs
+from fastnn.costs import CrossEntropy
+from fastnn.engine import jit
+from fastnn.engine.training import Training
+
+N, COLUMNS, HIDDEN, OUTPUTS = 45, 70, 11, 4
+RNG = np.random.default_rng(8)
+X = RNG.integers(0, 256, (N, COLUMNS), dtype=np.uint8) * (RNG.random((N, COLUMNS)) < 0.4)
+X = X.astype(np.uint8)
+Y = RNG.integers(0, OUTPUTS, N)
+
+every_optimizer = pytest.mark.parametrize("optimizer", optimizers.ALL, ids=lambda c: c.name)
+
+
+# What a step takes from w, (w, g, t, kept in a dict); t is 1 in the first step.
+def momentum(o, w, g, t, kept):
+    kept["v"] = o.momentum * kept.get("v", 0) - o.learning_rate * g
+    return -kept["v"]
+
+
+def nesterov(o, w, g, t, kept):
+    kept["v"] = o.momentum * kept.get("v", 0) - o.learning_rate * g
+    return o.learning_rate * g - o.momentum * kept["v"]
+
+
+def rmsprop(o, w, g, t, kept):
+    kept["s"] = o.decay * kept.get("s", 0) + (1 - o.decay) * g**2
+    kept["pace"] = 1 / (np.sqrt(kept["s"]) + o.epsilon)
+    return o.learning_rate * g * kept["pace"]
+
+
+def adagrad(o, w, g, t, kept):
+    kept["s"] = kept.get("s", 0) + g**2
+    kept["pace"] = 1 / (np.sqrt(kept["s"]) + o.epsilon)
+    return o.learning_rate * g * kept["pace"]
+
+
+def adam(o, w, g, t, kept):
+    kept["m"] = o.beta1 * kept.get("m", 0) + (1 - o.beta1) * g
+    kept["s"] = o.beta2 * kept.get("s", 0) + (1 - o.beta2) * g**2
+    m, s = kept["m"] / (1 - o.beta1**t), kept["s"] / (1 - o.beta2**t)
+    kept["pace"] = 1 / (np.sqrt(s) + o.epsilon)
+    return o.learning_rate * m * kept["pace"]
+
+
+def adamw(o, w, g, t, kept):
+    decay = o.learning_rate * o.weight_decay * w if w.ndim == 2 else 0
+    return adam(o, w, g, t, kept) + decay
+
+
+def ftrl(o, w, g, t, kept):
+    l1, l2 = (o.l1, o.l2) if w.ndim == 2 else (0, 0)
+    if t == 1:
+        kept["n"], kept["z"] = 0, -w * (o.beta / o.alpha + l2) - l1 * np.sign(w)
+    n = kept["n"] + g**2
+    kept["z"] = kept["z"] + g - (np.sqrt(n) - np.sqrt(kept["n"])) / o.alpha * w
+    kept["n"], z = n, kept["z"]
+    new = -(z - np.sign(z) * l1) / ((o.beta + np.sqrt(n)) / o.alpha + l2)
+    return w - np.where(np.abs(z) <= l1, 0, new)
+
+
+WRITTEN = {
+    "sgd": lambda o, w, g, t, kept: o.learning_rate * g,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "rmsprop": rmsprop,
+    "adagrad": adagrad,
+    "adam": adam,
+    "adamw": adamw,
+    "ftrl": ftrl,
+}
+
+
+def slope(penalty, w: np.ndarray) -> np.ndarray:
+    """Return the derivative of the penalty, times n."""
+    if isinstance(penalty, L2):
+        return penalty.lmbda * w
+    if isinstance(penalty, L1) and penalty.method == "book":
+        return penalty.lmbda * np.sign(w)
+    if isinstance(penalty, ElasticNet):
+        ratio = penalty.l1_ratio
+        return penalty.lmbda * (ratio * np.sign(w) + (1 - ratio) * w)
+    return np.zeros_like(w)
+
+
+def followed(penalty, w: np.ndarray, optimizer, kept, t: int, n: int) -> np.ndarray:
+    """Return what a penalty that comes after the step leaves."""
+    if isinstance(penalty, L1) and penalty.method == "proximal":
+        most = optimizer.learning_rate * penalty.lmbda / n * kept.get("pace", 1.0)
+        return np.sign(w) * np.maximum(0, np.abs(w) - most)
+    if isinstance(penalty, L1) and penalty.method == "cumulative":
+        u, q = t * optimizer.learning_rate * penalty.lmbda / n, kept.get("q", 0.0)
+        moved = np.where(w > 0, np.maximum(0, w - (u + q)), np.minimum(0, w + (u - q)))
+        kept["q"] = q + moved - w
+        return moved
+    if isinstance(penalty, MaxNorm):
+        norm = np.sqrt((w**2).sum(axis=1, keepdims=True))
+        return w * np.minimum(1, penalty.limit / norm)
+    return w
+
+
+def by_hand(network: Network, optimizer, penalty, batch_size: int, epochs: int):
+    """Train all-sigmoid layers with cross-entropy, in the order of the rows."""
+    arrays = [a.copy() for a in network.weights + network.biases]
+    kept: list[dict] = [{} for _ in arrays]
+    rule, layers = WRITTEN[optimizer.name], len(network.weights)
+    for t, start in enumerate([*range(0, N, batch_size)] * epochs, 1):
+        batch = slice(start, start + batch_size)
+        outputs = [X[batch] / 256]
+        for w, b in zip(arrays[:layers], arrays[layers:], strict=True):
+            outputs.append(1 / (1 + np.exp(-(outputs[-1] @ w.T + b))))
+        delta = (outputs[-1] - np.eye(OUTPUTS)[Y[batch]]) / len(outputs[0])
+        gradients: dict[int, np.ndarray] = {}
+        for layer in range(layers - 1, -1, -1):
+            a = outputs[layer]
+            gradients[layer] = delta.T @ a + slope(penalty, arrays[layer]) / N
+            gradients[layers + layer] = delta.sum(axis=0)
+            delta = (delta @ arrays[layer]) * a * (1 - a)
+        for place, g in gradients.items():
+            w = arrays[place]
+            w = w - rule(optimizer, w, g, t, kept[place])
+            if place < layers:
+                w = followed(penalty, w, optimizer, kept[place], t, N)
+            arrays[place] = w
+    return arrays
+
+
+def new(dtype: str = "float64") -> Network:
+    return Network([COLUMNS, HIDDEN, OUTPUTS], dtype=dtype, seed=1)
+
+
+def close(came, wanted, share: float) -> None:
+    for one, other in zip(came, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=share * np.abs(other).max())
+
+
+def test_every_optimizer_is_written_out() -> None:
+    assert WRITTEN.keys() == {optimizer.name for optimizer in optimizers.ALL}
+
+
+# A penalty in the gradient, one after the step, of groups, none; what differs is the kernel.
+CASES = [
+    (fastnn.Momentum(0.1), None),
+    (fastnn.Momentum(0.1, 0.5), L1(2.0, method="cumulative")),
+    (fastnn.Nesterov(0.1), ElasticNet(2.0, 0.3)),
+    (fastnn.RMSprop(0.01), MaxNorm(0.7)),
+    (fastnn.Adagrad(0.05), L1(2.0, method="proximal")),
+    (fastnn.Adam(0.01), L2(2.0)),
+    (fastnn.AdamW(0.01, weight_decay=0.1), L1(0.2, method="proximal")),
+    (fastnn.FTRL(0.2, 0.5, l1=0.05, l2=0.1), None),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "penalty"), CASES, ids=str)
+def test_fit(optimizer, penalty) -> None:
+    for batch_size in (1, 10, N):
+        network = new()
+        before = network.weights[0].copy()
+        wanted = by_hand(network, optimizer, penalty, batch_size, epochs=3)
+        network.fit(
+            X, Y, epochs=3, batch_size=batch_size, optimizer=optimizer, penalty=penalty,
+            shuffle=False,
+        )  # fmt: skip
+        close(network.weights + network.biases, wanted, 1e-10)
+        assert not np.allclose(network.weights[0], before, rtol=0, atol=1e-3)
+        if penalty is not None and penalty.simplified().leaves_zeros and penalty.lmbda == 2:
+            assert network.sparsity()[0] > 0
+
+
+def trained(optimizer, penalty, dtype: str = "float64", **keywords):
+    """Return the arrays, the state and the cost after two epochs that the second call continues."""
+    network, order = new(dtype), np.random.default_rng(3).permutation(N)
+    training = Training(
+        network.weights, network.biases, activations=[Sigmoid()] * 2, cost=CrossEntropy(),
+        penalties=penalties.per_layer(penalty, 2), inputs=Inputs(X, 1 / 256), targets=Y,
+        batch_size=10, learning_rate=optimizer.learning_rate, optimizer=optimizer, **keywords,
+    )  # fmt: skip
+    costs = [training.epoch(order) for _ in range(2)]
+    return network.weights + network.biases, training.state(), costs
+
+
+@pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_compiled_is_numpy(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One optimiser and penalties of each kind, of biases too, and any number of threads."""
+    optimizer, penalty = fastnn.Adam(0.01), [L2(2.0, biases=True), L1(0.3, method="proximal")]
+    one, state, costs = trained(optimizer, penalty, dtype, threads=1)
+    two, *_ = trained(optimizer, penalty, dtype, threads=2)
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+    monkeypatch.setattr(jit, "is_on", lambda: False)
+    plain, state_of_numpy, costs_of_numpy = trained(optimizer, penalty, dtype)
+    share = 1e-11 if dtype == "float64" else 2e-4
+    close(one, plain, share)
+    for ours, theirs in zip(state.memories, state_of_numpy.memories, strict=True):
+        close(ours, theirs, share)
+    assert costs == pytest.approx(costs_of_numpy, rel=share)
+    assert state.steps == state_of_numpy.steps == 10
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "penalty"),
+    [
+        (fastnn.Adam(0.01), L2(2.0)),
+        (fastnn.Momentum(0.1), L1(2.0, method="cumulative")),
+        (fastnn.SGD(0.1), L1(2.0, method="cumulative")),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_training_goes_on_from_a_state(
+    optimizer, penalty, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if compiled and not jit.is_on():
+        pytest.skip("of the compiled path")
+    monkeypatch.setattr(jit, "is_on", lambda: compiled)
+    wanted, *_ = trained(optimizer, penalty)
+    network, order = new(), np.random.default_rng(3).permutation(N)
+    state = None
+    for _ in range(2):
+        training = Training(
+            network.weights, network.biases, activations=[Sigmoid()] * 2, cost=CrossEntropy(),
+            penalties=penalties.per_layer(penalty, 2), inputs=Inputs(X, 1 / 256), targets=Y,
+            batch_size=10, learning_rate=optimizer.learning_rate, optimizer=optimizer, state=state,
+        )  # fmt: skip
+        training.epoch(order)
+        state = training.state()
+    for one, other in zip(network.weights + network.biases, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.3), fastnn.Adam(0.01)], ids=str)
+def test_lmbda_by_the_rows_of_the_batch(optimizer) -> None:
+    """N rows in batches of 10: the last one has 5, where lmbda counts twice as much."""
+    came, *_ = trained(optimizer, L2(0.2), n_of_batch=True)
+    network, order = new(), np.random.default_rng(3).permutation(N)
+    arrays, kept = network.weights + network.biases, [{}, {}, {}, {}]
+    for t, start in enumerate([*range(0, N, 10)] * 2, 1):
+        rows = order[start : start + 10]
+        a0 = X[rows] / 256
+        a1 = 1 / (1 + np.exp(-(a0 @ arrays[0].T + arrays[2])))
+        a2 = 1 / (1 + np.exp(-(a1 @ arrays[1].T + arrays[3])))
+        delta = (a2 - np.eye(OUTPUTS)[Y[rows]]) / len(rows)
+        back = (delta @ arrays[1]) * a1 * (1 - a1)
+        gradients = [
+            back.T @ a0 + 0.2 / len(rows) * arrays[0], delta.T @ a1 + 0.2 / len(rows) * arrays[1],
+            back.sum(axis=0), delta.sum(axis=0),
+        ]  # fmt: skip
+        rule = WRITTEN[optimizer.name]
+        arrays = [
+            w - rule(optimizer, w, g, t, k) for w, g, k in zip(arrays, gradients, kept, strict=True)
+        ]
+    close(came, arrays, 1e-11)
+
+
+@every_optimizer
+def test_pytorch_makes_the_same_steps(optimizer) -> None:
+    torch = pytest.importorskip("torch")
+    theirs = {
+        "sgd": lambda p: torch.optim.SGD(p, 0.3),
+        "momentum": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9),
+        "nesterov": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, 0.001, alpha=0.9),
+        "adagrad": lambda p: torch.optim.Adagrad(p, 0.01),
+        "adam": lambda p: torch.optim.Adam(p, 0.001),
+        "adamw": lambda p: torch.optim.AdamW(p, 0.001, weight_decay=0.01),
+    }
+    if optimizer.name not in theirs:
+        pytest.skip("PyTorch has no such optimiser")
+    network = new()
+    tensors = [torch.tensor(a, requires_grad=True) for a in network.weights + network.biases]
+    groups = [{"params": tensors[:2]}, {"params": tensors[2:], "weight_decay": 0.0}]
+    peer = theirs[optimizer.name](groups)
+    x, y = torch.tensor(X / 256), torch.tensor(np.eye(OUTPUTS)[Y])
+    for start in [*range(0, N, 10)] * 2:
+        peer.zero_grad()
+        a = torch.sigmoid(x[start : start + 10] @ tensors[0].T + tensors[2])
+        a = torch.sigmoid(a @ tensors[1].T + tensors[3])
+        cost = torch.nn.functional.binary_cross_entropy(a, y[start : start + 10], reduction="sum")
+        (cost / len(a)).backward()
+        peer.step()
+    ours = optimizer(0.3) if optimizer.name == "sgd" else optimizer()
+    network.fit(X, Y, epochs=2, optimizer=ours, shuffle=False)
+    close(network.weights + network.biases, [t.detach().numpy() for t in tensors], 1e-9)
+
+
+def test_a_schedule_inside() -> None:
+    one, other = new(), new()
+    schedule = fastnn.ExponentialDecay(0.5, 0.5)
+    history = one.fit(X, Y, epochs=3, optimizer=fastnn.SGD(schedule))
+    other.fit(X, Y, epochs=3, learning_rate=schedule)
+    assert history.learning_rate == [0.5, 0.25, 0.125]
+    np.testing.assert_array_equal(one.weights[0], other.weights[0])
+
+
+def test_the_default_is_plain_descent() -> None:
+    one, other = new(), new()
+    one.fit(X, Y, epochs=2)
+    other.fit(X, Y, epochs=2, optimizer=fastnn.SGD(0.5))
+    np.testing.assert_array_equal(one.weights[0], other.weights[0])
+
+
+def test_a_strong_penalty_is_no_reason_to_warn_where_steps_have_their_own_size() -> None:
+    network = new()
+    network.fit(X, Y, epochs=1, optimizer=fastnn.Adam(0.01), penalty=L1(5.0 * N))
+    with pytest.warns(fastnn.RegularizationWarning, match="L1"):
+        network.fit(X, Y, epochs=1, optimizer=fastnn.Momentum(0.1), penalty=L1(5.0 * N))
+
+
+@every_optimizer
+@pytest.mark.parametrize("penalty", penalties.ALL, ids=lambda c: c.name)
+def test_a_pair_trains_or_is_refused(optimizer, penalty) -> None:
+    """What is refused is what has no closed form; the check needs no training to show that."""
+    by_weight = optimizer.pace is not None
+    wanted = optimizer is fastnn.FTRL or (
+        by_weight and penalty.name not in ("l1", "l1_proximal", "l2", "elasticnet", "max_norm")
+    )
+    network = new()
+    before = network.weights[0].copy()
+    if wanted:
+        with pytest.raises(ValueError, match="cannot be had with"):
+            network.fit(X, Y, epochs=1, optimizer=optimizer(), penalty=penalty(0.5))
+        np.testing.assert_array_equal(network.weights[0], before)
+    else:
+        optimizers.check_penalties(optimizer(), [penalty(0.5)])
+
+
+BAD = {
+    "both": (lambda: {"optimizer": fastnn.Adam(), "learning_rate": 0.1}, ValueError, "not both"),
+    "a name": (lambda: {"optimizer": "adam"}, TypeError, "fastnn.Adam"),
+    "a class": (lambda: {"optimizer": fastnn.Adam}, TypeError, "fastnn.Adam"),
+    "rate": (lambda: {"optimizer": fastnn.Adam(-1)}, ValueError, "learning_rate"),
+    "rate, not a number": (lambda: {"optimizer": fastnn.SGD("fast")}, TypeError, "learning_rate"),
+    "momentum": (lambda: {"optimizer": fastnn.Momentum(0.1, 1.0)}, ValueError, "momentum"),
+    "beta2": (lambda: {"optimizer": fastnn.Adam(beta2=1)}, ValueError, "beta2"),
+    "epsilon": (lambda: {"optimizer": fastnn.RMSprop(epsilon=0)}, ValueError, "epsilon"),
+    "decay": (lambda: {"optimizer": fastnn.AdamW(weight_decay=-1)}, ValueError, "weight_decay"),
+    "alpha": (lambda: {"optimizer": fastnn.FTRL(0)}, ValueError, "alpha"),
+    "l1": (lambda: {"optimizer": fastnn.FTRL(l1=-1)}, ValueError, "l1"),
+    "noise": (lambda: {"input_noise": -1}, ValueError, "input_noise"),
+}
+
+
+@pytest.mark.parametrize(("keywords", "error", "match"), BAD.values(), ids=BAD)
+def test_bad_arguments(keywords, error, match: str) -> None:
+    network = new()
+    before = network.weights[0].copy()
+    with pytest.raises(error, match=match):
+        network.fit(X, Y, epochs=1, **keywords())
+    np.testing.assert_array_equal(network.weights[0], before)
+
+
+def test_noise_is_added_to_the_scaled_inputs() -> None:
+    """With the identity as the only layer, the first step of one row shows what was added."""
+    network = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1)
+    weights = network.weights[0].copy()
+    history = network.fit(
+        np.zeros((200, COLUMNS)), np.ones(200), epochs=1, learning_rate=1e-3, batch_size=1,
+        input_noise=0.5, shuffle=False,
+    )  # fmt: skip
+    assert np.abs(network.weights[0] - weights).max() > 0
+    # The cost is (1-b-w.noise)**2, whose mean has the variance of w.noise in it.
+    bias = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1).biases[0][0]
+    expected = (1 - bias) ** 2 + 0.25 * np.square(weights).sum()
+    assert history.train_cost[0] == pytest.approx(expected, rel=0.35)
+
+
+@pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
+def test_noise_is_the_same_in_either_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for on in (True, False):
+        monkeypatch.setattr(jit, "is_on", lambda on=on: on)
+        network = new()
+        network.fit(X, Y, epochs=2, input_noise=0.3, threads=2)
+        results.append(network.weights + network.biases)
+    close(*results, 1e-11)
