@@ -142,14 +142,7 @@ def fit(
                         validation = validation._replace(inputs=held)
                     training = ready(inputs)
             shrinkage = value_of(penalties, network.weights, network.biases) / n
-            scores = None if validation is None else network._evaluate(*validation)
-            history.train_cost.append(cost + shrinkage)
-            if scores is not None:
-                history.val_cost.append(scores[0] + shrinkage)
-                is_r2 = network._task.score_name == "r2"
-                (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
-            history.seconds.append(seconds)
-            history.learning_rate.append(rate)
+            _record(history, network, cost, shrinkage, validation, seconds, rate)
             if bar is not None:
                 bar.epoch(history)
             if _asked_to_stop([c.epoch_end(epoch, network, history) for c in callbacks]):
@@ -157,6 +150,26 @@ def fit(
     if best is not None:
         best.restore(network)
     return history
+
+
+def _record(
+    history: History,
+    network: Network,
+    cost: float,
+    shrinkage: float,
+    validation: Validation | None,
+    seconds: float,
+    rate: float,
+) -> None:
+    """Put an epoch's figures at the end of `history`; `shrinkage` is what the penalty adds."""
+    scores = None if validation is None else network._evaluate(*validation)
+    history.train_cost.append(cost + shrinkage)
+    if scores is not None:
+        history.val_cost.append(scores[0] + shrinkage)
+        is_r2 = network._task.score_name == "r2"
+        (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
+    history.seconds.append(seconds)
+    history.learning_rate.append(rate)
 
 
 def _optimizer(optimizer: object, learning_rate: float | Schedule | None) -> Optimizer:
