@@ -1,9 +1,9 @@
 """Local SGD with many workers, by simulation: accuracy by rounds, bytes and time a round.
 
-``python benchmarks/local_sgd.py [--rounds 10] [--workers 1 2 8 64 1000]`` runs all workers of a round
-one after another in this process, through the code that `fastnn.dask` runs on a cluster, on MNIST
-[784,100,10]. Accuracy and bytes are what a cluster's would be. The seconds of a round are computed:
-the workers' own from the measured samples a second of one core, the network's from ``--gigabits`` and
+``python benchmarks/local_sgd.py [--rounds 10] [--workers 1 2 8 64 1000]`` runs all workers of a
+round one after another in this process, through the code that `fastnn.dask` runs on a cluster, on
+MNIST. Accuracy and bytes are what a cluster's would be. The seconds of a round are computed: the
+workers' own from the measured samples a second of one core, the network's from ``--gigabits`` and
 ``--overhead`` of the machine that averages, through which all weights go (a star, as Dask's client
 is).
 """
@@ -11,6 +11,7 @@ is).
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from time import perf_counter
 from typing import Any
@@ -38,10 +39,10 @@ def simulate(workers: int, rounds: int, hidden: int, dataset: Any) -> dict[str, 
     network = Network([784, hidden, 10], input_scale=dataset.input_scale, seed=1)
     labels = dataset.train_labels[:ROWS].astype(np.int64)
     inputs = network._inputs(dataset.train_images[:ROWS])
-    cuts = [workers_rows * ROWS // workers for workers_rows in range(workers + 1)]
+    cuts = [worker * ROWS // workers for worker in range(workers + 1)]
     parts = [
         local_sgd.Rows(inputs._replace(matrix=inputs.matrix[a:b]), labels[a:b])
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in itertools.pairwise(cuts)
     ]
     seconds = [0.0]
 
@@ -88,9 +89,7 @@ def main() -> None:
     rate = ROWS / min(f["own_seconds_of_all"] for f in found)
     size = found[0]["bytes_up_and_down"] / 2
     print(f"\nOne core: {rate:,.0f} samples a second. Weights: {size / 1e3:,.0f} kB")
-    print(
-        "\nSeconds a round of one local epoch (bytes through the averaging machine in brackets)\n"
-    )
+    print("\nSeconds a round of one local epoch (in brackets: bytes of all weights)\n")
     rows: list[list[Any]] = [["workers", *(f"{n:.0e} rows" for n in ALL_ROWS)]]
     for workers in given.workers:
         moved = 2 * workers * size
