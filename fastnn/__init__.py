@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback, EarlyStopping
-    from fastnn.checks import FileFormatError
+    from fastnn.checks import DivergenceError, FileFormatError
     from fastnn.history import History
     from fastnn.network import Network, load
     from fastnn.optimizers import (
@@ -64,6 +64,7 @@ __all__ = [
     "Callback",
     "ConstantRate",
     "CosineDecay",
+    "DivergenceError",
     "EarlyStopping",
     "ElasticNet",
     "ExponentialDecay",
@@ -101,6 +102,7 @@ _HOMES = {
     "Callback": "fastnn.callbacks",
     "ConstantRate": "fastnn.schedules",
     "CosineDecay": "fastnn.schedules",
+    "DivergenceError": "fastnn.checks",
     "EarlyStopping": "fastnn.callbacks",
     "ElasticNet": "fastnn.penalties",
     "ExponentialDecay": "fastnn.schedules",

@@ -59,8 +59,7 @@ def fit(
     In each round every worker trains the common weights on its own partitions, and the weights are
     averaged by the numbers of rows. Partitions that are on a worker already stay there; others are
     dealt out evenly, in their order. With one worker, `rounds` of `local_epochs` on one partition
-    are `Network.fit` with ``epochs=rounds*local_epochs``, bit by bit (without dropout and noise,
-    whose seeds are drawn for each round).
+    are `Network.fit` with ``epochs=rounds*local_epochs``, bit by bit.
 
     A worker that is lost costs its part of the round: its partitions are made anew on others, as
     Dask makes any lost result, and the part is done again, with the same result.
@@ -97,6 +96,8 @@ def fit(
         the message names the partition, and no weight has changed.
     ConnectionError
         If the client is closed or its cluster gone.
+    DivergenceError
+        If weights are no longer finite after a round; the network has those of the round before.
     RuntimeError
         If a part of a round ends worker after worker (Dask's ``allowed-failures``). Like any other
         error in the middle of a round it leaves the weights of the last finished one.

@@ -16,24 +16,33 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn import engine, trainer
+from fastnn import engine
 from fastnn.arrays import Inputs
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.checks import real, whole
-from fastnn.engine.state import State
+from fastnn.checks import DivergenceError, real, whole
+from fastnn.engine import State
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
 from fastnn.penalties import Layers, Penalty, per_layer, value_of
 from fastnn.schedules import Schedule, as_schedule
 from fastnn.strength import warn_if_too_strong
+from fastnn.trainer.arguments import (
+    checked_callbacks,
+    checked_dropout,
+    checked_optimizer,
+    refuse_unwatched,
+)
+from fastnn.trainer.fitting import validation_of
+from fastnn.trainer.position import Position
+from fastnn.trainer.run import asked_to_stop, note, rate_of
 
 __all__ = ["Done", "Model", "Place", "Rows", "Task", "averaged", "fit", "reader", "train_part"]
 
@@ -60,11 +69,12 @@ class Place(NamedTuple):
     """Where a worker is among its rows.
 
     `rng` is its generator as it was before the pass over them that goes on, `batches` how many of
-    that pass are done.
+    that pass are done, `draws` the state of dropout and noise.
     """
 
     rng: np.random.Generator
     batches: int = 0
+    draws: Mapping[str, Any] = {}
 
 
 class Task(NamedTuple):
@@ -122,7 +132,9 @@ def train_part(
     """
     rng, skipped = copy.deepcopy(place.rng), place.batches
     arrays = [[array.copy() for array in held] for held in (model.weights, model.biases)]
-    state, seed = _unpacked(model), _seed(task, place, rng)
+    state = _unpacked(model, place)
+    draws = state is None and (task.dropout or task.input_noise)
+    seed = int(rng.integers(2**63)) if draws else 0
     left: float = math.inf if task.local_batches is None else task.local_batches
     rates = iter(task.rates) if task.local_batches is None else itertools.repeat(task.rates[0])
     training, of, cost, rows = None, -1, 0.0, 0
@@ -144,19 +156,9 @@ def train_part(
         whole_pass = sum(-(-len(part.targets) // task.batch_size) for part in parts)
         place = Place(rng) if done == whole_pass else Place(before, done)
     assert training is not None, "a round trains at least one batch"
-    return Done(_packed(arrays[0], arrays[1], training.state()), place, cost, rows)
-
-
-def _seed(task: Task, place: Place, rng: np.random.Generator) -> int:
-    """Return the seed of dropout and noise in a part of a round, drawn as `Network.fit` does.
-
-    In the middle of a pass `rng` has to draw that pass's order next, so a copy of it is asked.
-    """
-    if not task.dropout and not task.input_noise:
-        return 0
-    if task.local_batches is None:
-        return int(rng.integers(2**63))
-    return int(copy.deepcopy(rng).integers(2**62)) + place.batches
+    state = training.state()
+    place = place._replace(draws=state.draws)
+    return Done(_packed(arrays[0], arrays[1], state), place, cost, rows)
 
 
 def averaged(models: Sequence[Model], counts: Sequence[int]) -> Model:
@@ -181,6 +183,7 @@ def averaged(models: Sequence[Model], counts: Sequence[int]) -> Model:
         sum(s.total * share for s, share in zip(states, shares, strict=True)),
         [means(memory) for memory in zip(*(s.memories for s in states), strict=True)],
         means([s.kept for s in states]),
+        {},
     )
     return Model(means([m.weights for m in models]), means([m.biases for m in models]), state)
 
@@ -227,11 +230,11 @@ def fit(
         local_epochs = whole("local_epochs", local_epochs, minimum=1)
     if local_batches is not None:
         local_batches = whole("local_batches", local_batches, minimum=1)
-    optimizer = trainer._optimizer(optimizer, learning_rate)
+    optimizer = checked_optimizer(optimizer, learning_rate)
     schedule = as_schedule("learning_rate", optimizer.learning_rate)
-    chosen, best = trainer._callbacks(callbacks, early_stopping)
-    validation = None if validation_data is None else trainer._validation(network, validation_data)
-    trainer._check_what_is_watched(schedule, best, validation is not None)
+    chosen, best = checked_callbacks(callbacks, early_stopping)
+    validation = None if validation_data is None else validation_of(network, validation_data)
+    refuse_unwatched(schedule, best, validates=validation is not None)
     weights, biases = network._arrays()
     task = Task(
         reader(network),
@@ -242,7 +245,7 @@ def fit(
         local_batches,
         whole("batch_size", batch_size, minimum=1),
         sum(counts),
-        trainer._dropout(dropout, len(network.sizes) - 2),
+        checked_dropout(dropout, len(network.sizes) - 2),
         real("input_noise", input_noise),
         shuffle,
     )
@@ -257,20 +260,28 @@ def fit(
     state: State | None = None
     for number in range(rounds):
         rates = _rates(schedule, number, rounds, local_epochs or 1, history)
-        if not rates or trainer._asked_to_stop([c.epoch_begin(number, network) for c in chosen]):
+        if not rates or asked_to_stop([c.epoch_begin(number, network) for c in chosen]):
             break
         start = perf_counter()
         done = run(task._replace(rates=rates), Model(weights, biases, state), places)
         seconds = perf_counter() - start
         mean = averaged([part.model for part in done], counts)
+        if not all(np.isfinite(array).all() for array in (*mean.weights, *mean.biases)):
+            raise DivergenceError(
+                f"weights are no longer finite in round {number + 1}, with the learning rate "
+                f"{rates[-1]:g}. The network is as it was after round {number}. Try a smaller "
+                "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
+            )
         for array, new in zip((*weights, *biases), (*mean.weights, *mean.biases), strict=True):
             array[...] = new
         state, places = mean.state, [part.place for part in done]
         network._rng = copy.deepcopy(places[0].rng)
         shrinkage = value_of(task.penalties, weights, biases) / task.n
         cost = sum(part.cost for part in done) / sum(part.rows for part in done)
-        trainer._record(history, network, cost, shrinkage, validation, seconds, rates[-1])
-        if trainer._asked_to_stop([c.epoch_end(number, network, history) for c in chosen]):
+        position = Position(rate=rates[-1], seconds=seconds, cost=cost)
+        scores = None if validation is None else network._evaluate(*validation)
+        note(history, network, position, shrinkage, scores)
+        if asked_to_stop([c.epoch_end(number, network, history) for c in chosen]):
             break
     if best is not None:
         best.restore(network)
@@ -289,7 +300,7 @@ def _rates(
 ) -> list[float]:
     """Return the learning rates of a round's local epochs; none ends the training."""
     epochs = range(number * local_epochs, (number + 1) * local_epochs)
-    found = [trainer._rate(schedule, e, rounds * local_epochs, history) for e in epochs]
+    found = [rate_of(schedule, e, rounds * local_epochs, history) for e in epochs]
     return [] if found[0] is None else [rate for rate in found if rate is not None]
 
 
@@ -334,12 +345,12 @@ def _training(
 
 def _packed(weights: list[np.ndarray], biases: list[np.ndarray], state: State) -> Model:
     kept: list[Any] = [array if array.any() else None for array in state.kept]
-    return Model(weights, biases, state._replace(kept=kept))
+    return Model(weights, biases, state._replace(kept=kept, draws={}))
 
 
-def _unpacked(model: Model) -> State | None:
+def _unpacked(model: Model, place: Place) -> State | None:
     if model.state is None:
         return None
     pairs = zip(model.state.kept, [*model.weights, *model.biases], strict=True)
     kept = [np.zeros_like(array) if held is None else held for held, array in pairs]
-    return model.state._replace(kept=kept)
+    return model.state._replace(kept=kept, draws=dict(place.draws))

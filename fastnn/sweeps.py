@@ -29,7 +29,8 @@ __all__ = ["sweep", "train"]
 
 OF_NETWORK = frozenset(inspect.signature(Network).parameters)
 OF_FIT = frozenset(inspect.signature(Network.fit).parameters) - {
-    "self", "X", "y", "validation_data", "callbacks", "progress", "threads",
+    "self", "X", "y", "validation_data", "callbacks", "progress", "threads", "checkpoint",
+    "checkpoint_every", "checkpoint_seconds", "resume",
 }  # fmt: skip
 PARAMETERS = sorted(OF_NETWORK | OF_FIT | {"lmbda"})
 

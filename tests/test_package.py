@@ -22,6 +22,7 @@ FLOORS = {
     "fastnn.reference": 0,
     "fastnn.checks": 0,
     "fastnn.download": 0,
+    "fastnn.files": 0,
     "fastnn.machine": 0,
     "fastnn.synthetic": 0,
     "fastnn.activations": 1,

@@ -18,7 +18,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 import fastnn
 from fastnn import L1, L2, LogUniform, Network, grid, plots, sample, sweep, sweeps
 from fastnn.regularization_path import geometric
-from fastnn.sweep_records import Records
+from fastnn.sweep_records import Records, finite
 from fastnn.sweep_space import described
 
 SPACE = {"penalty": [L1, L2], "lmbda": [0.1, 5.0], "seed": [0, 3]}
@@ -63,6 +63,14 @@ def test_workers_change_nothing(backend: str, run, expected) -> None:
     """The last one returns nothing before all are done, like others that joblib is extended by."""
     with joblib.parallel_config(backend, n_jobs=2):
         assert untimed(run()) == expected
+
+
+def test_an_optimizers_class_is_called_with_the_learning_rate(run, digits) -> None:
+    [record] = run({"optimizer": [fastnn.Momentum], "learning_rate": [0.05]})
+    assert (record["optimizer"], record["learning_rate"]) == ("Momentum", 0.05)
+    network = Network([64, 20, 10], input_scale=1 / 16, seed=0)
+    history = network.fit(*digits[:2], epochs=2, optimizer=fastnn.Momentum(0.05))
+    assert record["train_cost"] == history.train_cost[-1]
 
 
 def test_order_changes_nothing(run, expected) -> None:
@@ -186,6 +194,8 @@ def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> 
         assert "val_accuracy" not in records[1]
         assert records.best() is records[0]
     assert len(file.read_text().splitlines()) == 4
+    with pytest.warns(RuntimeWarning, match="DivergenceError: weights are no longer finite"):
+        assert len(run({"learning_rate": [1e38, 0.5]})) == 2
     with pytest.raises(ValueError, match="all 2 trials failed; the first, trial 0: ValueError"):
         run({"dropout": [2.0, 3.0]})
 
@@ -307,13 +317,10 @@ def test_the_best() -> None:
         Records().best()
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_cost_that_is_not_finite_is_none(run, tmp_path: Path) -> None:
-    options = {"learning_rate": 1e38}
-    file = tmp_path / "sweep.jsonl"
-    first = run({"seed": [0]}, results=file, **options)
-    assert first[0]["train_cost"] is None
-    assert run({"seed": [0]}, results=file, **options) == first
+def test_a_figure_that_is_not_finite_is_none() -> None:
+    assert finite({"a": math.nan, "b": 1.0, "c": -math.inf, "d": 3}) == {
+        "a": None, "b": 1.0, "c": None, "d": 3,
+    }  # fmt: skip
 
 
 def test_the_bar_shows_trials_and_the_best(run, capsys) -> None:

@@ -85,7 +85,7 @@ class Coefficients:
         ndarray of float64, shape (batches + 1, width) or (1, width)
             The first row is that of the step before. A single row stands for all.
         """
-        steps = np.full(1, step)
+        steps = np.atleast_1d(step)
         if differ := isinstance(step, np.ndarray):
             steps = np.concatenate([step[:1], step])
         count = self.count + np.arange(batches + 1.0)

@@ -172,6 +172,7 @@ def build_settle(spec: str) -> Any:
                 count += 1
         end_list(spec, net.idle, count)
         catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0], 0)
+        arrays.in_use[:] = 0
         arrays.left_at[:] = 0
         arrays.steps[0] = 0
 

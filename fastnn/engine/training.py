@@ -42,6 +42,9 @@ class Path(Protocol):
     def write_back(self) -> None:
         """Bring the caller's arrays up to date."""
 
+    def is_finite(self) -> bool:
+        """Return whether all weights and biases are finite."""
+
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""
 
@@ -146,12 +149,20 @@ class Training:
         )
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
         self._path: Path = path(self._problem, state)
+        named = {"dropout": self._problem.masks, "noise": self._problem.noise}
+        self._drawing = {name: drawn for name, drawn in named.items() if drawn is not None}
+        for name, drawn in self._drawing.items():
+            if state is not None:
+                drawn.state = state.draws[name]
 
     def epoch(
         self,
         order: np.ndarray,
-        on_chunk: Callable[[int], None] | None = None,
+        on_chunk: Callable[[int, float], None] | None = None,
         learning_rate: float | None = None,
+        *,
+        start: int = 0,
+        total: float = 0.0,
     ) -> float:
         """Train once over the rows in `order`.
 
@@ -160,10 +171,13 @@ class Training:
         order : ndarray of int64, shape (n,)
             Row numbers; the batches are its consecutive pieces, the last one maybe short.
         on_chunk : callable, optional
-            Called between two batches, about every 0.1 s, with the number of rows done; what it
-            raises ends the epoch there.
+            Called between two batches, about every 0.1 s, with the number of rows done and the sum
+            of their costs; what it raises ends the epoch there.
         learning_rate : float, optional
             That of this epoch and the next ones; above 0.
+        start, total : int and float
+            What `on_chunk` was told in an epoch of the same order that ended there, to go on with
+            it.
 
         Returns
         -------
@@ -174,14 +188,13 @@ class Training:
         if learning_rate is not None and learning_rate != self._problem.learning_rate:
             self._problem = replace(self._problem, learning_rate=learning_rate)
             self._path.change(self._problem)
-        total = 0.0
         with held_back() as release:
             try:
-                for start in range(0, len(order), self._chunk):
-                    chunk = order[start : start + self._chunk]
+                for first in range(start, len(order), self._chunk):
+                    chunk = order[first : first + self._chunk]
                     total += self._path.run(chunk)
                     if on_chunk is not None:
-                        on_chunk(start + len(chunk))
+                        on_chunk(first + len(chunk), total)
                     release()
             finally:
                 self._path.write_back()
@@ -190,7 +203,17 @@ class Training:
 
     def state(self) -> State:
         """Return a copy of what the optimiser and the penalties remember, between two epochs."""
-        return self._path.state()
+        state = self._path.state()
+        draws = {name: drawn.state for name, drawn in self._drawing.items()}
+        return state._replace(draws=draws)
+
+    def write_back(self) -> None:
+        """Bring the caller's arrays up to date, between two chunks."""
+        self._path.write_back()
+
+    def is_finite(self) -> bool:
+        """Return whether all weights and biases are finite, between two chunks."""
+        return self._path.is_finite()
 
     def _counted(self, order: np.ndarray) -> float:
         """Return the weight of the rows in `order`, each 1 if there are no weights."""
