@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastnn.blocks import BlockError, Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import DivergenceError, FileFormatError
     from fastnn.history import History
@@ -61,6 +62,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BlockError",
+    "Blocks",
     "Callback",
     "ConstantRate",
     "CosineDecay",
@@ -96,6 +99,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BlockError": "fastnn.blocks",
+    "Blocks": "fastnn.blocks",
     "Adagrad": "fastnn.optimizers",
     "Adam": "fastnn.optimizers",
     "AdamW": "fastnn.optimizers",

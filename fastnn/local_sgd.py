@@ -40,11 +40,26 @@ from fastnn.trainer.arguments import (
     checked_optimizer,
     refuse_unwatched,
 )
+from fastnn.trainer.exclusive import alone
 from fastnn.trainer.fitting import validation_of
 from fastnn.trainer.position import Position
 from fastnn.trainer.run import asked_to_stop, note, rate_of
 
-__all__ = ["Done", "Model", "Place", "Rows", "Task", "averaged", "fit", "reader", "train_part"]
+__all__ = [
+    "Done",
+    "Model",
+    "Place",
+    "Rows",
+    "Task",
+    "averaged",
+    "fit",
+    "packed",
+    "reader",
+    "seed_of",
+    "train_part",
+    "training_of",
+    "unpacked",
+]
 
 
 class Rows(NamedTuple):
@@ -132,9 +147,8 @@ def train_part(
     """
     rng, skipped = copy.deepcopy(place.rng), place.batches
     arrays = [[array.copy() for array in held] for held in (model.weights, model.biases)]
-    state = _unpacked(model, place)
-    draws = state is None and (task.dropout or task.input_noise)
-    seed = int(rng.integers(2**63)) if draws else 0
+    state = unpacked(model, place)
+    seed = seed_of(task, state, rng)
     left: float = math.inf if task.local_batches is None else task.local_batches
     rates = iter(task.rates) if task.local_batches is None else itertools.repeat(task.rates[0])
     training, of, cost, rows = None, -1, 0.0, 0
@@ -150,7 +164,10 @@ def train_part(
                 continue
             if training is None or of != number:
                 state = state if training is None else training.state()
-                training, of = _training(task, arrays, parts[number], state, seed, threads), number
+                training, of = (
+                    training_of(task, arrays, parts[number], state, seed, threads),
+                    number,
+                )
             cost += training.epoch(order, None, rate) * len(order)
             rows += len(order)
         whole_pass = sum(-(-len(part.targets) // task.batch_size) for part in parts)
@@ -158,7 +175,7 @@ def train_part(
     assert training is not None, "a round trains at least one batch"
     state = training.state()
     place = place._replace(draws=state.draws)
-    return Done(_packed(arrays[0], arrays[1], state), place, cost, rows)
+    return Done(packed(arrays[0], arrays[1], state), place, cost, rows)
 
 
 def averaged(models: Sequence[Model], counts: Sequence[int]) -> Model:
@@ -256,33 +273,34 @@ def fit(
             batch_size=task.batch_size, stacklevel=4,
         )  # fmt: skip
     places = [Place(rng) for rng in _generators(network._rng, len(counts))]
-    history = network.history = History()
     state: State | None = None
-    for number in range(rounds):
-        rates = _rates(schedule, number, rounds, local_epochs or 1, history)
-        if not rates or asked_to_stop([c.epoch_begin(number, network) for c in chosen]):
-            break
-        start = perf_counter()
-        done = run(task._replace(rates=rates), Model(weights, biases, state), places)
-        seconds = perf_counter() - start
-        mean = averaged([part.model for part in done], counts)
-        if not all(np.isfinite(array).all() for array in (*mean.weights, *mean.biases)):
-            raise DivergenceError(
-                f"weights are no longer finite in round {number + 1}, with the learning rate "
-                f"{rates[-1]:g}. The network is as it was after round {number}. Try a smaller "
-                "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
-            )
-        for array, new in zip((*weights, *biases), (*mean.weights, *mean.biases), strict=True):
-            array[...] = new
-        state, places = mean.state, [part.place for part in done]
-        network._rng = copy.deepcopy(places[0].rng)
-        shrinkage = value_of(task.penalties, weights, biases) / task.n
-        cost = sum(part.cost for part in done) / sum(part.rows for part in done)
-        position = Position(rate=rates[-1], seconds=seconds, cost=cost)
-        scores = None if validation is None else network._evaluate(*validation)
-        note(history, network, position, shrinkage, scores)
-        if asked_to_stop([c.epoch_end(number, network, history) for c in chosen]):
-            break
+    with alone(network):
+        history = network.history = History()
+        for number in range(rounds):
+            rates = _rates(schedule, number, rounds, local_epochs or 1, history)
+            if not rates or asked_to_stop([c.epoch_begin(number, network) for c in chosen]):
+                break
+            start = perf_counter()
+            done = run(task._replace(rates=rates), Model(weights, biases, state), places)
+            seconds = perf_counter() - start
+            mean = averaged([part.model for part in done], counts)
+            if not all(np.isfinite(array).all() for array in (*mean.weights, *mean.biases)):
+                raise DivergenceError(
+                    f"weights are no longer finite in round {number + 1}, with the learning rate "
+                    f"{rates[-1]:g}. The network is as it was after round {number}. Try a smaller "
+                    "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
+                )
+            for array, new in zip((*weights, *biases), (*mean.weights, *mean.biases), strict=True):
+                array[...] = new
+            state, places = mean.state, [part.place for part in done]
+            network._rng = copy.deepcopy(places[0].rng)
+            shrinkage = value_of(task.penalties, weights, biases) / task.n
+            cost = sum(part.cost for part in done) / sum(part.rows for part in done)
+            position = Position(rate=rates[-1], seconds=seconds, cost=cost)
+            scores = None if validation is None else network._evaluate(*validation)
+            note(history, network, position, shrinkage, scores)
+            if asked_to_stop([c.epoch_end(number, network, history) for c in chosen]):
+                break
     if best is not None:
         best.restore(network)
     return history
@@ -316,7 +334,7 @@ def _one_pass(
     return [(i, order.astype(np.int64)) for i, order in zip(numbers, orders, strict=True)]
 
 
-def _training(
+def training_of(
     task: Task,
     arrays: list[list[np.ndarray]],
     part: Rows,
@@ -324,6 +342,7 @@ def _training(
     seed: int,
     threads: int | None,
 ) -> engine.Training:
+    """Return the engine ready to train `arrays`, weights and biases, in place on a partition."""
     return engine.Training(
         *arrays,
         activations=task.like._activations,
@@ -343,12 +362,20 @@ def _training(
     )
 
 
-def _packed(weights: list[np.ndarray], biases: list[np.ndarray], state: State) -> Model:
+def seed_of(task: Task, state: State | None, rng: np.random.Generator) -> int:
+    """Return the seed of dropout and noise, drawn once in a fit as `Network.fit` does."""
+    draws = state is None and (task.dropout or task.input_noise)
+    return int(rng.integers(2**63)) if draws else 0
+
+
+def packed(weights: list[np.ndarray], biases: list[np.ndarray], state: State) -> Model:
+    """Return a model of these, which is small where penalties keep nothing."""
     kept: list[Any] = [array if array.any() else None for array in state.kept]
     return Model(weights, biases, state._replace(kept=kept, draws={}))
 
 
-def _unpacked(model: Model, place: Place) -> State | None:
+def unpacked(model: Model, place: Place) -> State | None:
+    """Return the state of a model as the engine takes it, with the draws of a worker."""
     if model.state is None:
         return None
     pairs = zip(model.state.kept, [*model.weights, *model.biases], strict=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from fastnn.penalties import Layers, per_layer, value_of
 from fastnn.tasks import Labels, Values, task_of
 
 if TYPE_CHECKING:
+    from fastnn.blocks import Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.history import History
     from fastnn.optimizers import Optimizer
@@ -164,8 +166,8 @@ class Network:
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Blocks,
+        y: ArrayLike | None = None,
         *,
         epochs: int,
         batch_size: int = 10,
@@ -193,8 +195,9 @@ class Network:
 
         Parameters
         ----------
-        X : array_like, shape (n, n_inputs)
-            Floats or uint8; the network computes with ``X * input_scale``.
+        X : array_like, shape (n, n_inputs), or Blocks
+            Floats or uint8; the network computes with ``X * input_scale``. `fastnn.Blocks` are rows
+            that are read as they are needed, with their y in them.
         y : array_like, shape (n,) or (n, sizes[-1])
             Class indices (0 or 1 where there is one output unit), or targets; real targets where
             the cost is for these, and rows of 0 and 1 where the network is multilabel.
@@ -287,11 +290,17 @@ class Network:
             network is then between two batches, and `history` has the epochs that were finished.
         """
         from fastnn import trainer
+        from fastnn.blocks import Blocks
 
-        return trainer.fit(
+        train: Callable[..., History] = trainer.fit
+        given: tuple[Any, ...] = X, y
+        if isinstance(X, Blocks):
+            from fastnn import block_training
+
+            train, given = partial(block_training.fit, y=y), (X,)
+        return train(
             self,
-            X,
-            y,
+            *given,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
