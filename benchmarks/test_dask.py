@@ -65,7 +65,7 @@ def on_a_cluster(
         np.save(paths[1], y)
         partitions.append(paths)
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         return fastnn.dask.fit(

@@ -6,7 +6,6 @@ partition, and what happens when one is gone.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike, fspath
@@ -31,8 +30,6 @@ from fastnn.penalties import Layers
 from fastnn.schedules import Schedule
 
 __all__ = ["fit"]
-
-NUMBERS = itertools.count()  # of the fits of this process, for the names of their tasks
 
 
 def fit(
@@ -139,7 +136,7 @@ class _Cluster:
     def __init__(
         self, client: distributed.Client, network: Network, pairs: Sequence[tuple[Any, Any]]
     ) -> None:
-        self._client, self._name, self._round = client, f"fastnn-{next(NUMBERS)}", 0
+        self._client, self._finished = client, 0
         places = self._places(pairs)
         like = local_sgd.reader(network)
         parts = [
@@ -163,7 +160,6 @@ class _Cluster:
     def run(self, task: Task, model: Model, places: list[Place]) -> list[Done]:
         """Do a round: each worker its part."""
         self._move_from_lost_workers()
-        self._round += 1
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
             parts = [
                 self._submit(_part, at, task, model, place, *group)
@@ -172,6 +168,7 @@ class _Cluster:
                 )
             ]
         done: list[Done] = self._results(parts)
+        self._finished += 1
         return done
 
     def _submit(self, function: Callable[..., Any], at: str, *arguments: Any) -> Any:
@@ -188,8 +185,8 @@ class _Cluster:
             return self._client.gather(futures)
         except distributed.KilledWorker as error:
             raise RuntimeError(
-                f"round {self._round} has ended several workers, one after another, at the task "
-                f"{error.task!r}: see their logs, they may be out of memory; {self._kept()}"
+                f"round {self._finished + 1} has ended several workers, one after another, at the "
+                f"task {error.task!r}: see their logs, they may be out of memory; {self._kept()}"
             ) from error
         except (distributed.client.FutureCancelledError, distributed.comm.CommClosedError) as error:
             raise self._gone(error) from error
@@ -202,8 +199,7 @@ class _Cluster:
 
     def _kept(self) -> str:
         """Say what the network is left with."""
-        done = max(0, self._round - 1)
-        return f"the network has the weights of {done} finished rounds" if done else "no round done"
+        return f"the network has the weights of {self._finished} finished rounds"
 
     def _workers(self) -> list[str]:
         try:
