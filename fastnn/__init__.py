@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastnn.blocks import BlockError, Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import DivergenceError, FileFormatError
     from fastnn.estimators import MLPClassifier, MLPRegressor
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
         StepDecay,
     )
     from fastnn.strength import RegularizationWarning
+    from fastnn.sweep_space import LogUniform, grid, sample
+    from fastnn.sweeps import sweep
 
 __version__ = "0.1.0"
 
@@ -61,6 +64,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BlockError",
+    "Blocks",
     "Callback",
     "ConstantRate",
     "CosineDecay",
@@ -74,6 +79,7 @@ __all__ = [
     "History",
     "InverseScaling",
     "LinearWarmup",
+    "LogUniform",
     "MLPClassifier",
     "MLPRegressor",
     "MaxNorm",
@@ -90,12 +96,17 @@ __all__ = [
     "__version__",
     "from_sklearn",
     "from_torch",
+    "grid",
     "lambda_path",
     "load",
     "profile",
+    "sample",
+    "sweep",
 ]
 
 _HOMES = {
+    "BlockError": "fastnn.blocks",
+    "Blocks": "fastnn.blocks",
     "Adagrad": "fastnn.optimizers",
     "Adam": "fastnn.optimizers",
     "AdamW": "fastnn.optimizers",
@@ -115,6 +126,7 @@ _HOMES = {
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
     "LinearWarmup": "fastnn.schedules",
+    "LogUniform": "fastnn.sweep_space",
     "MLPClassifier": "fastnn.estimators",
     "MLPRegressor": "fastnn.estimators",
     "MaxNorm": "fastnn.penalties",
@@ -131,9 +143,12 @@ _HOMES = {
     "TruncatedGradient": "fastnn.penalties",
     "from_sklearn": "fastnn.exchange",
     "from_torch": "fastnn.exchange",
+    "grid": "fastnn.sweep_space",
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",
     "profile": "fastnn.profiling",
+    "sample": "fastnn.sweep_space",
+    "sweep": "fastnn.sweeps",
 }
 
 

@@ -74,9 +74,10 @@ def as_inputs(
 
     Parameters
     ----------
-    X : array-like or sparse matrix of scipy, shape (n, D)
+    X : array-like or sparse matrix of scipy, shape (n, D), or Inputs
         Floats, integers or bools. uint8 is taken as it is; other integers and bools as floats. A
-        sparse matrix is stored as `as_csr` does, whatever it holds.
+        sparse matrix is stored as `as_csr` does, whatever it holds. What this function has returned
+        before is returned again.
     dtype : float32 or float64
         The type of floats that do not fit into uint8.
     input_scale : float or None
@@ -97,6 +98,9 @@ def as_inputs(
         If `X` is ragged, empty, not 2-D or not `width` wide, holds NaN or infinity, or is a sparse
         matrix whose index arrays contradict each other.
     """
+    if isinstance(X, Inputs):
+        _check_shape(X.matrix.shape, width)
+        return X
     if is_sparse(X):
         _check_shape(X.shape, width)  # type: ignore[union-attr]
         scale = 1 / 256 if X.dtype == np.uint8 else 1.0  # type: ignore[union-attr]

@@ -37,6 +37,9 @@ FLOORS = {
     "fastnn.data": 2,
     "fastnn.model_files": 2,
     "fastnn.svmlight": 1,
+    "fastnn.sweep_records": 1,
+    "fastnn.sweep_space": 1,
+    "fastnn.blocks": 1,
     "fastnn.optimizers": 2,
     "fastnn.strength": 2,
     "fastnn.sparsity": 2,
@@ -53,8 +56,12 @@ FLOORS = {
     "fastnn.estimators": 6,
     "fastnn.regularization_path": 6,
     "fastnn.profiling": 6,
+    "fastnn.sweeps": 6,
+    "fastnn.local_sgd": 6,
+    "fastnn.block_training": 7,
     "fastnn.bench": 7,
     "fastnn.plots": 7,
+    "fastnn.dask": 7,
     "fastnn.cli": 8,
 }
 
@@ -165,7 +172,8 @@ class C:
 def test_import_loads_nothing_heavy() -> None:
     program = (
         "import sys, fastnn; "
-        "heavy = {'numba', 'scipy', 'safetensors', 'typer', 'rich', 'pooch', 'matplotlib'}; "
+        "heavy = {'numba', 'scipy', 'safetensors', 'typer', 'rich', 'pooch', 'matplotlib', "
+        "'joblib', 'dask'}; "
         "print(*heavy & set(sys.modules))"
     )
     result = subprocess.run(

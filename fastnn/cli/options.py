@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from fastnn.data import Dataset
 
 __all__ = [
     "TRAINING_IMAGES",
@@ -22,10 +25,13 @@ __all__ = [
     "Threads",
     "finite",
     "hidden_layers",
+    "new_figure",
+    "training_and_validation",
     "writable",
 ]
 
 TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
+VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
 
 PenaltyName = Literal[
     "l1",
@@ -80,6 +86,32 @@ def writable(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}")
     return path
+
+
+def training_and_validation(dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Return the training rows and the validation rows, each images and labels."""
+    import numpy as np
+
+    images, labels = dataset.train_images, dataset.train_labels
+    number = np.arange(len(images))
+    held = number >= TRAINING_IMAGES
+    if not held.any():
+        held = number % VALIDATION_EVERY == 0
+    return (images[~held], labels[~held]), (images[held], labels[held])
+
+
+def new_figure(plot: Path) -> Any:
+    """Return a figure that can be saved to `plot`; said before the training, if it cannot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")  # not pyplot's, which may open a window
+    kinds = figure.canvas.get_supported_filetypes()
+    if plot.suffix.removeprefix(".") not in kinds:
+        raise typer.BadParameter(
+            f"one of the endings {', '.join(sorted(kinds))} is expected, not {plot.name!r}",
+            param_hint="--plot",
+        )
+    return figure
 
 
 Hidden = Annotated[

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,7 @@ from fastnn.tasks import Values
 if TYPE_CHECKING:
     from torch import nn
 
+    from fastnn.blocks import Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.history import History
     from fastnn.optimizers import Optimizer
@@ -80,8 +82,8 @@ class Network(Stack):
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Blocks,
+        y: ArrayLike | None = None,
         *,
         epochs: int,
         batch_size: int = 10,
@@ -109,9 +111,10 @@ class Network(Stack):
 
         Parameters
         ----------
-        X : array_like or sparse matrix of scipy, shape (n, n_inputs)
+        X : array_like or sparse matrix of scipy, shape (n, n_inputs), or Blocks
             Floats or uint8; the network computes with ``X * input_scale``. A sparse matrix stays
-            one: CSR is taken as it is, other formats are converted to it.
+            one: CSR is taken as it is, other formats are converted to it. `fastnn.Blocks` are rows
+            that are read as they are needed, with their y in them.
         y : array_like, shape (n,) or (n, sizes[-1])
             Class indices (0 or 1 where there is one output unit), or targets; real targets where
             the cost is for these, and rows of 0 and 1 where the network is multilabel.
@@ -205,11 +208,17 @@ class Network(Stack):
             network is then between two batches, and `history` has the epochs that were finished.
         """
         from fastnn import trainer
+        from fastnn.blocks import Blocks
 
-        return trainer.fit(
+        train: Callable[..., History] = trainer.fit
+        given: tuple[Any, ...] = X, y
+        if isinstance(X, Blocks):
+            from fastnn import block_training
+
+            train, given = partial(block_training.fit, y=y), (X,)
+        return train(
             self,
-            X,
-            y,
+            *given,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastnn.plots.classes import confusion_matrix, misclassified_digits
 from fastnn.plots.profiles import epoch_phases, penalty_overhead
+from fastnn.plots.sweeps import sweep_scores
 from fastnn.plots.training import learning_curves
 from fastnn.plots.weights import sparsity_by_layer, sparsity_path, weight_images
 
@@ -15,5 +16,6 @@ __all__ = [
     "penalty_overhead",
     "sparsity_by_layer",
     "sparsity_path",
+    "sweep_scores",
     "weight_images",
 ]
