@@ -278,6 +278,9 @@ class Network:
             weight has changed then.
         FileFormatError
             If the checkpoint to resume from is damaged.
+        RuntimeError
+            If the network is being trained already, in another thread or by the fit whose callback
+            this is.
         DivergenceError
             If weights are no longer finite. The network is then as after the last finished epoch.
         KeyboardInterrupt

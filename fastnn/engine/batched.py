@@ -39,8 +39,8 @@ class Path:
     def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         p, total = self._problem, 0.0
-        # exp of a saturated unit: 1/(1+inf) is the right 0
-        with np.errstate(over="ignore"), blas.limited(p.threads):
+        # exp of a saturated unit: 1/(1+inf) is the right 0. NaN is for the caller to look for.
+        with np.errstate(over="ignore", invalid="ignore"), blas.limited(p.threads):
             starts = range(0, len(order), p.batch_size)
             numbered = self._numbers(p.steps(order), len(starts))
             for i, (start, numbers) in enumerate(zip(starts, numbered, strict=True)):

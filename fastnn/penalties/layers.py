@@ -63,8 +63,9 @@ def value_of(
 ) -> float:
     """Return the value of all layers' penalties, times n."""
     total = 0.0
-    for penalty, w, b in zip(penalties, weights, biases, strict=True):
-        if penalty is not None:
-            total += penalty.value(w)
-            total += penalty.value(b) if penalty.on_biases else 0.0
+    with np.errstate(over="ignore"):  # of weights that diverge, it is infinite
+        for penalty, w, b in zip(penalties, weights, biases, strict=True):
+            if penalty is not None:
+                total += penalty.value(w)
+                total += penalty.value(b) if penalty.on_biases else 0.0
     return total

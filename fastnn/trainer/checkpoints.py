@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.checks import FileFormatError, real, whole
 from fastnn.files import replace_file
 
-__all__ = ["Checkpoint", "Keeper", "listed", "read", "understood", "write"]
+__all__ = ["Checkpoint", "Keeper", "keeper_of", "listed", "read", "understood", "write"]
 
 KEY, FORMAT = "fastnn_checkpoint", 1
 
@@ -146,3 +146,12 @@ class Keeper:
                     stacklevel=2,
                 )
         self._last = monotonic()
+
+
+def keeper_of(path: object, every: object, seconds: object, *, resume: bool) -> Keeper | None:
+    """Return what keeps checkpoints as the arguments of a fit say; None without a path."""
+    if path is not None:
+        return Keeper(path, every, seconds)
+    if resume or seconds is not None:
+        raise ValueError("resume and checkpoint_seconds need checkpoint, the path of the file")
+    return None

@@ -23,7 +23,8 @@ from fastnn.trainer.arguments import (
     held_out,
     refuse_unwatched,
 )
-from fastnn.trainer.checkpoints import Keeper
+from fastnn.trainer.checkpoints import keeper_of
+from fastnn.trainer.exclusive import alone
 from fastnn.trainer.run import Options, Rows, Run, rows_of
 from fastnn.weighting import row_weights
 
@@ -76,11 +77,7 @@ def fit(
         best=best,
     )
     check_penalties(optimizer, options.penalties)
-    keeper = None
-    if checkpoint is not None:
-        keeper = Keeper(checkpoint, checkpoint_every, checkpoint_seconds)
-    elif resume or checkpoint_seconds is not None:
-        raise ValueError("resume and checkpoint_seconds need checkpoint, the path of the file")
+    keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
     weights, _ = network._arrays()
     rows = rows_of(network, X, y)
     counts = row_weights(
@@ -100,9 +97,10 @@ def fit(
             stacklevel=3,
         )
     run = Run(network, options, rows, counts, validation, held, keeper)
-    if not (resume and run.resume()):
-        run.start()
     with ExitStack() as stack:
+        stack.enter_context(alone(network))
+        if not (resume and run.resume()):
+            run.start()
         if progress:
             from fastnn.progress import ProgressBar
 

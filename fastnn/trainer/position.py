@@ -16,7 +16,7 @@ from fastnn.trainer.checkpoints import Checkpoint, listed, read, understood
 if TYPE_CHECKING:
     from fastnn.trainer.run import Run
 
-__all__ = ["Found", "Position", "load", "saved"]
+__all__ = ["Found", "Position", "digest_of", "distinct_numbers", "load", "saved"]
 
 # Rows of the data that are looked at to tell them from others.
 SAMPLED_ROWS = 256
@@ -185,7 +185,7 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     state = State(steps, float(record["total"]), memories, kept, draws)
     position = Position(**record["position"])
     if "order" in arrays:
-        position.order = _row_numbers(arrays["order"], run.n, count)
+        position.order = distinct_numbers(arrays["order"], run.n, count)
     if not 0 <= position.done <= run.n:
         raise ValueError(f"it is {position.done} rows into an epoch of {run.n}")
     history = History(**record["history"])
@@ -194,8 +194,8 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     np.random.default_rng().bit_generator.state = record["rng"]  # raises what is wrong with it
     chosen, drawn = np.arange(count), np.empty(0, np.int64)
     if run.held:
-        chosen = _row_numbers(arrays["chosen"], run.n, count)
-        drawn = _row_numbers(arrays["drawn"], run.held, count)
+        chosen = distinct_numbers(arrays["chosen"], run.n, count)
+        drawn = distinct_numbers(arrays["drawn"], run.held, count)
     best = None
     if run.options.best is not None:
         held_best = _held(arrays, "best.", network) if "best.weights.0" in arrays else None
@@ -214,13 +214,13 @@ def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> tuple[Any
     biases = listed(arrays, f"{prefix}biases", [s[:1] for s in shapes], network.dtype)
     columns = arrays.get(f"{prefix}kept_inputs")
     if columns is not None:
-        columns = _row_numbers(columns, sizes[0], network.n_inputs)
+        columns = distinct_numbers(columns, sizes[0], network.n_inputs)
     if sizes[-1] != network.sizes[-1] or (columns is None and sizes[0] != network.n_inputs):
         raise ValueError(f"its layers have the sizes {sizes}")
     return weights, biases, tuple(sizes), columns
 
 
-def _row_numbers(array: np.ndarray, count: int, below: int) -> np.ndarray:
+def distinct_numbers(array: np.ndarray, count: int, below: int) -> np.ndarray:
     """Check that an array is `count` different numbers from 0 and below `below`."""
     numbers = array.astype(np.int64, casting="safe")
     inside = numbers.ndim == 1 and numbers.size and 0 <= numbers.min() <= numbers.max() < below
