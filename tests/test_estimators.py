@@ -106,7 +106,11 @@ TASKS = {
     "labels": (fastnn.MLPClassifier, LABELS, {"activation": "tanh"}),
     "values": (fastnn.MLPRegressor, VALUES, {"activation": "logistic", "solver": "adam"}),
     "value": (fastnn.MLPRegressor, VALUES[:, 0], {"activation": "logistic", "solver": "adam"}),
-    "counts": (fastnn.MLPRegressor, COUNTS, {"loss": "poisson", "activation": "identity"}),
+    "counts": (
+        fastnn.MLPRegressor,
+        COUNTS,
+        {"loss": "poisson", "activation": "identity", "learning_rate_init": 0.002},
+    ),
 }
 
 
@@ -245,8 +249,8 @@ def test_the_numpy_path() -> None:
 def test_penalties_by_name_and_as_objects() -> None:
     """On all rows at once alpha/n is lmbda/n; l1 leaves zeros, and a ratio of 0 is l2."""
     whole = SGD | {"batch_size": N, "max_iter": 20}
-    by_name = fastnn.MLPClassifier(**whole, penalty="l1", alpha=0.8).fit(X, CLASSES)
-    given = fastnn.MLPClassifier(**whole, penalty=fastnn.L1(0.8, method="proximal"))
+    by_name = fastnn.MLPClassifier(**whole, penalty="l1", alpha=20.0).fit(X, CLASSES)
+    given = fastnn.MLPClassifier(**whole, penalty=fastnn.L1(20.0, method="proximal"))
     given.fit(X, CLASSES)
     for one, other in zip(by_name.coefs_, given.coefs_, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
@@ -346,7 +350,8 @@ def test_grid_search_in_processes() -> None:
     grid = {"mlpclassifier__penalty": [fastnn.L2(0.1), fastnn.L2(5.0)]}
     with config_context(enable_metadata_routing=True):
         mlp.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        search = GridSearchCV(make_pipeline(StandardScaler(), mlp), grid, n_jobs=2, cv=2)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        search = GridSearchCV(make_pipeline(scaler, mlp), grid, n_jobs=2, cv=2)
         search.fit(X, BINARY, sample_weight=WEIGHTS)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     found = clone(search.best_estimator_).get_params()["mlpclassifier__penalty"]
