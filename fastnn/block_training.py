@@ -81,7 +81,7 @@ class _Reading(Callback):
         [place] = places
         rng, before = copy.deepcopy(place.rng), self._network._copied()
         arrays, state = [model.weights, model.biases], local_sgd.unpacked(model, place)
-        seed, cost, rows = local_sgd.seed_of(task, state, rng), 0.0, 0
+        seed, cost, rows, finite = local_sgd.seed_of(task, state, rng), 0.0, 0, True
         with closing(self._blocks.buffers(rng if task.shuffle else None)) as buffers:
             for X, y, last in buffers:
                 part = self._rows(X, y, last)
@@ -90,11 +90,13 @@ class _Reading(Callback):
                 training = local_sgd.training_of(task, arrays, part, state, seed, self._threads)
                 mean = training.epoch(order.astype(np.int64, copy=False), None, task.rates[0])
                 state, cost, rows = training.state(), cost + mean * len(order), rows + len(order)
+                finite = training.is_finite()
                 if self.bar is not None:
                     self.bar.chunk(rows, cost)
+                del X, y, part, training  # the reader fills the next buffer in their place
         if state is None or rows != task.n:
             raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")
-        if not training.is_finite():
+        if not finite:
             weights, biases, *_ = (copy.deepcopy(held) for held in arrays)
             self._network._restore(before)
             arrays = [weights, biases]

@@ -44,7 +44,7 @@ class Blocks:
         ``source[i]`` is read in a new order in every epoch; others in their own.
     rows : int, optional
         All rows, the n of lmbda/n; counted, by one pass over the blocks, if not given.
-    buffer : int, default 65536
+    buffer : int, default 32768
         Rows that are shuffled together. There are two buffers in memory at a time.
 
     Raises
@@ -54,7 +54,7 @@ class Blocks:
     """
 
     def __init__(
-        self, source: Iterable[Block], *, rows: int | None = None, buffer: int = 65_536
+        self, source: Iterable[Block], *, rows: int | None = None, buffer: int = 32_768
     ) -> None:
         if not isinstance(source, Iterable) or isinstance(source, Iterator):
             raise TypeError(
@@ -72,7 +72,7 @@ class Blocks:
         y: str | os.PathLike[str] | np.ndarray,
         *,
         block: int = 8192,
-        buffer: int = 65_536,
+        buffer: int = 32_768,
     ) -> Blocks:
         """Return the rows of two ``.npy`` files, or arrays such as ``np.memmap``, in blocks.
 
@@ -82,7 +82,7 @@ class Blocks:
             Files are mapped, not read.
         block : int, default 8192
             The rows of a block, which are read one after another.
-        buffer : int, default 65536
+        buffer : int, default 32768
             As above.
 
         Raises
