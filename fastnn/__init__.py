@@ -1,8 +1,8 @@
 """Fully connected networks, trained fast on a CPU.
 
-Three faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
-`fastnn.nielsen`, and the command line ``fastnn``. Nothing is compiled, and Numba is not
-loaded, before the first training call.
+Four faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
+`fastnn.nielsen`, scikit-learn's estimators in `fastnn.estimators`, and the command line ``fastnn``.
+Nothing is compiled, and Numba is not loaded, before the first training call.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback, EarlyStopping
-    from fastnn.checks import FileFormatError
+    from fastnn.checks import DivergenceError, FileFormatError
+    from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.exchange import from_sklearn, from_torch
     from fastnn.history import History
     from fastnn.network import Network, load
@@ -63,6 +64,7 @@ __all__ = [
     "Callback",
     "ConstantRate",
     "CosineDecay",
+    "DivergenceError",
     "EarlyStopping",
     "ElasticNet",
     "ExponentialDecay",
@@ -72,6 +74,8 @@ __all__ = [
     "History",
     "InverseScaling",
     "LinearWarmup",
+    "MLPClassifier",
+    "MLPRegressor",
     "MaxNorm",
     "Momentum",
     "Nesterov",
@@ -98,6 +102,7 @@ _HOMES = {
     "Callback": "fastnn.callbacks",
     "ConstantRate": "fastnn.schedules",
     "CosineDecay": "fastnn.schedules",
+    "DivergenceError": "fastnn.checks",
     "EarlyStopping": "fastnn.callbacks",
     "ElasticNet": "fastnn.penalties",
     "ExponentialDecay": "fastnn.schedules",
@@ -110,6 +115,8 @@ _HOMES = {
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
     "LinearWarmup": "fastnn.schedules",
+    "MLPClassifier": "fastnn.estimators",
+    "MLPRegressor": "fastnn.estimators",
     "MaxNorm": "fastnn.penalties",
     "Momentum": "fastnn.optimizers",
     "Nesterov": "fastnn.optimizers",

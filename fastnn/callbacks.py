@@ -88,6 +88,14 @@ class BestWeights(Callback):
             self._waited += 1
         return self._waited >= self.stopping.patience
 
+    def state(self) -> tuple[tuple[float, int], Any]:
+        """Return what `set_state` takes: the best value, epochs since, and the copied arrays."""
+        return (self._best, self._waited), self._kept
+
+    def set_state(self, state: tuple[float, int, Any]) -> None:
+        """Go on from an earlier fit's state."""
+        self._best, self._waited, self._kept = state
+
     def restore(self, network: Network) -> None:
         """Put the best arrays back; where no epoch was a number, leave the last ones."""
         if self._kept is not None:

@@ -7,7 +7,11 @@ import math
 import numbers
 from collections.abc import Iterable
 
-__all__ = ["FileFormatError", "one_of", "real", "whole"]
+__all__ = ["DivergenceError", "FileFormatError", "one_of", "real", "whole"]
+
+
+class DivergenceError(ArithmeticError):
+    """Training left the finite numbers; the message says where, and what to try."""
 
 
 class FileFormatError(ValueError):

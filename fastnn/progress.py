@@ -55,7 +55,7 @@ class ProgressBar:
     ) -> None:
         self._bar.stop()
 
-    def chunk(self, done: int) -> None:
+    def chunk(self, done: int, total: float) -> None:
         """Show that `done` rows of the current epoch are trained."""
         self._bar.update(self._task, completed=self._epoch * self._n + done)
 

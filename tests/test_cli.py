@@ -20,6 +20,7 @@ import fastnn
 from fastnn import data, optimizers, penalties, plots
 from fastnn.cli import app
 from fastnn.cli.options import OptimizerName, PenaltyName
+from fastnn.trainer.checkpoints import read
 
 COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
@@ -233,6 +234,26 @@ def test_ctrl_c_is_status_130_and_one_line() -> None:
         _, errors = process.communicate()
     assert process.returncode == 130
     assert errors.splitlines() == ["fastnn: interrupted"]
+
+
+def test_sigterm_is_status_143_and_the_checkpoint_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with subprocess.Popen(
+        [*COMMAND, "train", "--epochs", "100000", "--checkpoint", str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while "epoch 2/" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 143
+    stopped = read(path).record["position"]["epoch"]
+    assert stopped >= 2
+    again, longer = ["--checkpoint", path, "--resume"], ["--epochs", stopped + 1]
+    went_on, never_stopped = run_json("train", *longer, *again), run_json("train", *longer)
+    assert went_on["history"]["train_cost"] == never_stopped["history"]["train_cost"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")

@@ -56,6 +56,34 @@ def test_two_fits_at_once(threads: int) -> None:
     assert at_once == [fit(threads, seed) for seed in (1, 2)] * 4
 
 
+class Nested(fastnn.Callback):
+    """Fits the network whose fit calls it."""
+
+    def epoch_end(self, epoch, network, history) -> None:
+        with pytest.raises(RuntimeError, match="being trained already"):
+            network.fit(np.ones((3, 64)), [0, 1, 2], epochs=1)
+
+
+def test_a_network_is_trained_by_one_fit_at_a_time() -> None:
+    network = fastnn.Network([64, 3], seed=1)
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Wait(fastnn.Callback):
+        def epoch_begin(self, epoch, network) -> None:
+            inside.set()
+            assert go_on.wait(SECONDS)
+
+    X, y = np.ones((3, 64)), [0, 1, 2]
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(network.fit, X, y, epochs=1, callbacks=[Wait()])
+        assert inside.wait(SECONDS)
+        with pytest.raises(RuntimeError, match="being trained already"):
+            network.fit(X, y, epochs=1)
+        go_on.set()
+        first.result()
+    network.fit(X, y, epochs=1, callbacks=[Nested()])
+
+
 def test_a_thread_that_is_not_the_main_one(expected: bytes) -> None:
     results: list[bytes] = []
     thread = threading.Thread(target=lambda: results.append(fit(2)), daemon=True)

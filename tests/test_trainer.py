@@ -305,8 +305,8 @@ def test_ctrl_c_leaves_the_network_between_two_batches(rows, monkeypatch, capsys
     done, stopped = [], []
     show, stop = ProgressBar.chunk, ProgressBar.__exit__
 
-    def chunk(self: ProgressBar, rows_done: int) -> None:
-        show(self, rows_done)
+    def chunk(self: ProgressBar, rows_done: int, total: float) -> None:
+        show(self, rows_done, total)
         done.append(rows_done)
         if len(done) == 8:  # the third batch of the second epoch
             signal.raise_signal(signal.SIGINT)

@@ -1,13 +1,15 @@
 """The command line: ``fastnn train``, ``path``, ``predict``, ``data``, ``warmup`` and more.
 
-Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage), 130 (Ctrl-C).
+Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage), 130 (Ctrl-C),
+143 (SIGTERM).
 """
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -27,7 +29,7 @@ def _failures_in_one_line() -> Iterator[None]:
         raise typer.Exit(130) from None
     except BrokenPipeError:
         raise
-    except (ImportError, MemoryError, OSError, TypeError, ValueError) as error:
+    except (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         typer.echo(f"fastnn: {reason}", err=True)
         raise typer.Exit(1) from None
@@ -60,4 +62,10 @@ app.command()(bench)
 
 def main() -> None:
     """Run the command line; what the ``fastnn`` script calls."""
+    signal.signal(signal.SIGTERM, _terminate)
     app(prog_name="fastnn")
+
+
+def _terminate(number: int, frame: Any) -> NoReturn:
+    """End the command as by itself, so that a fit writes its last checkpoint."""
+    raise SystemExit(128 + number)

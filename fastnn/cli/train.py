@@ -87,6 +87,23 @@ def train(
             "safetensors; with matplotlib also a picture of the learning curves beside it.",
         ),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="After every epoch, and where the command is stopped, write here what it takes to "
+            "go on.",
+        ),
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, callback=finite, help="Write it also after so much time."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint, where there is one.")
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object; progress goes to standard error."),
@@ -147,6 +164,9 @@ def train(
         progress=on_terminal,
         threads=threads,
         callbacks=[PrintEpochs()],
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        resume=resume,
     )
     summary = _summary(network, history, len(images))
     if out is not None:

@@ -36,15 +36,21 @@ class Path:
         self._memories = [[a.copy() for a in arrays] for arrays in state.memories]
         self._kept = [a.copy() for a in state.kept]
 
-    def run(self, order: np.ndarray) -> float:
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         p, total = self._problem, 0.0
-        # exp of a saturated unit: 1/(1+inf) is the right 0
-        with np.errstate(over="ignore"), blas.limited(p.threads):
+        # exp of a saturated unit: 1/(1+inf) is the right 0. NaN is for the caller to look for.
+        with np.errstate(over="ignore", invalid="ignore"), blas.limited(p.threads):
             starts = range(0, len(order), p.batch_size)
             numbered = self._numbers(p.steps(order), len(starts))
-            for start, numbers in zip(starts, numbered, strict=True):
-                total += self._step(order[start : start + p.batch_size], numbers)
+            for i, (start, numbers) in enumerate(zip(starts, numbered, strict=True)):
+                if batches is not None:
+                    batches[i, 1] = sum(np.abs(w).sum(dtype=np.float64) for w in p.weights)
+                    batches[i, 2] = sum(np.square(w).sum(dtype=np.float64) for w in p.weights)
+                cost = self._step(order[start : start + p.batch_size], numbers)
+                if batches is not None:
+                    batches[i, 0] = cost
+                total += cost
         return total
 
     def change(self, problem: Problem) -> None:
@@ -54,11 +60,15 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
+    def is_finite(self) -> bool:
+        """Return whether all weights and biases are finite."""
+        return all(np.isfinite(a).all() for a in (*self._problem.weights, *self._problem.biases))
+
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""
         memories = [[a.copy() for a in arrays] for arrays in self._memories]
         kept = [a.copy() for a in self._kept]
-        return State(self._coefficients.count, self._coefficients.total, memories, kept)
+        return State(self._coefficients.count, self._coefficients.total, memories, kept, {})
 
     def penalise(self, steps: int) -> None:
         """Give the weights so many steps of the penalty, a pass for each, without a gradient."""

@@ -60,12 +60,12 @@ class Path:
             self._keeps = np.array(problem.masks.keeps, dtype)
             self._unmasked = np.zeros_like(self._arrays.work)
 
-    def run(self, order: np.ndarray) -> float:
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         problem = self._problem
         self._arrays.arrived[0] = 0
-        batches = -(-len(order) // problem.batch_size)
-        numbers = self._coefficients.rows(problem.steps(order), batches, problem.learning_rate)
+        count = -(-len(order) // problem.batch_size)
+        numbers = self._coefficients.rows(problem.steps(order), count, problem.learning_rate)
         numbers = numbers.astype(problem.dtype)
         self._last = numbers[-1:]
         noise = None if problem.noise is None else problem.noise.draw(len(order))
@@ -90,23 +90,31 @@ class Path:
                 self._skip_zeros,
                 dropout,
                 noise,
+                batches,
                 thread,
                 problem.threads,
             )
 
-        return float(team.call_together(train, problem.threads))
+        total = float(team.call_together(train, problem.threads))
+        if self._settle is not None:  # so that a run that goes on from here does as this one
+            self._settle(self._arrays, self._last)
+        return total
 
     def change(self, problem: Problem) -> None:
         """Go on with the learning rate of `problem`, which is the same in all else."""
         self._problem = problem
 
     def write_back(self) -> None:
-        """Copy the panels into the caller's arrays, every column up to date."""
-        if self._settle is not None:
-            self._settle(self._arrays, self._last)
+        """Copy the panels into the caller's arrays."""
         weights = (*self._problem.weights, *self._problem.biases)
         panels = self._arrays.weights, self._arrays.biases
         layout.unpack(self._arrays.table, panels, weights, self._lanes)
+
+    def is_finite(self) -> bool:
+        """Return whether all weights and biases are finite."""
+        return bool(
+            np.isfinite(self._arrays.weights).all() and np.isfinite(self._arrays.biases).all()
+        )
 
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""
@@ -116,6 +124,7 @@ class Path:
             self._coefficients.total,
             [[a.copy() for a in arrays] for arrays in state.memories],
             [a.copy() for a in state.kept],
+            {},
         )
         for panels, arrays in self._pairs()[1:]:
             layout.unpack(self._arrays.table, panels, arrays, self._lanes)

@@ -1,4 +1,4 @@
-"""Ctrl-C between two batches, never inside one."""
+"""Ctrl-C and SIGTERM between two batches, never inside one."""
 
 from __future__ import annotations
 
@@ -10,27 +10,32 @@ from typing import Any
 
 __all__ = ["held_back"]
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextlib.contextmanager
 def held_back() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back; the function this gives raises the one that came meanwhile.
+    """Hold back Python's handlers of these signals; the function this gives calls those that came.
 
-    Outside the main thread, where Python delivers no signals, and under a handler that the caller
-    installed, nothing is changed.
+    Outside the main thread, where Python delivers no signals, nothing is changed, and neither is
+    what the operating system does by itself.
     """
-    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if threading.current_thread() is not threading.main_thread() or not default:
+    if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    came: list[Any] = []
-    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    found = {number: signal.getsignal(number) for number in SIGNALS}
+    handlers: dict[int, Any] = {n: h for n, h in found.items() if callable(h)}
+    came: list[tuple[int, Any]] = []
 
     def release() -> None:
-        if came:
-            came.clear()
-            raise KeyboardInterrupt
+        while came:
+            number, frame = came.pop(0)
+            handlers[number](number, frame)
 
+    for number in handlers:
+        signal.signal(number, lambda number, frame: came.append((number, frame)))
     try:
         yield release
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -36,7 +36,7 @@ from fastnn.engine.listing import (
 )
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
 from fastnn.engine.products import block_rows, part_of, product, rows_of, transpose_weights, update
-from fastnn.engine.rows import each, log_normalise, sum_cost, widen
+from fastnn.engine.rows import each, log_normalise, sum_cost, sum_sizes, widen
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet
 
@@ -48,7 +48,8 @@ def build_train(spec: str) -> Any:
 
     @kernel
     def train(arrays, X, scale, labels, targets, row_weights, order, batch_size, factor,
-              coefficients, of_stepper, skip_zeros, dropout, noise, thread, threads):  # fmt: skip
+              coefficients, of_stepper, skip_zeros, dropout, noise, batches, thread,
+              threads):  # fmt: skip
         net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
@@ -69,6 +70,10 @@ def build_train(spec: str) -> Any:
             counted = float(m)
             if row_weights is not None:  # decided when the kernel is compiled, for its types
                 counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
+            if batches is not None and thread == 0:  # before a thread can change them
+                sizes, squares = sum_sizes(spec, at(arrays.weights, 0), len(arrays.weights))
+                batches[start // batch_size, 1] = sizes
+                batches[start // batch_size, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
@@ -121,7 +126,10 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
                 scale_layers(spec, net, numbers, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
-            total += sum_of_costs(spec, net, m)
+            cost = sum_of_costs(spec, net, m)
+            total += cost
+            if batches is not None and thread == 0:
+                batches[start // batch_size, 0] = cost
             met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
         restore_denormals(before)
@@ -172,6 +180,7 @@ def build_settle(spec: str) -> Any:
                 count += 1
         end_list(spec, net.idle, count)
         catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0], 0)
+        arrays.in_use[:] = 0
         arrays.left_at[:] = 0
         arrays.steps[0] = 0
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine.draws import plain
+
 __all__ = ["Masks"]
 
 
@@ -38,6 +40,16 @@ class Masks:
         self._threshold = np.repeat(np.array(self.keeps, np.float32), sizes)
         self._kept = np.repeat(1 / np.array(self.keeps), sizes).astype(dtype)
         self._rng = np.random.Generator(np.random.Philox(seed))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where the draws stand, in lists and numbers."""
+        state: dict[str, Any] = plain(self._rng.bit_generator.state)
+        return state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state
 
     def draw(self, rows: int) -> np.ndarray:
         """Return the masks of the next `rows`, (rows, units of all hidden layers)."""

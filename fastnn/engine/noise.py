@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.engine.draws import plain
+
 __all__ = ["Noise"]
 
 
@@ -29,6 +31,16 @@ class Noise:
     def __init__(self, deviation: float, columns: int, dtype: np.dtype[Any], seed: int) -> None:
         self._deviation, self._columns = dtype.type(deviation), columns
         self._rng = np.random.Generator(np.random.Philox(seed))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where the draws stand, in lists and numbers."""
+        state: dict[str, Any] = plain(self._rng.bit_generator.state)
+        return state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state
 
     def draw(self, rows: int) -> np.ndarray:
         """Return the noise of the next `rows`, (rows, columns)."""

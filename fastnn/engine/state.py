@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,12 +23,16 @@ class State(NamedTuple):
         weights, then those of the biases.
     kept : list of ndarray
         What penalties keep, likewise; zeros where they keep nothing.
+    draws : dict
+        The states of the generators of dropout and of noise, where there are these; JSON can say
+        them.
     """
 
     steps: int
     total: float
     memories: list[list[np.ndarray]]
     kept: list[np.ndarray]
+    draws: dict[str, Any]
 
 
 def fresh(problem: Problem) -> State:
@@ -36,4 +40,4 @@ def fresh(problem: Problem) -> State:
     arrays, stepper = [*problem.weights, *problem.biases], problem.stepper
     each = [] if stepper is None else [stepper.start(array) for array in arrays]
     memories = [list(one) for one in zip(*each, strict=True)] if each else []
-    return State(0, 0.0, memories, [np.zeros_like(array) for array in arrays])
+    return State(0, 0.0, memories, [np.zeros_like(array) for array in arrays], {})

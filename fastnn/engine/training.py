@@ -16,7 +16,7 @@ from fastnn.engine.masks import Masks
 from fastnn.engine.noise import Noise
 from fastnn.engine.problem import Problem
 from fastnn.engine.state import State
-from fastnn.machine import cpus
+from fastnn.machine import threads_allowed
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.penalties import Penalty
 
@@ -33,14 +33,20 @@ THREAD_FLOPS = 5_000_000
 class Path(Protocol):
     """What `Training` asks of either path."""
 
-    def run(self, order: np.ndarray) -> float:
-        """Train over the rows in `order`, whole batches, and return the sum of their costs."""
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
+        """Train over the rows in `order`, whole batches, and return the sum of their costs.
+
+        `batches` is as in `Training.epoch`.
+        """
 
     def change(self, problem: Problem) -> None:
         """Go on with the learning rate of `problem`, which is the same in all else."""
 
     def write_back(self) -> None:
         """Bring the caller's arrays up to date."""
+
+    def is_finite(self) -> bool:
+        """Return whether all weights and biases are finite."""
 
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""
@@ -80,8 +86,9 @@ class Training:
     track_cost : bool
         Whether `epoch` sums up the cost as it goes.
     threads : int, optional
-        How many threads share the work; by default 1 where a batch is little work, else the CPUs
-        that the process may use. The results do not depend on it.
+        How many threads share the work; by default 1 where a batch is little work, else as many as
+        there are CPUs that the process may use, or OMP_NUM_THREADS if that is less. The results do
+        not depend on it.
     row_weights : ndarray, shape (n,), optional
         Of the weights' dtype: a batch's gradient and cost are then means weighted by these, its sum
         divided by the sum of the batch's weights; 0 where all of these are 0.
@@ -146,12 +153,21 @@ class Training:
         )
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
         self._path: Path = path(self._problem, state)
+        named = {"dropout": self._problem.masks, "noise": self._problem.noise}
+        self._drawing = {name: drawn for name, drawn in named.items() if drawn is not None}
+        for name, drawn in self._drawing.items():
+            if state is not None:
+                drawn.state = state.draws[name]
 
     def epoch(
         self,
         order: np.ndarray,
-        on_chunk: Callable[[int], None] | None = None,
+        on_chunk: Callable[[int, float], None] | None = None,
         learning_rate: float | None = None,
+        *,
+        start: int = 0,
+        total: float = 0.0,
+        batches: np.ndarray | None = None,
     ) -> float:
         """Train once over the rows in `order`.
 
@@ -160,10 +176,16 @@ class Training:
         order : ndarray of int64, shape (n,)
             Row numbers; the batches are its consecutive pieces, the last one maybe short.
         on_chunk : callable, optional
-            Called between two batches, about every 0.1 s, with the number of rows done; what it
-            raises ends the epoch there.
+            Called between two batches, about every 0.1 s, with the number of rows done and the sum
+            of their costs; what it raises ends the epoch there.
         learning_rate : float, optional
             That of this epoch and the next ones; above 0.
+        start, total : int and float
+            What `on_chunk` was told in an epoch of the same order that ended there, to go on with
+            it.
+        batches : ndarray of float64, shape (batches, 3), optional
+            Filled with what each batch was: the sum of its costs, weighted as its rows are; and of
+            all layers' weights before it, the sums of abs(w) and of w**2, if no column waits.
 
         Returns
         -------
@@ -174,14 +196,14 @@ class Training:
         if learning_rate is not None and learning_rate != self._problem.learning_rate:
             self._problem = replace(self._problem, learning_rate=learning_rate)
             self._path.change(self._problem)
-        total = 0.0
         with held_back() as release:
             try:
-                for start in range(0, len(order), self._chunk):
-                    chunk = order[start : start + self._chunk]
-                    total += self._path.run(chunk)
+                for first in range(start, len(order), self._chunk):
+                    chunk = order[first : first + self._chunk]
+                    batch = first // self._problem.batch_size
+                    total += self._path.run(chunk, None if batches is None else batches[batch:])
                     if on_chunk is not None:
-                        on_chunk(start + len(chunk))
+                        on_chunk(first + len(chunk), total)
                     release()
             finally:
                 self._path.write_back()
@@ -190,7 +212,17 @@ class Training:
 
     def state(self) -> State:
         """Return a copy of what the optimiser and the penalties remember, between two epochs."""
-        return self._path.state()
+        state = self._path.state()
+        draws = {name: drawn.state for name, drawn in self._drawing.items()}
+        return state._replace(draws=draws)
+
+    def write_back(self) -> None:
+        """Bring the caller's arrays up to date, between two chunks."""
+        self._path.write_back()
+
+    def is_finite(self) -> bool:
+        """Return whether all weights and biases are finite, between two chunks."""
+        return self._path.is_finite()
 
     def _counted(self, order: np.ndarray) -> float:
         """Return the weight of the rows in `order`, each 1 if there are no weights."""
@@ -202,7 +234,7 @@ class Training:
 
 def _worthwhile_threads(flops: int) -> int:
     """Return how many threads pay for a batch of so many operations."""
-    return cpus() if flops >= THREAD_FLOPS else 1
+    return threads_allowed() if flops >= THREAD_FLOPS else 1
 
 
 def outputs(

@@ -100,6 +100,10 @@ class Network(Stack):
         progress: bool = False,
         threads: int | None = None,
         compact_every: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        checkpoint_seconds: float | None = None,
+        resume: bool = False,
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, from the weights as they are.
 
@@ -156,12 +160,27 @@ class Network(Stack):
         progress : bool, default False
             Show a progress bar.
         threads : int, optional
-            How many threads share a batch's work; by default 1 where that is little, else the CPUs
-            that the process may use. The results do not depend on it.
+            How many threads share a batch's work; by default 1 where that is little, else as many
+            as there are CPUs that the process may use, or OMP_NUM_THREADS if that is less. The
+            results do not depend on it.
         compact_every : int, optional
             `compact` the network after each so many epochs and go on with what is left: the epochs
             get faster, and what has gone cannot come back. A penalty that depends on the steps
             before, such as `CumulativeL1`, starts anew where something goes.
+        checkpoint : path, optional
+            Write all that the fit would need to go on to this file (a safetensors file): weights,
+            what optimizer and penalty remember, generators, history, the position in the epoch. One
+            that is there is replaced whole or not at all, and where it cannot be written training
+            goes on with a warning.
+        checkpoint_every : int, default 1
+            Epochs from one checkpoint to the next. There is always one at the end, and one where
+            Ctrl-C ends the fit.
+        checkpoint_seconds : float, optional
+            Also write one, between two batches, when so much time has passed.
+        resume : bool, default False
+            Go on from the checkpoint, to the same bits as a fit that was never stopped; where there
+            is none yet, start afresh. Everything else must be as it was then, but for `epochs`,
+            `threads` and the callbacks, of which only early stopping is kept.
 
         Returns
         -------
@@ -171,7 +190,15 @@ class Network(Stack):
         Raises
         ------
         TypeError, ValueError
-            If an argument or the data are not as above; no weight has changed then.
+            If an argument or the data are not as above, or the checkpoint is one of another fit; no
+            weight has changed then.
+        FileFormatError
+            If the checkpoint to resume from is damaged.
+        RuntimeError
+            If the network is being trained already, in another thread or by the fit whose callback
+            this is.
+        DivergenceError
+            If weights are no longer finite. The network is then as after the last finished epoch.
         KeyboardInterrupt
             On Ctrl-C, about 0.1 s after it at most (or one batch, where one takes longer). The
             network is then between two batches, and `history` has the epochs that were finished.
@@ -199,6 +226,10 @@ class Network(Stack):
             progress=progress,
             threads=threads,
             compact_every=compact_every,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            checkpoint_seconds=checkpoint_seconds,
+            resume=resume,
         )
 
     def predict(self, X: ArrayLike) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +13,15 @@ from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs, from_pairs
 from fastnn.checks import real, whole
 from fastnn.costs import Cost
-from fastnn.engine import Training, outputs
+from fastnn.engine import State, Training, outputs
 from fastnn.history import History
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork, as_list
+from fastnn.nielsen._checkpoint import Monitor, Trail
 from fastnn.penalties import Penalty, per_layer
 from fastnn.strength import warn_if_too_strong
-
-if TYPE_CHECKING:
-    pass
+from fastnn.trainer.checkpoints import Keeper
+from fastnn.trainer.exclusive import alone
 
 __all__ = ["SampleDeltas", "Samples", "sgd", "update"]
 
@@ -114,10 +114,14 @@ def sgd(
     cost: Any,
     penalty: Penalty | None = None,
     progress: bool = False,
+    keeper: Keeper | None = None,
+    resume: bool = False,
+    monitors: Sequence[Monitor] = (),
 ) -> Iterator[int]:
     """Check the arguments, then return an iterator that trains one epoch for each number it yields.
 
-    The list in `samples` is shuffled as the book's code shuffles it.
+    The list in `samples` is shuffled as the book's code shuffles it. What stands in `monitors` when
+    the next epoch is asked for goes into the checkpoints of `keeper`.
     """
     _refuse_own_methods(network)
     epochs = whole("epochs", epochs, minimum=0)
@@ -132,7 +136,12 @@ def sgd(
         batch_size=mini_batch_size,
         stacklevel=3,
     )
-    return _epochs(network, samples, epochs, mini_batch_size, eta, cost, penalty, progress)
+    options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr(penalty)}
+    options["cost"] = type(cost).__name__
+    trail = Trail(network, samples, keeper, options, monitors)
+    if resume:
+        trail.resume()
+    return _epochs(network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, trail)
 
 
 def _epochs(
@@ -144,29 +153,51 @@ def _epochs(
     cost: Any,
     penalty: Penalty | None,
     progress: bool,
+    trail: Trail,
 ) -> Iterator[int]:
     track_cost = progress and isinstance(cost, Cost)  # the running cost is the engine's
     training = _training(
-        network, samples, mini_batch_size, eta, cost, penalty, track_cost=track_cost
-    )
-    rows = np.arange(len(samples))
+        network, samples, mini_batch_size, eta, cost, penalty, track_cost=track_cost,
+        state=trail.state,
+    )  # fmt: skip
+    position, keeper = trail.position, trail.keeper
+
+    def on_chunk(done: int, total: float) -> None:
+        position.done, position.total = done, total
+        if bar is not None:
+            bar.chunk(done, total)
+        if keeper is not None and done < len(samples) and keeper.due_now():
+            training.write_back()
+            trail.save(training)
+
     with ExitStack() as stack:
-        bar = on_chunk = None
+        bar = None
         if progress:
             history = History()
             from fastnn.progress import ProgressBar
 
             bar = stack.enter_context(ProgressBar(epochs, len(samples)))
-            on_chunk = bar.chunk
-        for epoch in range(epochs):
-            rows = rows[_order.shuffle(samples.pairs)]
+        for epoch in range(position.epoch, epochs):
+            if position.order is None:
+                trail.rows = trail.rows[_order.shuffle(samples.pairs)]
+                position.begin(trail.rows, eta)
             start = perf_counter()
-            running_cost = training.epoch(rows, on_chunk)
+            try:
+                with alone(network):
+                    running_cost = training.epoch(
+                        trail.rows, on_chunk, start=position.done, total=position.total
+                    )
+            except (KeyboardInterrupt, SystemExit):
+                trail.save(training)
+                raise
             if bar is not None:
                 history.train_cost.append(running_cost)
                 history.seconds.append(perf_counter() - start)
                 bar.epoch(history)
+            position.end()
             yield epoch
+            if keeper is not None and (epoch + 1 == epochs or keeper.due_after(epoch + 1)):
+                trail.save(training)
 
 
 def _refuse_own_methods(network: BookNetwork) -> None:
@@ -206,6 +237,7 @@ def _training(
     *,
     track_cost: bool,
     n: int | None = None,
+    state: State | None = None,
 ) -> Training:
     """Give the network new arrays, as each step of the book's code does, and the engine these.
 
@@ -227,4 +259,5 @@ def _training(
         learning_rate=eta,
         n=n,
         track_cost=track_cost,
+        state=state,
     )

@@ -27,7 +27,9 @@ from fastnn.nielsen._base import (
     sigmoid_prime,
     vectorized_result,
 )
+from fastnn.nielsen._monitor import Monitor, epochs_without_gain
 from fastnn.nielsen._sgd import SampleDeltas, Samples, sgd, update
+from fastnn.trainer.checkpoints import keeper_of
 
 __all__ = [
     "CrossEntropyCost",
@@ -137,6 +139,10 @@ class Network(BookNetwork):
         *,
         penalty: str = "l2",
         progress: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        checkpoint_seconds: float | None = None,
+        resume: bool = False,
     ) -> tuple[list[float], list[int], list[float], list[int]]:
         """Train by stochastic gradient descent over mini-batches.
 
@@ -169,6 +175,11 @@ class Network(BookNetwork):
             "elasticnet", in which L1 and L2 have half of `lmbda` each.
         progress : bool, default False
             Show a progress bar.
+        checkpoint, checkpoint_every, checkpoint_seconds, resume
+            As in `fastnn.Network.fit`. The states of `random` and of numpy's generator are in the
+            file too. To go on, give the training data in the order that they had at first; the list
+            is then put into the order it had when the file was written. The figures returned are
+            those of all epochs.
 
         Returns
         -------
@@ -187,14 +198,15 @@ class Network(BookNetwork):
         if patience and not monitor_evaluation_accuracy:
             raise ValueError("early_stopping_n needs monitor_evaluation_accuracy=True")
         strength = _penalty(lmbda, penalty)
+        keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         training = Samples("training_data", training_data, self)
         evaluation = training
         if evaluated and evaluation_data is not None:
             evaluation = Samples("evaluation_data", evaluation_data, self)
-        on_training = _Monitor(
+        on_training = Monitor(
             "training", training, strength, monitor_training_cost, monitor_training_accuracy
         )
-        on_evaluation = _Monitor(
+        on_evaluation = Monitor(
             "evaluation",
             evaluation,
             strength,
@@ -210,12 +222,15 @@ class Network(BookNetwork):
             cost=self._engine_cost(),
             penalty=strength,
             progress=progress,
+            keeper=keeper,
+            resume=resume,
+            monitors=(on_training, on_evaluation),
         ):
             print(f"Epoch {epoch} training complete")
             on_training.report(self)
             on_evaluation.report(self)
             print()
-            if patience and _epochs_without_gain(on_evaluation.accuracies) >= patience:
+            if patience and epochs_without_gain(on_evaluation.accuracies) >= patience:
                 break
         return (
             on_evaluation.costs,
@@ -337,42 +352,6 @@ def load(filename: str | os.PathLike[str]) -> Network:
         raise FileFormatError(f"{filename} is not a network of network2: {error!r}") from error
     network.weights, network.biases = weights, biases
     return network
-
-
-class _Monitor:
-    """The figures of one data set: which are asked for, and those of the epochs so far."""
-
-    def __init__(
-        self,
-        name: str,
-        samples: Samples,
-        penalty: penalties.Penalty | None,
-        with_cost: bool,
-        with_accuracy: bool,
-    ) -> None:
-        self._name, self._samples, self._penalty = name, samples, penalty
-        self._with_cost, self._with_accuracy = with_cost, with_accuracy
-        self.costs: list[float] = []
-        self.accuracies: list[int] = []
-
-    def report(self, network: Network) -> None:
-        """Compute what is asked for, from one pass over the data, and print it."""
-        if not (self._with_cost or self._with_accuracy):
-            return
-        a = self._samples.activations()
-        if self._with_cost:
-            self.costs.append(network._total_cost(a, self._samples, self._penalty))
-            print(f"Cost on {self._name} data: {self.costs[-1]}")
-        if self._with_accuracy:
-            correct = self._samples.correct(a, convert=self._name == "training")
-            self.accuracies.append(correct)
-            print(f"Accuracy on {self._name} data: {correct} / {len(self._samples)}")
-
-
-def _epochs_without_gain(accuracies: list[int]) -> int:
-    """Return how many epochs have passed since the best accuracy; the best before training is 0."""
-    best = max(accuracies)
-    return len(accuracies) - (1 + accuracies.index(best) if best > 0 else 0)
 
 
 def _penalty(lmbda: float, name: str) -> penalties.Penalty | None:

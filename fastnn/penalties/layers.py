@@ -10,8 +10,8 @@ from fastnn.penalties.base import Penalty
 
 __all__ = ["Layers", "per_layer", "value_of"]
 
-# What `fit` takes: one penalty for all layers, or one (or None) for each.
 Layers = Penalty | Sequence[Penalty | None] | None
+"""What `fit` takes: one penalty for all layers, or one (or None) for each."""
 
 
 def per_layer(penalty: Layers, layers: int) -> tuple[Penalty | None, ...]:
@@ -63,8 +63,9 @@ def value_of(
 ) -> float:
     """Return the value of all layers' penalties, times n."""
     total = 0.0
-    for penalty, w, b in zip(penalties, weights, biases, strict=True):
-        if penalty is not None:
-            total += penalty.value(w)
-            total += penalty.value(b) if penalty.on_biases else 0.0
+    with np.errstate(over="ignore"):  # of weights that diverge, it is infinite
+        for penalty, w, b in zip(penalties, weights, biases, strict=True):
+            if penalty is not None:
+                total += penalty.value(w)
+                total += penalty.value(b) if penalty.on_biases else 0.0
     return total

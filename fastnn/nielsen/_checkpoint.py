@@ -1,0 +1,142 @@
+"""Checkpoints of `network2.Network.SGD`: what it takes to go on, to and from a file."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fastnn.engine import State, Training
+from fastnn.engine.draws import plain
+from fastnn.trainer.checkpoints import Checkpoint, Keeper, listed, read, understood
+from fastnn.trainer.position import Position, digest_of, distinct_numbers
+
+if TYPE_CHECKING:
+    from fastnn.nielsen._base import BookNetwork
+    from fastnn.nielsen._sgd import Samples
+
+__all__ = ["Monitor", "Trail"]
+
+
+class Monitor(Protocol):
+    """The figures of one data set, of the epochs so far."""
+
+    costs: list[float]
+    accuracies: list[int]
+
+
+class Trail:
+    """Where one call of SGD stands, and its checkpoints.
+
+    Parameters
+    ----------
+    network : BookNetwork
+    samples : Samples
+        The training data, in the order in which the call was given them.
+    keeper : Keeper or None
+        None keeps no checkpoints.
+    options : dict
+        What must be the same for the call to go on, in words of JSON.
+    monitors : sequence of Monitor
+    """
+
+    def __init__(
+        self,
+        network: BookNetwork,
+        samples: Samples,
+        keeper: Keeper | None,
+        options: dict[str, Any],
+        monitors: Sequence[Monitor],
+    ) -> None:
+        self.keeper, self.position = keeper, Position()
+        self.state: State | None = None
+        self.rows = np.arange(len(samples))
+        self._network, self._samples, self._monitors = network, samples, monitors
+        self._options = options
+        if keeper is not None:
+            data = digest_of(samples.inputs.matrix, samples.targets)
+            self._options = {"sizes": network.sizes, "dtype": network.dtype.name, "data": data}
+            self._options |= options
+
+    def save(self, training: Training) -> None:
+        """Write a checkpoint between two batches; the engine's weights are written back."""
+        if self.keeper is not None:
+            self.keeper.save(lambda: self._saved(training))
+
+    def resume(self) -> None:
+        """Go on from the keeper's checkpoint, if there is one: network, data, generators, figures.
+
+        Raises
+        ------
+        FileFormatError
+            If it is damaged, or no checkpoint.
+        ValueError
+            If it is one of another call; the message says what differs.
+        """
+        assert self.keeper is not None
+        path = self.keeper.path
+        found = read(path)
+        if found is None:
+            return
+        with understood(path):
+            theirs = dict(found.record["fit"])
+        for name, value in self._options.items():
+            if theirs.get(name) != value:
+                raise ValueError(
+                    f"the checkpoint {path} is of another call: its {name} is {theirs.get(name)!r},"
+                    f" and here it is {value!r}. Give another path, or the same arguments (the "
+                    "training data in the order they had then)"
+                )
+        with understood(path):
+            self._take(*found)
+
+    def _take(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        network, pairs = self._network, self._samples.pairs
+        sizes, dtype = network.sizes, network.dtype
+        shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+        flat = [(units,) for units in sizes[1:]]
+        weights = listed(arrays, "weights", shapes, dtype)
+        biases = listed(arrays, "biases", [(units, 1) for units in sizes[1:]], dtype)
+        kept = listed(arrays, "kept", [*shapes, *flat], dtype)
+        state = State(int(record["steps"]), float(record["total"]), [], kept, {})
+        position = Position(**record["position"])
+        rows = distinct_numbers(arrays["rows"], len(pairs), len(pairs))
+        position.order = rows if record["begun"] else None
+        if not 0 <= position.done <= len(pairs):
+            raise ValueError(f"it is {position.done} rows into an epoch of {len(pairs)}")
+        figures = [(list(map(float, c)), list(map(int, a))) for c, a in record["figures"]]
+        version, internal, gauss = record["random"]
+        mersenne = (int(version), tuple(map(int, internal)), gauss)
+        random.Random().setstate(mersenne)  # raises what is wrong with it
+        np.random.RandomState().set_state(record["numpy_random"])
+        for monitor, (costs, accuracies) in zip(self._monitors, figures, strict=True):
+            monitor.costs[:], monitor.accuracies[:] = costs, accuracies
+        network.weights, network.biases = weights, biases
+        self.position, self.state, self.rows = position, state, rows
+        pairs[:] = [pairs[i] for i in rows.tolist()]
+        random.setstate(mersenne)
+        np.random.set_state(record["numpy_random"])
+
+    def _saved(self, training: Training) -> Checkpoint:
+        state, network = training.state(), self._network
+        groups = {"weights": network.weights, "biases": network.biases, "kept": state.kept}
+        arrays = {
+            f"{name}.{number}": array
+            for name, many in groups.items()
+            for number, array in enumerate(many)
+        }
+        position = self.position
+        record = {
+            "fit": self._options,
+            "position": asdict(Position(**vars(position) | {"order": None})),
+            "begun": position.order is not None,
+            "figures": [[monitor.costs, monitor.accuracies] for monitor in self._monitors],
+            "random": random.getstate(),
+            "numpy_random": plain(np.random.get_state(legacy=False)),
+            "steps": state.steps,
+            "total": state.total,
+        }
+        return Checkpoint(record, arrays | {"rows": self.rows})

@@ -1,0 +1,46 @@
+"""The figures that SGD prints after every epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.nielsen._sgd import Samples
+from fastnn.penalties import Penalty
+
+__all__ = ["Monitor", "epochs_without_gain"]
+
+
+class Monitor:
+    """The figures of one data set: which are asked for, and those of the epochs so far."""
+
+    def __init__(
+        self,
+        name: str,
+        samples: Samples,
+        penalty: Penalty | None,
+        with_cost: bool,
+        with_accuracy: bool,
+    ) -> None:
+        self._name, self._samples, self._penalty = name, samples, penalty
+        self._with_cost, self._with_accuracy = with_cost, with_accuracy
+        self.costs: list[float] = []
+        self.accuracies: list[int] = []
+
+    def report(self, network: Any) -> None:
+        """Compute what is asked for, from one pass over the data, and print it."""
+        if not (self._with_cost or self._with_accuracy):
+            return
+        a = self._samples.activations()
+        if self._with_cost:
+            self.costs.append(network._total_cost(a, self._samples, self._penalty))
+            print(f"Cost on {self._name} data: {self.costs[-1]}")
+        if self._with_accuracy:
+            correct = self._samples.correct(a, convert=self._name == "training")
+            self.accuracies.append(correct)
+            print(f"Accuracy on {self._name} data: {correct} / {len(self._samples)}")
+
+
+def epochs_without_gain(accuracies: list[int]) -> int:
+    """Return how many epochs have passed since the best accuracy; the best before training is 0."""
+    best = max(accuracies)
+    return len(accuracies) - (1 + accuracies.index(best) if best > 0 else 0)

@@ -1,0 +1,102 @@
+"""Checks of what `fit` is given: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fastnn.callbacks import BestWeights, Callback, EarlyStopping
+from fastnn.checks import real, whole
+from fastnn.optimizers import SGD, Optimizer
+from fastnn.schedules import Schedule
+
+__all__ = [
+    "checked_callbacks",
+    "checked_dropout",
+    "checked_optimizer",
+    "held_out",
+    "refuse_unwatched",
+]
+
+
+def checked_optimizer(optimizer: object, learning_rate: float | Schedule | None) -> Optimizer:
+    """Return what makes the steps: plain descent unless an optimiser is given."""
+    if optimizer is None:
+        return SGD() if learning_rate is None else SGD(learning_rate)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer must be one of fastnn's, such as fastnn.Adam(), not {optimizer!r}"
+        )
+    if learning_rate is not None:
+        raise ValueError(
+            f"give learning_rate or optimizer, not both: {optimizer!r} has a rate of its own"
+        )
+    return optimizer
+
+
+def held_out(n: int, fraction: object, *, validates: bool) -> int:
+    """Return how many of `n` rows are for validation and not for training.
+
+    `validates` says whether there are validation data besides.
+    """
+    if fraction is None:
+        return 0
+    share = real("validation_fraction", fraction)
+    if validates:
+        raise ValueError("give validation_data or validation_fraction, not both")
+    count = math.ceil(n * share)
+    if not 0 < share < 1 or count == n:
+        raise ValueError(
+            "validation_fraction must be above 0, below 1, and leave rows to train on; "
+            f"{fraction!r} of {n} rows is {count}"
+        )
+    return count
+
+
+def checked_dropout(dropout: object, layers: int) -> list[float] | None:
+    """Return the rate of each hidden layer; None where nothing is dropped."""
+    if dropout is None:
+        return None
+    if isinstance(dropout, (list, tuple)):
+        if len(dropout) != layers:
+            raise ValueError(
+                f"dropout must be a number, or one for each of the {layers} hidden layers, "
+                f"not {len(dropout)} numbers"
+            )
+        rates = [real(f"dropout[{i}]", rate) for i, rate in enumerate(dropout)]
+    else:
+        rates = [real("dropout", dropout)] * layers
+    if not layers:
+        raise ValueError("dropout is of hidden units, and this network has none")
+    if any(rate >= 1 for rate in rates):
+        raise ValueError(f"dropout must be from 0 and below 1, not {dropout!r}")
+    return rates if any(rates) else None
+
+
+def checked_callbacks(
+    callbacks: object, early_stopping: object
+) -> tuple[list[Callback], BestWeights | None]:
+    """Return all that is to be called, and what does the early stopping, if that is asked for."""
+    if not isinstance(callbacks, Sequence) or not all(isinstance(c, Callback) for c in callbacks):
+        raise TypeError(f"callbacks must be a list of fastnn.Callback objects, not {callbacks!r}")
+    if early_stopping is None:
+        return list(callbacks), None
+    if not isinstance(early_stopping, EarlyStopping):
+        patience = whole("early_stopping", early_stopping, minimum=1)
+        early_stopping = EarlyStopping(patience)
+    best = BestWeights(early_stopping)
+    return [*callbacks, best], best
+
+
+def refuse_unwatched(schedule: Schedule, best: BestWeights | None, *, validates: bool) -> None:
+    """Raise a `ValueError` where something looks at validation rows and there are none."""
+    if validates:
+        return
+    for what, needs in (
+        ("this learning rate", schedule.needs_scores),
+        ("early_stopping", best is not None and best.stopping.needs_validation),
+    ):
+        if needs:
+            raise ValueError(
+                f"{what} watches validation rows: give validation_data or validation_fraction"
+            )

@@ -1,0 +1,157 @@
+"""Checkpoints: a fit between two batches, in one file, and when one is written.
+
+The file is a safetensors file: arrays by name, and a JSON record in its metadata. Nothing in it is
+code, and nothing in it names another file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.checks import FileFormatError, real, whole
+from fastnn.files import replace_file
+
+__all__ = ["Checkpoint", "Keeper", "keeper_of", "listed", "read", "understood", "write"]
+
+KEY, FORMAT = "fastnn_checkpoint", 1
+
+
+class Checkpoint(NamedTuple):
+    """What stands in the file.
+
+    record : dict
+        What JSON can say; numbers are read back exactly.
+    arrays : dict of ndarray
+    """
+
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; one that is there is replaced whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    text = json.dumps({"format": FORMAT, **checkpoint.record})
+    arrays = {name: np.ascontiguousarray(array) for name, array in checkpoint.arrays.items()}
+    replace_file(path, save(arrays, metadata={KEY: text}))
+
+
+def read(path: str | os.PathLike[str]) -> Checkpoint | None:
+    """Read a checkpoint; None where there is no such file.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is not a checkpoint, or is damaged.
+    OSError
+        If it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not os.path.exists(path):
+        return None
+    with understood(path):
+        try:
+            with safe_open(os.fspath(path), framework="numpy") as file:
+                record = json.loads((file.metadata() or {})[KEY])
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        return Checkpoint(record, arrays)
+
+
+@contextmanager
+def understood(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what a damaged record leads to into a `FileFormatError` that names the file."""
+    try:
+        yield
+    except FileFormatError:
+        raise
+    except KeyError as error:
+        raise FileFormatError(f"{os.fspath(path)}: not a checkpoint: no {error} in it") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{os.fspath(path)}: not a checkpoint: {error}") from error
+
+
+def listed(
+    arrays: Mapping[str, np.ndarray], name: str, shapes: Sequence[tuple[int, ...]], dtype: Any
+) -> list[np.ndarray]:
+    """Return the arrays ``name.0``, ``name.1``, ..., which must be finite and have these shapes."""
+    found = [arrays[f"{name}.{number}"] for number in range(len(shapes))]
+    for number, (array, shape) in enumerate(zip(found, shapes, strict=True)):
+        if array.shape != tuple(shape) or array.dtype != dtype or not np.isfinite(array).all():
+            raise ValueError(f"{name}.{number} is not finite, or not {dtype} of shape {shape}")
+    return found
+
+
+class Keeper:
+    """Writes the checkpoints of one fit, when they are due.
+
+    A file that cannot be written is no reason to lose a run: the first failure warns, training goes
+    on, and the next checkpoint is tried as if nothing had been.
+
+    Parameters
+    ----------
+    path : path
+    every : int
+        Epochs from one checkpoint to the next; at least 1.
+    seconds : float, optional
+        Also write one, in mid-epoch if need be, when so much time has passed since the last.
+    """
+
+    def __init__(self, path: object, every: object, seconds: object) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"checkpoint must be a path, not {path!r}")
+        self.path = path
+        self._every = whole("checkpoint_every", every, minimum=1)
+        self._seconds = None if seconds is None else real("checkpoint_seconds", seconds)
+        self._last, self._warned = monotonic(), False
+
+    def due_after(self, epochs: int) -> bool:
+        """Return whether one is due after so many finished epochs."""
+        return epochs % self._every == 0 or self.due_now()
+
+    def due_now(self) -> bool:
+        """Return whether one is due for the time that has passed."""
+        return self._seconds is not None and monotonic() - self._last >= self._seconds
+
+    def save(self, make: Callable[[], Checkpoint]) -> None:
+        """Write what `make` returns; warn once where that fails."""
+        try:
+            write(self.path, make())
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"the checkpoint {os.fspath(self.path)} cannot be written ({error}); training "
+                    "goes on, and the last one that was written stays",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        self._last = monotonic()
+
+
+def keeper_of(path: object, every: object, seconds: object, *, resume: bool) -> Keeper | None:
+    """Return what keeps checkpoints as the arguments of a fit say; None without a path."""
+    if path is not None:
+        return Keeper(path, every, seconds)
+    if resume or seconds is not None:
+        raise ValueError("resume and checkpoint_seconds need checkpoint, the path of the file")
+    return None

@@ -1,0 +1,122 @@
+"""`fit`: its arguments checked, and a run of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+from numpy.typing import ArrayLike
+
+from fastnn.callbacks import Callback, EarlyStopping
+from fastnn.checks import real, whole
+from fastnn.history import History
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer, check_penalties
+from fastnn.penalties import Layers, per_layer
+from fastnn.schedules import Schedule, as_schedule
+from fastnn.strength import warn_if_too_strong
+from fastnn.trainer.arguments import (
+    checked_callbacks,
+    checked_dropout,
+    checked_optimizer,
+    held_out,
+    refuse_unwatched,
+)
+from fastnn.trainer.checkpoints import keeper_of
+from fastnn.trainer.exclusive import alone
+from fastnn.trainer.run import Options, Rows, Run, rows_of
+from fastnn.weighting import row_weights
+
+__all__ = ["fit"]
+
+
+def fit(
+    network: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int = 10,
+    learning_rate: float | Schedule | None = None,
+    optimizer: Optimizer | None = None,
+    penalty: Layers = None,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
+    dropout: float | Sequence[float] | None = None,
+    input_noise: float = 0.0,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_fraction: float | None = None,
+    early_stopping: int | EarlyStopping | None = None,
+    callbacks: Sequence[Callback] = (),
+    shuffle: bool = True,
+    progress: bool = False,
+    threads: int | None = None,
+    compact_every: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1,
+    checkpoint_seconds: float | None = None,
+    resume: bool = False,
+) -> History:
+    """Train `network`, as `Network.fit` says."""
+    optimizer = checked_optimizer(optimizer, learning_rate)
+    layers = len(network.sizes) - 1
+    called, best = checked_callbacks(callbacks, early_stopping)
+    options = Options(
+        epochs=whole("epochs", epochs, minimum=0),
+        batch_size=whole("batch_size", batch_size, minimum=1),
+        optimizer=optimizer,
+        schedule=as_schedule("learning_rate", optimizer.learning_rate),
+        penalties=per_layer(penalty, layers),
+        dropout=checked_dropout(dropout, layers - 1),
+        input_noise=real("input_noise", input_noise),
+        shuffle=bool(shuffle),
+        threads=None if threads is None else whole("threads", threads, minimum=1),
+        compact_every=_at_least_1("compact_every", compact_every),
+        callbacks=called,
+        best=best,
+    )
+    check_penalties(optimizer, options.penalties)
+    keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
+    weights, _ = network._arrays()
+    rows = rows_of(network, X, y)
+    counts = row_weights(
+        sample_weight, class_weight, task=network._task, y=y, n=rows.total,
+        outputs=network.sizes[-1],
+    )  # fmt: skip
+    validation = None if validation_data is None else _validation(network, validation_data)
+    held = held_out(rows.total, validation_fraction, validates=validation is not None)
+    refuse_unwatched(options.schedule, best, validates=validation is not None or held > 0)
+    if optimizer.pace is None:  # else a step's size is the gradient's only in part
+        warn_if_too_strong(
+            weights,
+            options.penalties,
+            learning_rate=options.schedule.largest,
+            n=rows.total - held,
+            batch_size=options.batch_size,
+            stacklevel=3,
+        )
+    run = Run(network, options, rows, counts, validation, held, keeper)
+    with ExitStack() as stack:
+        stack.enter_context(alone(network))
+        if not (resume and run.resume()):
+            run.start()
+        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
+        if progress:
+            from fastnn.progress import ProgressBar
+
+            run.bar = stack.enter_context(ProgressBar(options.epochs, rows.total - held))
+        return run.train()
+
+
+def _at_least_1(name: str, value: object) -> int | None:
+    return None if value is None else whole(name, value, minimum=1)
+
+
+def _validation(network: Network, validation_data: object) -> Rows:
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise TypeError(
+            "validation_data must be a pair (X, y) like the training data, "
+            f"not {type(validation_data).__name__}"
+        )
+    return rows_of(network, *validation_data)

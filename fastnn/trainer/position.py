@@ -1,0 +1,229 @@
+"""Where a fit stands, and all of it to and from a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastnn.engine import State
+from fastnn.history import History
+from fastnn.trainer.checkpoints import Checkpoint, listed, read, understood
+
+if TYPE_CHECKING:
+    from fastnn.trainer.run import Run
+
+__all__ = ["Found", "Position", "digest_of", "distinct_numbers", "load", "saved"]
+
+# Rows of the data that are looked at to tell them from others.
+SAMPLED_ROWS = 256
+
+
+@dataclass
+class Position:
+    """Where a fit stands between two batches.
+
+    epoch: epochs finished. order: the rows of the one begun, None between two. rate: its learning
+    rate. done: its rows that are trained on. total: the sum of their costs. seconds: the time they
+    took. cost: the epoch's mean cost, when it is trained. ended: whether there is to be no other.
+    """
+
+    epoch: int = 0
+    order: np.ndarray | None = None
+    rate: float = 0.0
+    done: int = 0
+    total: float = 0.0
+    seconds: float = 0.0
+    cost: float = 0.0
+    ended: bool = False
+
+    def begin(self, order: np.ndarray, rate: float) -> None:
+        """Begin an epoch."""
+        self.order, self.rate = order, rate
+        self.done, self.total, self.seconds = 0, 0.0, 0.0
+
+    def end(self) -> None:
+        """End the epoch."""
+        self.epoch, self.order = self.epoch + 1, None
+
+
+class Found(NamedTuple):
+    """What a checkpoint holds, understood, and nothing changed yet.
+
+    arrays: what `Network._restore` takes. best: what `BestWeights` takes, None without it. chosen,
+    drawn: the rows that are trained on, and those that validate.
+    """
+
+    arrays: tuple[Any, ...]
+    position: Position
+    history: History
+    rng: dict[str, Any]
+    state: State
+    best: tuple[Any, ...] | None
+    chosen: np.ndarray
+    drawn: np.ndarray
+
+
+def saved(run: Run) -> Checkpoint:
+    """Return all of a run, between two batches; the engine's weights are written back."""
+    network, position, best = run.network, run.position, run.options.best
+    state = run.training.state()
+    arrays: dict[str, np.ndarray] = {}
+    _put(arrays, "weights", network.weights)
+    _put(arrays, "biases", network.biases)
+    for number, memory in enumerate(state.memories):
+        _put(arrays, f"memory.{number}", memory)
+    _put(arrays, "kept", state.kept)
+    optional = {
+        "order": position.order,
+        "kept_inputs": network.kept_inputs,
+        "chosen": run.chosen if run.held else None,
+        "drawn": run.drawn if run.held else None,
+    }
+    arrays.update({name: array for name, array in optional.items() if array is not None})
+    record: dict[str, Any] = {
+        "fit": fit_of(run),
+        "position": {f.name: getattr(position, f.name) for f in fields(Position)} | {"order": None},
+        "history": asdict(run.history),
+        "rng": network._rng.bit_generator.state,
+        "steps": state.steps,
+        "total": state.total,
+        "memories": len(state.memories),
+        "draws": state.draws,
+    }
+    if best is not None:
+        record["best"], kept = best.state()
+        if kept is not None:
+            weights, biases, _, columns = kept
+            _put(arrays, "best.weights", weights)
+            _put(arrays, "best.biases", biases)
+            if columns is not None:
+                arrays["best.kept_inputs"] = columns
+    return Checkpoint(record, arrays)
+
+
+def load(path: Any, run: Run) -> Found | None:
+    """Read the checkpoint of an earlier run of the same fit; None where there is none.
+
+    Raises
+    ------
+    FileFormatError
+        If it is damaged, or no checkpoint.
+    ValueError
+        If it is one of another fit; the message says what differs.
+    """
+    checkpoint = read(path)
+    if checkpoint is None:
+        return None
+    record, arrays = checkpoint
+    with understood(path):
+        theirs, ours = dict(record["fit"]), fit_of(run)
+        differ = [name for name in ours if theirs.get(name) != ours[name]]
+    if differ:
+        name = differ[0]
+        raise ValueError(
+            f"the checkpoint {path} is of another fit: its {name} is {theirs.get(name)!r}, and "
+            f"here it is {ours[name]!r}. Give another path, or fit as then"
+        )
+    with understood(path):
+        return _found(record, arrays, run)
+
+
+def fit_of(run: Run) -> dict[str, Any]:
+    """Return what must be the same for a fit to go on, in words of JSON."""
+    network, options = run.network, run.options
+    return {
+        "n_inputs": network.n_inputs,
+        "layers": len(network.sizes) - 1,
+        "outputs": network.sizes[-1],
+        "activations": network.activations,
+        "cost": network.cost,
+        "dtype": network.dtype.name,
+        "input_scale": network.input_scale,
+        "batch_size": options.batch_size,
+        "optimizer": repr(options.optimizer),
+        "penalty": [repr(penalty) for penalty in options.penalties],
+        "dropout": None if options.dropout is None else list(options.dropout),
+        "input_noise": options.input_noise,
+        "shuffle": options.shuffle,
+        "compact_every": options.compact_every,
+        "early_stopping": None if options.best is None else repr(options.best.stopping),
+        "rows": run.rows.total,
+        "held_out": run.held,
+        "data": run.digest,
+    }
+
+
+def digest_of(*arrays: np.ndarray | None) -> str:
+    """Return a digest of a sample of the rows of some arrays."""
+    digest = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        if array is not None:
+            step = max(1, len(array) // SAMPLED_ROWS)
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array[::step]).tobytes())
+    return digest.hexdigest()
+
+
+def _put(arrays: dict[str, np.ndarray], name: str, many: Sequence[np.ndarray]) -> None:
+    arrays.update({f"{name}.{number}": array for number, array in enumerate(many)})
+
+
+def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> Found:
+    network, count = run.network, run.rows.total
+    held = _held(arrays, "", network)
+    shapes = [w.shape for w in held[0]] + [b.shape for b in held[1]]
+    memories = [
+        listed(arrays, f"memory.{number}", shapes, network.dtype)
+        for number in range(int(record["memories"]))
+    ]
+    kept = listed(arrays, "kept", shapes, network.dtype)
+    steps, draws = int(record["steps"]), dict(record["draws"])
+    state = State(steps, float(record["total"]), memories, kept, draws)
+    position = Position(**record["position"])
+    if "order" in arrays:
+        position.order = distinct_numbers(arrays["order"], run.n, count)
+    if not 0 <= position.done <= run.n:
+        raise ValueError(f"it is {position.done} rows into an epoch of {run.n}")
+    history = History(**record["history"])
+    if len(history.seconds) != position.epoch:
+        raise ValueError("its history is not of as many epochs as it has")
+    np.random.default_rng().bit_generator.state = record["rng"]  # raises what is wrong with it
+    chosen, drawn = np.arange(count), np.empty(0, np.int64)
+    if run.held:
+        chosen = distinct_numbers(arrays["chosen"], run.n, count)
+        drawn = distinct_numbers(arrays["drawn"], run.held, count)
+    best = None
+    if run.options.best is not None:
+        held_best = _held(arrays, "best.", network) if "best.weights.0" in arrays else None
+        value, waited = record["best"]
+        best = float(value), int(waited), held_best
+    return Found(held, position, history, record["rng"], state, best, chosen, drawn)
+
+
+def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> tuple[Any, ...]:
+    """Return weights, biases, sizes and kept inputs as `Network._restore` takes them."""
+    layers = len(network.sizes) - 1
+    sizes = [arrays[f"{prefix}weights.0"].shape[1]]
+    sizes += [len(arrays[f"{prefix}weights.{layer}"]) for layer in range(layers)]
+    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+    weights = listed(arrays, f"{prefix}weights", shapes, network.dtype)
+    biases = listed(arrays, f"{prefix}biases", [s[:1] for s in shapes], network.dtype)
+    columns = arrays.get(f"{prefix}kept_inputs")
+    if columns is not None:
+        columns = distinct_numbers(columns, sizes[0], network.n_inputs)
+    if sizes[-1] != network.sizes[-1] or (columns is None and sizes[0] != network.n_inputs):
+        raise ValueError(f"its layers have the sizes {sizes}")
+    return weights, biases, tuple(sizes), columns
+
+
+def distinct_numbers(array: np.ndarray, count: int, below: int) -> np.ndarray:
+    """Check that an array is `count` different numbers from 0 and below `below`."""
+    numbers = array.astype(np.int64, casting="safe")
+    inside = numbers.ndim == 1 and numbers.size and 0 <= numbers.min() <= numbers.max() < below
+    if numbers.shape != (count,) or not inside or len(np.unique(numbers)) != count:
+        raise ValueError(f"a list in it is not of {count} different numbers below {below}")
+    return numbers

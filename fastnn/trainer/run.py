@@ -1,0 +1,312 @@
+"""One fit at work: the epoch loop with orders, rates, chunks, history, and what may end it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import engine
+from fastnn.arrays import Inputs
+from fastnn.callbacks import BestWeights, Callback
+from fastnn.checks import DivergenceError
+from fastnn.history import History
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.penalties import Penalty, value_of
+from fastnn.schedules import Schedule
+from fastnn.trainer.checkpoints import Keeper
+from fastnn.trainer.position import Position, digest_of, load, saved
+
+if TYPE_CHECKING:
+    from fastnn.progress import ProgressBar
+
+__all__ = ["Options", "Rows", "Run", "rows_of"]
+
+
+class _NotFiniteError(Exception):
+    """Ends an epoch."""
+
+
+class Rows(NamedTuple):
+    """Rows, their targets as the engine takes them, and what predictions are compared with."""
+
+    inputs: Inputs
+    targets: np.ndarray
+    wanted: np.ndarray
+
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        return len(self.inputs.matrix)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of `fit`, checked; `best` is among the callbacks."""
+
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    schedule: Schedule
+    penalties: Sequence[Penalty | None]
+    dropout: Sequence[float] | None
+    input_noise: float
+    shuffle: bool
+    threads: int | None
+    compact_every: int | None
+    callbacks: Sequence[Callback]
+    best: BestWeights | None
+
+
+def rows_of(network: Network, X: ArrayLike, y: ArrayLike) -> Rows:
+    """Check rows and targets and return them, ready for the engine."""
+    inputs = network._inputs(X)
+    n, outputs = len(inputs.matrix), network.sizes[-1]
+    targets = network._task.targets(y, n, outputs, network.dtype)
+    return Rows(inputs, targets, network._task.wanted(y, n, outputs))
+
+
+class Run:
+    """One fit of a network: `start` or `resume` it, then `train`.
+
+    Parameters
+    ----------
+    network : Network
+    options : Options
+    rows : Rows
+        All that were given.
+    counts : ndarray, shape (rows,), optional
+        The weight of each.
+    validation : Rows, optional
+    held : int
+        How many of `rows` are drawn for validation.
+    keeper : Keeper, optional
+        Of checkpoints.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        options: Options,
+        rows: Rows,
+        counts: np.ndarray | None,
+        validation: Rows | None,
+        held: int,
+        keeper: Keeper | None,
+    ) -> None:
+        self.network, self.options, self.rows, self.counts = network, options, rows, counts
+        self.validation, self.held, self.keeper = validation, held, keeper
+        self.bar: ProgressBar | None = None
+        self.position = Position()
+        self.chosen = np.arange(rows.total)
+        self.drawn = np.empty(0, np.int64)
+        self.digest = digest_of(rows.inputs.matrix, rows.targets, counts) if keeper else ""
+        self.training: engine.Training
+        self._finite: tuple[Any, ...] = ()
+
+    @property
+    def history(self) -> History:
+        """What is recorded so far."""
+        assert self.network.history is not None
+        return self.network.history
+
+    @property
+    def n(self) -> int:
+        """The rows that are trained on."""
+        return self.rows.total - self.held
+
+    def start(self) -> None:
+        """Begin at the first epoch."""
+        network = self.network
+        self.training = self._ready(None)
+        if self.held:
+            drawn = network._rng.permutation(self.chosen)
+            self.chosen, self.drawn = np.sort(drawn[self.held :]), np.sort(drawn[: self.held])
+            self._hold_out()
+        network.history = History()
+
+    def resume(self) -> bool:
+        """Go on from the keeper's checkpoint; return False where there is none.
+
+        Raises
+        ------
+        FileFormatError
+            If the file is damaged, or not a checkpoint.
+        ValueError
+            If it is one of another fit; the message says what differs.
+        """
+        assert self.keeper is not None
+        found = load(self.keeper.path, self)
+        if found is None:
+            return False
+        network, best = self.network, self.options.best
+        columns, had = found.arrays[-1], network.kept_inputs
+        if had is not None and not np.array_equal(had, columns):
+            raise ValueError(
+                f"the checkpoint {self.keeper.path} is of a network with other inputs than this "
+                "one, which has been compacted; resume with a new network of the first sizes"
+            )
+        network._restore(found.arrays)
+        if had is None and columns is not None:
+            self._keep_columns(columns)
+        network.history, self.position = found.history, found.position
+        network._rng.bit_generator.state = found.rng
+        if best is not None and found.best is not None:
+            best.set_state(found.best)
+        if self.held:
+            self.chosen, self.drawn = found.chosen, found.drawn
+            self._hold_out()
+        self.training = self._ready(found.state)
+        return True
+
+    def train(self) -> History:
+        """Train from where the run stands to its end."""
+        position, options = self.position, self.options
+        self._finite = self.network._copied()
+        while position.epoch < options.epochs and not position.ended:
+            if position.order is not None or self._begin():
+                self._train_epoch()
+                position.ended = self._end_epoch()
+            else:
+                position.ended = True
+            last = position.ended or position.epoch == options.epochs
+            if self.keeper is not None and (last or self.keeper.due_after(position.epoch)):
+                self.keeper.save(lambda: saved(self))
+        if options.best is not None:
+            options.best.restore(self.network)
+        return self.history
+
+    def _begin(self) -> bool:
+        """Draw the order and the rate of an epoch; return False if there is to be none."""
+        position, options = self.position, self.options
+        rate = _rate(options.schedule, position.epoch, options.epochs, self.history)
+        callbacks, epoch = options.callbacks, position.epoch
+        if rate is None or _asked([c.epoch_begin(epoch, self.network) for c in callbacks]):
+            return False
+        rng, rows = self.network._rng, self.chosen
+        order = rng.permutation(rows) if options.shuffle else rows
+        position.begin(order.astype(np.int64, copy=False), rate)
+        return True
+
+    def _train_epoch(self) -> None:
+        """Train the rest of the epoch, chunk by chunk."""
+        position, start = self.position, perf_counter()
+        spent, order = position.seconds, position.order
+        assert order is not None
+
+        def on_chunk(done: int, total: float) -> None:
+            position.done, position.total = done, total
+            position.seconds = spent + perf_counter() - start
+            if not self.training.is_finite():
+                raise _NotFiniteError
+            if self.bar is not None:
+                self.bar.chunk(done, total)
+            if self.keeper is not None and done < len(order) and self.keeper.due_now():
+                self.training.write_back()
+                self.keeper.save(lambda: saved(self))
+
+        try:
+            position.cost = self.training.epoch(
+                order, on_chunk, position.rate, start=position.done, total=position.total
+            )
+        except (KeyboardInterrupt, SystemExit):
+            if self.keeper is not None:
+                self.keeper.save(lambda: saved(self))
+            raise
+        except _NotFiniteError:
+            raise self._diverged() from None
+
+    def _end_epoch(self) -> bool:
+        """Compact, evaluate, and note the epoch; return whether the training is to end."""
+        position, options, network = self.position, self.options, self.network
+        history, every = self.history, options.compact_every
+        if every is not None and (position.epoch + 1) % every == 0:
+            columns = network._compact()
+            if columns is not None:
+                self._keep_columns(columns)
+                self.training = self._ready(None)
+        shrinkage = value_of(options.penalties, network.weights, network.biases) / self.n
+        scores = None if self.validation is None else network._evaluate(*self.validation)
+        history.train_cost.append(position.cost + shrinkage)
+        if scores is not None:
+            history.val_cost.append(scores[0] + shrinkage)
+            is_r2 = network._task.score_name == "r2"
+            (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
+        history.seconds.append(position.seconds)
+        history.learning_rate.append(position.rate)
+        self._finite = network._copied()
+        if self.bar is not None:
+            self.bar.epoch(history)
+        epoch = position.epoch
+        position.end()
+        return _asked([c.epoch_end(epoch, network, history) for c in options.callbacks])
+
+    def _diverged(self) -> DivergenceError:
+        """Return to the last epoch's weights, which are finite, and say what happened."""
+        position, sizes = self.position, [np.abs(w) for w in self.network.weights]
+        largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
+        self.network._restore(self._finite)
+        batch = -(-position.done // self.options.batch_size)
+        return DivergenceError(
+            f"weights are no longer finite in epoch {position.epoch + 1}, at batch {batch} or not "
+            f"long before it, with the learning rate {position.rate:g}; the largest that is finite "
+            f"is {largest:.3g}. The network is as it was after epoch {position.epoch}. Try a "
+            "smaller learning rate, inputs of about 1 (input_scale), or a weaker penalty"
+        )
+
+    def _ready(self, state: engine.State | None) -> engine.Training:
+        network, options = self.network, self.options
+        draws = state is None and (options.dropout or options.input_noise)
+        return engine.Training(
+            *network._arrays(),
+            activations=network._activations,
+            cost=network._cost,
+            penalties=options.penalties,
+            inputs=self.rows.inputs,
+            targets=self.rows.targets,
+            batch_size=options.batch_size,
+            learning_rate=options.schedule.largest,
+            optimizer=options.optimizer,
+            n=self.n,
+            threads=options.threads,
+            row_weights=None if self.counts is None else self.counts.astype(network.dtype),
+            dropout=options.dropout,
+            input_noise=options.input_noise,
+            seed=int(network._rng.integers(2**63)) if draws else 0,
+            state=state,
+        )
+
+    def _hold_out(self) -> None:
+        """Take the drawn rows for validation."""
+        inputs, targets, wanted = self.rows
+        some = Inputs(inputs.matrix[self.drawn], inputs.scale)
+        self.validation = Rows(some, targets[self.drawn], wanted[self.drawn])
+
+    def _keep_columns(self, columns: np.ndarray) -> None:
+        """Go on with some of the columns."""
+        self.rows = self.rows._replace(inputs=self.rows.inputs.columns(columns))
+        if self.validation is not None:
+            held = self.validation.inputs.columns(columns)
+            self.validation = self.validation._replace(inputs=held)
+
+
+def _rate(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
+    """Return the learning rate of an epoch; None ends the training."""
+    rate = schedule.rate(epoch, epochs, history.val_score)
+    if rate is None:
+        return None
+    if not (0 < rate <= schedule.largest or rate == schedule.largest):
+        raise ValueError(
+            f"{schedule!r} gives epoch {epoch} the learning rate {rate!r}: it must be above 0 and "
+            f"at most the schedule's largest, {schedule.largest!r}"
+        )
+    return float(rate)
+
+
+def _asked(answers: list[bool | None]) -> bool:
+    return any(answer is True for answer in answers)

@@ -1,0 +1,279 @@
+"""Checkpoints: stopped anywhere, in any setting, a run goes on as one that never was."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fastnn
+from fastnn import L1, FileFormatError, Network, TruncatedGradient
+from fastnn.engine import training
+from fastnn.trainer.checkpoints import read
+
+RNG = np.random.default_rng(11)
+N, COLUMNS = 45, 70
+X = (RNG.integers(0, 256, (N, COLUMNS)) * (RNG.random((N, COLUMNS)) < 0.4)).astype(np.uint8)
+X[:, -3:] = 0
+Y = RNG.integers(0, 4, N)
+
+SETTINGS = {
+    "adam": {"optimizer": fastnn.Adam(fastnn.CosineDecay(0.01)), "penalty": fastnn.L2(1.0)},
+    "cumulative": {"penalty": L1(2.0, method="cumulative"), "shuffle": False},
+    "truncated, weights of rows": {
+        "penalty": TruncatedGradient(2.0, every=7), "sample_weight": np.arange(N) + 1.0
+    },
+    "dropout and noise": {"dropout": 0.3, "input_noise": 0.1},
+    "early stopping": {
+        "validation_fraction": 0.3, "early_stopping": 2, "learning_rate": fastnn.HalveOnPlateau(0.5)
+    },
+    "compacting": {"penalty": fastnn.GroupLasso(4.0), "compact_every": 2, "learning_rate": 0.2},
+}  # fmt: skip
+every_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
+
+
+def new(seed: int = 1) -> Network:
+    return Network([COLUMNS, 9, 4], dtype="float64", seed=seed)
+
+
+def stopped_after(batches: int, network: Network, path: Path, **keywords) -> bool:
+    """Fit until so many batches are done; return whether there was an end before."""
+    run, done = training.Training.is_finite, []
+
+    def counting(self) -> bool:
+        done.append(0)
+        if len(done) == batches:
+            signal.raise_signal(signal.SIGINT)
+        return run(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Training, "is_finite", counting)
+        try:
+            network.fit(X, Y, checkpoint=path, resume=True, **keywords)
+        except KeyboardInterrupt:
+            return False
+    return True
+
+
+def without_time(history: fastnn.History) -> dict:
+    series = history.to_dict() | {"best": history.best_epoch}
+    return {name: values for name, values in series.items() if name != "seconds"}
+
+
+def assert_same(network: Network, expected: Network) -> None:
+    assert network.sizes == expected.sizes
+    arrays = zip(network.weights + network.biases, expected.weights + expected.biases, strict=True)
+    for one, other in arrays:
+        np.testing.assert_array_equal(one, other)
+    assert without_time(network.history) == without_time(expected.history)
+    assert network._rng.bit_generator.state == expected._rng.bit_generator.state
+
+
+@every_setting
+def test_a_run_that_was_stopped_ends_in_the_same_bits(setting, tmp_path: Path) -> None:
+    expected, path, pieces = new(), tmp_path / "run.checkpoint", 1
+    expected.fit(X, Y, epochs=6, **setting)
+    while not stopped_after(4, network := new(), path, epochs=6, **setting):
+        pieces += 1
+        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert pieces > 3
+    assert_same(network, expected)
+
+
+def test_by_epochs_and_to_more_of_them(tmp_path: Path) -> None:
+    """The same network goes on, and a finished run has nothing left to do."""
+    path, expected = tmp_path / "run", new()
+    expected.fit(X, Y, epochs=5)
+    network = new()
+    network.fit(X, Y, epochs=3, checkpoint=path, checkpoint_every=10)
+    assert len(network.fit(X, Y, epochs=3, checkpoint=path, resume=True).seconds) == 3
+    assert len(network.fit(X, Y, epochs=5, checkpoint=path, resume=True).seconds) == 5
+    assert_same(network, expected)
+
+
+def test_they_are_written_when_they_are_due(tmp_path: Path, monkeypatch) -> None:
+    from fastnn.trainer import checkpoints
+
+    steps = []
+    write = checkpoints.write
+    monkeypatch.setattr(
+        checkpoints, "write", lambda path, it: steps.append(it.record["steps"]) or write(path, it)
+    )
+    new().fit(X, Y, epochs=5, checkpoint=tmp_path / "a", checkpoint_every=2)
+    assert steps == [10, 20, 25]
+    steps.clear()
+    new().fit(X, Y, epochs=2, checkpoint=tmp_path / "b", checkpoint_seconds=0)
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_resume_without_a_file_starts_afresh(tmp_path: Path) -> None:
+    network, expected = new(), new()
+    network.fit(X, Y, epochs=2, checkpoint=tmp_path / "none yet", resume=True)
+    expected.fit(X, Y, epochs=2)
+    assert_same(network, expected)
+
+
+OTHERS = {
+    "batch_size": {"batch_size": 9},
+    "optimizer": {"optimizer": fastnn.Adam()},
+    "penalty": {"penalty": L1(0.1)},
+    "dropout": {"dropout": 0.1},
+    "held_out": {"validation_fraction": 0.5},
+    "data": {"sample_weight": np.ones(N)},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_fit_is_refused(name: str, tmp_path: Path) -> None:
+    path, network = tmp_path / "run", new(2)
+    new().fit(X, Y, epochs=1, checkpoint=path)
+    before = [w.copy() for w in network.weights]
+    with pytest.raises(ValueError, match=f"of another fit: its {name} is"):
+        network.fit(X, Y, epochs=2, checkpoint=path, resume=True, **OTHERS[name])
+    for one, other in zip(network.weights, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error"),
+    [
+        ({"resume": True}, ValueError),
+        ({"checkpoint_seconds": 3}, ValueError),
+        ({"checkpoint": 3}, TypeError),
+        ({"checkpoint": "x", "checkpoint_every": 0}, ValueError),
+        ({"checkpoint": "x", "checkpoint_seconds": -1}, ValueError),
+    ],
+)
+def test_bad_arguments(keywords, error) -> None:
+    with pytest.raises(error, match=r"checkpoint"):
+        new().fit(X, Y, epochs=1, **keywords)
+
+
+def full_disk(*_) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_is_full_warns_once_and_training_goes_on(tmp_path: Path, monkeypatch) -> None:
+    path, network, expected = tmp_path / "run", new(), new()
+    network.fit(X, Y, epochs=1, checkpoint=path)
+    last = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.warns(RuntimeWarning, match="cannot be written") as caught:
+            network.fit(X, Y, epochs=4, checkpoint=path, resume=True)
+    assert len(caught) == 1
+    assert path.read_bytes() == last
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+    expected.fit(X, Y, epochs=4)
+    assert_same(network, expected)
+
+
+def test_a_folder_that_is_gone_warns_and_training_goes_on(tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="cannot be written"):
+        history = new().fit(X, Y, epochs=3, checkpoint=tmp_path / "gone" / "run")
+    assert len(history.seconds) == 3
+
+
+@pytest.fixture(scope="module")
+def a_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "CHUNK_FLOPS", 1)
+        stopped_after(8, new(), path, epochs=3, **SETTINGS["early stopping"])
+    assert "order" in read(path).arrays
+    return path
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_damaged_file_is_refused_or_understood(data, a_checkpoint: Path, tmp_path: Path) -> None:
+    content = bytearray(a_checkpoint.read_bytes())
+    header = 8 + int.from_bytes(content[:8], "little")
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, header + 200))
+        kind = data.draw(st.sampled_from(["set", "cut", "delete", "repeat"]))
+        if kind == "set":
+            content[place : place + 1] = bytes([data.draw(st.integers(0, 255))])
+        elif kind == "cut":
+            del content[place:]
+        else:
+            piece = content[place : place + data.draw(st.integers(1, 40))]
+            content[place : place + len(piece)] = b"" if kind == "delete" else piece * 2
+    path = tmp_path / "damaged"
+    path.write_bytes(bytes(content))
+    network = new()
+    before = network.weights[0].copy()
+    try:
+        network.fit(X, Y, epochs=1, checkpoint=path, resume=True, **SETTINGS["early stopping"])
+    except ValueError as error:  # a FileFormatError is one
+        if not isinstance(error, FileFormatError) and "of another fit" not in str(error):
+            raise
+        np.testing.assert_array_equal(network.weights[0], before)
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import fastnn
+from fastnn.engine import training
+
+training.CHUNK_FLOPS = 1
+rng = np.random.default_rng(0)
+X, y = rng.random((400, 70)), rng.integers(0, 4, 400)
+net = fastnn.Network([70, 9, 4], seed=1)
+options = dict(optimizer=fastnn.Adam(0.001), penalty=fastnn.L1(1.0), dropout=0.2)
+if sys.argv[1] != "-":
+    options |= dict(checkpoint=sys.argv[1], checkpoint_seconds=0, resume=True)
+net.fit(X, y, epochs=12, **options)
+net.save(sys.argv[2])
+"""
+
+
+def runs_killed(tmp_path: Path, kills: int) -> None:
+    """Kill a program at random moments, often while it writes, and let it go on each time."""
+    checkpoint, rng = tmp_path / "run", np.random.default_rng(3)
+    killed, command = 0, [sys.executable, "-c", PROGRAM]
+    while True:
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        with subprocess.Popen([*command, str(checkpoint), str(tmp_path / "a.json")]) as process:
+            while process.poll() is None and killed < kills:
+                if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
+                    time.sleep(rng.uniform(0, 0.02))
+                    process.kill()
+                    killed += 1
+                    break
+                time.sleep(0.001)
+            process.wait()
+            if process.returncode == 0:
+                break
+            assert process.returncode == -signal.SIGKILL
+    assert killed == kills
+    subprocess.run([*command, "-", str(tmp_path / "b.json")], check=True)
+    one, other = fastnn.load(tmp_path / "a.json"), fastnn.load(tmp_path / "b.json")
+    for a, b in zip(one.weights + one.biases, other.weights + other.biases, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_killed_runs_end_in_the_same_bits(tmp_path: Path) -> None:
+    runs_killed(tmp_path, 4)
+
+
+@pytest.mark.long
+def test_thirty_killed_runs_end_in_the_same_bits(tmp_path: Path) -> None:
+    runs_killed(tmp_path, 30)

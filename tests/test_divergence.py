@@ -1,0 +1,73 @@
+"""Weights that leave the finite numbers end a fit; weights that only saturate do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import DivergenceError, Network
+from fastnn.nielsen import network2
+
+RNG = np.random.default_rng(4)
+X, Y = RNG.random((60, 12)), RNG.integers(0, 4, 60)
+
+
+def relu() -> Network:
+    units = ["relu", "identity"]
+    return Network([12, 9, 4], activation=units, cost="quadratic", dtype="float64", seed=1)
+
+
+def diverges(network: Network, X, epochs: int = 60, match: str = "finite", **keywords) -> None:
+    """Fit, and check that the network is what the finished epochs made of it."""
+    twin = Network(
+        network.sizes, activation=network.activations, cost=network.cost, dtype="float64", seed=1
+    )
+    with pytest.raises(DivergenceError, match=match):
+        network.fit(X, Y, epochs=epochs, shuffle=False, **keywords)
+    finished = len(network.history.seconds)
+    assert finished < epochs
+    twin.fit(X, Y, epochs=finished, shuffle=False, **keywords)
+    for one, other in zip(
+        network.weights + network.biases, twin.weights + twin.biases, strict=True
+    ):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+
+
+def test_relu_with_a_large_rate() -> None:
+    diverges(relu(), X, learning_rate=1e3, match=r"epoch \d+, at batch .* rate 1000;.*smaller")
+
+
+def test_inputs_that_are_too_large() -> None:
+    diverges(relu(), X * 1e300, learning_rate=0.1, match="input_scale")
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.RegularizationWarning")
+def test_l2_beyond_what_shrinks() -> None:
+    """Beyond 2n/eta every step turns the weights around and makes them larger."""
+    network = Network([12, 9, 4], dtype="float64", seed=1)
+    diverges(network, X, epochs=3000, learning_rate=0.5, penalty=fastnn.L2(2000.0))
+
+
+def test_saturation_is_not_divergence() -> None:
+    network = Network([12, 9, 4], dtype="float64", seed=1)
+    network.fit(X, Y, epochs=3, learning_rate=1e6)
+    assert np.abs(network.weights[1]).max() > 1e3
+
+
+def test_training_goes_on_after_divergence() -> None:
+    network = relu()
+    with pytest.raises(DivergenceError, match="epoch 1,"):
+        network.fit(X, Y, epochs=60, learning_rate=1e200)
+    assert network.history.seconds == []
+    history = network.fit(X, Y, epochs=2, learning_rate=0.01)
+    assert np.isfinite(history.train_cost).all()
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.RegularizationWarning")
+def test_the_books_modules_go_on_as_the_books_code_does() -> None:
+    network = network2.Network([12, 9, 4])
+    pairs = [(x[:, None], np.eye(4)[y][:, None]) for x, y in zip(X, Y, strict=True)]
+    network.SGD(pairs, 60, 10, 0.5, lmbda=1e8)
+    assert not np.isfinite(network.weights[0]).any()

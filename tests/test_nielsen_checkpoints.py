@@ -1,0 +1,105 @@
+"""Checkpoints of the book's SGD: a call that goes on prints, draws and returns as one unbroken."""
+
+from __future__ import annotations
+
+import random
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastnn import FileFormatError
+from fastnn.engine import training
+from fastnn.nielsen import network2
+
+RNG = np.random.default_rng(6)
+PAIRS = [
+    ((x := (RNG.random((70, 1)) * (RNG.random((70, 1)) < 0.4))), network2.vectorized_result(y)[:4])
+    for y in RNG.integers(0, 4, 45)
+]
+EVALUATION = [(x, int(y.argmax())) for x, y in PAIRS[:20]]
+OPTIONS = {
+    "lmbda": 1.0,
+    "penalty": "l1_cumulative",
+    "evaluation_data": EVALUATION,
+    "monitor_evaluation_accuracy": True,
+    "monitor_training_cost": True,
+}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
+
+
+def begin() -> tuple[network2.Network, list]:
+    random.seed(5)
+    np.random.seed(5)
+    return network2.Network([70, 9, 4]), list(PAIRS)
+
+
+def stopped_after(batches: int, network: network2.Network, pairs: list, path: Path, epochs: int):
+    """Return what SGD returns, or None where it was interrupted after so many batches."""
+    write, count = training.Training.epoch, []
+
+    def epoch(self, order, on_chunk, **keywords):
+        def counting(done: int, total: float) -> None:
+            on_chunk(done, total)
+            count.append(done)
+            if len(count) == batches:
+                signal.raise_signal(signal.SIGINT)
+
+        return write(self, order, counting, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Training, "epoch", epoch)
+        try:
+            return network.SGD(pairs, epochs, 10, 0.5, checkpoint=path, resume=True, **OPTIONS)
+        except KeyboardInterrupt:
+            return None
+
+
+def test_a_call_that_was_stopped_goes_on(tmp_path: Path, capsys) -> None:
+    expected, pairs = begin()
+    wanted = expected.SGD(pairs, 5, 10, 0.5, **OPTIONS)
+    printed, after = capsys.readouterr().out, (random.random(), np.random.random())
+    pieces, figures = 0, None
+    while figures is None:
+        network, again = begin()
+        if pieces:  # what the process did before does not matter
+            random.seed(pieces)
+            np.random.seed(pieces)
+        figures = stopped_after(7, network, again, tmp_path / "run", 5)
+        pieces += 1
+    assert pieces > 3
+    assert figures == wanted
+    assert capsys.readouterr().out == printed
+    assert after == (random.random(), np.random.random())
+    assert [id(x) for x, _ in again] == [id(x) for x, _ in pairs]
+    arrays = network.weights + network.biases, expected.weights + expected.biases
+    for one, other in zip(*arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_call_is_refused(tmp_path: Path) -> None:
+    network, pairs = begin()
+    network.SGD(pairs, 1, 10, 0.5, checkpoint=tmp_path / "run")
+    other, again = begin()
+    before = other.weights[0].copy()
+    with pytest.raises(ValueError, match=r"of another call: its eta is 0\.5"):
+        other.SGD(again, 2, 10, 0.3, checkpoint=tmp_path / "run", resume=True)
+    with pytest.raises(ValueError, match="of another call: its data is"):
+        other.SGD(pairs, 2, 10, 0.5, checkpoint=tmp_path / "run", resume=True)
+    with pytest.raises(ValueError, match="checkpoint"):
+        other.SGD(again, 2, 10, 0.5, resume=True)
+    np.testing.assert_array_equal(other.weights[0], before)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    network, pairs = begin()
+    state = random.getstate()
+    (tmp_path / "run").write_bytes(b"no checkpoint")
+    with pytest.raises(FileFormatError, match="not a checkpoint"):
+        network.SGD(pairs, 2, 10, 0.5, checkpoint=tmp_path / "run", resume=True)
+    assert random.getstate() == state
