@@ -74,6 +74,13 @@ def test_the_penalty_is_kept(suffix: str, penalty: penalties.Layers, tmp_path: P
     assert fastnn.load(tmp_path / f"model.{suffix}").penalty == penalty
 
 
+def test_a_fit_says_which_penalty_it_took() -> None:
+    trained, rows = network(), (np.zeros((4, 6)), [0, 1, 2, 0])
+    for penalty in (L1(1e-4), [None, L2(1e-4), None], None):
+        trained.fit(*rows, epochs=0, penalty=penalty)
+        assert trained.penalty == penalty
+
+
 class Mine(L2):
     name = "mine"
 

@@ -104,8 +104,8 @@ def train(
             metavar="MODEL",
             dir_okay=False,
             callback=writable,
-            help="Save the network here, as JSON; with matplotlib also a picture of the learning "
-            "curves beside it.",
+            help="Save the network here, as JSON where the name ends in .json, else as "
+            "safetensors; with matplotlib also a picture of the learning curves beside it.",
         ),
     ] = None,
     checkpoint: Annotated[

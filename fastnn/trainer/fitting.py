@@ -107,6 +107,7 @@ def fit(
         network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         if not (resume and run.resume()):
             run.start()
+        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         if progress:
             from fastnn.progress import ProgressBar
 
