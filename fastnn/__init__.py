@@ -1,8 +1,8 @@
 """Fully connected networks, trained fast on a CPU.
 
-Three faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
-`fastnn.nielsen`, and the command line ``fastnn``. Nothing is compiled, and Numba is not
-loaded, before the first training call.
+Four faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
+`fastnn.nielsen`, scikit-learn's estimators in `fastnn.estimators`, and the command line ``fastnn``.
+Nothing is compiled, and Numba is not loaded, before the first training call.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fastnn.blocks import BlockError, Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import DivergenceError, FileFormatError
+    from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.exchange import from_sklearn, from_torch
     from fastnn.history import History
     from fastnn.network import Network, load
     from fastnn.optimizers import (
@@ -78,6 +80,8 @@ __all__ = [
     "InverseScaling",
     "LinearWarmup",
     "LogUniform",
+    "MLPClassifier",
+    "MLPRegressor",
     "MaxNorm",
     "Momentum",
     "Nesterov",
@@ -90,6 +94,8 @@ __all__ = [
     "StepDecay",
     "TruncatedGradient",
     "__version__",
+    "from_sklearn",
+    "from_torch",
     "grid",
     "lambda_path",
     "load",
@@ -121,6 +127,8 @@ _HOMES = {
     "L2": "fastnn.penalties",
     "LinearWarmup": "fastnn.schedules",
     "LogUniform": "fastnn.sweep_space",
+    "MLPClassifier": "fastnn.estimators",
+    "MLPRegressor": "fastnn.estimators",
     "MaxNorm": "fastnn.penalties",
     "Momentum": "fastnn.optimizers",
     "Nesterov": "fastnn.optimizers",
@@ -133,6 +141,8 @@ _HOMES = {
     "SparseGroupLasso": "fastnn.penalties",
     "StepDecay": "fastnn.schedules",
     "TruncatedGradient": "fastnn.penalties",
+    "from_sklearn": "fastnn.exchange",
+    "from_torch": "fastnn.exchange",
     "grid": "fastnn.sweep_space",
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",

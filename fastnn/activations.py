@@ -26,6 +26,7 @@ __all__ = [
     "ELU",
     "GELU",
     "Activation",
+    "Exponential",
     "Identity",
     "LeakyReLU",
     "ReLU",
@@ -191,9 +192,24 @@ class Identity(Activation):
         return z * 0 + 1
 
 
+class Exponential(Activation):
+    """exp(z): the mean of a count, as the output for the cost "poisson"."""
+
+    name = "exponential"
+
+    @staticmethod
+    def value(xp: Any, z: Any) -> Any:
+        return xp.exp(z)
+
+    @staticmethod
+    def derivative(xp: Any, z: Any, a: Any) -> Any:
+        return a
+
+
 ALL: tuple[type[Activation], ...] = (
-    Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Softplus, Identity, Softmax,
+    Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Softplus, Identity, Exponential, Softmax,
 )  # fmt: skip
+"""All activations, in the order of the documents."""
 
 _TWICE_ROOT, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 

@@ -7,13 +7,15 @@ target of an output unit):
 * ``delta(xp, z, a, y, derivative)`` is the derivative of that share by z; ``derivative`` is da/dz
   of the output activation, already evaluated;
 * ``outputs`` names the output activations for which both are right;
-* ``regression`` says that y are real numbers to come close to, and never classes.
+* ``regression`` says that y are real numbers to come close to, and never classes;
+* ``least`` is the smallest target that it is for.
 
 The cost of a sample is the sum over its output units, that of a batch the mean over its samples.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +30,7 @@ __all__ = [
     "Huber",
     "LogLikelihood",
     "MeanSquared",
+    "Poisson",
     "Quadratic",
     "named",
 ]
@@ -41,6 +44,7 @@ class Cost:
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
     regression: ClassVar[bool] = False
+    least: ClassVar[float] = -math.inf
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -170,9 +174,31 @@ class Huber(Cost):
         return _within_1(xp, a - y) * derivative
 
 
+class Poisson(Cost):
+    """Half the Poisson deviance y*log(y/a) - y + a, for counts and other targets from 0 on.
+
+    z is log(a) (McCullagh and Nelder, "Generalized linear models", 1989, section 2.3);
+    scikit-learn's ``MLPRegressor(loss="poisson")``.
+    """
+
+    name = "poisson"
+    outputs = ("exponential",)
+    regression = True
+    least = 0.0
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        return y * (xp.log(xp.where(y > 0, y, y * 0 + 1)) - z) + (a - y)
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return a - y
+
+
 ALL: tuple[type[Cost], ...] = (
-    Quadratic, CrossEntropy, LogLikelihood, MeanSquared, Absolute, Huber,
+    Quadratic, CrossEntropy, LogLikelihood, MeanSquared, Absolute, Huber, Poisson,
 )  # fmt: skip
+"""All costs, in the order of the documents."""
 
 
 def _within_1(xp: Any, error: Any) -> Any:

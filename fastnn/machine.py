@@ -26,6 +26,7 @@ __all__ = [
     "pin",
     "pinned",
     "read_bandwidth",
+    "threads_allowed",
     "update_bandwidth",
 ]
 
@@ -46,6 +47,15 @@ def cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_allowed() -> int:
+    """Return how many threads may compute: one a CPU, or fewer where OMP_NUM_THREADS says so.
+
+    Whoever starts several processes at once sets it for them, as joblib does.
+    """
+    most = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(cpus(), int(most)) if most.isdigit() and int(most) > 0 else cpus()
 
 
 def environment(threads: int) -> dict[str, str]:

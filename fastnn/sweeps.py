@@ -279,7 +279,7 @@ def _figures(
 ) -> dict[str, Any]:
     """Train one trial and return what its record says of it."""
     try:
-        network, history = train(trial, rows, y, validation_data=validation, threads=threads)  # type: ignore[arg-type]
+        network, history = train(trial, rows, y, validation_data=validation, threads=threads)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
     figures: dict[str, Any] = {}

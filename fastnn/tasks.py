@@ -6,6 +6,7 @@ one it is, and ``Network(multilabel=True)`` that outputs are labels.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -100,13 +101,24 @@ class Labels(Task):
 
 
 class Values(Task):
-    """Real numbers; the outputs are the predictions."""
+    """Real numbers, none below `least`; the outputs are the predictions."""
 
     score_name = "r2"
 
+    def __init__(self, least: float = -math.inf) -> None:
+        self._least = least
+
     def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
         """Return rows of targets; whole numbers are values too."""
-        return as_targets(y, n, outputs, dtype, classes=False)
+        targets = as_targets(y, n, outputs, dtype, classes=False)
+        below = (targets < self._least).any(axis=1)
+        if below.any():
+            row = int(below.argmax())
+            raise ValueError(
+                f"y must be at least {self._least:g} for this cost; row {row} is "
+                f"{targets[row].tolist()}"
+            )
+        return targets
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
         """Return y in the shape of the predictions, float64."""
@@ -143,5 +155,5 @@ def task_of(cost: Cost, output: str, *, multilabel: bool) -> Task:
             f"not {output!r} outputs and the cost {cost.name!r}"
         )
     if cost.regression:
-        return Values()
+        return Values(cost.least)
     return Labels() if multilabel else Classes()

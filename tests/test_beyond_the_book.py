@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 
 from fastnn import L1, L2, ElasticNet, Network, activations, costs, penalties
 
@@ -35,6 +36,7 @@ ACTIVATIONS = {
         lambda z, a, slope: slope * np.exp(z) / (1 + np.exp(z)),
     ),
     "identity": (lambda z: z, lambda z, a, slope: slope),
+    "exponential": (np.exp, lambda z, a, slope: slope * a),
     "softmax": (
         lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
         lambda z, a, slope: a * (slope - (slope * a).sum(axis=1, keepdims=True)),
@@ -56,6 +58,7 @@ COSTS = {
         lambda a, y: np.where(abs(a - y) < 1, (a - y) ** 2 / 2, abs(a - y) - 1 / 2),
         lambda a, y: np.clip(a - y, -1, 1),
     ),
+    "poisson": (lambda a, y: xlogy(y, y / a) - y + a, lambda a, y: 1 - y / a),
 }
 
 
@@ -183,7 +186,7 @@ def test_predictions_and_cost(cost: str, output: str, rows) -> None:
     a = layers_of(network.activations, network.weights, network.biases, X / 256)[-1]
     np.testing.assert_allclose(network.predict_proba(X), a, rtol=1e-12, atol=1e-15)
     expected = COSTS[cost][0](a, y).sum(axis=1).mean()
-    if cost in ("mean_squared", "absolute", "huber"):
+    if cost in ("mean_squared", "absolute", "huber", "poisson"):
         np.testing.assert_array_equal(network.predict(X), network.predict_proba(X))
     else:
         np.testing.assert_array_equal(network.predict(X), a.argmax(axis=1))

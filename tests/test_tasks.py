@@ -100,6 +100,12 @@ def test_labels_that_are_none() -> None:
         network.fit(X, LABELS[:, 0], epochs=1)
 
 
+def test_counts_are_not_negative() -> None:
+    network = Network([12, 2], activation="exponential", cost="poisson")
+    with pytest.raises(ValueError, match=r"y must be at least 0 for this cost; row 3 is \[1.0, -2"):
+        network.fit(np.zeros((5, 12)), [[0, 1]] * 3 + [[1, -2]] * 2, epochs=1)
+
+
 @pytest.mark.parametrize(
     "keywords",
     [
@@ -124,6 +130,7 @@ TORCH = {
     "gelu": lambda F, z: F.gelu(z, approximate="tanh"),
     "softplus": lambda F, z: F.softplus(z),
     "identity": lambda F, z: z * 1,
+    "exponential": lambda F, z: z.exp(),
     "softmax": lambda F, z: F.softmax(z, dim=-1),
 }
 TORCH_COSTS = {
@@ -133,6 +140,10 @@ TORCH_COSTS = {
     "quadratic": lambda F, a, y: F.mse_loss(a, y, reduction="sum") / 2,
     "cross_entropy": lambda F, a, y: F.binary_cross_entropy(a, y, reduction="sum"),
     "log_likelihood": lambda F, a, y: F.nll_loss(a.log()[None], y.argmax()[None]),
+    # without the term that depends on y alone, which is -1 for y = 1
+    "poisson": lambda F, a, y: (
+        F.poisson_nll_loss(a, y, log_input=False, eps=0, reduction="sum") - y.sum()
+    ),
 }
 
 

@@ -70,9 +70,12 @@ def finite(value: float | None) -> float | None:
 def hidden_layers(values: list[str]) -> list[int]:
     """Return the units of the hidden layers that --hidden names."""
     sizes = [size.strip() for value in values for size in value.split(",")]
+    if sizes == ["none"]:
+        return []
     if not all(size.isdecimal() and int(size) > 0 for size in sizes):
         raise typer.BadParameter(
-            f"whole numbers above 0 are expected, such as 30 or 100,30, not {','.join(sizes)!r}",
+            f"whole numbers above 0 are expected, such as 30 or 100,30, or none, "
+            f"not {','.join(sizes)!r}",
             param_hint="--hidden",
         )
     return [int(size) for size in sizes]
@@ -113,7 +116,9 @@ def new_figure(plot: Path) -> Any:
 
 Hidden = Annotated[
     list[str],
-    typer.Option(metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again."),
+    typer.Option(
+        metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again; or none."
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images a step.")]
 LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="The book's eta.")]

@@ -36,15 +36,21 @@ class Path:
         self._memories = [[a.copy() for a in arrays] for arrays in state.memories]
         self._kept = [a.copy() for a in state.kept]
 
-    def run(self, order: np.ndarray) -> float:
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         p, total = self._problem, 0.0
         # exp of a saturated unit: 1/(1+inf) is the right 0. NaN is for the caller to look for.
         with np.errstate(over="ignore", invalid="ignore"), blas.limited(p.threads):
             starts = range(0, len(order), p.batch_size)
             numbered = self._numbers(p.steps(order), len(starts))
-            for start, numbers in zip(starts, numbered, strict=True):
-                total += self._step(order[start : start + p.batch_size], numbers)
+            for i, (start, numbers) in enumerate(zip(starts, numbered, strict=True)):
+                if batches is not None:
+                    batches[i, 1] = sum(np.abs(w).sum(dtype=np.float64) for w in p.weights)
+                    batches[i, 2] = sum(np.square(w).sum(dtype=np.float64) for w in p.weights)
+                cost = self._step(order[start : start + p.batch_size], numbers)
+                if batches is not None:
+                    batches[i, 0] = cost
+                total += cost
         return total
 
     def change(self, problem: Problem) -> None:
@@ -227,7 +233,7 @@ def outputs(
     inputs: Inputs,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted inputs z and the outputs a of the output layer, for every row."""
-    n, dtype = len(inputs.matrix), weights[0].dtype
+    n, dtype = inputs.n, weights[0].dtype
     z, a = (np.empty((n, len(biases[-1])), dtype) for _ in range(2))
     with np.errstate(over="ignore"):
         for start in range(0, n, BLOCK_ROWS):
@@ -238,9 +244,9 @@ def outputs(
     return z, a
 
 
-def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> np.ndarray:
-    x: np.ndarray = inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
-    return x
+def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> Any:
+    """Return some rows, scaled: an array, or a sparse one."""
+    return inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
 
 
 def _forward(

@@ -65,9 +65,12 @@ class Coefficients:
         ends = np.cumsum([2 * self.own, *map(width_of, self._distinct)]).tolist()
         self.width = ends[-1]
         self.places = [0 if p is None else ends[self._distinct.index(p)] for p in penalties]
-        self._moves = any(p.moving(0.0, _NO_STEPS, _NO_STEPS) for p in self._distinct) or any(
+        self._penalties_move = any(p.moving(0.0, _NO_STEPS, _NO_STEPS) for p in self._distinct)
+        self._moves = self._penalties_move or any(
             isinstance(number, np.ndarray) for number in self._of_stepper(0.0, _NO_STEPS)
         )
+        self._asked: tuple[float, bytes] | None = None
+        self._answer = np.empty((0, 0))
 
     def rows(self, step: float | np.ndarray, batches: int, rate: float = 1.0) -> np.ndarray:
         """Return the numbers of the next `batches` steps.
@@ -85,24 +88,41 @@ class Coefficients:
         ndarray of float64, shape (batches + 1, width) or (1, width)
             The first row is that of the step before. A single row stands for all.
         """
-        steps = np.atleast_1d(step)
-        if differ := isinstance(step, np.ndarray):
-            steps = np.concatenate([step[:1], step])
+        steps = np.full(batches + 1, step) if isinstance(step, float) else np.append(step[:1], step)
         count = self.count + np.arange(batches + 1.0)
-        total = self.total + np.concatenate([[0.0], np.cumsum(np.broadcast_to(step, batches))])
+        total = self.total + np.append(0.0, np.cumsum(steps[1:]))
         self.count, self.total = self.count + batches, float(total[-1])
-        if not (self._moves or differ):
-            count, total = count[:1], total[:1]
+        if isinstance(step, float) and not self._moves:
+            count, total, steps = count[:1], total[:1], steps[:1]
         table = np.empty((len(count), self.width))
         for column, number in enumerate(self._of_stepper(rate, count)):
             table[:, column] = number
-        steps = np.broadcast_to(steps, len(count))
-        for some in np.unique(steps):
-            chosen = steps == some
-            row = self._of_penalties(float(some), count[chosen], total[chosen], rate)
-            for column, number in enumerate(row, 2 * self.own):
-                table[chosen, column] = number
+        if self.width > 2 * self.own:
+            self._fill(table[:, 2 * self.own :], steps, count, total, rate)
         return table
+
+    def _fill(
+        self,
+        table: np.ndarray,
+        steps: np.ndarray,
+        count: np.ndarray,
+        total: np.ndarray,
+        rate: float,
+    ) -> None:
+        """Fill a table with the penalties' numbers, a row a step."""
+        if self._penalties_move:
+            for some in np.unique(steps):
+                chosen = steps == some
+                row = self._of_penalties(float(some), count[chosen], total[chosen], rate)
+                for column, number in enumerate(row):
+                    table[chosen, column] = number
+            return
+        asked = rate, steps.tobytes()
+        if asked != self._asked:  # the same in most epochs
+            distinct, places = np.unique(steps, return_inverse=True)
+            rows = [self._of_penalties(float(some), count, total, rate) for some in distinct]
+            self._asked, self._answer = asked, np.array(rows, np.float64)[places]
+        table[...] = self._answer
 
     def _of_stepper(self, rate: float, count: np.ndarray) -> list[float | np.ndarray]:
         if self._stepper is None:

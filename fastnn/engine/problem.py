@@ -54,9 +54,10 @@ class Problem:
         """Return learning_rate / n, of all the batches of `order` or of each."""
         if self.n is not None:
             return self.learning_rate / self.n
-        counted = np.ones(len(order)) if self.row_weights is None else self.row_weights[order]
         starts = np.arange(0, len(order), self.batch_size)
-        sums = np.add.reduceat(counted, starts, dtype=np.float64)
+        if self.row_weights is None:
+            return self.learning_rate / np.minimum(len(order) - starts, self.batch_size)
+        sums = np.add.reduceat(self.row_weights[order], starts, dtype=np.float64)
         with np.errstate(divide="ignore"):  # no weight, no gradient: and no penalty
             return np.where(sums > 0, self.learning_rate / sums, 0.0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["each", "log_normalise", "sum_cost", "transpose", "widen"]
+__all__ = ["each", "log_normalise", "sum_cost", "sum_sizes", "transpose", "widen"]
 
 
 @intrinsic(prefer_literal=True)
@@ -75,15 +75,57 @@ def sum_cost(typing: Any, spec: Any, inputs: Any, n: Any) -> Any:
             values = [Vec(builder, load(builder, p, place, vector)) for p in pointers]
             value = formula(kernel.cost)(VecSpace(), *values).value
             builder.store(builder.fadd(builder.load(total), value), total)
-        result = ir.Constant(ir.DoubleType(), 0.0)
-        for lane in range(vector.count):
-            part = builder.extract_element(builder.load(total), ir.Constant(I32, lane))
-            if isinstance(vector.element, ir.FloatType):
-                part = builder.fpext(part, ir.DoubleType())
-            result = builder.fadd(result, part)
-        return result
+        return _sum_of_lanes(builder, [builder.load(total)])
 
     return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def sum_sizes(typing: Any, spec: Any, w: Any, n: Any) -> Any:
+    """Return the sums of abs(w) and of w**2 over n elements, a multiple of V.
+
+    Four vectors of sums each, in turn, hide the latency of the additions.
+    """
+    signature = types.UniTuple(types.float64, 2)(spec, w, n)
+    vector = vector_of(w, read_spec(spec).lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, w, n = arguments
+        zero = ir.Constant(vector, [0.0] * vector.count)
+        sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(4)] for _ in range(2)]
+        for held in (*sums[0], *sums[1]):
+            builder.store(zero, held)
+
+        def add(place: Any, turn: int) -> None:
+            value = Vec(builder, load(builder, w, place, vector))
+            for held, term in ((sums[0][turn], abs(value)), (sums[1][turn], value * value)):
+                builder.store((Vec(builder, builder.load(held)) + term).value, held)
+
+        wide, stride = int64(vector.count), int64(4 * vector.count)
+        whole = builder.sdiv(n, stride)
+        with cgutils.for_range(builder, whole) as loop:
+            start = builder.mul(loop.index, stride)
+            for turn in range(4):
+                add(builder.add(start, int64(turn * vector.count)), turn)
+        done = builder.mul(whole, stride)
+        with cgutils.for_range(builder, builder.sdiv(builder.sub(n, done), wide)) as loop:
+            add(builder.add(done, builder.mul(loop.index, wide)), 0)
+        totals = [_sum_of_lanes(builder, [builder.load(one) for one in held]) for held in sums]
+        return context.make_tuple(builder, signature.return_type, totals)
+
+    return signature, generate
+
+
+def _sum_of_lanes(builder: Any, vectors: Sequence[Any]) -> Any:
+    """Return the sum of all lanes as a float64."""
+    result = ir.Constant(ir.DoubleType(), 0.0)
+    for vector in vectors:
+        for lane in range(vector.type.count):
+            part = builder.extract_element(vector, ir.Constant(I32, lane))
+            if isinstance(vector.type.element, ir.FloatType):
+                part = builder.fpext(part, ir.DoubleType())
+            result = builder.fadd(result, part)
+    return result
 
 
 @intrinsic(prefer_literal=True)

@@ -16,7 +16,7 @@ from fastnn.engine.masks import Masks
 from fastnn.engine.noise import Noise
 from fastnn.engine.problem import Problem
 from fastnn.engine.state import State
-from fastnn.machine import cpus
+from fastnn.machine import threads_allowed
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.penalties import Penalty
 
@@ -33,8 +33,11 @@ THREAD_FLOPS = 5_000_000
 class Path(Protocol):
     """What `Training` asks of either path."""
 
-    def run(self, order: np.ndarray) -> float:
-        """Train over the rows in `order`, whole batches, and return the sum of their costs."""
+    def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
+        """Train over the rows in `order`, whole batches, and return the sum of their costs.
+
+        `batches` is as in `Training.epoch`.
+        """
 
     def change(self, problem: Problem) -> None:
         """Go on with the learning rate of `problem`, which is the same in all else."""
@@ -83,8 +86,9 @@ class Training:
     track_cost : bool
         Whether `epoch` sums up the cost as it goes.
     threads : int, optional
-        How many threads share the work; by default 1 where a batch is little work, else the CPUs
-        that the process may use. The results do not depend on it.
+        How many threads share the work; by default 1 where a batch is little work, else as many as
+        there are CPUs that the process may use, or OMP_NUM_THREADS if that is less. The results do
+        not depend on it.
     row_weights : ndarray, shape (n,), optional
         Of the weights' dtype: a batch's gradient and cost are then means weighted by these, its sum
         divided by the sum of the batch's weights; 0 where all of these are 0.
@@ -122,10 +126,10 @@ class Training:
         seed: int = 0,
         state: State | None = None,
     ) -> None:
-        rows = len(inputs.matrix)
+        rows = inputs.n
         batch_size = min(batch_size, rows)
-        flops = 6 * sum(w.size for w in weights) * batch_size
-        self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
+        products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
+        flops = 6 * products * batch_size
         self._track_cost = track_cost
         stepper = None if optimizer is None or type(optimizer) is SGD else optimizer
         hidden, dtype = [len(w) for w in weights[:-1]], weights[0].dtype
@@ -147,6 +151,9 @@ class Training:
             Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
             stepper,
         )
+        if inputs.is_sparse and not self._problem.waits:
+            flops += 4 * weights[0].size  # a pass over all weights, where there is one
+        self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
         self._path: Path = path(self._problem, state)
         named = {"dropout": self._problem.masks, "noise": self._problem.noise}
@@ -163,6 +170,7 @@ class Training:
         *,
         start: int = 0,
         total: float = 0.0,
+        batches: np.ndarray | None = None,
     ) -> float:
         """Train once over the rows in `order`.
 
@@ -178,6 +186,9 @@ class Training:
         start, total : int and float
             What `on_chunk` was told in an epoch of the same order that ended there, to go on with
             it.
+        batches : ndarray of float64, shape (batches, 3), optional
+            Filled with what each batch was: the sum of its costs, weighted as its rows are; and of
+            all layers' weights before it, the sums of abs(w) and of w**2, if no column waits.
 
         Returns
         -------
@@ -192,7 +203,8 @@ class Training:
             try:
                 for first in range(start, len(order), self._chunk):
                     chunk = order[first : first + self._chunk]
-                    total += self._path.run(chunk)
+                    batch = first // self._problem.batch_size
+                    total += self._path.run(chunk, None if batches is None else batches[batch:])
                     if on_chunk is not None:
                         on_chunk(first + len(chunk), total)
                     release()
@@ -223,9 +235,16 @@ class Training:
         return float(weights[order].sum(dtype=np.float64)) or np.inf
 
 
+def _first_products(w: np.ndarray, inputs: Inputs) -> int:
+    """Return how many products the first layer takes for a row, of sparse ones for a mean row."""
+    if not inputs.is_sparse:
+        return int(w.size)
+    return max(1, int(len(w) * inputs.matrix.nnz // inputs.n))
+
+
 def _worthwhile_threads(flops: int) -> int:
     """Return how many threads pay for a batch of so many operations."""
-    return cpus() if flops >= THREAD_FLOPS else 1
+    return threads_allowed() if flops >= THREAD_FLOPS else 1
 
 
 def outputs(

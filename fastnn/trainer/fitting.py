@@ -80,6 +80,11 @@ def fit(
     keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
     weights, _ = network._arrays()
     rows = rows_of(network, X, y)
+    if options.input_noise and rows.inputs.is_sparse:
+        raise ValueError(
+            "input_noise fills the zeros of X, which a sparse matrix is without: leave it out, or "
+            "give X.toarray()"
+        )
     counts = row_weights(
         sample_weight, class_weight, task=network._task, y=y, n=rows.total,
         outputs=network.sizes[-1],
@@ -99,6 +104,7 @@ def fit(
     run = Run(network, options, rows, counts, validation, held, keeper)
     with ExitStack() as stack:
         stack.enter_context(alone(network))
+        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         if not (resume and run.resume()):
             run.start()
         if progress:

@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     @property
     def total(self) -> int:
         """How many rows there are."""
-        return len(self.inputs.matrix)
+        return self.inputs.n
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Options:
 def rows_of(network: Network, X: ArrayLike, y: ArrayLike) -> Rows:
     """Check rows and targets and return them, ready for the engine."""
     inputs = network._inputs(X)
-    n, outputs = len(inputs.matrix), network.sizes[-1]
+    n, outputs = inputs.n, network.sizes[-1]
     targets = network._task.targets(y, n, outputs, network.dtype)
     return Rows(inputs, targets, network._task.wanted(y, n, outputs))
 
@@ -105,7 +105,7 @@ class Run:
         self.position = Position()
         self.chosen = np.arange(rows.total)
         self.drawn = np.empty(0, np.int64)
-        self.digest = digest_of(rows.inputs.matrix, rows.targets, counts) if keeper else ""
+        self.digest = digest_of(*rows.inputs.arrays(), rows.targets, counts) if keeper else ""
         self.training: engine.Training
         self._finite: tuple[Any, ...] = ()
 
@@ -278,8 +278,7 @@ class Run:
     def _hold_out(self) -> None:
         """Take the drawn rows for validation."""
         inputs, targets, wanted = self.rows
-        some = Inputs(inputs.matrix[self.drawn], inputs.scale)
-        self.validation = Rows(some, targets[self.drawn], wanted[self.drawn])
+        self.validation = Rows(inputs.rows(self.drawn), targets[self.drawn], wanted[self.drawn])
 
     def _keep_columns(self, columns: np.ndarray) -> None:
         """Go on with some of the columns."""

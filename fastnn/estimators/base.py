@@ -1,0 +1,86 @@
+"""What both estimators do in place of scikit-learn's own code."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
+
+from fastnn import engine
+from fastnn.arrays import as_inputs
+from fastnn.estimators import lbfgs, settings, stochastic
+from fastnn.estimators.private import Interval, StrOptions
+from fastnn.penalties import Penalty
+
+__all__ = ["Engine"]
+
+BLOCK_ROWS = 4096  # of a sparse matrix, made dense at once
+
+
+class Engine:
+    """scikit-learn's multilayer perceptron with fastnn's training and predictions.
+
+    It stands before scikit-learn's class in the bases, and has what is the same for classes and
+    real values.
+    """
+
+    _additions: ClassVar[dict[str, list[Any]]] = {
+        "activation": [StrOptions(set(settings.HIDDEN)), list, tuple],
+        "penalty": [StrOptions(set(settings.PENALTIES)), Penalty, list, tuple],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def _validate_input(self: Any, X: Any, y: Any, incremental: bool, reset: bool) -> Any:
+        settings.check(self)
+        if self.solver == "lbfgs":
+            lbfgs.check(self)
+        X, y = super()._validate_input(X, y, incremental, reset)  # type: ignore[misc]
+        dtype = settings.dtype_of(self)
+        return (X if dtype is None else X.astype(dtype, copy=False)), y
+
+    def _init_coef(
+        self: Any, fan_in: int, fan_out: int, dtype: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a layer's weights, (in, out), and biases (Glorot and Bengio 2010).
+
+        The output layer's have the spread of the last hidden one, as in scikit-learn.
+        """
+        names = settings.hidden_names(self) or ["identity"]
+        name = names[min(len(self.coefs_), len(names) - 1)]
+        bound = np.sqrt((2.0 if name in ("logistic", "sigmoid") else 6.0) / (fan_in + fan_out))
+        weights = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
+        biases = self._random_state.uniform(-bound, bound, fan_out)
+        return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
+
+    def _fit_stochastic(self: Any, X: Any, y: Any, sample_weight: Any, *scratch: Any) -> None:
+        stochastic.fit(self, X, y, sample_weight, incremental=scratch[-1])
+
+    def _fit_lbfgs(self: Any, X: Any, y: Any, sample_weight: Any, *scratch: Any) -> None:
+        if lbfgs.is_scikit_learns(self):
+            super()._fit_lbfgs(X, y, sample_weight, *scratch)  # type: ignore[misc]
+        else:
+            lbfgs.fit(self, X, y, sample_weight)
+
+    def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> np.ndarray:
+        if check_input:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        given = np.result_type(X.dtype, *self.coefs_)
+        dtype = settings.dtype_of(self) or (given if given == np.float32 else np.float64)
+        weights = [np.require(w.T, dtype, "C") for w in self.coefs_]
+        biases = [np.require(b, dtype, "C") for b in self.intercepts_]
+        chosen = settings.activations_of(self)
+
+        def outputs(rows: np.ndarray) -> np.ndarray:
+            return engine.outputs(weights, biases, chosen, as_inputs(rows, dtype, 1.0))[1]
+
+        if not issparse(X):
+            return outputs(X)
+        starts = range(0, X.shape[0], BLOCK_ROWS)
+        rows = X.tocsr()
+        return np.concatenate([outputs(rows[i : i + BLOCK_ROWS].toarray()) for i in starts])

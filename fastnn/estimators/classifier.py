@@ -1,0 +1,131 @@
+"""`MLPClassifier`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from numpy.typing import DTypeLike
+
+from fastnn.estimators import private
+from fastnn.estimators.base import Engine
+from fastnn.penalties import Penalty
+
+__all__ = ["MLPClassifier"]
+
+
+class MLPClassifier(Engine, private.MLPClassifier):  # type: ignore[misc] # sklearn has no types
+    """scikit-learn's `sklearn.neural_network.MLPClassifier`, trained by fastnn's engine.
+
+    The parameters up to `max_fun` are scikit-learn's, with its meanings and defaults, and so are
+    attributes and methods. The same `random_state` gives the same initial weights and the same
+    order of rows, so that the same weights come out, to rounding.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int, default (100,)
+        The units of each hidden layer.
+    activation : str or list of str, default "relu"
+        Of the hidden layers, one for all or one for each: "identity", "logistic" (or "sigmoid"),
+        "tanh" and "relu" as in scikit-learn, or another of fastnn's but "softmax".
+    solver : {"adam", "sgd", "lbfgs"}
+        lbfgs is scipy's, on all rows at once.
+    alpha : float, default 0.0001
+        The strength of a penalty given by its name, over a batch: it is divided by the batch's
+        rows, or by the sum of their weights.
+    batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, \
+verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, \
+beta_2, epsilon, n_iter_no_change, max_fun
+        As in scikit-learn.
+    penalty : {"l2", "l1", "elasticnet"}, Penalty or list, default "l2"
+        A name has the strength `alpha`. "l2" is scikit-learn's. "l1" shrinks after each step and
+        leaves exact zeros; "elasticnet" is a part of the gradient and leaves none. A penalty of
+        fastnn such as ``fastnn.L1(5.0)``, or a list with one (or None) for each layer, has its own
+        lmbda over all training rows; `alpha` must then stay at its default.
+    l1_ratio : float, default 0.5
+        The share of L1 in "elasticnet", 0 to 1. Only used there.
+    dropout : float or list of float, default 0.0
+        The share of hidden units that each row goes without, one for all hidden layers or one for
+        each; for "sgd" and "adam".
+    dtype : {"float32", "float64"} or None, default None
+        What is computed with. None is float32 for float32 rows, and else float64.
+    n_threads : int, optional
+        How many threads train. By default 1 where a batch is little work, else as many as there are
+        CPUs and OMP_NUM_THREADS allows, which joblib sets for its processes. The weights do not
+        depend on it.
+
+    Raises
+    ------
+    ImportError
+        On import, if scikit-learn is missing or has not what this builds on.
+    ValueError
+        From `fit`: as in scikit-learn, and where the additions do not fit together.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **private.MLPClassifier._parameter_constraints,
+        **Engine._additions,
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int | float = 10,
+        max_fun: int = 15000,
+        penalty: str | Penalty | Sequence[Penalty | None] = "l2",
+        l1_ratio: float = 0.5,
+        dropout: float | Sequence[float] = 0.0,
+        dtype: DTypeLike | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+        )
+        self.penalty = penalty
+        self.l1_ratio = l1_ratio
+        self.dropout = dropout
+        self.dtype = dtype
+        self.n_threads = n_threads

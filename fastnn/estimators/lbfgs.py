@@ -1,0 +1,151 @@
+"""The solver "lbfgs" with what scikit-learn's own has not: L1, and activations by layer.
+
+L1 has no derivative at 0. So each of its weights is the difference of two numbers from 0 on, bounds
+that scipy's L-BFGS-B keeps, and L1 is their sum, which is smooth (Schmidt, Fung and Rosales, "Fast
+optimization methods for L1 regularization", 2007, section 3.2). Weights become exactly 0.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds, minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn import penalties
+from fastnn.activations import log_normalised
+from fastnn.estimators import settings
+
+__all__ = ["check", "fit", "is_scikit_learns"]
+
+OWN_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+CONVEX = (
+    penalties.L1, penalties.L2, penalties.ElasticNet, penalties.ProximalL1, penalties.CumulativeL1,
+)  # fmt: skip
+
+
+def is_scikit_learns(mlp: Any) -> bool:
+    """Return whether scikit-learn's own solver knows all that is asked for."""
+    return mlp.penalty == "l2" and mlp.activation in OWN_ACTIVATIONS
+
+
+def check(mlp: Any) -> None:
+    """Raise a `ValueError` where something asked for is no function to be minimised."""
+    for penalty in settings.penalties_of(mlp):
+        if not (penalty is None or isinstance(penalty, CONVEX)):
+            raise ValueError(
+                f"penalty={penalty!r} is for solver='sgd' or 'adam': lbfgs takes L1, L2 and "
+                "ElasticNet"
+            )
+    if settings.dropout_of(mlp) is not None:
+        raise ValueError(
+            "dropout is for solver='sgd' or 'adam': lbfgs minimises one function, with every unit"
+        )
+
+
+def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    """Minimise the mean cost with the penalty, from the estimator's weights on."""
+    objective = Objective(mlp, X, y, sample_weight)
+    start = np.concatenate([a.ravel() for a in (*mlp.coefs_, *mlp.intercepts_)], dtype=np.float64)
+    l1 = objective.l1
+    shrunk = np.flatnonzero(l1)
+
+    def split(x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Take the parameters and, of those with L1, what is subtracted from them."""
+        cost, slope = objective(joined(x))
+        of_parts = np.concatenate([slope, -slope[shrunk]])
+        of_parts[shrunk] += l1[shrunk]
+        of_parts[len(l1) :] += l1[shrunk]
+        return cost + float(l1[shrunk] @ (x[shrunk] + x[len(l1) :])), of_parts
+
+    def joined(x: np.ndarray) -> np.ndarray:
+        parameters = x[: len(l1)].copy()
+        parameters[shrunk] -= x[len(l1) :]
+        return parameters
+
+    negative = np.maximum(-start[shrunk], 0)
+    start[shrunk] = np.maximum(start[shrunk], 0)
+    start = np.concatenate([start, negative])
+    least = np.full(len(start), -np.inf)
+    least[shrunk] = least[len(l1) :] = 0
+    result = minimize(
+        split,
+        start,
+        method="L-BFGS-B",
+        jac=True,
+        bounds=Bounds(least, np.inf) if len(shrunk) else None,
+        options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
+    )
+    mlp.n_iter_, mlp.loss_ = min(result.nit, mlp.max_iter), float(result.fun)
+    if result.status:
+        warnings.warn(
+            f"lbfgs failed to converge after {mlp.n_iter_} iteration(s): {result.message}. "
+            f"Increase max_iter ({mlp.max_iter}) or max_fun ({mlp.max_fun}), or scale the data",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    arrays = objective.arrays(joined(result.x))
+    dtype = mlp.coefs_[0].dtype
+    mlp.coefs_, mlp.intercepts_ = ([a.astype(dtype) for a in some] for some in arrays)
+
+
+class Objective:
+    """The mean cost of all rows with L2, and its derivatives, of the parameters in one vector.
+
+    Attributes
+    ----------
+    l1 : ndarray
+        The strength of L1 at each parameter, which is not in the cost.
+    """
+
+    def __init__(self, mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        self._shapes = [*(w.shape for w in mlp.coefs_), *(b.shape for b in mlp.intercepts_)]
+        self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        self._X, self._y = X, y.astype(np.float64)
+        self._activations = settings.activations_of(mlp)
+        self._cost = settings.cost_of(mlp, np.dtype(np.float64))
+        weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+        counted = weights.sum() if settings.divided_by_batch(mlp) else X.shape[0]
+        self._shares = (weights / weights.sum())[:, np.newaxis]
+        chosen = settings.penalties_of(mlp)
+        of_weights = [(0.0, 0.0) if p is None else p.strengths(1 / counted) for p in chosen]
+        of_biases = [
+            s if p is not None and p.on_biases else (0.0, 0.0)
+            for s, p in zip(of_weights, chosen, strict=True)
+        ]
+        sizes = np.diff(self._ends, prepend=0)
+        self.l1, self._l2 = np.repeat(np.array([*of_weights, *of_biases]), sizes, axis=0).T
+
+    def arrays(self, parameters: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return the layers' weights, (in, out), and biases, as views."""
+        parts = np.split(parameters, self._ends[:-1])
+        arrays = [p.reshape(shape) for p, shape in zip(parts, self._shapes, strict=True)]
+        layers = len(arrays) // 2
+        return arrays[:layers], arrays[layers:]
+
+    def __call__(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the cost and its derivatives."""
+        weights, biases = self.arrays(parameters)
+        slopes = np.empty_like(parameters)
+        of_weights, of_biases = self.arrays(slopes)
+        zs, layers = [], [self._X]
+        with np.errstate(over="ignore"):  # exp of a saturated unit
+            for w, b, activation in zip(weights, biases, self._activations, strict=True):
+                z = layers[-1] @ w + b
+                zs.append(log_normalised(z) if activation.normalises else z)
+                layers.append(activation.value(np, zs[-1]))
+            z, a = zs[-1], layers[-1]
+            derivative = self._activations[-1].derivative(np, z, a)
+            delta = self._cost.delta(np, z, a, self._y, derivative) * self._shares
+            cost = float((self._cost.value(np, z, a, self._y) * self._shares).sum())
+            for number in reversed(range(len(weights))):
+                of_weights[number][...] = layers[number].T @ delta
+                of_biases[number][...] = delta.sum(axis=0)
+                if number:
+                    z, a = zs[number - 1], layers[number]
+                    slope = self._activations[number - 1].derivative(np, z, a)
+                    delta = (delta @ weights[number].T) * slope
+        slopes += self._l2 * parameters
+        return cost + 0.5 * float(self._l2 @ parameters**2), slopes

@@ -1,0 +1,52 @@
+"""What is used of scikit-learn that it does not call public, and a check that it is there.
+
+The estimators override `OVERRIDDEN` methods of scikit-learn's own and use those in `USED`; both
+have stayed what they are since 1.7, the first release with weights of rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+try:
+    import sklearn
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+except ImportError as error:
+    raise ImportError(
+        "fastnn.MLPClassifier and fastnn.MLPRegressor need scikit-learn: "
+        'pip install "fastnn[sklearn]"'
+    ) from error
+
+__all__ = ["Interval", "MLPClassifier", "MLPRegressor", "StrOptions"]
+
+OVERRIDDEN = (
+    "_fit_stochastic", "_fit_lbfgs", "_forward_pass_fast", "_init_coef", "_initialize",
+    "_validate_input",
+)  # fmt: skip
+USED = ("_update_no_improvement_count", "_parameter_constraints")
+SCRATCH = ["activations", "deltas", "coef_grads", "intercept_grads", "layer_units"]
+
+
+def missing(estimator: type) -> str:
+    """Return what an estimator of scikit-learn lacks, or nothing."""
+    for name in (*OVERRIDDEN, *USED):
+        if not hasattr(estimator, name):
+            return name
+    for name, last in (("_fit_stochastic", ["incremental"]), ("_fit_lbfgs", [])):
+        parameters = list(inspect.signature(getattr(estimator, name)).parameters)
+        if parameters != ["self", "X", "y", "sample_weight", *SCRATCH, *last]:
+            return f"{name}(X, y, sample_weight, ...)"
+    return ""
+
+
+try:
+    from sklearn.utils._param_validation import Interval, StrOptions
+
+    _missing = missing(MLPClassifier) or missing(MLPRegressor)
+except ImportError as error:
+    _missing = str(error)
+if _missing:
+    raise ImportError(
+        f"fastnn's estimators do not fit scikit-learn {sklearn.__version__}, which has no "
+        f"{_missing}: install a release from 1.7 on that they know, or a newer fastnn"
+    )

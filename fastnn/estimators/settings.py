@@ -1,0 +1,124 @@
+"""An estimator's parameters as what the engine takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import activations, penalties
+from fastnn.activations import Activation
+from fastnn.checks import one_of, real
+from fastnn.costs import Cost, Poisson, Quadratic
+from fastnn.estimators import clipped
+from fastnn.network_checks import checked_dtype
+from fastnn.penalties import Penalty
+
+__all__ = [
+    "DEFAULT_ALPHA",
+    "HIDDEN",
+    "PENALTIES",
+    "activations_of",
+    "check",
+    "cost_of",
+    "divided_by_batch",
+    "dropout_of",
+    "dtype_of",
+    "hidden_layers",
+    "hidden_names",
+    "penalties_of",
+]
+
+DEFAULT_ALPHA = 1e-4
+
+# scikit-learn's names where they are not fastnn's.
+OWN_NAMES = {"logistic": "sigmoid", "exp": "exponential"}
+
+HIDDEN = ("logistic", *(a.name for a in activations.ALL if not a.normalises))
+PENALTIES = ("l2", "l1", "elasticnet")
+
+
+def check(mlp: Any) -> None:
+    """Raise a `ValueError` where parameters do not fit together, before anything has changed."""
+    hidden_names(mlp)
+    penalties_of(mlp)
+    dropout_of(mlp)
+    dtype_of(mlp)
+
+
+def hidden_layers(mlp: Any) -> int:
+    """Return how many hidden layers there are."""
+    sizes = mlp.hidden_layer_sizes
+    return len(sizes) if hasattr(sizes, "__len__") else 1
+
+
+def hidden_names(mlp: Any) -> list[str]:
+    """Return the activation of each hidden layer, as the caller named it."""
+    layers = hidden_layers(mlp)
+    if isinstance(mlp.activation, str):
+        return [mlp.activation] * layers
+    if len(mlp.activation) != layers:
+        raise ValueError(
+            f"activation must be one name, or one for each of the {layers} hidden layers, "
+            f"not {len(mlp.activation)} names"
+        )
+    return [one_of(f"activation[{i}]", a, HIDDEN) for i, a in enumerate(mlp.activation)]
+
+
+def activations_of(mlp: Any) -> list[Activation]:
+    """Return the activation of each layer after the input."""
+    names = [*hidden_names(mlp), mlp.out_activation_]
+    return [activations.named("activation", OWN_NAMES.get(name, name)) for name in names]
+
+
+def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:
+    """Return the cost that goes with the output."""
+    output = mlp.out_activation_
+    if output in ("softmax", "logistic"):
+        return (clipped.log_likelihood if output == "softmax" else clipped.cross_entropy)(dtype)
+    return Poisson() if output == "exp" else Quadratic()
+
+
+def divided_by_batch(mlp: Any) -> bool:
+    """Return whether the penalty's strength is `alpha`, which every batch divides by its rows."""
+    return isinstance(mlp.penalty, str)
+
+
+def dtype_of(mlp: Any) -> np.dtype[Any] | None:
+    """Return the dtype asked for, or None where it is that of the rows."""
+    return None if mlp.dtype is None else checked_dtype(mlp.dtype)
+
+
+def penalties_of(mlp: Any) -> Sequence[Penalty | None]:
+    """Return each layer's penalty."""
+    layers = hidden_layers(mlp) + 1
+    if not divided_by_batch(mlp):
+        if mlp.alpha != DEFAULT_ALPHA:
+            raise ValueError(
+                f"penalty={mlp.penalty!r} has a strength of its own: leave alpha at its default "
+                f"{DEFAULT_ALPHA}, not {mlp.alpha!r}"
+            )
+        return penalties.per_layer(mlp.penalty, layers)
+    if mlp.penalty == "elasticnet":
+        return [penalties.ElasticNet(mlp.alpha, mlp.l1_ratio)] * layers
+    if mlp.penalty == "l1":
+        return [penalties.L1(mlp.alpha, method="proximal")] * layers
+    return [penalties.L2(mlp.alpha)] * layers
+
+
+def dropout_of(mlp: Any) -> list[float] | None:
+    """Return the rate of each hidden layer; None where nothing is dropped."""
+    layers = hidden_layers(mlp)
+    if isinstance(mlp.dropout, (int, float, np.number)):
+        rates = [float(mlp.dropout)] * layers
+    elif len(mlp.dropout) != layers:
+        raise ValueError(
+            f"dropout must be a number, or one for each of the {layers} hidden layers, "
+            f"not {len(mlp.dropout)} numbers"
+        )
+    else:
+        rates = [real(f"dropout[{i}]", rate) for i, rate in enumerate(mlp.dropout)]
+    if any(rate >= 1 for rate in rates):
+        raise ValueError(f"dropout must be from 0 and below 1, not {mlp.dropout!r}")
+    return rates if any(rates) else None

@@ -1,0 +1,83 @@
+"""The steps of a stochastic solver: which optimiser makes them, and how their size changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.engine import State
+from fastnn.optimizers import Adam, Momentum, Nesterov, Optimizer
+
+__all__ = ["Steps", "steps_of"]
+
+SMALLEST_RATE, DIVISOR = 1e-6, 5.0
+
+
+@dataclass(frozen=True)
+class AdamOfScikitLearn(Adam):
+    """Adam with epsilon added to the root of v, and not to that of v/(1-beta_2**t).
+
+    It is the form at the end of section 2 in Kingma and Ba, "Adam: a method for stochastic
+    optimization", 2015; the same as that of their algorithm 1 with epsilon/sqrt(1-beta_2**t).
+    """
+
+    def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Any:
+        rates, root, *shares, epsilon, kept = super().numbers(rate, count, of_biases)
+        return rates, root, *shares, epsilon * root, kept
+
+
+@dataclass
+class Steps:
+    """What `partial_fit` keeps from one call to the next.
+
+    Attributes
+    ----------
+    optimizer : Optimizer or None
+        None is plain descent.
+    learning_rate : float
+        That of the next epoch.
+    state : State or None
+        What the optimiser and the penalty remember.
+    """
+
+    optimizer: Optimizer | None
+    learning_rate: float
+    policy: str
+    power_t: float
+    state: State | None = None
+
+    def __post_init__(self) -> None:
+        self._first_rate = self.learning_rate
+
+    def epoch_ends(self, rows: int) -> None:
+        """Change the rate, where it follows the rows seen since the first fit."""
+        if self.policy == "invscaling":
+            self.learning_rate = self._first_rate / (rows + 1) ** self.power_t
+
+    def stop(self, reason: str, verbose: bool) -> bool:
+        """Return whether training is to end for `reason`; an adaptive rate is divided first."""
+        what, ends = "Stopping.", True
+        if self.policy == "adaptive":
+            if self.learning_rate <= SMALLEST_RATE:
+                what = "Learning rate too small. Stopping."
+            else:
+                self.learning_rate /= DIVISOR
+                what, ends = f"Setting learning rate to {self.learning_rate:f}", False
+        if verbose:
+            print(f"{reason} {what}")
+        return ends
+
+
+def steps_of(mlp: Any) -> Steps:
+    """Return the steps of an estimator's solver, as they begin."""
+    rate = float(mlp.learning_rate_init)
+    if mlp.solver == "adam":
+        adam = AdamOfScikitLearn(rate, mlp.beta_1, mlp.beta_2, mlp.epsilon)
+        return Steps(adam, rate, "constant", mlp.power_t)
+    descent: Optimizer | None = None
+    if mlp.momentum:
+        descent = (Nesterov if mlp.nesterovs_momentum else Momentum)(rate)
+        object.__setattr__(descent, "momentum", float(mlp.momentum))  # 1 too, as in scikit-learn
+    return Steps(descent, rate, mlp.learning_rate, mlp.power_t)

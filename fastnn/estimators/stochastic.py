@@ -1,0 +1,195 @@
+"""The epochs of the solvers "sgd" and "adam"."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from fastnn import engine
+from fastnn.arrays import as_inputs
+from fastnn.estimators import settings
+from fastnn.estimators.steps import Steps, steps_of
+from fastnn.penalties import value_of
+
+__all__ = ["fit"]
+
+
+class Rows(NamedTuple):
+    """Rows, their targets and what each counts."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+
+
+def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: bool) -> None:
+    """Train, and set what scikit-learn's own solvers set.
+
+    Parameters
+    ----------
+    mlp : MLPClassifier or MLPRegressor
+        With its initial weights.
+    X : ndarray or sparse matrix, shape (n, features)
+    y : ndarray, shape (n, outputs)
+        bool for a classifier.
+    sample_weight : ndarray, shape (n,), or None
+    incremental : bool
+        Whether it is one more epoch (`partial_fit`).
+    """
+    if not incremental or not isinstance(getattr(mlp, "_optimizer", None), Steps):
+        mlp._optimizer = steps_of(mlp)
+    if mlp.early_stopping and incremental:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    rows, held = Rows(X, y, sample_weight), Rows(None, None)
+    if mlp.early_stopping:
+        rows, held = _split(mlp, rows)
+    epochs = Epochs(mlp, rows, _batch_size(mlp, rows.X.shape[0]))
+    try:
+        _run(mlp, epochs, held, incremental)
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=2)
+    mlp._optimizer.state = epochs.training.state()
+    if mlp.early_stopping:
+        mlp.coefs_, mlp.intercepts_ = mlp._best_coefs, mlp._best_intercepts
+
+
+class Epochs:
+    """The engine, ready for an estimator's rows; `mlp.coefs_` become views of its weights."""
+
+    def __init__(self, mlp: Any, rows: Rows, batch_size: int) -> None:
+        dtype = mlp.coefs_[0].dtype
+        self._mlp, self._batch_size = mlp, batch_size
+        self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)
+        self._weights = [np.require(w.T, dtype, ["C", "W"]) for w in mlp.coefs_]
+        self._biases = [np.require(b, dtype, ["C", "W"]) for b in mlp.intercepts_]
+        mlp.coefs_, mlp.intercepts_ = [w.T for w in self._weights], self._biases
+        self._penalties = settings.penalties_of(mlp)
+        self._counts = None
+        if rows.sample_weight is not None:
+            self._counts = np.asarray(rows.sample_weight, np.float64)
+        dropout, steps = settings.dropout_of(mlp), mlp._optimizer
+        X = rows.X.toarray() if issparse(rows.X) else rows.X
+        self.training = engine.Training(
+            self._weights,
+            self._biases,
+            activations=settings.activations_of(mlp),
+            cost=settings.cost_of(mlp, dtype),
+            penalties=self._penalties,
+            inputs=as_inputs(X, dtype, 1.0),
+            targets=_targets(mlp, rows.y, dtype),
+            batch_size=batch_size,
+            learning_rate=steps.learning_rate,
+            n_of_batch=self._by_batch,
+            threads=mlp.n_threads,
+            row_weights=None if self._counts is None else self._counts.astype(dtype),
+            dropout=dropout,
+            seed=0 if dropout is None else int(mlp._random_state.randint(2**31)),
+            optimizer=steps.optimizer,
+            state=steps.state,
+        )
+
+    def run(self, order: np.ndarray) -> float:
+        """Train on the rows in `order`; return their mean cost with the penalty, as it ran.
+
+        A batch's cost is weighted as its rows are, and counts in the mean as many rows as it has.
+        """
+        starts = np.arange(0, self.n, self._batch_size)
+        sums = rows = np.minimum(self.n - starts, self._batch_size)
+        if self._counts is not None:
+            sums = np.add.reduceat(self._counts[order], starts)
+            if not sums.all():
+                raise ZeroDivisionError(
+                    "the sample weights of a batch sum to zero, so that it has no mean: leave "
+                    "rows that weigh nothing out, or use a larger batch_size"
+                )
+        batches, rate = np.empty((len(starts), 3)), self._mlp._optimizer.learning_rate
+        self.training.epoch(order, learning_rate=rate, batches=batches)
+        costs, sizes, squares = batches.T
+        if self._mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs
+            costs = costs / len(self._biases[-1])
+        first, shrinkage = self._penalties[0], 0.0
+        if self._by_batch and first is not None:
+            l1, l2 = first.strengths(1.0)
+            costs = costs + l1 * sizes + 0.5 * l2 * squares
+        else:
+            shrinkage = value_of(self._penalties, self._weights, self._biases)
+        return float((np.sum(costs / sums * rows) + shrinkage) / self.n)
+
+
+def _run(mlp: Any, epochs: Epochs, held: Rows, incremental: bool) -> None:
+    order, mlp.n_iter_ = np.arange(epochs.n), 0
+    while mlp.n_iter_ < mlp.max_iter:
+        if mlp.shuffle:
+            drawn = np.arange(epochs.n)  # what sklearn.utils.shuffle draws, without its checks
+            mlp._random_state.shuffle(drawn)
+            order = order[drawn]
+        mlp.loss_ = epochs.run(order)
+        mlp.n_iter_ += 1
+        mlp.t_ += epochs.n
+        mlp.loss_curve_.append(mlp.loss_)
+        if mlp.verbose:
+            print(f"Iteration {mlp.n_iter_}, loss = {mlp.loss_:.8f}")
+        mlp._update_no_improvement_count(mlp.early_stopping, *held)
+        mlp._optimizer.epoch_ends(mlp.t_)
+        if mlp._no_improvement_count > mlp.n_iter_no_change:
+            what = "Validation score" if mlp.early_stopping else "Training loss"
+            reason = (
+                f"{what} did not improve more than tol={mlp.tol:f} for "
+                f"{mlp.n_iter_no_change} consecutive epochs."
+            )
+            if mlp._optimizer.stop(reason, mlp.verbose):
+                return
+            mlp._no_improvement_count = 0
+        if incremental:
+            return
+    warnings.warn(
+        f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization "
+        "hasn't converged yet.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+
+
+def _split(mlp: Any, rows: Rows) -> tuple[Rows, Rows]:
+    """Return the rows to train on and those that early stopping looks at."""
+    stratify = rows.y if is_classifier(mlp) and mlp.n_outputs_ == 1 else None
+    parts = train_test_split(
+        *(part for part in rows if part is not None),
+        random_state=mlp._random_state,
+        test_size=mlp.validation_fraction,
+        stratify=stratify,
+    )
+    train, held = Rows(*parts[::2]), Rows(*parts[1::2])
+    if held.X.shape[0] < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            "dataset."
+        )
+    if is_classifier(mlp):
+        held = held._replace(y=mlp._label_binarizer.inverse_transform(held.y))
+    return train, held
+
+
+def _batch_size(mlp: Any, n: int) -> int:
+    if mlp.batch_size == "auto":
+        return min(200, n)
+    if mlp.batch_size > n:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=2,
+        )
+    return int(np.clip(mlp.batch_size, 1, n))
+
+
+def _targets(mlp: Any, y: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return what the engine takes: class indices where the output is a softmax, else rows."""
+    if mlp.out_activation_ == "softmax":
+        labels: np.ndarray = y.argmax(axis=1)
+        return labels.astype(np.int64, copy=False)
+    return np.require(y, dtype, "C")

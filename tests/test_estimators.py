@@ -1,0 +1,430 @@
+"""`MLPClassifier` and `MLPRegressor` beside scikit-learn's own, and what they have more.
+
+Every combination of activation, cost, solver, penalty and weights of rows is a kernel to compile:
+the cases share few.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import machine
+
+sklearn = pytest.importorskip("sklearn", minversion="1.7")
+
+from scipy.sparse import csr_array  # noqa: E402
+from sklearn import config_context, neural_network  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.datasets import make_multilabel_classification  # noqa: E402
+from sklearn.exceptions import NotFittedError  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(7)
+N = 83  # with batches of 20 the last one has 3 rows
+X = RNG.standard_normal((N, 11))
+CLASSES = np.array(["ant", "bee", "cat", "dog"])[np.digitize(X[:, 0] + X[:, 1], [-1, 0, 1])]
+BINARY = X[:, 2] * X[:, 3] > 0
+LABELS = make_multilabel_classification(N, 11, n_classes=3, random_state=1)[1]
+VALUES = X[:, :2] @ np.array([[1.0, 0.5], [-0.3, 2.0]])
+COUNTS = RNG.poisson(np.exp(0.5 * X[:, 0]))
+WEIGHTS = RNG.random(N)
+TEN = {"hidden_layer_sizes": (9, 6), "batch_size": 20, "max_iter": 10, "random_state": 5}
+SGD = TEN | {"solver": "sgd", "learning_rate_init": 0.05}
+
+
+def pair(ours: type, **parameters: Any) -> tuple[Any, Any]:
+    """Return an estimator of fastnn and scikit-learn's own, with the same parameters."""
+    theirs = getattr(neural_network, ours.__name__)
+    return ours(**parameters), theirs(**parameters)
+
+
+def assert_same(ours: Any, theirs: Any, rows: np.ndarray = X) -> None:
+    """Compare all that a fit leaves."""
+    for name in ("coefs_", "intercepts_"):
+        for one, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-8)
+    for name in ("loss_curve_", "validation_scores_", "best_loss_", "best_validation_score_"):
+        one, other = getattr(ours, name), getattr(theirs, name)
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-8)
+    for name in ("n_iter_", "t_", "n_outputs_", "n_layers_", "out_activation_", "n_features_in_"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    predict = "predict_proba" if hasattr(ours, "predict_proba") else "predict"
+    one, other = getattr(ours, predict)(rows), getattr(theirs, predict)(rows)
+    assert one.shape == other.shape
+    assert one.dtype == other.dtype
+    np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
+    np.testing.assert_array_equal(ours.predict(rows[:5]).shape, theirs.predict(rows[:5]).shape)
+
+
+# --------------------------------------------------------- the same weights as scikit-learn's
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"learning_rate": "invscaling", "power_t": 0.2},
+        {"learning_rate": "adaptive", "tol": 0.05, "n_iter_no_change": 1},
+        {"early_stopping": True, "max_iter": 40, "n_iter_no_change": 2, "validation_fraction": 0.2},
+        {"alpha": 0.5, "shuffle": False},
+        {"nesterovs_momentum": False, "momentum": 0.7, "batch_size": 1000},
+        {"momentum": 0},
+        {"momentum": 1.0, "max_iter": 3, "verbose": True},
+        {"solver": "adam", "beta_1": 0.8, "epsilon": 1e-3},
+        {"solver": "adam", "hidden_layer_sizes": 5, "batch_size": "auto"},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1")
+def test_weights_are_scikit_learns(parameters: dict[str, Any], capsys) -> None:
+    printed = []
+    for mlp in (estimators := pair(fastnn.MLPClassifier, **(SGD | parameters))):
+        mlp.fit(X, CLASSES)
+        printed.append(capsys.readouterr().out)
+    assert_same(*estimators)
+    assert printed[0] == printed[1]
+
+
+TASKS = {
+    "binary": (fastnn.MLPClassifier, BINARY, {"activation": "tanh"}),
+    "labels": (fastnn.MLPClassifier, LABELS, {"activation": "tanh"}),
+    "values": (fastnn.MLPRegressor, VALUES, {"activation": "logistic", "solver": "adam"}),
+    "value": (fastnn.MLPRegressor, VALUES[:, 0], {"activation": "logistic", "solver": "adam"}),
+    "counts": (
+        fastnn.MLPRegressor,
+        COUNTS,
+        {"loss": "poisson", "activation": "identity", "learning_rate_init": 0.002},
+    ),
+}
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_weights_of_every_task(task: str, early_stopping: bool) -> None:
+    kind, y, parameters = TASKS[task]
+    estimators = pair(kind, **(SGD | parameters), early_stopping=early_stopping)
+    for mlp in estimators:
+        mlp.fit(X, y, sample_weight=WEIGHTS)
+    assert_same(*estimators)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_partial_fit_and_warm_start_go_on(solver: str) -> None:
+    """The optimiser's memory stays from one `partial_fit` to the next, and begins anew in `fit`."""
+    estimators = pair(fastnn.MLPClassifier, **(SGD | {"solver": solver, "warm_start": True}))
+    for mlp in estimators:
+        for _ in range(3):
+            mlp.partial_fit(X[:50], CLASSES[:50], classes=np.unique(CLASSES))
+        mlp.partial_fit(X[50:], CLASSES[50:])
+    assert_same(*estimators)
+    for mlp in estimators:
+        mlp.fit(X, CLASSES)
+        mlp.set_params(max_iter=3).fit(X, CLASSES)
+    assert_same(*estimators)
+    again = pickle.loads(pickle.dumps(estimators[0]))
+    for mlp in (again, *estimators):
+        mlp.partial_fit(X, CLASSES)
+    assert_same(*estimators)
+    assert_same(again, estimators[1])
+
+
+def test_float32_and_sparse_rows() -> None:
+    small = X.astype(np.float32)
+    estimators = pair(fastnn.MLPClassifier, **SGD)
+    for mlp in estimators:
+        mlp.fit(csr_array(small), CLASSES)
+    assert all(w.dtype == np.float32 for w in estimators[0].coefs_)
+    for rows in (small, csr_array(small)):
+        one, other = (mlp.predict_proba(rows) for mlp in estimators)
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert estimators[0].predict_proba(X).dtype == np.float64
+
+
+def test_a_saturated_loss_is_scikit_learns() -> None:
+    """Wrong outputs of 0 and 1 cost -log(eps), and no more."""
+    estimators = pair(fastnn.MLPClassifier, **(SGD | {"max_iter": 2, "learning_rate_init": 30.0}))
+    for mlp in estimators:
+        mlp.fit(X, CLASSES)
+    assert max(estimators[1].loss_curve_) > 10
+    np.testing.assert_allclose(estimators[0].loss_curve_, estimators[1].loss_curve_, rtol=1e-6)
+
+
+# ------------------------------------------------------------------------- scikit-learn's tests
+
+
+# Its tests of the two classes, with ours in their place: all of them, none is left out.
+OWN_TESTS = """
+import os, sys
+import pytest
+from sklearn import neural_network
+import fastnn
+ours = fastnn.MLPClassifier, fastnn.MLPRegressor
+neural_network.MLPClassifier, neural_network.MLPRegressor = ours
+sys.exit(pytest.main([
+    "--pyargs", "sklearn.neural_network.tests.test_mlp", "-q", "-c", os.devnull,
+    "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:benchmark",
+]))
+"""
+
+CHECKS = """
+import warnings
+import fastnn
+from sklearn.utils.estimator_checks import check_estimator
+warnings.simplefilter("ignore")
+for estimator in (fastnn.MLPClassifier(), fastnn.MLPRegressor()):
+    results = check_estimator(estimator)
+    passed = [result for result in results if result["status"] == "passed"]
+    print(len(passed), "passed", [r["check_name"] for r in results if r["status"] != "passed"])
+"""
+
+
+@pytest.mark.parametrize(
+    "jit_off", ["1", pytest.param("0", marks=pytest.mark.long)], ids=["numpy", "compiled"]
+)
+@pytest.mark.parametrize("program", [OWN_TESTS, CHECKS], ids=["its tests", "check_estimator"])
+def test_scikit_learns_own(program: str, jit_off: str, tmp_path) -> None:
+    """With the compiler most of the time goes into kernels: it takes minutes."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "NUMBA_DISABLE_JIT": jit_off},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = [int(n) for n in re.findall(r"(\d+) passed", done.stdout)]
+    assert min(counts) > 50, done.stdout
+
+
+# Without the compiler the weights are the same too.
+PLAIN = """
+import warnings
+import numpy as np
+from sklearn import neural_network
+import fastnn
+warnings.simplefilter("ignore")
+rng = np.random.default_rng(0)
+X, y, w = rng.standard_normal((50, 6)), rng.integers(0, 3, 50), rng.random(50)
+for solver in ("sgd", "adam"):
+    ours, theirs = (
+        module.MLPClassifier(
+            (5,), solver=solver, batch_size=20, max_iter=5, random_state=1, alpha=0.1
+        ).fit(X, y, sample_weight=w)
+        for module in (fastnn, neural_network)
+    )
+    for one, other in zip(ours.coefs_, theirs.coefs_):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-10)
+from fastnn.engine import jit
+assert not jit.is_on()
+"""
+
+
+def test_the_numpy_path() -> None:
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    subprocess.run([sys.executable, "-c", PLAIN], env=environment, check=True)
+
+
+# -------------------------------------------------------------------------------- the additions
+
+
+def test_penalties_by_name_and_as_objects() -> None:
+    """On all rows at once alpha/n is lmbda/n; l1 leaves zeros, and a ratio of 0 is l2."""
+    whole = SGD | {"batch_size": N, "max_iter": 20}
+    by_name = fastnn.MLPClassifier(**whole, penalty="l1", alpha=20.0).fit(X, CLASSES)
+    given = fastnn.MLPClassifier(**whole, penalty=fastnn.L1(20.0, method="proximal"))
+    given.fit(X, CLASSES)
+    for one, other in zip(by_name.coefs_, given.coefs_, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    assert (by_name.coefs_[0] == 0).any()
+    net = fastnn.MLPClassifier(**SGD, penalty="elasticnet", l1_ratio=0.0, alpha=0.8)
+    l2 = neural_network.MLPClassifier(**SGD, alpha=0.8).fit(X, CLASSES)
+    assert_same(net.fit(X, CLASSES), l2)
+
+
+def test_loss_curve_has_the_penalty() -> None:
+    """The first batch's loss is that of the initial weights, with alpha/n times their L1."""
+    parameters = SGD | {"batch_size": N, "max_iter": 1}
+    small, large = (
+        fastnn.MLPClassifier(**parameters, penalty="l1", alpha=alpha).fit(X, CLASSES).loss_
+        for alpha in (0.2, 0.7)
+    )
+    start = fastnn.MLPClassifier(**parameters | {"learning_rate_init": 1e-12}).fit(X, CLASSES)
+    size = sum(float(abs(w).sum()) for w in start.coefs_)
+    assert large - small == pytest.approx(0.5 * size / N, rel=1e-9)
+
+
+def test_lbfgs_with_l1_is_logistic_regression() -> None:
+    """Without a hidden layer the optimum is that of scikit-learn's linear model, zeros and all."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    peer = linear_model.LogisticRegression(
+        C=0.25, l1_ratio=1, solver="saga", tol=1e-9, max_iter=100_000
+    ).fit(X, BINARY)
+    mlp = fastnn.MLPClassifier(
+        (), solver="lbfgs", penalty="l1", alpha=4.0, tol=1e-8, random_state=1, max_iter=1000
+    ).fit(X, BINARY)
+    np.testing.assert_allclose(mlp.coefs_[0].T, peer.coef_, atol=2e-4)
+    np.testing.assert_array_equal(mlp.coefs_[0].T == 0, peer.coef_ == 0)
+    assert (mlp.coefs_[0] == 0).any()
+
+
+def test_lbfgs_takes_the_objectives_derivatives() -> None:
+    from fastnn.estimators.lbfgs import Objective
+
+    mlp = fastnn.MLPRegressor(
+        "poisson", (4, 3), activation=["tanh", "softplus"], solver="lbfgs", max_iter=1,
+        penalty=[fastnn.L2(0.5), fastnn.ElasticNet(0.5, biases=True), None], random_state=0,
+    ).fit(X, COUNTS)  # fmt: skip
+    objective = Objective(mlp, X, COUNTS[:, np.newaxis], WEIGHTS)
+    parameters = RNG.standard_normal(len(objective.l1)) / 4
+    steps = 1e-6 * np.eye(len(parameters))
+    slopes = [(objective(parameters + s)[0] - objective(parameters - s)[0]) / 2e-6 for s in steps]
+    np.testing.assert_allclose(objective(parameters)[1], slopes, atol=1e-7)
+
+
+def test_lbfgs_is_scikit_learns() -> None:
+    estimators = pair(fastnn.MLPRegressor, solver="lbfgs", max_iter=20, random_state=2)
+    for mlp in estimators:
+        mlp.fit(X, VALUES, sample_weight=WEIGHTS)
+    for one, other in zip(*(mlp.coefs_ for mlp in estimators), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_activations_by_layer() -> None:
+    parameters = SGD | {"max_iter": 3}
+    one = fastnn.MLPClassifier(**parameters, activation=["relu", "relu"]).fit(X, CLASSES)
+    assert_same(one, neural_network.MLPClassifier(**parameters).fit(X, CLASSES))
+    mixed = fastnn.MLPRegressor(
+        hidden_layer_sizes=(9, 6), activation=["gelu", "logistic"], solver="lbfgs", max_iter=9
+    )
+    a = mixed.fit(X, VALUES).predict(X)
+    hidden = fastnn.activations.GELU.value(np, X @ mixed.coefs_[0] + mixed.intercepts_[0])
+    hidden = 1 / (1 + np.exp(-(hidden @ mixed.coefs_[1] + mixed.intercepts_[1])))
+    np.testing.assert_allclose(a, hidden @ mixed.coefs_[2] + mixed.intercepts_[2], rtol=1e-9)
+
+
+def test_dropout_is_drawn_from_the_random_state() -> None:
+    parameters = SGD | {"max_iter": 3, "dropout": [0.5, 0.0]}
+    one, other, third = (
+        fastnn.MLPClassifier(**parameters | {"random_state": seed}).fit(X, CLASSES)
+        for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(one.coefs_[0], other.coefs_[0])
+    assert not np.array_equal(one.coefs_[0], third.coefs_[0])
+    np.testing.assert_array_equal(one.predict_proba(X), one.predict_proba(X))
+    plain = fastnn.MLPClassifier(**SGD | {"max_iter": 3}).fit(X, CLASSES)
+    assert not np.allclose(one.coefs_[0], plain.coefs_[0], atol=1e-3)
+
+
+def test_dtype_and_threads() -> None:
+    parameters = SGD | {"max_iter": 2, "dtype": "float32"}
+    one, two = (
+        fastnn.MLPClassifier(**parameters, n_threads=threads).fit(X, CLASSES) for threads in (1, 2)
+    )
+    assert one.predict_proba(X).dtype == one.coefs_[0].dtype == np.float32
+    for mine, other in zip(one.coefs_, two.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_grid_search_in_processes() -> None:
+    """Each process has its share of the CPUs; weights of rows are routed; clones have all."""
+    mlp = fastnn.MLPClassifier(**SGD, activation="tanh", penalty=fastnn.L2(0.1))
+    grid = {"mlpclassifier__penalty": [fastnn.L2(0.1), fastnn.L2(5.0)]}
+    with config_context(enable_metadata_routing=True):
+        mlp.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        search = GridSearchCV(make_pipeline(scaler, mlp), grid, n_jobs=2, cv=2)
+        search.fit(X, BINARY, sample_weight=WEIGHTS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    found = clone(search.best_estimator_).get_params()["mlpclassifier__penalty"]
+    assert found in grid["mlpclassifier__penalty"]
+
+
+@pytest.mark.parametrize(
+    ("value", "most"), [("1", 1), ("1,4", 1), ("1000", None), ("0", None), ("many", None)]
+)
+def test_threads_that_the_environment_allows(value: str, most: int | None, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert machine.threads_allowed() == (most or machine.cpus())
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"penalty": "l3"}, "'penalty' parameter"),
+        ({"penalty": fastnn.L1(3.0), "alpha": 0.01}, "strength of its own: leave alpha"),
+        ({"penalty": [fastnn.L1(3.0)]}, "one .or None. for each of the 3 layers"),
+        ({"l1_ratio": 1.5}, "'l1_ratio' parameter"),
+        ({"activation": "softmax"}, "'activation' parameter"),
+        ({"activation": ["relu"]}, "one for each of the 2 hidden layers, not 1"),
+        ({"activation": ["relu", "rely"]}, r"activation\[1\] must be one of .*'relu'\?"),
+        ({"dropout": 1.0}, "'dropout' parameter"),
+        ({"dropout": [0.5]}, "one for each of the 2 hidden layers, not 1"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "dropout is for solver='sgd' or 'adam'"),
+        ({"penalty": fastnn.GroupLasso(1.0), "solver": "lbfgs"}, "lbfgs takes L1, L2 and Elastic"),
+        ({"dtype": "float16"}, "'dtype' parameter"),
+        ({"dtype": np.int32}, "dtype must be one of 'float32', 'float64', not 'int32'"),
+        ({"n_threads": 0}, "'n_threads' parameter"),
+        ({"solver": "rmsprop"}, "'solver' parameter"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_parameters_out_of_range(parameters: dict[str, Any], words: str) -> None:
+    mlp = fastnn.MLPRegressor(**(TEN | parameters))
+    with pytest.raises(ValueError, match=words):
+        mlp.fit(X, VALUES)
+    with pytest.raises(NotFittedError):
+        mlp.predict(X)
+
+
+def test_a_batch_without_weight_has_no_mean() -> None:
+    """As in scikit-learn, and the same exception."""
+    weights = np.arange(N) >= 20
+    for mlp in pair(fastnn.MLPClassifier, **SGD, shuffle=False):
+        with pytest.raises(ZeroDivisionError):
+            mlp.fit(X, CLASSES, sample_weight=weights)
+
+
+def test_without_scikit_learn() -> None:
+    program = (
+        "import sys; sys.modules['sklearn'] = None; import fastnn; fastnn.Network\n"
+        "try: fastnn.MLPClassifier\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert b'pip install "fastnn[sklearn]"' in done.stdout
+
+
+def test_another_scikit_learn() -> None:
+    """A release that lacks a method which is overridden here is named, with what it lacks."""
+    program = (
+        "import sklearn.neural_network as n\n"
+        "base = n.MLPClassifier.__mro__[2]\n"
+        "base._fit_lbfgs = lambda self, X, y: None\n"
+        "try: import fastnn.estimators\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert sklearn.__version__.encode() in done.stdout
+    assert b"_fit_lbfgs(X, y, sample_weight, ...)" in done.stdout
