@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import local_sgd
-from fastnn.blocks import Blocks
+from fastnn.blocks import Blocks, Buffer
 from fastnn.callbacks import Callback
 from fastnn.history import History
 from fastnn.local_sgd import Done, Model, Place, Rows, Task
@@ -82,9 +82,9 @@ class _Reading(Callback):
         rng, before = copy.deepcopy(place.rng), self._network._copied()
         arrays, state = [model.weights, model.biases], local_sgd.unpacked(model, place)
         seed, cost, rows, finite = local_sgd.seed_of(task, state, rng), 0.0, 0, True
-        with closing(self._blocks.buffers(rng if task.shuffle else None)) as buffers:
-            for X, y, last in buffers:
-                part = self._rows(X, y, last)
+        shuffles = rng if task.shuffle else None
+        with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
+            for part in parts:
                 order = np.arange(len(part.targets))
                 order = rng.permutation(order) if task.shuffle else order
                 training = local_sgd.training_of(task, arrays, part, state, seed, self._threads)
@@ -93,7 +93,7 @@ class _Reading(Callback):
                 finite = training.is_finite()
                 if self.bar is not None:
                     self.bar.chunk(rows, cost)
-                del X, y, part, training  # the reader fills the next buffer in their place
+                del part, training  # the reader fills the next buffer in their place
         if state is None or rows != task.n:
             raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")
         if not finite:
@@ -103,9 +103,9 @@ class _Reading(Callback):
         done = local_sgd.packed(arrays[0], arrays[1], state)
         return [Done(done, Place(rng, 0, state.draws), cost, rows)]
 
-    def _rows(self, X: Any, y: Any, last: int) -> Rows:
+    def _rows(self, buffer: Buffer) -> Rows:
         """Check the rows of a buffer."""
-        network = self._network
+        network, (X, y, last) = self._network, buffer
         try:
             inputs = network._inputs(X)
             n, outputs = len(inputs.matrix), network.sizes[-1]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from fastnn.checks import whole
 __all__ = ["BlockError", "Blocks", "Buffer"]
 
 Block = tuple[Any, Any]
+T = TypeVar("T")
 
 
 class BlockError(RuntimeError):
@@ -108,17 +109,21 @@ class Blocks:
                 raise ValueError("the blocks must hold at least one row, not none")
         return self._rows
 
-    def buffers(self, rng: np.random.Generator | None) -> Generator[Buffer]:
-        """Yield the buffers of one pass; the next one is read while the caller works on one.
+    def buffers(
+        self, rng: np.random.Generator | None, ready_made: Callable[[Buffer], T]
+    ) -> Generator[T]:
+        """Yield the buffers of one pass; the next one is made while the caller works on one.
 
         Parameters
         ----------
         rng : Generator, optional
             Draws the order of the blocks, where there are several; without it they come in theirs.
+        ready_made : callable
+            What is yielded of a buffer; it too runs while the caller works.
         """
-        filled = self._filled(rng)
+        filled = map(ready_made, self._filled(rng))
         with ThreadPoolExecutor(1, "fastnn-reader") as reader:
-            coming: Future[Buffer | None] = reader.submit(next, filled, None)
+            coming: Future[T | None] = reader.submit(next, filled, None)
             while (ready := coming.result()) is not None:
                 coming = reader.submit(next, filled, None)
                 yield ready

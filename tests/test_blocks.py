@@ -26,6 +26,10 @@ def same(a: Network, b: Network) -> bool:
     return all(np.array_equal(x, y) for x, y in pairs)
 
 
+def as_it_is(buffer: Any) -> Any:
+    return buffer
+
+
 class Stream:
     """The protocol at its least: it begins anew each time."""
 
@@ -80,9 +84,14 @@ def test_files_are_shuffled_by_blocks_and_within(digits, tmp_path: Path) -> None
         np.save(path, array)
     blocks = Blocks.of_files(*paths, block=100, buffer=250)
     assert blocks.rows == 1437
-    seen = [[buffer.last for buffer in blocks.buffers(np.random.default_rng(s))] for s in (1, 1, 2)]
+    seen = [
+        [buffer.last for buffer in blocks.buffers(np.random.default_rng(s), as_it_is)]
+        for s in (1, 1, 2)
+    ]
     assert seen[0] == seen[1] != seen[2]
-    total = sum(int(b.X.astype(int).sum()) for b in blocks.buffers(np.random.default_rng(1)))
+    total = sum(
+        int(b.X.astype(int).sum()) for b in blocks.buffers(np.random.default_rng(1), as_it_is)
+    )
     assert total == digits.train_images.astype(int).sum()
     network, mapped = new(), new()
     network.fit(blocks, epochs=8, penalty=L1(1.0))
@@ -101,7 +110,7 @@ def test_the_next_buffer_is_read_while_this_one_trains(parts) -> None:
             read.set()
             yield parts[2]
 
-    for buffer in Blocks(Watched(), rows=890, buffer=300).buffers(None):
+    for buffer in Blocks(Watched(), rows=890, buffer=300).buffers(None, as_it_is):
         trained.append(len(buffer.X))
         assert read.wait(30)  # while this buffer is still in the caller's hands
     assert trained == [300, 300, 290]

@@ -131,14 +131,18 @@ def test_data_stay_where_they_are(client, files) -> None:
 
 @pytest.mark.parametrize("optimizer", [None, Adam(0.01)], ids=["sgd", "adam"])
 def test_a_round_goes_on_where_the_last_one_ended(optimizer: Any, client, files) -> None:
-    """Of one partition, rounds of 9 batches are the epochs of 30 that they make up."""
+    """Of one partition, rounds of 9 batches are the epochs of 30 that they make up.
+
+    But for rounding: a penalty's closed form for columns that are not in use ends with each round.
+    """
     options: dict[str, Any] = {"optimizer": optimizer, "batch_size": 20, "penalty": L1(1.0)}
     network = new()
     fastnn.dask.fit(network, files[:1], client=client, rounds=10, local_batches=9, **options)
     X, y = (np.load(path) for path in files[0])
     by_fit = new()
     by_fit.fit(X, y, epochs=3, **options)
-    assert same(network, by_fit)
+    for mine, its in zip(network.weights, by_fit.weights, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-5)
 
 
 def test_a_worker_killed_in_mid_round_changes_nothing(client, files, monkeypatch) -> None:
