@@ -1,0 +1,77 @@
+"""Optimisers: how a batch's gradient becomes a step, each rule one small class.
+
+The contract stands in `fastnn.optimizers.base`. In all formulas g is the gradient, w a weight, and
+t the number of the step, from 1 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastnn.checks import one_of
+from fastnn.optimizers.adaptive import Adagrad, Adam, AdamW, RMSprop
+from fastnn.optimizers.base import Optimizer
+from fastnn.optimizers.descent import SGD, Momentum, Nesterov
+from fastnn.optimizers.ftrl import FTRL
+from fastnn.penalties import Penalty
+
+__all__ = [
+    "ALL",
+    "FTRL",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Momentum",
+    "Nesterov",
+    "Optimizer",
+    "RMSprop",
+    "check_penalties",
+    "named",
+]
+
+ALL: tuple[type[Optimizer], ...] = (
+    SGD,
+    Momentum,
+    Nesterov,
+    RMSprop,
+    Adagrad,
+    Adam,
+    AdamW,
+    FTRL,
+)
+"""All optimisers, in the order of the documents."""
+
+
+def named(parameter: str, name: object, learning_rate: float | None = None) -> Optimizer:
+    """Return the optimizer with this name, all but its learning rate by default.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message begins with `parameter` and names the nearest.
+    TypeError, ValueError
+        If the learning rate is not one.
+    """
+    known: dict[str, Any] = {optimizer.name: optimizer for optimizer in ALL}
+    chosen: Optimizer = known[one_of(parameter, name, known)](
+        *([] if learning_rate is None else [learning_rate])
+    )
+    return chosen
+
+
+def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -> None:
+    """Raise a `ValueError` where a penalty cannot be had with this optimiser."""
+    for penalty in (p.simplified() for p in penalties if p is not None):
+        if penalty is None:
+            continue
+        what = f"penalty {penalty!r} cannot be had with {optimizer!r}"
+        if isinstance(optimizer, FTRL):
+            raise ValueError(f"{what}, which has an l1 and an l2 of its own")
+        if optimizer.pace is not None and not (penalty.slope or penalty.by_weight):
+            raise ValueError(
+                f"{what}: its rule is for steps of one size, and this optimiser's differ from "
+                "weight to weight. Use SGD, Momentum or Nesterov, or L1, L2, ElasticNet, proximal "
+                "L1 or MaxNorm"
+            )

@@ -1,0 +1,171 @@
+"""Optimisers whose steps have a size for each weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.checks import real
+from fastnn.optimizers.base import Numbers, Optimizer, above_0, share
+from fastnn.schedules import Schedule
+
+__all__ = ["Adagrad", "Adam", "AdamW", "RMSprop"]
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """s = decay*s + (1-decay)*g**2; w - rate*g/(sqrt(s)+epsilon) (Hinton's lecture 6e, 2012).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    decay : float, default 0.9
+        The share of s that stays, from 0 and below 1.
+    epsilon : float, default 1e-8
+        Above 0.
+    """
+
+    name = "rmsprop"
+    memories = 1
+    learning_rate: float | Schedule = 0.001
+    decay: float = 0.9
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        share(self, "decay")
+        above_0(self, "epsilon")
+
+    def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
+        return rate, self.decay, 1 - self.decay, self.epsilon
+
+    @staticmethod
+    def step(
+        xp: Any, w: Any, g: Any, s: Any, rate: Any, decay: Any, new: Any, epsilon: Any
+    ) -> tuple[Any, ...]:
+        s = decay * s + new * (g * g)
+        return w - rate * g / (xp.sqrt(s) + epsilon), s
+
+    @staticmethod
+    def pace(xp: Any, s: Any, rate: Any, decay: Any, new: Any, epsilon: Any) -> Any:
+        return 1 / (xp.sqrt(s) + epsilon)
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """s = s + g**2; w - rate*g/(sqrt(s)+epsilon) (Duchi, Hazan and Singer 2011).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.01
+    epsilon : float, default 1e-10
+        Above 0.
+    """
+
+    name = "adagrad"
+    memories = 1
+    learning_rate: float | Schedule = 0.01
+    epsilon: float = 1e-10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        above_0(self, "epsilon")
+
+    def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
+        return rate, self.epsilon
+
+    @staticmethod
+    def step(xp: Any, w: Any, g: Any, s: Any, rate: Any, epsilon: Any) -> tuple[Any, ...]:
+        s = s + g * g
+        return w - rate * g / (xp.sqrt(s) + epsilon), s
+
+    @staticmethod
+    def pace(xp: Any, s: Any, rate: Any, epsilon: Any) -> Any:
+        return 1 / (xp.sqrt(s) + epsilon)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Means of g and g**2, both without bias: w - rate*mean/(sqrt(square)+epsilon).
+
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1: m = beta1*m +
+    (1-beta1)*g and s = beta2*s + (1-beta2)*g**2; mean = m/(1-beta1**t), square = s/(1-beta2**t).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta1, beta2 : float, default 0.9 and 0.999
+        The shares of m and s that stay, from 0 and below 1.
+    epsilon : float, default 1e-8
+        Above 0.
+    """
+
+    name = "adam"
+    memories = 2
+    learning_rate: float | Schedule = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        share(self, "beta1")
+        share(self, "beta2")
+        above_0(self, "epsilon")
+
+    def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
+        rates, root = rate / (1 - self.beta1**count), 1 / np.sqrt(1 - self.beta2**count)
+        return (
+            rates,
+            root,
+            self.beta1,
+            1 - self.beta1,
+            self.beta2,
+            1 - self.beta2,
+            self.epsilon,
+            1.0,
+        )
+
+    @staticmethod
+    def step(
+        xp: Any, w: Any, g: Any, m: Any, s: Any, rate: Any, root: Any, beta1: Any, new1: Any,
+        beta2: Any, new2: Any, epsilon: Any, kept: Any,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        m, s = beta1 * m + new1 * g, beta2 * s + new2 * (g * g)
+        return kept * w - rate * m / (xp.sqrt(s) * root + epsilon), m, s
+
+    @staticmethod
+    def pace(
+        xp: Any, m: Any, s: Any, rate: Any, root: Any, beta1: Any, new1: Any, beta2: Any,
+        new2: Any, epsilon: Any, kept: Any,
+    ) -> Any:  # fmt: skip
+        return 1 / (xp.sqrt(s) * root + epsilon)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam, and of every weight rate*weight_decay*w besides (Loshchilov and Hutter 2019).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta1, beta2 : float, default 0.9 and 0.999
+        As in `Adam`.
+    epsilon : float, default 1e-8
+        Above 0.
+    weight_decay : float, default 0.01
+        At least 0. Biases do not decay.
+    """
+
+    name = "adamw"
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "weight_decay", real("weight_decay", self.weight_decay))
+
+    def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
+        decay = 0.0 if of_biases else self.weight_decay
+        return *super().numbers(rate, count, of_biases)[:-1], 1 - rate * decay

@@ -1,0 +1,76 @@
+"""What an optimiser is, to the engine: its contract.
+
+A class in `optimizers.ALL` has these:
+
+* ``step(xp, w, g, *memories, *numbers)`` returns the weight after a step and its new memories: so
+  many numbers beside each weight as ``memories`` says. g is the gradient of the batch's mean cost,
+  with that of a penalty that has one (``slope``);
+* ``numbers(rate, count, of_biases)`` are the numbers that it takes, with the learning rate `rate`,
+  in the step that makes `count` steps; a penalty of the optimiser's own is not of biases;
+* ``start(w)`` are the memories of a weight before the first step;
+* ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step by
+  that of plain descent: a proximal penalty that follows the step shrinks the weight by so much more
+  or less.
+
+In all formulas g is the gradient, w a weight, t the number of the step from 1 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn.checks import real
+from fastnn.schedules import Schedule
+
+__all__ = ["Numbers", "Optimizer", "above_0", "share"]
+
+Numbers = tuple["float | np.ndarray", ...]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A rule for the step, with its learning rate: a number, or a schedule for the epochs."""
+
+    name: ClassVar[str]
+    memories: ClassVar[int] = 0
+    pace: ClassVar[Callable[..., Any] | None] = None
+
+    learning_rate: float | Schedule
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.learning_rate, Schedule):
+            rate = real("learning_rate", self.learning_rate)
+            object.__setattr__(self, "learning_rate", rate)
+
+    def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
+        """Return what `step` takes in the step that makes `count` steps."""
+        return (rate,)
+
+    def start(self, w: np.ndarray) -> Sequence[np.ndarray]:
+        """Return the memories of the weights or biases `w` before the first step."""
+        return [np.zeros_like(w) for _ in range(self.memories)]
+
+    @staticmethod
+    def step(xp: Any, w: Any, g: Any, *rest: Any) -> tuple[Any, ...]:
+        """Return the new weight and its new memories."""
+        raise NotImplementedError
+
+
+def share(optimizer: Optimizer, name: str) -> None:
+    """Check that a field is from 0 and below 1."""
+    value = real(name, getattr(optimizer, name))
+    if value >= 1:
+        raise ValueError(f"{name} must be from 0 and below 1, not {value!r}")
+    object.__setattr__(optimizer, name, value)
+
+
+def above_0(optimizer: Optimizer, name: str) -> None:
+    """Check that a field is above 0."""
+    value = real(name, getattr(optimizer, name))
+    if value == 0:
+        raise ValueError(f"{name} must be above 0")
+    object.__setattr__(optimizer, name, value)

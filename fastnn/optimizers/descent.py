@@ -1,0 +1,81 @@
+"""Optimisers whose steps have one size for all weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.optimizers.base import Numbers, Optimizer, share
+from fastnn.schedules import Schedule
+
+__all__ = ["SGD", "Momentum", "Nesterov"]
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """w - rate*g: plain descent (the book, chapter 1, equation 20).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.5
+        The book's eta.
+    """
+
+    name = "sgd"
+    learning_rate: float | Schedule = 0.5
+
+    @staticmethod
+    def step(xp: Any, w: Any, g: Any, rate: Any) -> tuple[Any, ...]:
+        return (w - rate * g,)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """v = momentum*v - rate*g; w + v (the book, chapter 3, equations 107 and 108).
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.1
+    momentum : float, default 0.9
+        The share of the last step that goes on, from 0 and below 1 (the book's mu).
+    """
+
+    name = "momentum"
+    memories = 1
+    learning_rate: float | Schedule = 0.1
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        share(self, "momentum")
+
+    def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
+        return rate, self.momentum
+
+    @staticmethod
+    def step(xp: Any, w: Any, g: Any, v: Any, rate: Any, momentum: Any) -> tuple[Any, ...]:
+        v = momentum * v - rate * g
+        return w + v, v
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """v = momentum*v - rate*g; w + momentum*v - rate*g (Sutskever et al. 2013).
+
+    The gradient is that at the place where momentum alone would lead, and w is that place.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.1
+    momentum : float, default 0.9
+        The share of the last step that goes on, from 0 and below 1.
+    """
+
+    name = "nesterov"
+
+    @staticmethod
+    def step(xp: Any, w: Any, g: Any, v: Any, rate: Any, momentum: Any) -> tuple[Any, ...]:
+        v = momentum * v - rate * g
+        return w + (momentum * v - rate * g), v
