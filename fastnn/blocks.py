@@ -42,8 +42,8 @@ class Blocks:
     ----------
     source : iterable of pairs (X, y)
         The protocol: ``iter(source)`` begins anew each time and yields the same blocks, arrays or
-        sparse matrices as `Network.fit` takes them, of any numbers of rows. A source that also has
-        ``len(source)`` and ``source[i]`` is read in a new order in every epoch; others in their own.
+        sparse matrices as `Network.fit` takes them, of any numbers of rows. One that also has
+        ``len(source)`` and ``source[i]`` is read in a new order in every epoch, others in theirs.
     rows : int, optional
         All rows, the n of lmbda/n; counted, by one pass over the blocks, if not given.
     buffer : int, default 32768
