@@ -108,7 +108,7 @@ class _Reading(Callback):
         network, (X, y, last) = self._network, buffer
         try:
             inputs = network._inputs(X)
-            n, outputs = len(inputs.matrix), network.sizes[-1]
-            return Rows(inputs, network._task.targets(y, n, outputs, network.dtype))
+            outputs = network.sizes[-1]
+            return Rows(inputs, network._task.targets(y, inputs.n, outputs, network.dtype))
         except (TypeError, ValueError) as error:
             raise type(error)(f"in the buffer that ends with block {last}: {error}") from error

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastnn.checks import whole
+from fastnn.csr import is_sparse
 
 __all__ = ["BlockError", "Blocks", "Buffer"]
 
@@ -40,9 +41,9 @@ class Blocks:
     Parameters
     ----------
     source : iterable of pairs (X, y)
-        The protocol: ``iter(source)`` begins anew each time and yields the same blocks, arrays as
-        `Network.fit` takes them, of any numbers of rows. A source that also has ``len(source)`` and
-        ``source[i]`` is read in a new order in every epoch; others in their own.
+        The protocol: ``iter(source)`` begins anew each time and yields the same blocks, arrays or
+        sparse matrices as `Network.fit` takes them, of any numbers of rows. One that also has
+        ``len(source)`` and ``source[i]`` is read in a new order in every epoch, others in theirs.
     rows : int, optional
         All rows, the n of lmbda/n; counted, by one pass over the blocks, if not given.
     buffer : int, default 32768
@@ -133,10 +134,10 @@ class Blocks:
         count = number = 0
         for number, (X, y) in self._read(rng):
             start = 0
-            while start < len(X):
+            while start < len(y):
                 end = start + self.buffer - count
                 parts.append((X[start:end], y[start:end]))
-                count, start = count + len(parts[-1][0]), end
+                count, start = count + len(parts[-1][1]), end
                 if count == self.buffer:
                     yield _joined(parts, number)
                     parts, count = [], 0
@@ -156,9 +157,9 @@ class Blocks:
         for number in numbers:
             try:
                 X, y = source[number] if each is None else next(each)
-                X, y = np.asarray(X), np.asarray(y)
-                if len(X) != len(y):
-                    raise ValueError(f"X has {len(X)} rows and y has {len(y)}")
+                X, y = X.tocsr() if is_sparse(X) else np.asarray(X), np.asarray(y)
+                if X.shape[0] != len(y):
+                    raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}")
             except StopIteration:
                 return
             except Exception as error:
@@ -193,4 +194,8 @@ class _Slices(Sequence[Block]):
 def _joined(parts: Sequence[Block], last: int) -> Buffer:
     """Return the parts as one buffer, in memory of its own."""
     Xs, ys = zip(*parts, strict=True)
-    return Buffer(np.concatenate(Xs), np.concatenate(ys), last)
+    if not is_sparse(Xs[0]):
+        return Buffer(np.concatenate(Xs), np.concatenate(ys), last)
+    from scipy import sparse
+
+    return Buffer(sparse.vstack(Xs, format="csr"), np.concatenate(ys), last)

@@ -22,6 +22,7 @@ except ModuleNotFoundError as error:
 
 from fastnn import local_sgd
 from fastnn.callbacks import Callback, EarlyStopping
+from fastnn.csr import is_sparse
 from fastnn.history import History
 from fastnn.local_sgd import Done, Model, Place, Rows, Task
 from fastnn.network import Network
@@ -310,12 +311,14 @@ def _check_alike(found: Sequence[_Facts]) -> None:
 def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
     """Return a partition as the engine takes it, and the dtype it came in; on its worker."""
     try:
-        X, y = (np.load(a, mmap_mode="r") if isinstance(a, str) else np.asarray(a) for a in (X, y))
-        if X.ndim and not len(X):
+        X, y = (np.load(a, mmap_mode="r") if isinstance(a, str) else a for a in (X, y))
+        X = X if is_sparse(X) else np.asarray(X)
+        if X.ndim and not X.shape[0]:
             raise ValueError("it is empty: X has no rows")
         inputs = like._inputs(X)
-        rows = len(inputs.matrix)
-        return Rows(inputs, like._task.targets(y, rows, like.sizes[-1], like.dtype)), str(X.dtype)
+        return Rows(inputs, like._task.targets(y, inputs.n, like.sizes[-1], like.dtype)), str(
+            X.dtype
+        )
     except (OSError, TypeError, ValueError) as error:
         raise type(error)(f"partition {number}: {error}") from error
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from fastnn.arrays import Inputs, as_inputs
 from fastnn.checks import one_of, whole
+from fastnn.csr import is_sparse
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale
@@ -186,7 +187,8 @@ class _Data(NamedTuple):
     def digest(self, X: ArrayLike, y: ArrayLike, validation: Any) -> str:
         """Return a text that differs where the rows do."""
         parts = [X, y, *(() if validation is None else validation)]
-        return " ".join(f"{a.shape}{checksum(a):08x}" for a in map(np.asarray, parts))
+        arrays = [array for part in parts for array in _arrays_of(part)]
+        return " ".join(f"{a.shape}{checksum(a):08x}" for a in arrays)
 
     def task(self, trial: Mapping[str, Any], threads: int | None) -> Callable[[], dict[str, Any]]:
         """Return what trains one trial; it holds the rows that this one reads and no others."""
@@ -268,6 +270,14 @@ def _ending(trained: Generator[Figures]) -> Iterator[Generator[Figures]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             trained.close()
+
+
+def _arrays_of(part: Any) -> list[np.ndarray]:
+    """Return the arrays that rows or targets are made of."""
+    if not is_sparse(part):
+        return [np.asarray(part)]
+    rows = part.tocsr()
+    return [rows.data, rows.indices, rows.indptr]
 
 
 def _numbered(number: int, task: Callable[[], dict[str, Any]]) -> Figures:

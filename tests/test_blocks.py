@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import fastnn
 from fastnn import L1, Adam, BlockError, Blocks, Network
@@ -75,6 +76,14 @@ def test_buffers_go_on_with_what_is_remembered(digits, parts) -> None:
     expected, network = new(), new()
     expected.fit(*digits[:2], **options)
     network.fit(Blocks(Stream(*parts), buffer=100), **options)
+    assert same(network, expected)
+
+
+def test_sparse_blocks(digits, parts) -> None:
+    expected, network = new(), new()
+    expected.fit(sparse.csr_array(digits[0]), digits[1], epochs=1, penalty=L1(1.0))
+    blocks = [(sparse.coo_array(X), y) for X, y in parts]
+    network.fit(Blocks(Stream(*blocks)), epochs=1, penalty=L1(1.0))
     assert same(network, expected)
 
 

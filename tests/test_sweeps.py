@@ -13,6 +13,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 import fastnn
@@ -132,6 +133,18 @@ def test_a_larger_grid_trains_what_is_new(run, tmp_path: Path) -> None:
     second = run({"seed": [5, 1, 0]}, results=file)
     assert second[1:] == [first[1] | {"trial": 1}, first[0] | {"trial": 2}]
     assert untimed(second) == untimed(run({"seed": [5, 1, 0]}))
+
+
+def test_sparse_rows(digits, tmp_path: Path) -> None:
+    """They are told from others by their checksums too."""
+    options: dict[str, Any] = COMMON | {"results": tmp_path / "sweep.jsonl"}
+    X, y = sparse.csr_array(digits.train_images), digits.train_labels
+    [record] = sweep(X, y, {"seed": [1]}, n_jobs=2, **options)
+    network = Network([64, 20, 10], input_scale=1 / 16, seed=1)
+    assert record["train_cost"] == network.fit(X, y, epochs=2).train_cost[-1]
+    assert sweep(X, y, {"seed": [1]}, **options) == [record]
+    with pytest.raises(fastnn.FileFormatError, match="of other data"):
+        sweep(2 * X, y, {"seed": [1]}, **options)
 
 
 def test_files_of_something_else_are_refused(run, digits, tmp_path: Path) -> None:
