@@ -11,9 +11,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastnn.blocks import BlockError, Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.checks import DivergenceError, FileFormatError
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.exchange import from_sklearn, from_torch
     from fastnn.history import History
     from fastnn.network import Network, load
     from fastnn.optimizers import (
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
         StepDecay,
     )
     from fastnn.strength import RegularizationWarning
+    from fastnn.sweep_space import LogUniform, grid, sample
+    from fastnn.sweeps import sweep
 
 __version__ = "0.1.0"
 
@@ -60,6 +64,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "BlockError",
+    "Blocks",
     "Callback",
     "ConstantRate",
     "CosineDecay",
@@ -73,6 +79,7 @@ __all__ = [
     "History",
     "InverseScaling",
     "LinearWarmup",
+    "LogUniform",
     "MLPClassifier",
     "MLPRegressor",
     "MaxNorm",
@@ -87,12 +94,19 @@ __all__ = [
     "StepDecay",
     "TruncatedGradient",
     "__version__",
+    "from_sklearn",
+    "from_torch",
+    "grid",
     "lambda_path",
     "load",
     "profile",
+    "sample",
+    "sweep",
 ]
 
 _HOMES = {
+    "BlockError": "fastnn.blocks",
+    "Blocks": "fastnn.blocks",
     "Adagrad": "fastnn.optimizers",
     "Adam": "fastnn.optimizers",
     "AdamW": "fastnn.optimizers",
@@ -112,6 +126,7 @@ _HOMES = {
     "L1": "fastnn.penalties",
     "L2": "fastnn.penalties",
     "LinearWarmup": "fastnn.schedules",
+    "LogUniform": "fastnn.sweep_space",
     "MLPClassifier": "fastnn.estimators",
     "MLPRegressor": "fastnn.estimators",
     "MaxNorm": "fastnn.penalties",
@@ -126,9 +141,14 @@ _HOMES = {
     "SparseGroupLasso": "fastnn.penalties",
     "StepDecay": "fastnn.schedules",
     "TruncatedGradient": "fastnn.penalties",
+    "from_sklearn": "fastnn.exchange",
+    "from_torch": "fastnn.exchange",
+    "grid": "fastnn.sweep_space",
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",
     "profile": "fastnn.profiling",
+    "sample": "fastnn.sweep_space",
+    "sweep": "fastnn.sweeps",
 }
 
 

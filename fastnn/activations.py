@@ -209,6 +209,7 @@ class Exponential(Activation):
 ALL: tuple[type[Activation], ...] = (
     Sigmoid, Tanh, ReLU, LeakyReLU, ELU, GELU, Softplus, Identity, Exponential, Softmax,
 )  # fmt: skip
+"""All activations, in the order of the documents."""
 
 _TWICE_ROOT, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastnn.csr import as_csr, is_sparse
+
 __all__ = ["EXACT_SCALES", "Inputs", "as_inputs", "as_labels", "as_targets", "from_pairs"]
 
 EXACT_SCALES = (1.0, 1 / 16, 1 / 256)
@@ -30,17 +32,38 @@ class Inputs(NamedTuple):
 
     Attributes
     ----------
-    matrix : ndarray of shape (n, D)
-        C-contiguous; uint8, float32 or float64.
+    matrix : ndarray or scipy.sparse.csr_array, shape (n, D)
+        C-contiguous; uint8, float32 or float64. A sparse one is as `as_csr` returns it.
     scale : float
         The factor from the stored to the meant numbers.
     """
 
-    matrix: _Array
+    matrix: Any
     scale: float
 
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the matrix is a sparse one."""
+        return not isinstance(self.matrix, np.ndarray)
+
+    def arrays(self) -> list[_Array]:
+        """Return the arrays that hold the rows: one, or the three of a sparse matrix."""
+        matrix = self.matrix
+        return [matrix.data, matrix.indices, matrix.indptr] if self.is_sparse else [matrix]
+
+    def rows(self, kept: NDArray[np.int64]) -> Inputs:
+        """Return the rows in `kept` alone, a copy."""
+        return Inputs(self.matrix[kept], self.scale)
+
     def columns(self, kept: NDArray[np.int64]) -> Inputs:
-        """Return the columns in `kept` alone: one copy, of the type they are stored in."""
+        """Return the columns in `kept`, ascending, alone: a copy of the type they are stored in."""
+        if self.is_sparse:
+            return Inputs(self.matrix[:, kept], self.scale)
         return Inputs(np.take(self.matrix, kept, axis=1), self.scale)
 
 
@@ -51,8 +74,10 @@ def as_inputs(
 
     Parameters
     ----------
-    X : array-like of shape (n, D)
-        Floats, integers or bools. uint8 is taken as it is; other integers and bools as floats.
+    X : array-like or sparse matrix of scipy, shape (n, D), or Inputs
+        Floats, integers or bools. uint8 is taken as it is; other integers and bools as floats. A
+        sparse matrix is stored as `as_csr` does, whatever it holds. What this function has returned
+        before is returned again.
     dtype : float32 or float64
         The type of floats that do not fit into uint8.
     input_scale : float or None
@@ -70,18 +95,19 @@ def as_inputs(
     TypeError
         If `X` does not hold real numbers.
     ValueError
-        If `X` is ragged, empty, not 2-D or not `width` wide, or holds NaN or infinity.
+        If `X` is ragged, empty, not 2-D or not `width` wide, holds NaN or infinity, or is a sparse
+        matrix whose index arrays contradict each other.
     """
+    if isinstance(X, Inputs):
+        _check_shape(X.matrix.shape, width)
+        return X
+    if is_sparse(X):
+        _check_shape(X.shape, width)  # type: ignore[union-attr]
+        scale = 1 / 256 if X.dtype == np.uint8 else 1.0  # type: ignore[union-attr]
+        scale = scale if input_scale is None else input_scale
+        return Inputs(as_csr(X, np.dtype(dtype), scale), 1.0)
     array = _real_array("X", X)
-    if array.ndim != 2:
-        raise ValueError(
-            f"X must have two dimensions (n, D), not shape {array.shape}; use "
-            "X.reshape(len(X), -1) for images, X.reshape(1, -1) for a single sample"
-        )
-    if array.size == 0:
-        raise ValueError(f"X must hold at least one row and one column, not shape {array.shape}")
-    if width is not None and array.shape[1] != width:
-        raise ValueError(f"X must have {width} columns, one per input unit, not {array.shape[1]}")
+    _check_shape(array.shape, width)
     if array.dtype == np.uint8:
         scale = 1 / 256 if input_scale is None else input_scale
         return Inputs(np.ascontiguousarray(array), scale)
@@ -99,6 +125,19 @@ def as_inputs(
             _check_finite(part, start, "row {} of X")
         return Inputs(array, scale)
     return Inputs(_as_floats(fill, array.shape, dtype, "row {} of X"), scale)
+
+
+def _check_shape(shape: tuple[int, ...], width: int | None) -> None:
+    """Raise a `ValueError` unless X has a matrix' shape, `width` columns wide."""
+    if len(shape) != 2:
+        raise ValueError(
+            f"X must have two dimensions (n, D), not shape {shape}; use "
+            "X.reshape(len(X), -1) for images, X.reshape(1, -1) for a single sample"
+        )
+    if 0 in shape:
+        raise ValueError(f"X must hold at least one row and one column, not shape {shape}")
+    if width is not None and shape[1] != width:
+        raise ValueError(f"X must have {width} columns, one per input unit, not {shape[1]}")
 
 
 def as_targets(

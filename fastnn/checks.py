@@ -48,7 +48,10 @@ def real(parameter: str, value: object, *, minimum: float = 0.0) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{parameter} must be a number, not {value!r} ({type(value).__name__})")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond every float
+        number = math.inf
     if not math.isfinite(number) or number < minimum:
         raise ValueError(f"{parameter} must be finite and at least {minimum:g}, not {value!r}")
     return number

@@ -198,6 +198,7 @@ class Poisson(Cost):
 ALL: tuple[type[Cost], ...] = (
     Quadratic, CrossEntropy, LogLikelihood, MeanSquared, Absolute, Huber, Poisson,
 )  # fmt: skip
+"""All costs, in the order of the documents."""
 
 
 def _within_1(xp: Any, error: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Data sets: the embedded digits, MNIST and Fashion-MNIST, and the IDX files they are kept in.
+"""Data sets: the embedded digits, MNIST and Fashion-MNIST, from their IDX files.
 
 Every file is known by the SHA-256 of its decompressed content, because mirrors compress
 differently; what `load` returns is that content and nothing else, wherever it was found.
@@ -6,18 +6,16 @@ differently; what `load` returns is that content and nothing else, wherever it w
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import math
 import os
 import struct
-import zlib
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.array_files import read_idx
 from fastnn.checks import FileFormatError, one_of
 from fastnn.download import bring
 
@@ -249,82 +247,6 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("fastnn"))
-
-
-def read_idx(path: _FolderPath, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes, plain or gzipped.
-
-    Parameters
-    ----------
-    path : path
-        The file. IDX is two zero bytes, a type code, the number of dimensions, each dimension as
-        a big-endian uint32, then the values in C order.
-    max_bytes : int
-        The largest content that is read, default 2 GiB.
-
-    Returns
-    -------
-    ndarray of uint8
-        In the shape that the header gives.
-
-    Raises
-    ------
-    FileFormatError
-        If the header is not that of an IDX file of unsigned bytes, or the length of the content
-        is not what the header says. No memory is used beyond what the file really holds.
-    OSError
-        If the file cannot be read.
-    """
-    with open(path, "rb") as raw:
-        zipped = raw.peek(2)[:2] == b"\x1f\x8b"
-        stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if zipped else raw  # type: ignore[assignment]
-        try:
-            shape = _read_idx_header(stream, path)
-            claim = math.prod(shape)
-            if claim > max_bytes:
-                raise FileFormatError(
-                    f"{path} claims {claim:,} bytes, more than max_bytes={max_bytes:,}"
-                )
-            content = _read_at_most(stream, claim + 1)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FileFormatError(f"{path} is a damaged gzip file: {error}") from None
-    if len(content) != claim:
-        came = "more" if len(content) > claim else f"{len(content):,}"
-        raise FileFormatError(
-            f"{path} must hold {claim:,} bytes after its header, for shape {shape}, not {came}"
-        )
-    return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-def _read_idx_header(stream: IO[bytes], path: _FolderPath) -> tuple[int, ...]:
-    magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise FileFormatError(f"{path} is not an IDX file: it begins with {magic!r}")
-    if magic[2] != 0x08:
-        raise FileFormatError(
-            f"{path} must hold unsigned bytes (IDX type 0x08), not type 0x{magic[2]:02x}"
-        )
-    dimensions = magic[3]
-    if not 1 <= dimensions <= 4:
-        raise FileFormatError(f"{path} must have 1 to 4 dimensions, not {dimensions}")
-    sizes = stream.read(4 * dimensions)
-    if len(sizes) < 4 * dimensions:
-        raise FileFormatError(f"{path} ends within its header")
-    shape = struct.unpack(f">{dimensions}I", sizes)
-    if 0 in shape:
-        raise FileFormatError(f"{path} must hold at least one value, not shape {shape}")
-    return shape
-
-
-def _read_at_most(stream: IO[bytes], limit: int) -> bytearray:
-    """Read up to `limit` bytes; memory grows with what comes, not with `limit`."""
-    content = bytearray()
-    while len(content) < limit:
-        chunk = stream.read(min(1 << 20, limit - len(content)))
-        if not chunk:
-            break
-        content += chunk
-    return content
 
 
 def _source(name: str) -> _Source:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import secrets
 from pathlib import Path
 
-__all__ = ["replace_file"]
+__all__ = ["remove_pieces", "replace_file"]
 
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to `path`; a reader sees what was there before, or all of it.
 
     It is written beside `path`, brought to the disk, and renamed. Where writing fails, or the
-    process is killed, `path` is as it was; a piece that was left behind goes with the next write.
+    process is killed, `path` is as it was.
 
     Raises
     ------
@@ -20,15 +22,19 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         If the file cannot be written.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(beside, "wb") as file:
+        with open(beside, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, target)
-    except BaseException:
+    finally:
         beside.unlink(missing_ok=True)
-        raise
-    for other in target.parent.glob(f".{target.name}.*.tmp"):
-        other.unlink(missing_ok=True)
+
+
+def remove_pieces(path: str | os.PathLike[str]) -> None:
+    """Remove what writers of `path` that were killed have left beside it."""
+    target = Path(os.path.realpath(path))
+    for piece in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        piece.unlink(missing_ok=True)

@@ -84,6 +84,7 @@ class He(Initializer):
 
 
 ALL: tuple[type[Initializer], ...] = (Book, BookLarge, Glorot, He)
+"""All initializers, in the order of the documents."""
 
 
 def named(parameter: str, name: object) -> Initializer:

@@ -365,6 +365,7 @@ ALL: tuple[type[Optimizer], ...] = (
     AdamW,
     FTRL,
 )
+"""All optimisers, in the order of the documents."""
 
 
 def named(parameter: str, name: object, learning_rate: float | None = None) -> Optimizer:

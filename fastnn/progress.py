@@ -1,49 +1,44 @@
-"""The progress bar of a fit; rich is loaded when the first one is shown."""
+"""The progress bars of a fit and of a sweep; rich is loaded when the first one is shown."""
 
 from __future__ import annotations
 
 import math
 import random
 import sys
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fastnn.sweep_records import score_of
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from fastnn.history import History
 
-__all__ = ["ProgressBar"]
+__all__ = ["ProgressBar", "SweepBar"]
 
 
-class ProgressBar:
-    """A bar on standard error: epoch, cost, accuracy or R**2, samples per second, time left.
+class _Bar:
+    """A bar on standard error, between a text and figures, which are fields of its task."""
 
-    Parameters
-    ----------
-    epochs : int
-    n : int
-        Training rows.
-    """
-
-    def __init__(self, epochs: int, n: int) -> None:
+    def __init__(self, text: str, total: int, **fields: Any) -> None:
         state = random.getstate()
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         random.setstate(state)  # importing rich draws from `random`, whose state is the caller's
-        self._epochs, self._n, self._epoch = epochs, n, 0
         self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            TextColumn(text),
             BarColumn(),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             redirect_stdout=sys.stdout.isatty(),  # printed lines go where the caller sent them
         )
-        self._task = self._bar.add_task(
-            "", total=epochs * n, epoch=min(1, epochs), epochs=epochs, figures=""
-        )
+        self._task = self._bar.add_task("", total=total, figures="", **fields)
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -54,6 +49,22 @@ class ProgressBar:
         traceback: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+
+class ProgressBar(_Bar):
+    """A bar on standard error: epoch, cost, accuracy or R**2, samples per second, time left.
+
+    Parameters
+    ----------
+    epochs : int
+    n : int
+        Training rows.
+    """
+
+    def __init__(self, epochs: int, n: int) -> None:
+        self._epochs, self._n, self._epoch = epochs, n, 0
+        text = "epoch {task.fields[epoch]}/{task.fields[epochs]}"
+        super().__init__(text, epochs * n, epoch=min(1, epochs), epochs=epochs)
 
     def chunk(self, done: int, total: float) -> None:
         """Show that `done` rows of the current epoch are trained."""
@@ -76,3 +87,23 @@ class ProgressBar:
             epoch=min(self._epoch + 1, self._epochs),
             figures="  ".join(figures),
         )
+
+
+class SweepBar(_Bar):
+    """A bar on standard error: trials that are done, the best score among them, time left.
+
+    Parameters
+    ----------
+    trials : int
+    """
+
+    def __init__(self, trials: int) -> None:
+        self._done, self._best = 0, -math.inf
+        super().__init__("{task.completed}/{task.total} trials", trials)
+
+    def done(self, record: Mapping[str, Any]) -> None:
+        """Show that the trial of `record` is done."""
+        self._done += 1
+        self._best = max(self._best, score_of(record))
+        figures = f"best score {self._best:.4f}" if self._best > -math.inf else ""
+        self._bar.update(self._task, completed=self._done, figures=figures)

@@ -259,6 +259,7 @@ ALL: tuple[type[Schedule], ...] = (
     ConstantRate, StepDecay, ExponentialDecay, CosineDecay, InverseScaling, HalveOnPlateau,
     LinearWarmup,
 )  # fmt: skip
+"""All schedules, in the order of the documents."""
 
 
 def as_schedule(parameter: str, value: object) -> Schedule:

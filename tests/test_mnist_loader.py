@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,12 +123,63 @@ def test_nothing_in_the_pickle_runs(write: Callable[[bytes], Path], tmp_path: Pa
     assert not trace.exists()
 
 
+def array_of(code: bytes, shape: bytes = b"K\x01\x85", data: bytes = b"U\x04abcd") -> bytes:
+    """Return the opcodes of an array whose reconstructors get these arguments."""
+    dtype = b"cnumpy\ndtype\n" + code + b"\x85R"
+    empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    return b"\x80\x02" + empty + b"(K\x01" + shape + dtype + b"\x89" + data + b"tb."
+
+
+def shared(times: int) -> bytes:
+    """Return a pickle whose tuples hold the one before them twice, from the memo."""
+    steps = b"".join(b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86\x94" for i in range(times))
+    return b"\x80\x04K\x01\x85\x94" + steps + b"."
+
+
+def one_array_many_times(times: int) -> bytes:
+    """Return a pickle with one string of 1 MB and many arrays of it."""
+    state = b"K\x01J\x00\x00\x10\x00\x85h\x02\x89h\x01t"
+    empty = b"h\x00cnumpy\nndarray\nK\x00\x85U\x01b\x87R("
+    parts = b"cnumpy.core.multiarray\n_reconstruct\n\x94B\x00\x00\x10\x00" + bytes(1 << 20)
+    parts += b"\x94cnumpy\ndtype\nU\x02u1\x85R\x94"
+    return b"\x80\x04" + parts + b"(" + (empty + state + b"b") * times + b"t."
+
+
 HOSTILE = {
     "another callable": b"\x80\x02cbuiltins\neval\nX\x03\x00\x00\x001+1\x85R.",
+    "a command": b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.",
+    "a command in the oldest protocol": b"cos\nsystem\n(S'true'\ntR.",
+    "an instance of a class": b"(S'true'\nios\nsystem\n.",
+    "an object of a class": b"(cos\nsystem\nS'true'\no.",
+    "a new object": b"\x80\x02cnumpy\nndarray\n)\x81.",
+    "a registered name": b"\x80\x02\x82\x01.",
+    "a name of the caller's": b"\x80\x02K\x01Q.",
     "a dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0ddtype.__new__\x93.",
+    "numpy's reader of files": b"\x80\x02cnumpy\nload\nX\x01\x00\x00\x00x\x85R.",
+    "numpy's scalar": pickle.dumps(np.float32(1), protocol=4),
     "an array of objects": pickle.dumps(np.array([None, 1], dtype=object), protocol=4),
     "a structured array": pickle.dumps(np.zeros(2, [("a", "f4")]), protocol=4),
+    "a dtype of a number": array_of(b"K\x04"),
+    "a dtype of objects": array_of(b"U\x02O8"),
+    "a dtype of a huge text": array_of(b"U\x0aS999999999"),
+    "a dtype of a huge subarray": array_of(b"U\x0c(1000000,)f4"),
+    "a dtype of many fields": array_of(b"U\x05f4,f4"),
+    "a shape of text": array_of(b"U\x02f4", shape=b"U\x01a\x85"),
+    "a shape of -1": array_of(b"U\x02f4", shape=b"J\xff\xff\xff\xff\x85"),
+    "a shape of floats": array_of(b"U\x02f4", shape=b"NN\x86"),
+    "no shape": array_of(b"U\x02f4", shape=b"N"),
+    "data of nothing": array_of(b"U\x02f4", data=b"N"),
+    "data of a number": array_of(b"U\x02f4", data=b"K\x04"),
+    "data of three bytes": array_of(b"U\x02f4", data=b"U\x03abc"),
+    "an array without a state": b"\x80\x02cnumpy\nndarray\n)R.",
+    "a state of nothing": b"\x80\x02cnumpy\nndarray\n)RNb.",
+    "a dtype alone": b"\x80\x02cnumpy\ndtype\nU\x02f4\x85R.",
+    "a name alone": b"\x80\x02cnumpy\ndtype\n.",
     "a list within itself": b"\x80\x04]\x94h\x00a.",
+    "a claim of bytes": b"\x80\x04\x8e\x00\x00\x00\x00\x10\x00\x00\x00abc.",
+    "a claim of a frame": b"\x80\x04\x95\x00\x00\x00\x00\x10\x00\x00\x00K\x01.",
+    "a claim of a memo": b"\x80\x02K\x01r\xff\xff\xff\x7f.",
+    "one array a thousand times": one_array_many_times(1000),
     "text": b"not a pickle",
     "nothing": b"",
     "a shape that is not there": python2_array(np.zeros((2, 2), "f4")).replace(
@@ -140,8 +192,40 @@ HOSTILE = {
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_anything_else_is_refused(write: Callable[[bytes], Path], content: bytes) -> None:
     path = write(content)
-    with pytest.raises(FileFormatError, match=r"mnist\.pkl\.gz"):
-        load_arrays(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match=r"mnist\.pkl\.gz"):
+            load_arrays(path)
+        assert tracemalloc.get_traced_memory()[1] < 5 * len(content) + 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_named_twice_is_made_once(write: Callable[[bytes], Path]) -> None:
+    value = load_arrays(write(shared(50)))
+    for _ in range(50):
+        first, second = value
+        assert first is second
+        value = first
+    assert value == (1,)
+    for array in load_arrays(write(one_array_many_times(1))):
+        np.testing.assert_array_equal(array, np.zeros(1 << 20, "u1"))
+
+
+def test_max_bytes(write: Callable[[bytes], Path]) -> None:
+    content = pickle.dumps(parts(), protocol=4)
+    path = write(content)
+    load_arrays(path, max_bytes=len(content))
+    with pytest.raises(FileFormatError, match=f"larger than max_bytes={len(content) - 1:,}"):
+        load_arrays(path, max_bytes=len(content) - 1)
+    path = write(bytes(1 << 26))  # 64 KB on the disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match="larger than max_bytes"):
+            load_arrays(path, max_bytes=1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_is_cut_short_or_not_gzip(write: Callable[[bytes], Path]) -> None:

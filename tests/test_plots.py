@@ -1,4 +1,4 @@
-"""Pictures of sparse networks: what is drawn is what the network holds."""
+"""Pictures of networks: what is drawn is what the network holds."""
 
 from __future__ import annotations
 
@@ -92,6 +92,72 @@ def test_sparsity_by_layer(ax) -> None:
     assert [bar.get_width() for bar in ax.patches] == [50, 0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["4 to 2", "2 to 2"]
     assert [text.get_text() for text in ax.texts] == ["50.0 %", "0.0 %"]
+
+
+def reader(outputs: int = 3) -> Network:
+    """Return a network of 4 pixels whose largest output is that of its brightest pixel."""
+    network = Network([4, outputs], cost="quadratic", activation="identity", seed=1)
+    network.weights[0][:] = np.eye(outputs, 4)
+    network.biases[0][:] = 0
+    return network
+
+
+X = np.array([[9, 1, 0, 0], [1, 5, 0, 0], [0, 0, 7, 0], [0, 0, 8, 0], [4, 0, 0, 0], [0, 6, 0, 0]])
+
+
+def test_confusion_matrix(ax) -> None:
+    y = [0, 1, 2, 1, 0, 0]
+    assert plots.confusion_matrix(reader(), X, y, names=["a", "b", "c"], ax=ax) is ax
+    counts = np.reshape([int(text.get_text()) for text in ax.texts], (3, 3))
+    np.testing.assert_array_equal(counts, [[2, 1, 0], [0, 1, 1], [0, 0, 1]])
+    np.testing.assert_allclose(
+        ax.images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 0.5, 0.5], [0, 0, 1]]
+    )
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("said", "right")
+    with pytest.raises(ValueError, match="names must have one for each of 3 classes, not 2"):
+        plots.confusion_matrix(reader(), X, y, names=["a", "b"], ax=ax)
+
+
+def test_confusion_matrix_of_one_output_and_of_no_rows_of_a_class(ax) -> None:
+    plots.confusion_matrix(reader(1), X, [1, 1, 0, 0, 1, 0], ax=ax)
+    assert [text.get_text() for text in ax.texts] == ["3", "0", "0", "3"]
+    other = ax.figure.add_subplot()
+    plots.confusion_matrix(reader(), X[:1], [0], ax=other)
+    np.testing.assert_array_equal(other.images[0].get_array(), [[1, 0, 0], [0, 0, 0], [0, 0, 0]])
+
+
+def test_misclassified_digits_has_the_surest_first(ax) -> None:
+    y = [1, 1, 2, 0, 0, 2]  # rows 0, 3 and 5 are wrong, with outputs of 9, 8 and 6
+    assert plots.misclassified_digits(reader(), X, y, most=2, ax=ax) is ax
+    assert ax.get_title() == "3 of 6 wrong; right class, and the one said"
+    assert [text.get_text() for text in ax.texts] == ["1\n0", "0\n2"]
+    canvas = np.ma.filled(ax.images[0].get_array(), np.nan)
+    for text, row in zip(ax.texts, (0, 3), strict=True):
+        left, middle = map(int, text.get_position())
+        np.testing.assert_array_equal(
+            canvas[middle - 1 : middle + 1, left - 2 : left].ravel(), X[row]
+        )
+
+
+def test_misclassified_digits_where_there_are_none(ax) -> None:
+    plots.misclassified_digits(reader(), X, reader().predict(X), ax=ax)
+    assert ax.get_title().startswith("0 of 6 wrong")
+    assert not ax.images
+
+
+def test_pictures_of_classes_need_classes(ax) -> None:
+    for network in (
+        Network([4, 3], multilabel=True),
+        Network([4, 1], cost="huber", activation="tanh"),
+    ):
+        for draw in (plots.confusion_matrix, plots.misclassified_digits):
+            with pytest.raises(
+                ValueError, match="the network must be one for classes, not Network"
+            ):
+                draw(network, X, np.zeros((6, network.sizes[-1])), ax=ax)
+    with pytest.raises(ValueError, match=r"shape must have 4 pixels, one per input, not \(3, 2\)"):
+        plots.misclassified_digits(reader(), X, [0] * 6, shape=(3, 2), ax=ax)
 
 
 def test_a_picture_on_axes_of_its_own(monkeypatch) -> None:

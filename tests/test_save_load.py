@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import FileFormatError, Network, costs, model_file
+from fastnn import FileFormatError, Network, costs, model_files
 
 FLOATS = ["float32", "float64"]
 
@@ -106,10 +106,10 @@ def test_a_file_of_the_books(cost: str, name: str, content: dict, tmp_path: Path
 
 
 def test_a_network_that_is_not_the_books_keeps_its_own_cost_name(tmp_path: Path) -> None:
-    model = model_file.Model(
-        [2, 1], [np.zeros((1, 2))], [np.zeros(1)], ["other"], "quadratic", "float64", None
+    model = model_files.Model(
+        [np.zeros((1, 2))], [np.zeros(1)], ["other"], "quadratic", "float64", None
     )
-    model_file.write_model(tmp_path / "model.json", model)
+    model_files.write_model(tmp_path / "model.json", model)
     assert json.loads((tmp_path / "model.json").read_text("utf-8"))["cost"] == "quadratic"
     with pytest.raises(FileFormatError, match=r"activation\[0\] must be one of"):
         fastnn.load(tmp_path / "model.json")

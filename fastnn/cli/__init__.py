@@ -1,4 +1,4 @@
-"""The command line: ``fastnn train``, ``path``, ``predict``, ``data``, ``warmup`` and more.
+"""The command line: ``fastnn train``, ``path``, ``sweep``, ``predict``, ``data`` and more.
 
 Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage), 130 (Ctrl-C),
 143 (SIGTERM).
@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from fastnn.bench.command import bench
-from fastnn.cli import data, path, predict, profile, train, warmup
+from fastnn.cli import data, path, predict, profile, sweep, train, warmup
 
 __all__ = ["app", "main"]
 
@@ -53,6 +53,7 @@ app = typer.Typer(
 )
 app.command()(train.train)
 app.command()(path.path)
+app.command()(sweep.sweep)
 app.command()(predict.predict)
 app.add_typer(data.data_app, name="data")
 app.command()(warmup.warmup)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from fastnn.data import Dataset
 
 __all__ = [
     "TRAINING_IMAGES",
@@ -22,10 +25,13 @@ __all__ = [
     "Threads",
     "finite",
     "hidden_layers",
+    "new_figure",
+    "training_and_validation",
     "writable",
 ]
 
 TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
+VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
 
 PenaltyName = Literal[
     "l1",
@@ -64,9 +70,12 @@ def finite(value: float | None) -> float | None:
 def hidden_layers(values: list[str]) -> list[int]:
     """Return the units of the hidden layers that --hidden names."""
     sizes = [size.strip() for value in values for size in value.split(",")]
+    if sizes == ["none"]:
+        return []
     if not all(size.isdecimal() and int(size) > 0 for size in sizes):
         raise typer.BadParameter(
-            f"whole numbers above 0 are expected, such as 30 or 100,30, not {','.join(sizes)!r}",
+            f"whole numbers above 0 are expected, such as 30 or 100,30, or none, "
+            f"not {','.join(sizes)!r}",
             param_hint="--hidden",
         )
     return [int(size) for size in sizes]
@@ -79,9 +88,37 @@ def writable(path: Path | None) -> Path | None:
     return path
 
 
+def training_and_validation(dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Return the training rows and the validation rows, each images and labels."""
+    import numpy as np
+
+    images, labels = dataset.train_images, dataset.train_labels
+    number = np.arange(len(images))
+    held = number >= TRAINING_IMAGES
+    if not held.any():
+        held = number % VALIDATION_EVERY == 0
+    return (images[~held], labels[~held]), (images[held], labels[held])
+
+
+def new_figure(plot: Path) -> Any:
+    """Return a figure that can be saved to `plot`; said before the training, if it cannot."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")  # not pyplot's, which may open a window
+    kinds = figure.canvas.get_supported_filetypes()
+    if plot.suffix.removeprefix(".") not in kinds:
+        raise typer.BadParameter(
+            f"one of the endings {', '.join(sorted(kinds))} is expected, not {plot.name!r}",
+            param_hint="--plot",
+        )
+    return figure
+
+
 Hidden = Annotated[
     list[str],
-    typer.Option(metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again."),
+    typer.Option(
+        metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again; or none."
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images a step.")]
 LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="The book's eta.")]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastnn.cli.options import (
-    TRAINING_IMAGES,
     BatchSize,
     DataFolder,
     DataName,
@@ -23,13 +22,14 @@ from fastnn.cli.options import (
     Threads,
     finite,
     hidden_layers,
+    new_figure,
+    training_and_validation,
     writable,
 )
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fastnn.data import Dataset
     from fastnn.regularization_path import PathStep
 
 __all__ = ["SparsePenaltyName", "path"]
@@ -39,7 +39,6 @@ SparsePenaltyName = Literal[
 ]
 
 FIRST, LAST, COUNT = 0.1, 10.0, 9
-VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
 
 
 def path(
@@ -114,7 +113,7 @@ def path(
     that are not held out. The test images judge the chosen one alone.
     """
     layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
-    figure = None if plot is None else _figure(plot)
+    figure = None if plot is None else new_figure(plot)
 
     from rich.console import Console
     from rich.live import Live
@@ -124,7 +123,7 @@ def path(
     from fastnn.regularization_path import lambda_path, sparsest
 
     dataset = data.load(name, folder)
-    rows, validation = _parts(dataset)
+    rows, validation = training_and_validation(dataset)
     network = Network(
         [rows[0].shape[1], *layers, int(dataset.train_labels.max()) + 1],
         dtype=dtype,
@@ -214,18 +213,6 @@ def _strengths(
     return strengths
 
 
-def _parts(dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Return the training rows and the validation rows, each images and labels."""
-    import numpy as np
-
-    images, labels = dataset.train_images, dataset.train_labels
-    number = np.arange(len(images))
-    held = number >= TRAINING_IMAGES
-    if not held.any():
-        held = number % VALIDATION_EVERY == 0
-    return (images[~held], labels[~held]), (images[held], labels[held])
-
-
 def _table() -> Table:
     from rich.table import Table
 
@@ -254,20 +241,6 @@ def _figures(step: PathStep) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in numbers.items()
     }
-
-
-def _figure(plot: Path) -> Any:
-    """Return a figure that can be saved to `plot`; said before the training, if it cannot."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(layout="constrained")  # not pyplot's, which may open a window
-    kinds = figure.canvas.get_supported_filetypes()
-    if plot.suffix.removeprefix(".") not in kinds:
-        raise typer.BadParameter(
-            f"one of the endings {', '.join(sorted(kinds))} is expected, not {plot.name!r}",
-            param_hint="--plot",
-        )
-    return figure
 
 
 def _draw(steps: list[PathStep], figure: Any, plot: Path) -> None:

@@ -15,7 +15,6 @@ from fastnn.cli.options import (
     TRAINING_IMAGES,
     BatchSize,
     DataFolder,
-    DataName,
     Dtype,
     Hidden,
     OptimizerName,
@@ -28,6 +27,8 @@ from fastnn.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fastnn.history import History
     from fastnn.network import Network
     from fastnn.penalties import Penalty
@@ -50,8 +51,28 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
 
 
 def train(
-    name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[DATA]",
+            help="Data set: digits, mnist or fashion; or an svmlight file, by its name: .svm, "
+            ".svmlight or .libsvm, plain or .gz.",
+        ),
+    ] = "digits",
     folder: DataFolder = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            exists=True,
+            help="svmlight file to report on [default: every fifth row is held out].",
+        ),
+    ] = None,
+    features: Annotated[
+        int | None,
+        typer.Option(min=1, help="Columns of svmlight files [default: the largest index]."),
+    ] = None,
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
     batch_size: BatchSize = 10,
@@ -83,8 +104,8 @@ def train(
             metavar="MODEL",
             dir_okay=False,
             callback=writable,
-            help="Save the network here, as JSON; with matplotlib also a picture of the learning "
-            "curves beside it.",
+            help="Save the network here, as JSON where the name ends in .json, else as "
+            "safetensors; with matplotlib also a picture of the learning curves beside it.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -109,10 +130,12 @@ def train(
         typer.Option("--json", help="Print one JSON object; progress goes to standard error."),
     ] = False,
 ) -> None:
-    """Train a network and report on images it has not seen.
+    """Train a network and report on images, or rows, it has not seen.
 
     The digits come with the package: 1,437 are trained on and 360 held out. MNIST and
-    Fashion-MNIST train on their first 50,000 images and report on the 10,000 test images.
+    Fashion-MNIST train on their first 50,000 images and report on the 10,000 test images. Rows of
+    an svmlight file have whole numbers from 0 on as labels, or -1 and +1; for two classes the
+    network has one output unit.
     """
     layers = hidden_layers(hidden)
     chosen_penalty = _penalty(penalty, lmbda)
@@ -120,6 +143,7 @@ def train(
     from fastnn import data, optimizers, trainer
     from fastnn.callbacks import Callback
     from fastnn.network import Network
+    from fastnn.svmlight import has_svmlight_name
 
     rule = optimizers.named("--optimizer", optimizer, learning_rate)
     try:
@@ -128,12 +152,28 @@ def train(
         raise typer.BadParameter(str(error), param_hint="--penalty") from error
     lines = sys.stderr if as_json else sys.stdout
     on_terminal = lines.isatty() and sys.stderr.isatty()
-    images, labels, test_images, test_labels, input_scale, *_ = data.load(
-        name, folder, progress=sys.stderr.isatty()
-    )
-    images, labels = images[:TRAINING_IMAGES], labels[:TRAINING_IMAGES]
+    if has_svmlight_name(name):
+        images, labels, test_images, test_labels = _svmlight(name, test, features)
+        what, input_scale = "rows", None
+    else:
+        if test is not None or features is not None:
+            raise typer.BadParameter(
+                f"it is for svmlight files, and {name} is not named as one",
+                param_hint="--features" if test is None else "--test",
+            )
+        if name not in data.NAMES:
+            raise typer.BadParameter(
+                f"{name!r} is none of {', '.join(data.NAMES)}, nor named as an svmlight file",
+                param_hint="[DATA]",
+            )
+        images, labels, test_images, test_labels, input_scale, *_ = data.load(
+            name, folder, progress=sys.stderr.isatty()
+        )
+        images, labels = images[:TRAINING_IMAGES], labels[:TRAINING_IMAGES]
+        what = "images"
+    classes = int(labels.max()) + 1
     network = Network(
-        [images.shape[1], *layers, int(labels.max()) + 1],
+        [images.shape[1], *layers, 1 if classes <= 2 else classes],
         dtype=dtype,
         input_scale=input_scale,
         seed=seed,
@@ -148,7 +188,7 @@ def train(
             )
 
     typer.echo(
-        f"{name}: {len(images):,} training images, {len(test_images):,} held out; "
+        f"{name}: {len(labels):,} training {what}, {len(test_labels):,} held out; "
         f"network {network.sizes}, {dtype}",
         err=as_json,
     )
@@ -168,7 +208,7 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
         resume=resume,
     )
-    summary = _summary(network, history, len(images))
+    summary = _summary(network, history, len(labels))
     if out is not None:
         network.save(out)
         summary["model"] = str(out)
@@ -191,6 +231,30 @@ def train(
         typer.echo(json.dumps(options | summary, allow_nan=False))
     else:
         _print_summary(summary)
+
+
+def _svmlight(
+    name: str, test: Path | None, features: int | None
+) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+    """Return the rows and labels of an svmlight file, and those to report on."""
+    import numpy as np
+
+    from fastnn.data import HOLD_OUT_EVERY
+    from fastnn.svmlight import read_svmlight
+
+    X, y = read_svmlight(name, features)
+    if test is None:
+        held = np.arange(len(y)) % HOLD_OUT_EVERY == 0
+        parts = X[~held], y[~held], X[held], y[held]
+    else:
+        parts = X, y, *read_svmlight(test, X.shape[1])
+    for labels in parts[1::2]:
+        if len(labels) == 0 or labels.dtype != np.int64:
+            raise ValueError(
+                f"{name} and what is reported on need rows whose labels are whole numbers from "
+                "0 on, or -1 and +1"
+            )
+    return parts
 
 
 def _summary(network: Network, history: History, n: int) -> dict[str, Any]:

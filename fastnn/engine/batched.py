@@ -233,7 +233,7 @@ def outputs(
     inputs: Inputs,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted inputs z and the outputs a of the output layer, for every row."""
-    n, dtype = len(inputs.matrix), weights[0].dtype
+    n, dtype = inputs.n, weights[0].dtype
     z, a = (np.empty((n, len(biases[-1])), dtype) for _ in range(2))
     with np.errstate(over="ignore"):
         for start in range(0, n, BLOCK_ROWS):
@@ -244,9 +244,9 @@ def outputs(
     return z, a
 
 
-def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> np.ndarray:
-    x: np.ndarray = inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
-    return x
+def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> Any:
+    """Return some rows, scaled: an array, or a sparse one."""
+    return inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
 
 
 def _forward(

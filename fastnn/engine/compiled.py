@@ -12,6 +12,7 @@ from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team
 from fastnn.engine.coefficients import Coefficients, width_of
+from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.problem import Problem
 from fastnn.engine.state import State, fresh
@@ -35,9 +36,9 @@ class Path:
     def __init__(
         self, problem: Problem, state: State | None = None, *, timed: bool = False
     ) -> None:
-        dtype = problem.dtype
-        skip_zeros = problem.noise is None and _worth_skipping(problem.inputs.matrix)
-        waits = skip_zeros and problem.waits
+        dtype, sparse = problem.dtype, problem.inputs.is_sparse
+        skip_zeros = problem.noise is None and _worth_skipping(problem.inputs)
+        waits = (sparse or skip_zeros) and problem.waits
         wanted = spec.for_training(problem, waits)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
@@ -51,6 +52,7 @@ class Path:
         )  # fmt: skip
         for panels, arrays in self._pairs():
             layout.pack(self._arrays.table, panels, arrays, wanted.lanes)
+        self._rows = _either(problem.inputs, dtype)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
@@ -77,7 +79,7 @@ class Path:
         def train(thread: int) -> Any:
             return self._train(
                 self._arrays,
-                problem.inputs.matrix,
+                *self._rows,
                 problem.dtype.type(problem.inputs.scale),
                 self._labels,
                 self._targets,
@@ -156,17 +158,32 @@ def outputs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted inputs z and the outputs a of the output layer, for every row."""
     dtype = weights[0].dtype
-    matrix, scale = inputs
-    wanted = spec.for_outputs(dtype, activations)
-    rows = min(EVALUATED_ROWS, len(matrix))
+    wanted = spec.for_outputs(dtype, activations, spec.sparse_units(inputs, weights))
+    rows = min(EVALUATED_ROWS, inputs.n)
     names = _numbered(activations)
     arrays = _arrays(weights, [layout.Choice(name) for name in names], rows, wanted, threads=1)
     layout.pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
-    z, a = (np.empty((len(matrix), len(biases[-1])), dtype) for _ in range(2))
-    order, skip_zeros = np.arange(len(matrix)), _worth_skipping(matrix)
+    z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
+    order, skip_zeros = np.arange(inputs.n), _worth_skipping(inputs)
     run = _kernel(kernels.build_outputs, wanted.encode())
-    run(arrays, matrix, dtype.type(scale), order, rows, skip_zeros, z, a)
+    scale, order = dtype.type(inputs.scale), np.arange(inputs.n)
+    run(arrays, *_either(inputs, dtype), scale, order, rows, skip_zeros, z, a)
     return z, a
+
+
+def _either(inputs: Inputs, dtype: np.dtype[Any]) -> tuple[np.ndarray | None, SparseRows | None]:
+    """Return the rows as a kernel takes them: a matrix, or the three arrays of sparse rows."""
+    if not inputs.is_sparse:
+        return inputs.matrix, None
+    csr = inputs.matrix
+    values = csr.data.astype(dtype, copy=False)
+    if inputs.scale != 1:
+        values = values * dtype.type(inputs.scale)
+    arrays = [csr.indptr.astype(np.int64), csr.indices.astype(np.int32, copy=False), values]
+    views = [array.view() for array in arrays]
+    for view in views:
+        view.flags.writeable = False  # always, as this is part of a kernel's types
+    return None, SparseRows(*views)
 
 
 @functools.cache
@@ -186,7 +203,7 @@ def _arrays(
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     return layout.allocate(
         sizes, choices, rows, blocks, wanted.lanes, wanted.panel, threads, stateful, memories,
-        weights[0].dtype,
+        wanted.sparse, weights[0].dtype,
     )  # fmt: skip
 
 
@@ -215,7 +232,13 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
     return choices
 
 
-def _worth_skipping(matrix: np.ndarray) -> bool:
-    """Return whether a sample of the rows has enough zeros to skip unused columns."""
+def _worth_skipping(inputs: Inputs) -> bool:
+    """Return whether a sample of the rows has enough zeros to skip unused columns.
+
+    Sparse rows have their lists already.
+    """
+    if inputs.is_sparse:
+        return False
+    matrix = inputs.matrix
     some = matrix[:: max(1, len(matrix) // 256)]
     return matrix.shape[1] >= MASK_COLUMNS and float(np.mean(some == 0)) > WORTHWHILE_ZEROS

@@ -10,7 +10,16 @@ from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, int64, read_spec
 
-__all__ = ["follows", "groups_inputs", "has_groups", "has_stepper", "lanes", "tile_rows", "waits"]
+__all__ = [
+    "follows",
+    "groups_inputs",
+    "has_groups",
+    "has_stepper",
+    "is_sparse",
+    "lanes",
+    "tile_rows",
+    "waits",
+]
 
 
 @intrinsic(prefer_literal=True)
@@ -29,6 +38,17 @@ def follows(typing: Any, spec: Any) -> Any:
 def waits(typing: Any, spec: Any) -> Any:
     """Return whether the penalty of columns that a batch does not use waits until they are."""
     value = read_spec(spec).waits
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def is_sparse(typing: Any, spec: Any) -> Any:
+    """Return whether the rows list their nonzeros."""
+    value = read_spec(spec).sparse
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))

@@ -20,22 +20,34 @@ from typing import Any
 import numpy as np
 
 from fastnn.engine import phases
-from fastnn.engine.constants import has_groups, has_stepper, lanes, waits
+from fastnn.engine.constants import follows, has_groups, has_stepper, is_sparse, lanes, waits
+from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.dropout import mask, unmasked_outputs
 from fastnn.engine.groups import scale_groups, share_vectors
 from fastnn.engine.jit import jit, jit_apart, kernel
-from fastnn.engine.layout import ENTERING, IN_BATCH
+from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.listing import (
     catch_up,
     end_list,
     list_bits,
     list_blocks,
     list_columns,
-    shrink_idle,
+    list_used,
+    settle_run,
+    shrink_listed,
 )
 from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
-from fastnn.engine.products import block_rows, part_of, product, rows_of, transpose_weights, update
+from fastnn.engine.products import (
+    block_rows,
+    fuses,
+    part_of,
+    product,
+    rows_of,
+    transpose_weights,
+    update,
+    weigh,
+)
 from fastnn.engine.rows import each, log_normalise, sum_cost, sum_sizes, widen
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet
@@ -47,10 +59,11 @@ def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
     @kernel
-    def train(arrays, X, scale, labels, targets, row_weights, order, batch_size, factor,
+    def train(arrays, X, csr, scale, labels, targets, row_weights, order, batch_size, factor,
               coefficients, of_stepper, skip_zeros, dropout, noise, batches, thread,
               threads):  # fmt: skip
-        net, columns, numbers = net_of(arrays), X.shape[1], at(coefficients, 0)
+        net, numbers, nonzeros = net_of(arrays), at(coefficients, 0), pointers_of(csr)
+        columns = layer_of(net, 0).units
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
         before = flush_denormals()
@@ -59,8 +72,11 @@ def build_train(spec: str) -> Any:
             m, rows = min(batch_size, len(order) - start), at(order, start)
             step = first_step + start // batch_size
             low, high = rows_of(spec, m, thread, threads)
-            ask_ahead(at(X, 0), columns, order, start + batch_size, low, high)
-            gather(spec, net, at(X, 0), columns, scale, rows, low, high)
+            if X is not None:  # decided when the kernel is compiled, for its types
+                ask_ahead(at(X, 0), columns, order, start + batch_size, low, high)
+                gather(spec, net, at(X, 0), columns, scale, rows, low, high)
+            if csr is not None:
+                ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
                 add_noise(net, noise, start, columns, low, high)
             if len(labels):
@@ -68,15 +84,17 @@ def build_train(spec: str) -> Any:
             else:
                 set_targets(net, at(targets, 0), rows, low, high)
             counted = float(m)
-            if row_weights is not None:  # decided when the kernel is compiled, for its types
+            if row_weights is not None:  # likewise
                 counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             if batches is not None and thread == 0:  # before a thread can change them
                 sizes, squares = sum_sizes(spec, at(arrays.weights, 0), len(arrays.weights))
                 batches[start // batch_size, 1] = sizes
                 batches[start // batch_size, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
-            if skip_zeros:
+            if X is not None and skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
+            if csr is not None and waits(spec) and thread == 0:
+                list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
                 transpose_weights(spec, net, number, thread, threads)
@@ -93,13 +111,14 @@ def build_train(spec: str) -> Any:
             if waits(spec) and get(net.counts, ENTERING):
                 begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
                 listed = after(net.entering, begin)
-                catch_up(spec, net, numbers, listed, end - begin, step, thread)
+                until = step + SEEN if is_sparse(spec) else step
+                catch_up(spec, net, numbers, listed, end - begin, until, thread)
                 met = meet_all(net, met, threads)
             numbers = after(numbers, next_numbers)
             now = phases.lap(spec, ticks, phases.IDLE, now)
 
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, skip_zeros, thread, threads)
+                forward(spec, net, number, m, skip_zeros, nonzeros, rows, thread, threads)
                 if dropout is not None and number < net.layers:
                     a = layer_of(net, number).a
                     mask(spec, net, dropout, number, a, start, m, thread, threads)
@@ -112,15 +131,20 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
+            if csr is not None and not follows(spec):
+                met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             for number in range(net.layers, 0, -1):
-                update(spec, net, number, m, numbers, skip_zeros, thread, threads)
+                update(spec, net, number, m, numbers, skip_zeros, nonzeros, rows, thread, threads)
+            if csr is not None and follows(spec):
+                met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
             if has_stepper(spec):
                 met = meet_all(net, met, threads)
                 for number in range(1, net.layers + 1):
                     step_layer(spec, net, number, numbers, of_stepper, thread, threads)
             elif skip_zeros and not waits(spec):
-                shrink_idle(spec, net, numbers, thread, threads)
+                idle = get(net.counts, IDLE)
+                shrink_listed(spec, net, numbers, net.idle, idle, thread, threads)
             now = phases.lap(spec, ticks, phases.IDLE, now)
             if has_groups(spec):
                 met = meet_all(net, met, threads)
@@ -144,18 +168,22 @@ def build_outputs(spec: str) -> Any:
     """Return the compiled function that writes the output layer's z and a for every row of X."""
 
     @kernel
-    def outputs(arrays, X, scale, order, batch_size, skip_zeros, z, a):
-        net, columns = net_of(arrays), X.shape[1]
+    def outputs(arrays, X, csr, scale, order, batch_size, skip_zeros, z, a):
+        net, nonzeros = net_of(arrays), pointers_of(csr)
+        columns = layer_of(net, 0).units
         top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
-            ask_ahead(at(X, 0), columns, order, start + batch_size, 0, batch_size)
-            gather(spec, net, at(X, 0), columns, scale, rows, 0, m)
-            if skip_zeros:
-                list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
-                list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
+            if X is not None:
+                ask_ahead(at(X, 0), columns, order, start + batch_size, 0, batch_size)
+                gather(spec, net, at(X, 0), columns, scale, rows, 0, m)
+                if skip_zeros:
+                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
+                    list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
+            if csr is not None:
+                ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, skip_zeros, 0, 1)
+                forward(spec, net, number, m, skip_zeros, nonzeros, rows, 0, 1)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
@@ -174,8 +202,10 @@ def build_settle(spec: str) -> Any:
     @kernel
     def settle(arrays, coefficients):
         count, net = 0, net_of(arrays)
-        for j in range(layer_of(net, 0).units):
-            if not (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1):
+        first = settle_run(spec, net, at(coefficients, 0), arrays.steps[0])
+        for j in range(first, layer_of(net, 0).units):
+            in_use = (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1)
+            if not in_use and arrays.left_at[j] < SEEN:
                 arrays.idle[count] = j
                 count += 1
         end_list(spec, net.idle, count)
@@ -185,6 +215,24 @@ def build_settle(spec: str) -> Any:
         arrays.steps[0] = 0
 
     return settle
+
+
+@jit
+def shrink_apart(spec, net, m, numbers, met, thread, threads):
+    """Shrink the first layer where the update of sparse rows does not; return how often all met.
+
+    The columns that the batch uses, or all of them if none may wait.
+    """
+    if layer_of(net, 1).shrunk and not fuses(spec, m) and not has_stepper(spec):
+        columns, count = net.every, layer_of(net, 0).units
+        if waits(spec):
+            columns, count = net.in_batch, get(net.counts, IN_BATCH)
+        if follows(spec):
+            met = meet_all(net, met, threads)
+        shrink_listed(spec, net, numbers, columns, count, thread, threads)
+        if not follows(spec):
+            met = meet_all(net, met, threads)
+    return met
 
 
 @jit
@@ -275,15 +323,10 @@ def set_row_weights(net, row_weights, rows, m, low, high):
 
 
 @jit
-def forward(spec, net, number, m, skip_zeros, thread, threads):
+def forward(spec, net, number, m, skip_zeros, csr, rows, thread, threads):
     """Fill a layer's z and a: this thread's part of them."""
-    here, below = layer_of(net, number), layer_of(net, number - 1)
-    part = part_of(spec, net, number, m, thread, threads)
-    inputs = below.vectors * lanes(spec)
-    product(
-        spec, net, part, block_rows(spec, m), below.units, number == 1 and skip_zeros, below.a,
-        below.pitch, here.w, inputs, here.vectors, here.panel, here.b, here.z, here.pitch,
-    )  # fmt: skip
+    here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
+    weigh(spec, net, number, m, skip_zeros, csr, rows, part)
     if number == net.layers:
         room = after(net.room, thread * here.vectors * lanes(spec) * lanes(spec))
         for i in range(part.low, part.high, lanes(spec)):

@@ -32,6 +32,7 @@ __all__ = [
     "PITCH",
     "RESTS",
     "SCALED",
+    "SEEN",
     "SHRUNK",
     "UNITS",
     "VECTORS",
@@ -55,7 +56,13 @@ FIELDS = 17
 ENTERING, IN_BATCH, IDLE, BLOCKS = range(4)
 PARTS = 4
 
+# Above every number of steps: what `Arrays.left_at` is raised by for a column in a batch's list.
+SEEN = 1 << 30
+
 CACHE_LINE = 64
+
+# So many inputs of a panel are turned into rows of weights at a time: they stay in the cache.
+COPIED = 1024
 
 
 class Choice(NamedTuple):
@@ -116,7 +123,8 @@ class Arrays(NamedTuple):
     in_use : uint64
         A bit for each input column: whether the last batch used it.
     left_at : int32
-        For a column that is not in use, how many steps of the penalty it has had.
+        For a column that is not in use, how many steps of the penalty it has had; of sparse rows
+        for all, and raised by SEEN while a column is in use.
     steps : int64, length 1
         How many batches have been trained on since all columns were last up to date.
     counts : int64
@@ -174,13 +182,15 @@ def allocate(
     threads: int,
     stateful: bool,
     memories: int,
+    sparse: bool,
     dtype: np.dtype[Any],
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes`.
 
     A batch of `batch_size` rows is taken in so many `blocks`; panels are at most `panel` vectors
     wide. `stateful` says whether a penalty keeps numbers beside the weights, `memories` how many an
-    optimiser does, its gradient among them.
+    optimiser does, its gradient among them; `sparse`, whether rows list their nonzeros: then
+    nothing is kept of the inputs, neither values nor lists for blocks.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
@@ -189,6 +199,8 @@ def allocate(
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
         row[PANEL] = _evenly(int(row[VECTORS]), panel)
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
+        if sparse and not layer:
+            row[PITCH] = 0
         for column in (Z_AT, A_AT, DELTA_AT):
             row[column] = work
             work += batch_size * int(row[PITCH])
@@ -202,6 +214,7 @@ def allocate(
     real = _zeros(batch_size * int(out[PITCH]), dtype)
     real.reshape(batch_size, -1)[:, : sizes[-1]] = 1
     columns = max(*sizes, batch_size) + 2 * lanes + CACHE_LINE
+    listed = 0 if sparse else blocks
     return Arrays(
         table=table,
         weights=_zeros(weights, dtype),
@@ -223,10 +236,10 @@ def allocate(
         idle=_counting(columns),
         every=_counting(columns),
         in_batch=_counting(columns),
-        block_used=np.zeros(blocks * columns, np.int32),
-        block_bits=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
-        block_seen=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
-        block_left=np.zeros(blocks * -(-sizes[0] // 64), np.uint64),
+        block_used=np.zeros(listed * columns, np.int32),
+        block_bits=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
+        block_seen=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
+        block_left=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
         entering=_counting(columns),
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
         left_at=np.zeros(-(-sizes[0] // 64) * 64, np.int32),
@@ -264,7 +277,8 @@ def unpack(
 ) -> None:
     """Copy panels back into a network's weights (out, in), then biases (out,)."""
     for panel, part in _parts(table, panels, arrays, lanes):
-        part[...] = panel
+        for start in range(0, len(panel), COPIED):
+            part[start : start + COPIED] = panel[start : start + COPIED]
 
 
 def _parts(

@@ -7,14 +7,23 @@ import numpy as np
 from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
 from fastnn.engine.constants import follows, groups_inputs, has_groups, lanes, waits
 from fastnn.engine.groups import scale_columns
-from fastnn.engine.jit import jit
-from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS
+from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.products import rests
-from fastnn.engine.shrink import catch_up_columns, shrink_columns
+from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
 from fastnn.engine.team import share
 
-__all__ = ["catch_up", "end_list", "list_bits", "list_blocks", "list_columns", "shrink_idle"]
+__all__ = [
+    "catch_up",
+    "end_list",
+    "list_bits",
+    "list_blocks",
+    "list_columns",
+    "list_used",
+    "settle_run",
+    "shrink_listed",
+]
 
 # The parts of a block's list that are used where the penalty comes before the gradient.
 FIRST_PART, LAST_PART = 0, 3
@@ -94,6 +103,32 @@ def list_columns(spec, net, m, columns, step, block):
     put(net.counts, IDLE, idle)
 
 
+@jit_apart
+def list_used(spec, net, csr, rows, m, step):
+    """List what sparse rows use and, of it, what has missed a step; note when others cease.
+
+    `left_at` of what is listed is raised by SEEN until the next batch.
+    """
+    for k in range(get(net.counts, IN_BATCH)):
+        put(net.left_at, get(net.in_batch, k), np.int32(step))
+    used = entering = 0
+    for i in range(m):
+        row = get(rows, i)
+        for k in range(get(csr.starts, row), get(csr.starts, row + 1)):
+            j = get(csr.columns, k)
+            left = get(net.left_at, j)
+            if left < SEEN:
+                put(net.left_at, j, np.int32(left + SEEN))
+                put(net.in_batch, used, j)
+                put(net.entering, entering, j)
+                used += 1
+                entering += left < step
+    end_list(spec, net.in_batch, used)
+    end_list(spec, net.entering, entering)
+    put(net.counts, IN_BATCH, used)
+    put(net.counts, ENTERING, entering)
+
+
 @jit
 def end_list(spec, columns, count):
     """Write a vector of zeros after a list, which is read in whole vectors."""
@@ -118,13 +153,26 @@ def catch_up(spec, net, numbers, columns, count, step, thread):
 
 
 @jit
-def shrink_idle(spec, net, numbers, thread, threads):
-    """Shrink the weights of the input columns that the batch does not use."""
+def settle_run(spec, net, numbers, step):
+    """Give as many columns as can be taken in whole vectors what they miss; return how many.
+
+    It can be done where a column of sparse rows has a single weight, and with no list of columns.
+    """
+    here, count = layer_of(net, 1), layer_of(net, 0).units // run_lanes(spec) * run_lanes(spec)
+    if here.vectors * lanes(spec) > 1 or groups_inputs(spec, here.scaled):
+        return 0
+    catch_up_run(spec, after(numbers, here.numbers), count, here.w, here.q, net.left_at, step)
+    return count
+
+
+@jit
+def shrink_listed(spec, net, numbers, columns, count, thread, threads):
+    """Shrink the weights of the listed input columns."""
     here, below, v = layer_of(net, 1), layer_of(net, 0), lanes(spec)
-    begin, end = share(get(net.counts, IDLE), thread, threads)
+    begin, end = share(count, thread, threads)
     shrunk = 0 if rests(here, numbers) else here.shrunk
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)
-        place, idle = below.vectors * v * first * v, after(net.idle, begin)
+        place, some = below.vectors * v * first * v, after(columns, begin)
         w, q, of_layer = after(here.w, place), after(here.q, place), after(numbers, here.numbers)
-        shrink_columns(spec, shrunk, vectors, of_layer, idle, end - begin, w, q)
+        shrink_columns(spec, shrunk, vectors, of_layer, some, end - begin, w, q)

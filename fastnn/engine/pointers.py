@@ -37,7 +37,18 @@ from fastnn.engine.layout import (
     Z_AT,
 )
 
-__all__ = ["Layer", "Net", "after", "at", "get", "layer_of", "net_of", "prefetch", "put"]
+__all__ = [
+    "Layer",
+    "Net",
+    "after",
+    "at",
+    "get",
+    "layer_of",
+    "net_of",
+    "place_of",
+    "prefetch",
+    "put",
+]
 
 
 class Net(NamedTuple):
@@ -225,6 +236,22 @@ def put(typing: Any, pointer: Any, offset: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64, pointer.dtype), generate
+
+
+@jit
+def place_of(numbers, begin, end, least):
+    """Return where in an ascending list, between two places, the first of at least `least` is."""
+    if begin == end or get(numbers, begin) >= least:
+        return begin
+    if get(numbers, end - 1) < least:
+        return end
+    while begin < end:
+        middle = (begin + end) // 2
+        if get(numbers, middle) < least:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
 
 
 @intrinsic

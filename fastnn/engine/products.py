@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.engine.constants import follows, has_stepper, lanes, tile_rows
+from fastnn.engine.constants import follows, has_stepper, is_sparse, lanes, tile_rows, waits
+from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import BLOCKS, PARTS
-from fastnn.engine.pointers import after, get, layer_of
+from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import transpose
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
@@ -21,12 +22,14 @@ from fastnn.engine.team import share
 __all__ = [
     "Part",
     "block_rows",
+    "fuses",
     "part_of",
     "product",
     "rests",
     "rows_of",
     "transpose_weights",
     "update",
+    "weigh",
 ]
 
 # So many inputs of a panel, 4 to 16 KiB, are updated from every block of rows before the next ones.
@@ -79,6 +82,20 @@ def part_of(spec, net, number, m, thread, threads):
     return Part(0, here.vectors, low, high)
 
 
+@jit
+def weigh(spec, net, number, m, skip_zeros, csr, rows, part):
+    """Fill a part of a layer's z: the biases, and what is below times the weights."""
+    here, below = layer_of(net, number), layer_of(net, number - 1)
+    if csr is not None and number == 1:  # the first is decided when the kernel is compiled
+        product_of_rows(spec, net, csr, rows, part)
+        return
+    product(
+        spec, net, part, block_rows(spec, m), below.units, number == 1 and skip_zeros, below.a,
+        below.pitch, here.w, below.vectors * lanes(spec), here.vectors, here.panel, here.b, here.z,
+        here.pitch,
+    )  # fmt: skip
+
+
 @jit_apart
 def product(
     spec, net, part, rows, k, own_lists, a, a_row, panels, panel_rows, vectors, panel, start, out,
@@ -101,11 +118,12 @@ def product(
 
 
 @jit
-def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
+def update(spec, net, number, m, numbers, skip_zeros, csr, rows, thread, threads):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
     `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
-    to the zeros where that looks for it, and that is all.
+    to the zeros where that looks for it, and that is all. Of sparse rows the first layer is shrunk
+    here where the batch is a single one.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     first, last, low, high = 0, here.vectors, 0, below.units
@@ -125,12 +143,25 @@ def update(spec, net, number, m, numbers, skip_zeros, thread, threads):
         w, q, b = after(here.w, place), after(here.q, place), after(here.b, panel * v)
         if has_stepper(spec):
             w, b = after(here.g, place), after(here.bias_g, panel * v)
-        step = max(1, high - low) if listed else CHUNK
-        for begin in range(low, high, step):
+        step, done = max(1, high - low) if listed else CHUNK, low
+        if csr is not None and number == 1:
+            rule = here.shrunk if fuses(spec, m) and not rests(here, numbers) else 0
+            update_from_rows(
+                spec, net, csr, rows, m, rule, after(numbers, here.numbers), vectors, delta, w, q,
+                b, low, high,
+            )  # fmt: skip
+            done = high
+        for begin in range(done, high, step):
             end = min(begin + step, high)
             update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, begin, end)
     if with_biases and here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
+
+
+@jit
+def fuses(spec, m):
+    """Return whether the update of sparse rows shrinks what it touches, and that is all."""
+    return waits(spec) and m == 1
 
 
 @jit
@@ -171,6 +202,8 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
                 acts = part in (1, 2) if follows(spec) else part < 2
             else:
                 n, used = high - low, after(net.every, low)
+                if is_sparse(spec):
+                    a = after(a, low)
                 acts = i + rows >= m if here.follows else i == 0
             with_b = part == 0 and low == 0
             if n or with_b:
@@ -179,22 +212,6 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
                     spec, rule, some, vectors, of_layer, a, pitch, used, n, d, d_row, w, q, b,
                     with_b,
                 )  # fmt: skip
-
-
-@jit
-def place_of(numbers, begin, end, least):
-    """Return where in an ascending list, between two places, the first of at least `least` is."""
-    if begin == end or get(numbers, begin) >= least:
-        return begin
-    if get(numbers, end - 1) < least:
-        return end
-    while begin < end:
-        middle = (begin + end) // 2
-        if get(numbers, middle) < least:
-            begin = middle + 1
-        else:
-            end = middle
-    return begin
 
 
 @jit

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.jit import vector_bytes
 from fastnn.engine.spec import Rule
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["catch_up_columns", "numbers_of", "shrink_columns", "shrunk", "spread"]
+__all__ = [
+    "catch_up_columns",
+    "catch_up_run",
+    "numbers_of",
+    "run_lanes",
+    "shrink_columns",
+    "shrunk",
+    "spread",
+]
+
+# Of the wider of the two types that a network may have.
+MOST_BYTES = 8
 
 
 def numbers_of(builder: Any, rule: Rule, pointer: Any, vector: Any) -> list[Vec]:
@@ -141,6 +154,53 @@ def catch_up_columns(
                     store(builder, value, row, p)
 
         switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def run_lanes(typing: Any, spec: Any) -> Any:
+    """Return how many columns `catch_up_run` takes at a time: those of a register."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return int64(vector_bytes() // MOST_BYTES)
+
+    return types.int64(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def catch_up_run(
+    typing: Any, spec: Any, numbers: Any, count: Any, w: Any, q: Any, left_at: Any, step: Any
+) -> Any:
+    """Give the first `count` columns, each of one weight, the steps they miss, a lane each.
+
+    These are step - left_at[j], none where that is not above 0. `count` is whole vectors.
+    """
+    signature = types.void(spec, numbers, types.int64, w, q, left_at, types.int64)
+    kernel = read_spec(spec)
+    vector, rule = vector_of(w, vector_bytes() // MOST_BYTES), kernel.first_rule
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        if kernel.lanes > 1 or not kernel.waits or rule is None or not rule.caught_up:
+            return context.get_dummy_value()
+        _, coefficients, count, w, q, left_at, step = arguments
+        numbers = numbers_of(builder, rule, coefficients, vector)
+        counts = ir.VectorType(I32, vector.count)
+        now = splat(builder, builder.trunc(step, I32), counts)
+        with cgutils.for_range(builder, builder.sdiv(count, int64(vector.count))) as loop:
+            at = builder.mul(loop.index, int64(vector.count))
+            left = builder.bitcast(builder.gep(left_at, [at]), counts.as_pointer())
+            missed = builder.sub(now, builder.load(left, align=4))
+            some = builder.icmp_signed(">", missed, ir.Constant(counts, [0] * vector.count))
+            held = [(pointer, load(builder, pointer, at, vector)) for pointer in (w, q)]
+            held = held if rule.stateful else held[:1]
+            steps = Vec(builder, builder.sitofp(missed, vector))
+            values = [Vec(builder, value) for _, value in held]
+            new = formula(rule.caught_up)(VecSpace(), *values, steps, *numbers)
+            results = new if rule.stateful else (new,)
+            for (pointer, old), result in zip(held, results, strict=True):
+                store(builder, builder.select(some, result.value, old), pointer, at)
         return context.get_dummy_value()
 
     return signature, generate

@@ -117,11 +117,14 @@ def tile_forward(
     """out[r] = start + sum over i < k of a[r, used[i]] * b[used[i]], for r < rows.
 
     ``a`` has rows `a_row` apart, ``out`` rows `out_row` apart; ``b`` is a panel of `vectors`
-    vectors; ``used`` holds int32 numbers.
+    vectors; ``used`` holds int32 numbers. Of sparse rows ``a`` has the listed columns only, so that
+    it is a[r, i].
     """
-    signature = types.void(spec, rows, vectors, start, a, a_row, used, b, out, out_row, k)
+    signature = types.void(
+        spec, types.int64, vectors, start, a, types.int64, used, b, out, out_row, k
+    )
     kernel = read_spec(spec)
-    vector = vector_of(out, kernel.lanes)
+    vector, shapes = vector_of(out, kernel.lanes), _tiles(kernel, rows)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         _, rows, vectors, start, a, a_row, used, b, out, out_row, k = arguments
@@ -134,7 +137,7 @@ def tile_forward(
                 column = builder.sext(builder.load(builder.gep(used, [i])), I64)
                 row = builder.mul(column, int64(c_count * vector.count))
                 panel = [load(builder, b, builder.add(row, p), vector) for p in places]
-                at_column = builder.gep(a, [column])
+                at_column = builder.gep(a, [i if kernel.sparse else column])
                 return [builder.load(builder.gep(at_column, [r])) for r in a_rows], panel
 
             first = [load(builder, start, p, vector) for p in places]
@@ -144,15 +147,17 @@ def tile_forward(
                 for p, value in zip(places, sums[r * c_count :], strict=False):
                     store(builder, value, out, builder.add(row, p))
 
-        switch(builder, (rows, vectors), _tiles(kernel), tile)
+        switch(builder, (rows, vectors), shapes, tile)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _tiles(kernel: Spec) -> list[tuple[int, int]]:
-    """Return every R and C that a kernel may be asked for."""
-    return list(itertools.product(range(1, kernel.rows + 1), range(1, kernel.panel + 1)))
+def _tiles(kernel: Spec, rows: Any) -> list[tuple[int, int]]:
+    """Return every R and C that a kernel may be asked for; R may be known."""
+    known = isinstance(rows, types.IntegerLiteral)
+    counts = [rows.literal_value] if known else range(1, kernel.rows + 1)
+    return list(itertools.product(counts, range(1, kernel.panel + 1)))
 
 
 @intrinsic(prefer_literal=True)
@@ -176,18 +181,19 @@ def tile_update(
 ) -> Any:
     """w[j] = shrink(w[j], *numbers) + sum over r < rows of a[r, j] * delta[r].
 
-    For every j in used[:count]; where `with_b` is true, b += the sum of delta's rows, too. ``w`` is
+    For every j in used[:count]; of sparse rows ``a`` has the listed columns only, so that it is
+    a[r, i] for j = used[i]. Where `with_b` is true, b += the sum of delta's rows, too. ``w`` is
     a panel of `vectors` vectors, ``q`` what the penalty keeps beside it; ``a`` and ``delta`` have
     rows `a_row` and `delta_row` apart. The penalty is the one numbered `rule`, none if that is 0;
     one that follows the gradient shrinks the result. delta stays in registers, and each w[j] passes
     through them once.
     """
     signature = types.void(
-        spec, types.int64, rows, vectors, numbers, a, a_row, used, count, delta, delta_row, w, q, b,
-        with_b,
+        spec, types.int64, types.int64, vectors, numbers, a, types.int64, used, count, delta,
+        delta_row, w, q, b, with_b,
     )  # fmt: skip
     kernel = read_spec(spec)
-    vector = vector_of(w, kernel.lanes)
+    vector, shapes = vector_of(w, kernel.lanes), _tiles(kernel, rows)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         (
@@ -234,7 +240,8 @@ def tile_update(
                 if rule and not rule.follows:
                     sums = shrunk(builder, rule, sums, states, places, numbers)
                 for a_row, delta_r in zip(a_rows, deltas, strict=True):
-                    scalar = splat(builder, builder.load(builder.gep(a_row, [j])), vector)
+                    place = loop.index if kernel.sparse else j
+                    scalar = splat(builder, builder.load(builder.gep(a_row, [place])), vector)
                     pairs = zip(delta_r, sums, strict=True)
                     sums = [_fused(builder, scalar, d, x) for d, x in pairs]
                 if rule and rule.follows:
@@ -243,7 +250,7 @@ def tile_update(
                     store(builder, value, row, p)
 
         numbers = [0, *(n for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
-        tiles = [(n, *shape) for n in numbers for shape in _tiles(kernel)]
+        tiles = [(n, *shape) for n in numbers for shape in shapes]
         switch(builder, (chosen, rows, vectors), tiles, tile)
         return context.get_dummy_value()
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.activations import Activation
+from fastnn.arrays import Inputs
 from fastnn.engine import jit, trace
 from fastnn.engine.coefficients import numbers_of, width_of
 from fastnn.engine.problem import Problem
@@ -29,6 +30,7 @@ __all__ = [
     "for_training",
     "lanes",
     "number_of",
+    "sparse_units",
     "unique",
 ]
 
@@ -85,8 +87,9 @@ class Spec(NamedTuple):
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
     whether the penalty of input columns that a batch does not use waits until they are used.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax. timed: whether it counts the cycles of `phases`. stepper: what makes the
-    step; without one, the gradient goes straight into the weights.
+    output is a softmax. sparse: whether rows list their nonzeros. timed: whether it counts the
+    cycles of `phases`. stepper: what makes the step; without one, the gradient goes straight into
+    the weights.
     """
 
     lanes: int
@@ -102,6 +105,7 @@ class Spec(NamedTuple):
     waits: bool = False
     compresses: bool = False
     normalises: bool = False
+    sparse: bool = False
     timed: bool = False
     stepper: Stepper | None = None
 
@@ -128,17 +132,33 @@ def lanes(dtype: np.dtype[Any]) -> int:
     return jit.vector_bytes() // dtype.itemsize
 
 
-def for_outputs(dtype: np.dtype[Any], activations: Sequence[Activation]) -> Spec:
-    """Return the specification of the kernel that only goes forward."""
-    distinct, many = unique(activations), jit.register_count() == 32
+def sparse_units(inputs: Inputs, weights: Sequence[np.ndarray]) -> int | None:
+    """Return the units of the widest layer where rows list their nonzeros, else None."""
+    return max(map(len, weights)) if inputs.is_sparse else None
+
+
+def for_outputs(
+    dtype: np.dtype[Any], activations: Sequence[Activation], units: int | None = None
+) -> Spec:
+    """Return the specification of the kernel that only goes forward.
+
+    `units` are those of the widest layer where rows list their nonzeros. Weights of many columns
+    that are used here and there had better be few bytes each: where one vector holds them, it is no
+    longer than it needs to be.
+    """
+    distinct, many, lanes_ = unique(activations), jit.register_count() == 32, lanes(dtype)
+    panel, together = (4, 4) if many else (2, 1)
+    if units is not None and units <= lanes_:
+        lanes_, panel, together = 1 << (units - 1).bit_length(), 1, 1
     return Spec(
-        lanes(dtype),
+        lanes_,
         rows=TILE_ROWS,
-        panel=4 if many else 2,
-        updated_together=4 if many else 1,
+        panel=panel,
+        updated_together=together,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
+        sparse=units is not None,
     )
 
 
@@ -148,7 +168,8 @@ def for_training(problem: Problem, waits: bool) -> Spec:
     `waits` says whether the penalty of the columns that a batch does not use waits.
     """
     activations, penalties = problem.activations, problem.penalties
-    return for_outputs(problem.dtype, activations)._replace(
+    units = sparse_units(problem.inputs, problem.weights)
+    return for_outputs(problem.dtype, activations, units)._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
         cost=_real_cost(problem.cost) if problem.track_cost else "",

@@ -126,10 +126,10 @@ class Training:
         seed: int = 0,
         state: State | None = None,
     ) -> None:
-        rows = len(inputs.matrix)
+        rows = inputs.n
         batch_size = min(batch_size, rows)
-        flops = 6 * sum(w.size for w in weights) * batch_size
-        self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
+        products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
+        flops = 6 * products * batch_size
         self._track_cost = track_cost
         stepper = None if optimizer is None or type(optimizer) is SGD else optimizer
         hidden, dtype = [len(w) for w in weights[:-1]], weights[0].dtype
@@ -151,6 +151,9 @@ class Training:
             Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
             stepper,
         )
+        if inputs.is_sparse and not self._problem.waits:
+            flops += 4 * weights[0].size  # a pass over all weights, where there is one
+        self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
         self._path: Path = path(self._problem, state)
         named = {"dropout": self._problem.masks, "noise": self._problem.noise}
@@ -230,6 +233,13 @@ class Training:
         if weights is None:
             return float(len(order))
         return float(weights[order].sum(dtype=np.float64)) or np.inf
+
+
+def _first_products(w: np.ndarray, inputs: Inputs) -> int:
+    """Return how many products the first layer takes for a row, of sparse ones for a mean row."""
+    if not inputs.is_sparse:
+        return int(w.size)
+    return max(1, int(len(w) * inputs.matrix.nnz // inputs.n))
 
 
 def _worthwhile_threads(flops: int) -> int:

@@ -1,22 +1,37 @@
 """The book's ``mnist.pkl.gz``, read without running anything it may contain.
 
-A pickle is a program. This reader knows three names of numpy and puts stand-ins of its own in their
-place, which take a type, a shape and bytes; any other name ends the reading.
+A pickle is a program. This reader knows four names of numpy and puts stand-ins of its own in their
+place, which take a type, a shape and bytes; any other name ends the reading. Some instructions ask
+for memory in proportion to a number they name. So the program is read through before it runs: only
+the instructions that arrays need are let through, and none that names more than there is.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import math
+import os
 import pickle
-from pathlib import Path
+import pickletools
+import re
 from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn.array_files import read_at_most
 from fastnn.checks import FileFormatError
 
 __all__ = ["load_arrays"]
+
+# Of the protocols 2 to 5. Their numbers and bytes begin with a length, which `genops` compares with
+# what is there.
+INSTRUCTIONS = re.compile(
+    "PROTO|FRAME|STOP|MARK|GLOBAL|STACK_GLOBAL|REDUCE|BUILD|NONE|NEWTRUE|NEWFALSE|BININT[12]?|LONG1"
+    "|(SHORT_)?BIN(STRING|BYTES|UNICODE)|BINBYTES8|(EMPTY_)?TUPLE|TUPLE[123]|EMPTY_LIST|APPENDS?"
+    "|MEMOIZE|(LONG_)?BIN(PUT|GET)"
+)
+NUMBERS = re.compile("[iuf][1248]")
 
 
 class _DType:
@@ -31,27 +46,26 @@ class _DType:
         self.order = order.decode("ascii") if isinstance(order, bytes) else str(order)
 
     def numpy(self) -> np.dtype[Any]:
-        dtype = np.dtype(self.code)
-        if dtype.kind not in "iuf":
-            raise pickle.UnpicklingError(f"an array of type {self.code!r}")
-        return dtype.newbyteorder(self.order if self.order in "<>" else "=")  # type: ignore[arg-type]
+        if not NUMBERS.fullmatch(self.code):
+            raise pickle.UnpicklingError(f"an array of type {self.code!r:.40}")
+        return np.dtype((">" if self.order == ">" else "<") + self.code)
 
 
 class _Array:
-    """Stands for `numpy.ndarray`: becomes an array when its state comes."""
-
-    array: np.ndarray
+    """Stands for `numpy.ndarray`: keeps its state."""
 
     def __init__(self, *_empty_array: object) -> None:
         pass
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _version, shape, dtype, fortran, data = state
-        flat = np.frombuffer(data, dtype.numpy())
-        if flat.size != math.prod(shape):
-            raise pickle.UnpicklingError(f"{flat.size} values for the shape {shape}")
+        _version, self.shape, self.dtype, self.fortran, self.data = state
+
+    def numpy(self) -> np.ndarray:
+        flat = np.frombuffer(self.data, self.dtype.numpy())
+        if flat.size != math.prod(self.shape):
+            raise pickle.UnpicklingError(f"{flat.size} values for the shape {self.shape!r:.40}")
         native = flat.astype(flat.dtype.newbyteorder("="))
-        self.array = native.reshape(shape, order="F" if fortran else "C")
+        return native.reshape(self.shape, order="F" if self.fortran else "C")
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -68,28 +82,77 @@ class _ArrayUnpickler(pickle.Unpickler):
         return self.names[module, name]
 
 
-def load_arrays(path: Path) -> Any:
+def load_arrays(path: str | os.PathLike[str], *, max_bytes: int = 1 << 30) -> Any:
     """Return the nested tuples of numpy arrays pickled in the gzip file `path`.
+
+    Parameters
+    ----------
+    path : path
+    max_bytes : int
+        The largest content that is read, default 1 GiB; that of the book's file is 220 MB.
 
     Raises
     ------
     FileFormatError
-        If the file is damaged or holds anything but tuples, lists, numbers, strings and arrays of
-        numbers.
+        If the file is damaged, larger, or holds anything but tuples, lists, numbers, strings and
+        arrays of numbers. No memory is used beyond a few times its content.
     OSError
         If it cannot be opened.
     """
     with gzip.open(path, "rb") as file:
         try:
+            content = bytes(read_at_most(file, max_bytes + 1))
+            if len(content) > max_bytes:
+                raise pickle.UnpicklingError(f"its content is larger than max_bytes={max_bytes:,}")
+            _check_instructions(content)
             # Python 2 pickled an array's bytes as a string; "bytes" takes them as they are.
-            return _arrays(_ArrayUnpickler(file, encoding="bytes").load())
+            value = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+            return _Converted(len(content)).of(value)
         except Exception as error:  # a damaged pickle may raise anything
             raise FileFormatError(
                 f"{path} is not a gzipped pickle of numpy arrays alone: {error}"
             ) from error
 
 
-def _arrays(value: Any) -> Any:
-    if isinstance(value, _Array):
-        return value.array
-    return tuple(map(_arrays, value)) if isinstance(value, tuple | list) else value
+def _check_instructions(content: bytes) -> None:
+    for instruction, argument, _ in pickletools.genops(content):
+        if not INSTRUCTIONS.fullmatch(instruction.name):
+            raise pickle.UnpicklingError(f"the instruction {instruction.name}")
+        # The unpickler's memo is an array as long as the largest place in it.
+        if instruction.name == "LONG_BINPUT" and int(argument or 0) > len(content):
+            raise pickle.UnpicklingError(f"a place {argument:,} in its memo")
+
+
+class _Converted:
+    """Makes the arrays; each value once, as a pickle may name the same one many times.
+
+    Parameters
+    ----------
+    most : int
+        The bytes that all arrays together may have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._known: dict[int, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        if value is None or isinstance(value, int | float | str | bytes):
+            return value
+        if not isinstance(value, tuple | list | _Array):  # a name, or the stand-in of a dtype
+            raise pickle.UnpicklingError(f"a {type(value).__name__}")
+        if id(value) not in self._known:
+            self._known[id(value)] = None  # what a list finds that holds itself
+            self._known[id(value)] = self._made(value)
+        made = self._known[id(value)]
+        if made is None:
+            raise pickle.UnpicklingError("a list within itself")
+        return made
+
+    def _made(self, value: Any) -> Any:
+        if not isinstance(value, _Array):
+            return tuple(map(self.of, value))
+        self._left -= len(value.data)
+        if self._left < 0:
+            raise pickle.UnpicklingError("arrays of more bytes than it has")
+        return value.numpy()

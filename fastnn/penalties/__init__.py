@@ -60,6 +60,7 @@ ALL: tuple[type[Penalty], ...] = (
     SparseGroupLasso,
     MaxNorm,
 )
+"""All penalties, in the order of the documents."""
 
 
 def named(parameter: str, name: object, strength: float) -> Penalty:

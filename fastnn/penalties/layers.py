@@ -10,8 +10,8 @@ from fastnn.penalties.base import Penalty
 
 __all__ = ["Layers", "per_layer", "value_of"]
 
-# What `fit` takes: one penalty for all layers, or one (or None) for each.
 Layers = Penalty | Sequence[Penalty | None] | None
+"""What `fit` takes: one penalty for all layers, or one (or None) for each."""
 
 
 def per_layer(penalty: Layers, layers: int) -> tuple[Penalty | None, ...]:

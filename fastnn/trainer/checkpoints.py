@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.checks import FileFormatError, real, whole
-from fastnn.files import replace_file
+from fastnn.files import remove_pieces, replace_file
 
 __all__ = ["Checkpoint", "Keeper", "keeper_of", "listed", "read", "understood", "write"]
 
@@ -123,6 +123,7 @@ class Keeper:
         self._every = whole("checkpoint_every", every, minimum=1)
         self._seconds = None if seconds is None else real("checkpoint_seconds", seconds)
         self._last, self._warned = monotonic(), False
+        remove_pieces(path)
 
     def due_after(self, epochs: int) -> bool:
         """Return whether one is due after so many finished epochs."""

@@ -28,7 +28,7 @@ from fastnn.trainer.exclusive import alone
 from fastnn.trainer.run import Options, Rows, Run, rows_of
 from fastnn.weighting import row_weights
 
-__all__ = ["fit"]
+__all__ = ["fit", "validation_of"]
 
 
 def fit(
@@ -80,11 +80,16 @@ def fit(
     keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
     weights, _ = network._arrays()
     rows = rows_of(network, X, y)
+    if options.input_noise and rows.inputs.is_sparse:
+        raise ValueError(
+            "input_noise fills the zeros of X, which a sparse matrix is without: leave it out, or "
+            "give X.toarray()"
+        )
     counts = row_weights(
         sample_weight, class_weight, task=network._task, y=y, n=rows.total,
         outputs=network.sizes[-1],
     )  # fmt: skip
-    validation = None if validation_data is None else _validation(network, validation_data)
+    validation = None if validation_data is None else validation_of(network, validation_data)
     held = held_out(rows.total, validation_fraction, validates=validation is not None)
     refuse_unwatched(options.schedule, best, validates=validation is not None or held > 0)
     if optimizer.pace is None:  # else a step's size is the gradient's only in part
@@ -99,8 +104,10 @@ def fit(
     run = Run(network, options, rows, counts, validation, held, keeper)
     with ExitStack() as stack:
         stack.enter_context(alone(network))
+        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         if not (resume and run.resume()):
             run.start()
+        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         if progress:
             from fastnn.progress import ProgressBar
 
@@ -112,7 +119,8 @@ def _at_least_1(name: str, value: object) -> int | None:
     return None if value is None else whole(name, value, minimum=1)
 
 
-def _validation(network: Network, validation_data: object) -> Rows:
+def validation_of(network: Network, validation_data: object) -> Rows:
+    """Check a pair (X, y) of validation data and return it, ready to be evaluated."""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise TypeError(
             "validation_data must be a pair (X, y) like the training data, "

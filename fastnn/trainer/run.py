@@ -25,7 +25,7 @@ from fastnn.trainer.position import Position, digest_of, load, saved
 if TYPE_CHECKING:
     from fastnn.progress import ProgressBar
 
-__all__ = ["Options", "Rows", "Run", "rows_of"]
+__all__ = ["Options", "Rows", "Run", "asked_to_stop", "note", "rate_of", "rows_of"]
 
 
 class _NotFiniteError(Exception):
@@ -42,7 +42,7 @@ class Rows(NamedTuple):
     @property
     def total(self) -> int:
         """How many rows there are."""
-        return len(self.inputs.matrix)
+        return self.inputs.n
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Options:
 def rows_of(network: Network, X: ArrayLike, y: ArrayLike) -> Rows:
     """Check rows and targets and return them, ready for the engine."""
     inputs = network._inputs(X)
-    n, outputs = len(inputs.matrix), network.sizes[-1]
+    n, outputs = inputs.n, network.sizes[-1]
     targets = network._task.targets(y, n, outputs, network.dtype)
     return Rows(inputs, targets, network._task.wanted(y, n, outputs))
 
@@ -105,7 +105,7 @@ class Run:
         self.position = Position()
         self.chosen = np.arange(rows.total)
         self.drawn = np.empty(0, np.int64)
-        self.digest = digest_of(rows.inputs.matrix, rows.targets, counts) if keeper else ""
+        self.digest = digest_of(*rows.inputs.arrays(), rows.targets, counts) if keeper else ""
         self.training: engine.Training
         self._finite: tuple[Any, ...] = ()
 
@@ -184,9 +184,9 @@ class Run:
     def _begin(self) -> bool:
         """Draw the order and the rate of an epoch; return False if there is to be none."""
         position, options = self.position, self.options
-        rate = _rate(options.schedule, position.epoch, options.epochs, self.history)
+        rate = rate_of(options.schedule, position.epoch, options.epochs, self.history)
         callbacks, epoch = options.callbacks, position.epoch
-        if rate is None or _asked([c.epoch_begin(epoch, self.network) for c in callbacks]):
+        if rate is None or asked_to_stop([c.epoch_begin(epoch, self.network) for c in callbacks]):
             return False
         rng, rows = self.network._rng, self.chosen
         order = rng.permutation(rows) if options.shuffle else rows
@@ -232,19 +232,13 @@ class Run:
                 self.training = self._ready(None)
         shrinkage = value_of(options.penalties, network.weights, network.biases) / self.n
         scores = None if self.validation is None else network._evaluate(*self.validation)
-        history.train_cost.append(position.cost + shrinkage)
-        if scores is not None:
-            history.val_cost.append(scores[0] + shrinkage)
-            is_r2 = network._task.score_name == "r2"
-            (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
-        history.seconds.append(position.seconds)
-        history.learning_rate.append(position.rate)
+        note(history, network, position, shrinkage, scores)
         self._finite = network._copied()
         if self.bar is not None:
             self.bar.epoch(history)
         epoch = position.epoch
         position.end()
-        return _asked([c.epoch_end(epoch, network, history) for c in options.callbacks])
+        return asked_to_stop([c.epoch_end(epoch, network, history) for c in options.callbacks])
 
     def _diverged(self) -> DivergenceError:
         """Return to the last epoch's weights, which are finite, and say what happened."""
@@ -284,8 +278,7 @@ class Run:
     def _hold_out(self) -> None:
         """Take the drawn rows for validation."""
         inputs, targets, wanted = self.rows
-        some = Inputs(inputs.matrix[self.drawn], inputs.scale)
-        self.validation = Rows(some, targets[self.drawn], wanted[self.drawn])
+        self.validation = Rows(inputs.rows(self.drawn), targets[self.drawn], wanted[self.drawn])
 
     def _keep_columns(self, columns: np.ndarray) -> None:
         """Go on with some of the columns."""
@@ -295,7 +288,27 @@ class Run:
             self.validation = self.validation._replace(inputs=held)
 
 
-def _rate(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
+def note(
+    history: History,
+    network: Network,
+    position: Position,
+    shrinkage: float,
+    scores: tuple[float, float] | None,
+) -> None:
+    """Put the figures of the epoch at `position` at the end of `history`.
+
+    `shrinkage` is what the penalties add to a cost, and `scores` cost and score of the validation.
+    """
+    history.train_cost.append(position.cost + shrinkage)
+    if scores is not None:
+        history.val_cost.append(scores[0] + shrinkage)
+        is_r2 = network._task.score_name == "r2"
+        (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
+    history.seconds.append(position.seconds)
+    history.learning_rate.append(position.rate)
+
+
+def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
     """Return the learning rate of an epoch; None ends the training."""
     rate = schedule.rate(epoch, epochs, history.val_score)
     if rate is None:
@@ -308,5 +321,6 @@ def _rate(schedule: Schedule, epoch: int, epochs: int, history: History) -> floa
     return float(rate)
 
 
-def _asked(answers: list[bool | None]) -> bool:
+def asked_to_stop(answers: list[bool | None]) -> bool:
+    """Return whether a callback has asked for the end."""
     return any(answer is True for answer in answers)

@@ -1,40 +1,34 @@
-"""The native network: its arrays, how they start, what it predicts, saving and loading."""
+"""The network that users meet: training, and what it predicts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
-from fastnn import costs as cost_plugins
-from fastnn import engine, initializers, sparsity
+from fastnn import engine
 from fastnn.arrays import Inputs, as_inputs
-from fastnn.checks import FileFormatError, real
-from fastnn.model_file import Model, read_model, write_model
-from fastnn.network_checks import (
-    checked_activations,
-    checked_arrays,
-    checked_dtype,
-    checked_scale,
-    checked_sizes,
-    in_place,
-)
+from fastnn.network.stack import Stack
 from fastnn.penalties import Layers, per_layer, value_of
-from fastnn.tasks import Labels, Values, task_of
+from fastnn.tasks import Values
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from fastnn.blocks import Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.history import History
     from fastnn.optimizers import Optimizer
     from fastnn.schedules import Schedule
 
-__all__ = ["Network", "load"]
+__all__ = ["Network"]
 
 
-class Network:
+class Network(Stack):
     """A fully connected network.
 
     Parameters
@@ -75,6 +69,8 @@ class Network:
         Likewise.
     kept_inputs : ndarray of int64, or None
         The columns of X that the network uses, where `compact` has dropped others.
+    penalty : Penalty, list or None
+        What the last `fit` took; it is saved with the network.
     history : History or None
         The history of the last `fit`; after a `KeyboardInterrupt`, of the epochs it finished.
 
@@ -84,88 +80,10 @@ class Network:
         If an argument is none of these; the message says what was expected.
     """
 
-    weights: list[np.ndarray]
-    biases: list[np.ndarray]
-    kept_inputs: np.ndarray | None
-    history: History | None
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        *,
-        activation: str | Sequence[str] = "sigmoid",
-        cost: str = "cross_entropy",
-        initializer: str = "book",
-        multilabel: bool = False,
-        dtype: DTypeLike = "float32",
-        input_scale: float | None = None,
-        seed: int | None = None,
-    ) -> None:
-        self._sizes = checked_sizes(sizes)
-        self._activations = checked_activations(activation, len(self._sizes) - 1)
-        self._cost = cost_plugins.named("cost", cost)
-        if self._activations[-1].name not in self._cost.outputs:
-            raise ValueError(
-                f"cost {cost!r} needs one of the output activations "
-                f"{', '.join(map(repr, self._cost.outputs))}, not {self._activations[-1].name!r}"
-            )
-        self._task = task_of(self._cost, self._activations[-1].name, multilabel=multilabel)
-        start = initializers.named("initializer", initializer)
-        self._dtype = checked_dtype(dtype)
-        self._input_scale = None if input_scale is None else checked_scale(input_scale)
-        self._rng = np.random.default_rng(seed)
-        self._n_inputs, self.kept_inputs = self._sizes[0], None
-        self.history = None
-        self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
-
-    def __repr__(self) -> str:
-        names = dict.fromkeys(self.activations)
-        activation = self.activations[0] if len(names) == 1 else self.activations
-        return (
-            f"Network({self.sizes}, activation={activation!r}, cost={self.cost!r}, "
-            f"dtype={self.dtype.name!r}, input_scale={self.input_scale}"
-            f"{', multilabel=True' if self.multilabel else ''})"
-        )
-
-    @property
-    def sizes(self) -> list[int]:
-        """The units of each layer, inputs first."""
-        return list(self._sizes)
-
-    @property
-    def n_inputs(self) -> int:
-        """The columns X must have: ``sizes[0]``, and those that `compact` has dropped."""
-        return self._n_inputs
-
-    @property
-    def activations(self) -> list[str]:
-        """The name of each layer's activation, the output's last."""
-        return [activation.name for activation in self._activations]
-
-    @property
-    def cost(self) -> str:
-        """The name of the cost."""
-        return self._cost.name
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether each output unit is a label of its own."""
-        return isinstance(self._task, Labels)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of the arrays: float32 or float64."""
-        return self._dtype
-
-    @property
-    def input_scale(self) -> float | None:
-        """What X is multiplied by; None means 1 for floats and 1/256 for uint8."""
-        return self._input_scale
-
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Blocks,
+        y: ArrayLike | None = None,
         *,
         epochs: int,
         batch_size: int = 10,
@@ -193,8 +111,10 @@ class Network:
 
         Parameters
         ----------
-        X : array_like, shape (n, n_inputs)
-            Floats or uint8; the network computes with ``X * input_scale``.
+        X : array_like or sparse matrix of scipy, shape (n, n_inputs), or Blocks
+            Floats or uint8; the network computes with ``X * input_scale``. A sparse matrix stays
+            one: CSR is taken as it is, other formats are converted to it. `fastnn.Blocks` are rows
+            that are read as they are needed, with their y in them.
         y : array_like, shape (n,) or (n, sizes[-1])
             Class indices (0 or 1 where there is one output unit), or targets; real targets where
             the cost is for these, and rows of 0 and 1 where the network is multilabel.
@@ -288,11 +208,17 @@ class Network:
             network is then between two batches, and `history` has the epochs that were finished.
         """
         from fastnn import trainer
+        from fastnn.blocks import Blocks
 
-        return trainer.fit(
+        train: Callable[..., History] = trainer.fit
+        given: tuple[Any, ...] = X, y
+        if isinstance(X, Blocks):
+            from fastnn import block_training
+
+            train, given = partial(block_training.fit, y=y), (X,)
+        return train(
             self,
-            X,
-            y,
+            *given,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -352,7 +278,7 @@ class Network:
         scikit-learn's ``r2_score``.
         """
         inputs = self._inputs(X)
-        wanted = self._task.wanted(y, len(inputs.matrix), self._sizes[-1])
+        wanted = self._task.wanted(y, inputs.n, self._sizes[-1])
         return self._task.score(self._task.predictions(self._outputs(inputs)[1]), wanted)
 
     def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Layers = None) -> float:
@@ -363,106 +289,54 @@ class Network:
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
         inputs = self._inputs(X)
-        n = len(inputs.matrix)
+        n = inputs.n
         targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
         cost = self._cost.mean(*self._outputs(inputs), targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
 
-    def sparsity(self) -> list[float]:
-        """Return the share of exact zeros, 0 to 1, in each layer's weights."""
-        return sparsity.zero_shares(self._arrays()[0])
+    def to_onnx(self, path: str | os.PathLike[str], *, input_dtype: str | None = None) -> None:
+        """Write the network to `path` as an ONNX model (extra ``onnx``).
 
-    def prune(self, threshold: float) -> int:
-        """Set every weight with abs(w) <= `threshold` to 0, in place.
+        Its input ``X`` is (n, n_inputs), n being any number, and its output ``outputs`` what
+        `predict_proba` returns. The scale of the inputs and the choice of `kept_inputs` are in it.
+        A file already at `path` is replaced whole or not at all.
 
-        Returns
-        -------
-        int
-            How many of them were not 0 before.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `threshold` is not a finite number of at least 0.
-        """
-        return sparsity.prune(self._arrays()[0], real("threshold", threshold))
-
-    def compact(self) -> list[int]:
-        """Remove the inputs and hidden units that the outputs do not need; these stay the same.
-
-        An input goes where all its weights are 0. A hidden unit goes where all weights out of it
-        are 0, or all into it: its constant output is then added, through its weights, to the next
-        layer's biases. This is repeated, as one removal may empty another unit. At least one input
-        stays, and one unit in each hidden layer.
-
-        The network still takes all columns of X (`n_inputs`) and uses those in `kept_inputs`.
-        Where something goes, `weights` and `biases` are new lists of new arrays.
-
-        Returns
-        -------
-        list of int
-            How many went from each layer, inputs first.
-        """
-        before = self._sizes
-        self._compact()
-        return [b - now for b, now in zip(before, self._sizes, strict=True)]
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to `path` as JSON, which `fastnn.load` reads back exactly.
-
-        The book's ``network2.load`` reads it too where the network is one of the book's: all
-        sigmoid, with the quadratic or the cross-entropy cost. Such a network takes ``X *
-        input_scale``. Columns that `compact` has dropped are written as zeros, so that every reader
-        takes the same X. A file already at `path` is replaced whole or not at all.
+        Parameters
+        ----------
+        path : path
+        input_dtype : str, optional
+            That of X: the network's, which is the default, or "uint8".
 
         Raises
         ------
+        ModuleNotFoundError
+            If the package onnx is not installed.
         ValueError
-            If a weight or bias is not finite.
+            If `input_dtype` is neither.
         OSError
             If the file cannot be written.
         """
-        weights, biases = self._arrays()
-        if self.kept_inputs is not None:
-            first = sparsity.with_all_columns(weights[0], self.kept_inputs, self.n_inputs)
-            weights = [first, *weights[1:]]
-        sizes, names = [self.n_inputs, *self.sizes[1:]], self.activations
-        rest = names, self.cost, self._dtype.name, self._input_scale, self.kept_inputs
-        write_model(path, Model(sizes, weights, biases, *rest, self.multilabel))
+        from fastnn import exchange
 
-    def _compact(self) -> np.ndarray | None:
-        """Compact the network; return which of its columns it still uses, None if nothing goes."""
-        weights, biases, kept = sparsity.compact(*self._arrays(), self._activations)
-        sizes, columns = (*map(len, kept), self._sizes[-1]), self.kept_inputs
-        if sizes == self._sizes:
-            return None
-        if len(kept[0]) < self._sizes[0]:
-            columns = kept[0] if columns is None else columns[kept[0]]
-        self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, columns
-        return kept[0]
+        exchange.to_onnx(self, path, input_dtype=input_dtype)
 
-    def _copied(self) -> tuple[Any, ...]:
-        """Return what `_restore` puts back: copies of the arrays, and which inputs they are for."""
-        weights, biases = ([a.copy() for a in held] for held in (self.weights, self.biases))
-        return weights, biases, self._sizes, self.kept_inputs
+    def to_torch(self) -> nn.Sequential:
+        """Return a ``torch.nn.Sequential`` of ``Linear`` and activations, with the same outputs.
 
-    def _restore(self, copied: tuple[Any, ...]) -> None:
-        """Put arrays back, in place unless `compact` has removed something since."""
-        weights, biases, sizes, kept = copied
-        if sizes == self._sizes:
-            for array, old in zip((*self.weights, *self.biases), (*weights, *biases), strict=True):
-                array[...] = old
-        else:
-            self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, kept
+        It is of the network's dtype and takes the same float rows, all `n_inputs` columns: an
+        `input_scale` is multiplied into the first weights, and those of columns that `compact` has
+        dropped are zeros. `fastnn.from_torch` is the way back.
 
-    def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Check what stands in `weights` and `biases` and return it, ready for the engine."""
-        shapes = list(zip(self._sizes[1:], self._sizes[:-1], strict=True))
-        weights = checked_arrays("weights", self.weights, shapes, self._dtype)
-        biases = checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
-        self.weights = in_place(self.weights, weights)
-        self.biases = in_place(self.biases, biases)
-        return self.weights, self.biases
+        Raises
+        ------
+        ModuleNotFoundError
+            If PyTorch is not installed.
+        ValueError
+            If PyTorch has no module for an activation.
+        """
+        from fastnn import exchange
+
+        return exchange.to_torch(self)
 
     def _inputs(self, X: ArrayLike) -> Inputs:
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)
@@ -480,35 +354,3 @@ class Network:
         z, a = self._outputs(inputs)
         score = self._task.score(self._task.predictions(a), wanted)
         return self._cost.mean(z, a, targets), score
-
-
-def load(path: str | os.PathLike[str]) -> Network:
-    """Read a network that `Network.save` or the ``save`` of the book's network2 has written.
-
-    One of the book's becomes a float64 network with the file's cost.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is not such a file, or is damaged; the message says what is wrong with it.
-    OSError
-        If it cannot be read.
-    """
-    model = read_model(path)
-    try:
-        network = Network(
-            model.sizes,
-            activation=model.activations,
-            cost=model.cost,
-            dtype=model.dtype,
-            input_scale=model.input_scale,
-            multilabel=model.multilabel,
-        )
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error
-    network.weights, network.biases = model.weights, model.biases
-    network._arrays()
-    if (kept := model.kept_inputs) is not None:
-        network.weights[0] = np.ascontiguousarray(network.weights[0][:, kept])
-        network._sizes, network.kept_inputs = (len(kept), *network._sizes[1:]), kept
-    return network

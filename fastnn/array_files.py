@@ -1,0 +1,136 @@
+"""Arrays in files that anyone may have written: IDX and npy.
+
+What a header claims is compared with what is there before any memory is taken.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.checks import FileFormatError
+
+__all__ = ["read_at_most", "read_idx", "read_npy"]
+
+_Path = str | os.PathLike[str]
+
+
+def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, plain or gzipped.
+
+    Parameters
+    ----------
+    path : path
+        The file. IDX is two zero bytes, a type code, the number of dimensions, each dimension as
+        a big-endian uint32, then the values in C order.
+    max_bytes : int
+        The largest content that is read, default 2 GiB.
+
+    Returns
+    -------
+    ndarray of uint8
+        In the shape that the header gives.
+
+    Raises
+    ------
+    FileFormatError
+        If the header is not that of an IDX file of unsigned bytes, or the length of the content
+        is not what the header says. No memory is used beyond what the file really holds.
+    OSError
+        If the file cannot be read.
+    """
+    with open(path, "rb") as raw:
+        zipped = raw.peek(2)[:2] == b"\x1f\x8b"
+        stream = gzip.GzipFile(fileobj=raw) if zipped else raw
+        try:
+            shape = _read_idx_header(stream, path)
+            claim = math.prod(shape)
+            if claim > max_bytes:
+                raise FileFormatError(
+                    f"{path} claims {claim:,} bytes, more than max_bytes={max_bytes:,}"
+                )
+            content = read_at_most(stream, claim + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FileFormatError(f"{path} is a damaged gzip file: {error}") from None
+    if len(content) != claim:
+        came = "more" if len(content) > claim else f"{len(content):,}"
+        raise FileFormatError(
+            f"{path} must hold {claim:,} bytes after its header, for shape {shape}, not {came}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def read_npy(path: _Path) -> np.ndarray:
+    """Map an npy file of numbers into memory, read-only.
+
+    Parameters
+    ----------
+    path : path
+        The file, in the format that `numpy.save` writes.
+
+    Returns
+    -------
+    ndarray
+        Of at least one dimension; booleans, whole numbers or floats, in the file's byte order. The
+        file must not be shortened while it is in use.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not such a file, is shorter than its header says, or holds anything but such
+        numbers. No memory is used but that of the header.
+    OSError
+        If the file cannot be read.
+    """
+    with open(path, "rb") as file:  # an OSError is the caller's; the rest is about the content
+        start, size = file.read(12), os.fstat(file.fileno()).st_size
+    header = int.from_bytes(start[8:10] if start[6:7] == b"\1" else start[8:12], "little")
+    if header > size:  # numpy would take that much memory before it looks
+        raise FileFormatError(f"{path} claims a header of {header:,} bytes and has {size:,}")
+    try:
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy parses the header as Python, which may raise anything
+        raise FileFormatError(f"{path} is not an npy file of numbers: {error}") from error
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise FileFormatError(
+            f"{path} must hold an array of numbers, not {array.dtype} of {array.ndim} dimensions"
+        )
+    return array
+
+
+def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
+    """Read up to `limit` bytes; memory grows with what comes, not with `limit`."""
+    content = bytearray()
+    while len(content) < limit:
+        chunk = stream.read(min(1 << 20, limit - len(content)))
+        if not chunk:
+            break
+        content += chunk
+    return content
+
+
+def _read_idx_header(stream: IO[bytes] | gzip.GzipFile, path: _Path) -> tuple[int, ...]:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise FileFormatError(f"{path} is not an IDX file: it begins with {magic!r}")
+    if magic[2] != 0x08:
+        raise FileFormatError(
+            f"{path} must hold unsigned bytes (IDX type 0x08), not type 0x{magic[2]:02x}"
+        )
+    dimensions = magic[3]
+    if not 1 <= dimensions <= 4:
+        raise FileFormatError(f"{path} must have 1 to 4 dimensions, not {dimensions}")
+    sizes = stream.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise FileFormatError(f"{path} ends within its header")
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    if 0 in shape:
+        raise FileFormatError(f"{path} must hold at least one value, not shape {shape}")
+    return shape

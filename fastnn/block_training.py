@@ -1,0 +1,114 @@
+"""Training on blocks that are read as they are needed: what `Network.fit` does with `Blocks`.
+
+It is local SGD with one worker whose rows come through a buffer: an epoch is a round. What the
+optimiser and penalties remember goes on from buffer to buffer.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack, closing
+from typing import Any
+
+import numpy as np
+
+from fastnn import local_sgd
+from fastnn.blocks import Blocks, Buffer
+from fastnn.callbacks import Callback
+from fastnn.history import History
+from fastnn.local_sgd import Done, Model, Place, Rows, Task
+from fastnn.network import Network
+from fastnn.progress import ProgressBar
+
+__all__ = ["fit"]
+
+OF_ONE_ARRAY = (
+    "y", "sample_weight", "class_weight", "validation_fraction", "compact_every", "checkpoint",
+    "checkpoint_seconds",
+)  # fmt: skip
+
+
+def fit(
+    network: Network,
+    blocks: Blocks,
+    *,
+    epochs: int,
+    shuffle: bool,
+    progress: bool,
+    threads: int | None,
+    **options: Any,
+) -> History:
+    """Train `network` on `blocks`; the arguments are those of `Network.fit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not for blocks, or not right, or a block's rows are not.
+    BlockError
+        If a block cannot be read. The network has then the weights of the last buffer that was
+        trained on, and `history` the epochs that were finished.
+    """
+    for name in OF_ONE_ARRAY:
+        if options.pop(name) is not None:
+            raise ValueError(f"{name} is for rows in one array, not for Blocks")
+    if options.pop("resume") or options.pop("checkpoint_every") != 1:
+        raise ValueError("checkpoints are for rows in one array, not for Blocks")
+    with ExitStack() as stack:
+        reading = _Reading(network, blocks, threads)
+        if progress:
+            reading.bar = stack.enter_context(ProgressBar(epochs, blocks.rows))
+            options["callbacks"] = [*options["callbacks"], reading]
+        return local_sgd.fit(
+            network, reading.run, [blocks.rows], rounds=epochs, local_epochs=1, shuffle=shuffle,
+            **options,
+        )  # fmt: skip
+
+
+class _Reading(Callback):
+    """One pass after another over the blocks, in place in the network's arrays."""
+
+    def __init__(self, network: Network, blocks: Blocks, threads: int | None) -> None:
+        self._network, self._blocks, self._threads = network, blocks, threads
+        self.bar: ProgressBar | None = None
+
+    def epoch_end(self, epoch: int, network: Network, history: History) -> None:
+        """Show the figures of an epoch."""
+        if self.bar is not None:
+            self.bar.epoch(history)
+
+    def run(self, task: Task, model: Model, places: list[Place]) -> list[Done]:
+        """Train one epoch."""
+        [place] = places
+        rng, before = copy.deepcopy(place.rng), self._network._copied()
+        arrays, state = [model.weights, model.biases], local_sgd.unpacked(model, place)
+        seed, cost, rows, finite = local_sgd.seed_of(task, state, rng), 0.0, 0, True
+        shuffles = rng if task.shuffle else None
+        with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
+            for part in parts:
+                order = np.arange(len(part.targets))
+                order = rng.permutation(order) if task.shuffle else order
+                training = local_sgd.training_of(task, arrays, part, state, seed, self._threads)
+                mean = training.epoch(order.astype(np.int64, copy=False), None, task.rates[0])
+                state, cost, rows = training.state(), cost + mean * len(order), rows + len(order)
+                finite = training.is_finite()
+                if self.bar is not None:
+                    self.bar.chunk(rows, cost)
+                del part, training  # the reader fills the next buffer in their place
+        if state is None or rows != task.n:
+            raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")
+        if not finite:
+            weights, biases, *_ = (copy.deepcopy(held) for held in arrays)
+            self._network._restore(before)
+            arrays = [weights, biases]
+        done = local_sgd.packed(arrays[0], arrays[1], state)
+        return [Done(done, Place(rng, 0, state.draws), cost, rows)]
+
+    def _rows(self, buffer: Buffer) -> Rows:
+        """Check the rows of a buffer."""
+        network, (X, y, last) = self._network, buffer
+        try:
+            inputs = network._inputs(X)
+            n, outputs = len(inputs.matrix), network.sizes[-1]
+            return Rows(inputs, network._task.targets(y, n, outputs, network.dtype))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"in the buffer that ends with block {last}: {error}") from error

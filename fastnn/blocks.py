@@ -1,0 +1,196 @@
+"""Rows that do not fit into memory: read block by block while the engine trains.
+
+A pass over the blocks fills buffers of rows, each while the one before is trained on
+(`fastnn.block_training`). The order of an epoch is shuffled by blocks, and by rows in a buffer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from fastnn.checks import whole
+
+__all__ = ["BlockError", "Blocks", "Buffer"]
+
+Block = tuple[Any, Any]
+T = TypeVar("T")
+
+
+class BlockError(RuntimeError):
+    """A block could not be read; the network has the weights of the rows before it."""
+
+
+class Buffer(NamedTuple):
+    """Rows that are trained on together, and the number of the last block in them."""
+
+    X: Any
+    y: Any
+    last: int
+
+
+class Blocks:
+    """Rows in blocks, for `Network.fit` in place of X and y.
+
+    Parameters
+    ----------
+    source : iterable of pairs (X, y)
+        The protocol: ``iter(source)`` begins anew each time and yields the same blocks, arrays as
+        `Network.fit` takes them, of any numbers of rows. A source that also has ``len(source)`` and
+        ``source[i]`` is read in a new order in every epoch; others in their own.
+    rows : int, optional
+        All rows, the n of lmbda/n; counted, by one pass over the blocks, if not given.
+    buffer : int, default 32768
+        Rows that are shuffled together. There are two buffers in memory at a time.
+
+    Raises
+    ------
+    TypeError
+        If `source` is an iterator, which does not begin anew.
+    """
+
+    def __init__(
+        self, source: Iterable[Block], *, rows: int | None = None, buffer: int = 32_768
+    ) -> None:
+        if not isinstance(source, Iterable) or isinstance(source, Iterator):
+            raise TypeError(
+                "source must begin anew with each iter(source), as a list or an object with "
+                f"__iter__ does, not {type(source).__name__}"
+            )
+        self.source = source
+        self.buffer = whole("buffer", buffer, minimum=1)
+        self._rows = None if rows is None else whole("rows", rows, minimum=1)
+
+    @classmethod
+    def of_files(
+        cls,
+        X: str | os.PathLike[str] | np.ndarray,
+        y: str | os.PathLike[str] | np.ndarray,
+        *,
+        block: int = 8192,
+        buffer: int = 32_768,
+    ) -> Blocks:
+        """Return the rows of two ``.npy`` files, or arrays such as ``np.memmap``, in blocks.
+
+        Parameters
+        ----------
+        X, y : path or ndarray, n rows each
+            Files are mapped, not read.
+        block : int, default 8192
+            The rows of a block, which are read one after another.
+        buffer : int, default 32768
+            As above.
+
+        Raises
+        ------
+        ValueError
+            If they have different numbers of rows, or none.
+        OSError
+            If a file cannot be read.
+        """
+        arrays = [
+            a if isinstance(a, np.ndarray) else np.load(a, mmap_mode="r", allow_pickle=False)
+            for a in (X, y)
+        ]
+        source = _Slices(arrays[0], arrays[1], whole("block", block, minimum=1))
+        return cls(source, rows=len(arrays[0]), buffer=buffer)
+
+    @property
+    def rows(self) -> int:
+        """All rows; where they were not given, they are counted at the first use."""
+        if self._rows is None:
+            self._rows = sum(len(np.asarray(y)) for _, (_, y) in self._read(None))
+            if not self._rows:
+                raise ValueError("the blocks must hold at least one row, not none")
+        return self._rows
+
+    def buffers(
+        self, rng: np.random.Generator | None, ready_made: Callable[[Buffer], T]
+    ) -> Generator[T]:
+        """Yield the buffers of one pass; the next one is made while the caller works on one.
+
+        Parameters
+        ----------
+        rng : Generator, optional
+            Draws the order of the blocks, where there are several; without it they come in theirs.
+        ready_made : callable
+            What is yielded of a buffer; it too runs while the caller works.
+        """
+        filled = map(ready_made, self._filled(rng))
+        with ThreadPoolExecutor(1, "fastnn-reader") as reader:
+            coming: Future[T | None] = reader.submit(next, filled, None)
+            while (ready := coming.result()) is not None:
+                coming = reader.submit(next, filled, None)
+                yield ready
+
+    def _filled(self, rng: np.random.Generator | None) -> Iterator[Buffer]:
+        parts: list[Block] = []
+        count = number = 0
+        for number, (X, y) in self._read(rng):
+            start = 0
+            while start < len(X):
+                end = start + self.buffer - count
+                parts.append((X[start:end], y[start:end]))
+                count, start = count + len(parts[-1][0]), end
+                if count == self.buffer:
+                    yield _joined(parts, number)
+                    parts, count = [], 0
+        if parts:
+            yield _joined(parts, number)
+
+    def _read(self, rng: np.random.Generator | None) -> Iterator[tuple[int, Block]]:
+        """Yield the blocks of one pass with their numbers, arrays as long as each other."""
+        source: Any = self.source
+        numbers: Iterable[int] = itertools.count()
+        each = None
+        if rng is not None and hasattr(source, "__getitem__") and len(source) > 1:
+            numbers = rng.permutation(len(source)).tolist()
+        else:
+            each = iter(source)
+        before = None
+        for number in numbers:
+            try:
+                X, y = source[number] if each is None else next(each)
+                X, y = np.asarray(X), np.asarray(y)
+                if len(X) != len(y):
+                    raise ValueError(f"X has {len(X)} rows and y has {len(y)}")
+            except StopIteration:
+                return
+            except Exception as error:
+                after = "the first one" if before is None else f"after block {before}"
+                raise BlockError(
+                    f"block {number}, {after}, could not be read: {type(error).__name__}: {error}"
+                ) from error
+            yield number, (X, y)
+            before = number
+
+
+class _Slices(Sequence[Block]):
+    """Two arrays in blocks of rows."""
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, block: int) -> None:
+        if len(X) != len(y) or not len(X):
+            raise ValueError(
+                f"X and y must have as many rows, at least one, not {len(X)} and {len(y)}"
+            )
+        self._X, self._y, self._block = X, y, block
+
+    def __len__(self) -> int:
+        return -(-len(self._X) // self._block)
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        rows = slice(number * self._block, (number + 1) * self._block)
+        return self._X[rows], self._y[rows]
+
+
+def _joined(parts: Sequence[Block], last: int) -> Buffer:
+    """Return the parts as one buffer, in memory of its own."""
+    Xs, ys = zip(*parts, strict=True)
+    return Buffer(np.concatenate(Xs), np.concatenate(ys), last)

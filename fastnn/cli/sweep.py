@@ -1,0 +1,228 @@
+"""``fastnn sweep``: many networks, each with parameters of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastnn.cli.options import (
+    DataFolder,
+    DataName,
+    Dtype,
+    hidden_layers,
+    new_figure,
+    training_and_validation,
+    writable,
+)
+
+if TYPE_CHECKING:
+    from fastnn.sweep_records import Records
+
+__all__ = ["sweep"]
+
+SHOWN = 10  # lines of the table
+
+Values = "Values, such as 0.1,0.5; LOW:HIGH:COUNT in equal ratios; LOW:HIGH with --samples."
+
+
+def sweep(
+    name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
+    folder: DataFolder = None,
+    hidden: Annotated[
+        list[str],
+        typer.Option(
+            metavar="UNITS", help="Hidden layers of a network, such as 100,30; again for another."
+        ),
+    ] = ["30"],  # noqa: B006 - typer copies it
+    learning_rate: Annotated[str, typer.Option(metavar="VALUES", help=Values)] = "0.5",
+    batch_size: Annotated[str, typer.Option(metavar="VALUES", help="Likewise.")] = "10",
+    penalty: Annotated[
+        str, typer.Option(metavar="NAMES", help="none, or names such as l1,l2.")
+    ] = "none",
+    lmbda: Annotated[
+        str | None, typer.Option(metavar="VALUES", help="Strengths of the penalties.")
+    ] = None,
+    seed: Annotated[
+        str, typer.Option(metavar="VALUES", help="Each is another start and order.")
+    ] = "1",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
+    dtype: Dtype = "float32",
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Draw so many trials [default: all combinations].")
+    ] = None,
+    sample_seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
+    halving: Annotated[
+        int | None,
+        typer.Option(min=2, help="Go on with the best 1 in so many, for as many times the epochs."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time [default: the CPUs].")
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Keep each trial here, as JSON lines; the same command goes on from it.",
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, callback=writable, help="Write a table here."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Draw the accuracy here, with matplotlib, over the first option with values.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            dir_okay=False,
+            callback=writable,
+            help="Train the best network again and save it here, as JSON.",
+        ),
+    ] = None,
+) -> None:
+    """Train a network for each combination of values and show the best.
+
+    The trials are ranked by the validation images: MNIST's and Fashion-MNIST's training images
+    after the first 50,000, every fifth of the digits that are not held out. The test images judge
+    the best network alone, where --out asks for it.
+    """
+    drawn = samples is not None
+    space: dict[str, Any] = {
+        "learning_rate": _numbers("--learning-rate", learning_rate, drawn),
+        "batch_size": _numbers("--batch-size", batch_size, drawn, whole=True),
+        "seed": _numbers("--seed", seed, drawn, whole=True),
+        **_penalties(penalty, lmbda, drawn),
+    }
+    layers = [hidden_layers([value]) for value in hidden]
+    figure: Any = None if plot is None else new_figure(plot)
+
+    from fastnn import data, sweeps
+    from fastnn.machine import cpus
+    from fastnn.sweep_space import grid, sample
+
+    dataset = data.load(name, folder)
+    rows, validation = training_and_validation(dataset)
+    outputs = int(dataset.train_labels.max()) + 1
+    space = {"sizes": [[rows[0].shape[1], *units, outputs] for units in layers], **space}
+    trials = grid(space) if samples is None else sample(space, samples, seed=sample_seed)
+    common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": dataset.input_scale}
+    workers = cpus() if jobs is None else jobs
+    typer.echo(
+        f"{name}: {len(rows[0]):,} training and {len(validation[0]):,} validation images; "
+        f"{len(trials)} trials, {workers} at a time"
+    )
+    records = sweeps.sweep(
+        *rows,
+        trials,
+        validation_data=validation,
+        halving=halving,
+        results=results,
+        n_jobs=workers,
+        progress=sys.stderr.isatty(),
+        **common,
+    )
+    varied = [key for key, values in space.items() if hasattr(values, "rvs") or len(values) > 1]
+    _show(records, varied)
+    if csv is not None:
+        records.to_csv(csv)
+        typer.echo(f"table written to {csv}")
+    if plot is not None:
+        records.plot(varied[0] if varied else "seed", ax=figure.subplots())
+        figure.savefig(plot)
+        typer.echo(f"picture saved to {plot}")
+    if out is not None:
+        best = trials[records.best()["trial"]]
+        network, _ = sweeps.train(common | best, *rows, validation_data=validation)
+        network.save(out)
+        accuracy = network.accuracy(dataset.test_images, dataset.test_labels)
+        typer.echo(
+            f"of {len(dataset.test_images):,} test images {100 * accuracy:.2f} % are right; "
+            f"model saved to {out}"
+        )
+
+
+def _numbers(option: str, text: str, drawn: bool, *, whole: bool = False) -> Any:
+    """Return what an option's text names: a list of numbers, or a distribution."""
+    from fastnn.regularization_path import geometric
+    from fastnn.sweep_space import LogUniform
+
+    kind = int if whole else float
+    try:
+        if ":" not in text:
+            return [kind(number) for number in text.split(",")]
+        low, high, *count = text.split(":")
+        if whole or len(count) > 1 or drawn == bool(count):
+            raise ValueError
+        ends = float(low), float(high)
+        return geometric(*ends, int(count[0])) if count else LogUniform(*ends)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{'whole ' if whole else ''}numbers are expected, such as 10,20"
+            + ("" if whole else ", or 0.1:10:5 for a grid, or 0.1:10 for --samples")
+            + f", not {text!r}",
+            param_hint=option,
+        ) from None
+
+
+def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
+    """Return the part of the space that the two options name."""
+    from fastnn import penalties
+
+    if names == "none":
+        if lmbda is not None:
+            raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
+        return {}
+    if lmbda is None:
+        raise typer.BadParameter(f"{names} needs strengths, --lmbda", param_hint="--penalty")
+    known = {penalty.name: penalty for penalty in penalties.ALL}
+    unknown = [name for name in names.split(",") if name not in known]
+    if unknown:
+        raise typer.BadParameter(
+            f"one or more of {', '.join(known)} are expected, not {unknown[0]!r}",
+            param_hint="--penalty",
+        )
+    chosen = [known[name] for name in names.split(",")]
+    return {"penalty": chosen, "lmbda": _numbers("--lmbda", lmbda, drawn)}
+
+
+def _show(records: Records, varied: list[str]) -> None:
+    """Print the best trials."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from fastnn.sweep_records import ranked
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    titles = [key.removesuffix("_size").replace("learning_", "") for key in varied]
+    for title in ("trial", *titles, "epochs", "accuracy, %", "cost", "zeros, %", "seconds"):
+        table.add_column(title, justify="right")
+    for record in ranked(records)[:SHOWN]:
+        if record["error"] is not None:
+            continue
+        cost = record["val_cost"]
+        table.add_row(
+            *(_cell(record[key]) for key in ("trial", *varied, "epochs_done")),
+            f"{100 * record['val_accuracy']:.2f}",
+            "" if cost is None else f"{cost:.4f}",
+            f"{100 * record['zeros']:.1f}",
+            f"{record['seconds']:.2f}",
+        )
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,95 @@
+"""Sparse matrices of scipy, checked once and in one form: rows with ascending column numbers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+__all__ = ["as_csr", "is_sparse"]
+
+# Column numbers are int32 in the engine.
+MOST_COLUMNS = 2**31 - 1
+
+
+def is_sparse(X: Any) -> bool:
+    """Return whether `X` is a sparse matrix or array of scipy, which is not loaded for it."""
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return scipy_sparse is not None and bool(scipy_sparse.issparse(X))
+
+
+def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
+    """Return ``X * scale`` as a `scipy.sparse.csr_array` of `dtype`.
+
+    Parameters
+    ----------
+    X : sparse matrix or array of scipy, shape (n, D)
+        Of real numbers, in any format; CSR costs the least.
+    dtype : dtype
+        float32 or float64.
+    scale : float
+
+    Returns
+    -------
+    csr_array, shape (n, D)
+        Columns ascend in every row and none is there twice: entries for the same place are added.
+        It shares what need not be changed with `X`, which never is, and is not to be written to.
+
+    Raises
+    ------
+    TypeError
+        If `X` does not hold real numbers.
+    ValueError
+        If its index arrays contradict each other or its shape, or a value is NaN, infinite or too
+        large for `dtype`.
+    """
+    if X.dtype.kind not in "fiub":
+        raise TypeError(f"X must hold real numbers, not dtype {X.dtype}; use X.astype(float)")
+    if X.shape[1] > MOST_COLUMNS:
+        raise ValueError(f"X must have at most {MOST_COLUMNS:,} columns, not {X.shape[1]:,}")
+    if X.format in ("csr", "csc"):
+        X = _checked(X)
+    if X.format != "csr":
+        X = _assembled(X.astype(np.float64, copy=False).tocsr())
+    elif not X.has_canonical_format:
+        X = _assembled(X.astype(np.float64))
+    with np.errstate(over="ignore"):
+        values = X.data.astype(dtype, copy=False)
+        if scale != 1:
+            values = values * dtype.type(scale)
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(np.searchsorted(X.indptr, int(finite.argmin()), side="right")) - 1
+        raise ValueError(
+            f"row {row} of X holds NaN, infinity or a number too large for {dtype}; "
+            "remove or replace it"
+        )
+    small = np.int32 if X.indptr[-1] <= MOST_COLUMNS else np.int64
+    return _like(X, values, *(a.astype(small, copy=False) for a in (X.indices, X.indptr)))
+
+
+def _checked(X: Any) -> Any:
+    """Return a compressed matrix on the same arrays, after looking at all of them."""
+    try:
+        X = _like(X, X.data, X.indices, X.indptr)
+        X.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"the index arrays of X do not make a {X.format.upper()} matrix of shape {X.shape}: "
+            f"{error}; build it anew"
+        ) from None
+    return X
+
+
+def _assembled(csr: Any) -> Any:
+    """Sort each row, add entries for the same place, in place, and return the matrix."""
+    csr.sum_duplicates()
+    return csr
+
+
+def _like(X: Any, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> Any:
+    from scipy import sparse
+
+    kind = sparse.csr_array if X.format == "csr" else sparse.csc_array
+    return kind((values, indices, indptr), shape=X.shape)

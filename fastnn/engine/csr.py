@@ -1,0 +1,99 @@
+"""Sparse rows in the kernels: the first layer's products over the nonzeros that a row lists.
+
+A row's own list of columns takes the place of a block's: rows of text share few columns, and a
+block of rows would load weights and multiply zeros for all that any of them uses. Nothing here
+takes time by the number of columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba import types
+from numba.extending import overload
+
+from fastnn.engine.constants import lanes
+from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.pointers import after, at, get, layer_of, place_of, prefetch
+from fastnn.engine.simd import tile_forward, tile_update
+
+__all__ = ["SparseRows", "ask_ahead_listed", "pointers_of", "product_of_rows", "update_from_rows"]
+
+# A cache line has so many column numbers.
+LINE = 16
+
+
+class SparseRows(NamedTuple):
+    """Rows in compressed form, as arrays and, in a kernel, as pointers.
+
+    starts : int64 (n + 1,)
+        Where in the other two each row begins.
+    columns : int32 (nonzeros,)
+        Ascending in each row, and no column twice.
+    values : the network's dtype (nonzeros,)
+    """
+
+    starts: Any
+    columns: Any
+    values: Any
+
+
+def pointers_of(csr):
+    """Return the pointers of the arrays, which the caller keeps alive; in kernels, None of None."""
+    raise NotImplementedError("it is for compiled code")
+
+
+@overload(pointers_of)
+def _pointers_of(csr):
+    if isinstance(csr, types.NoneType):
+        return lambda csr: None
+    return lambda csr: SparseRows(at(csr.starts, 0), at(csr.columns, 0), at(csr.values, 0))
+
+
+@jit
+def ask_ahead_listed(csr, order, start, low, high):
+    """Ask for rows of the next batch to be brought into the cache."""
+    for i in range(start + low, min(start + high, len(order))):
+        for k in range(get(csr.starts, order[i]), get(csr.starts, order[i] + 1), LINE):
+            prefetch(csr.columns, k)
+            prefetch(csr.values, k)
+
+
+@jit_apart
+def product_of_rows(spec, net, csr, rows, part):
+    """Fill the first layer's z, a part of it: b + x @ w over the columns that each row lists."""
+    here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
+    for first in range(part.first, part.last, here.panel):
+        width, column = min(here.panel, here.vectors - first), first * lanes(spec)
+        weights, b = after(here.w, inputs * column), after(here.b, column)
+        for i in range(part.low, part.high):
+            begin, end = get(csr.starts, get(rows, i)), get(csr.starts, get(rows, i) + 1)
+            values, used = after(csr.values, begin), after(csr.columns, begin)
+            to = after(here.z, i * here.pitch + column)
+            tile_forward(
+                spec, 1, width, b, values, 0, used, weights, to, here.pitch, end - begin
+            )  # fmt: skip
+
+
+@jit_apart
+def update_from_rows(
+    spec, net, csr, rows, m, rule, numbers, vectors, delta, w, q, b, low, high
+):  # fmt: skip
+    """Add the gradient to the inputs from `low` to `high` of a panel of the first layer.
+
+    From 0 on, to the biases too. The penalty numbered `rule` acts with every row.
+    """
+    pitch = layer_of(net, 1).pitch
+    for i in range(m):
+        row = get(rows, i)
+        begin, end = get(csr.starts, row), get(csr.starts, row + 1)
+        first = place_of(csr.columns, begin, end, low)
+        count = place_of(csr.columns, first, end, high) - first
+        values, used, d = (
+            after(csr.values, first),
+            after(csr.columns, first),
+            after(delta, i * pitch),
+        )
+        tile_update(
+            spec, rule, 1, vectors, numbers, values, 0, used, count, d, pitch, w, q, b, low == 0
+        )

@@ -1,0 +1,196 @@
+"""Networks as ONNX files, which other runtimes evaluate.
+
+An activation's formula is called once, with values that write the nodes of the graph for it: the
+same formula that the engine compiles. Those that ONNX has an operator for, in either dtype, are
+that operator.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from fastnn import __version__
+from fastnn.activations import Activation
+from fastnn.checks import one_of
+from fastnn.files import replace_file
+from fastnn.network import Network
+
+__all__ = ["to_onnx"]
+
+OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "identity": "Identity"}
+OPSET, IR_VERSION = 13, 7  # of 2020, so that old runtimes read the file; later ones add nothing
+
+
+def to_onnx(
+    network: Network, path: str | os.PathLike[str], *, input_dtype: str | None = None
+) -> None:
+    """Write `network` to `path` as an ONNX model, as `Network.to_onnx` says."""
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "to_onnx needs the package onnx: install fastnn[onnx]", name="onnx"
+        ) from error
+    weights, biases = network._arrays()
+    dtype = network.dtype.name
+    given = dtype if input_dtype is None else one_of("input_dtype", input_dtype, (dtype, "uint8"))
+    graph = Graph(onnx, dtype)
+    a = _scaled_inputs(graph, network, given)
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        names = graph.array(f"layers.{layer}.weight", w), graph.array(f"layers.{layer}.bias", b)
+        z = graph.node("Gemm", a, *names, transB=1)
+        a = _activated(graph, network._activations[layer], z)
+    graph.node("Identity", a, output="outputs")
+    made = graph.model((given, network.n_inputs), network.sizes[-1])
+    onnx.checker.check_model(made)
+    replace_file(path, made.SerializeToString())
+
+
+def _scaled_inputs(graph: Graph, network: Network, given: str) -> str:
+    """Return the columns that the network uses, in its dtype and scaled."""
+    a = "X"
+    if network.kept_inputs is not None:
+        a = graph.node("Gather", a, graph.array("kept_inputs", network.kept_inputs), axis=1)
+    scale = network.input_scale
+    if given == "uint8":
+        a = graph.node("Cast", a, to=graph.dtype_code)
+        scale = 1 / 256 if scale is None else scale
+    return a if scale is None else graph.node("Mul", a, graph.constant(scale))
+
+
+def _activated(graph: Graph, activation: Activation, z: str) -> str:
+    if activation.name == "softmax":
+        return graph.node("Softmax", z, axis=1)
+    if activation.name in OPERATORS:
+        return graph.node(OPERATORS[activation.name], z)
+    value: Value = activation.value(Space(), Value(graph, z))
+    return value.name
+
+
+class Graph:
+    """Nodes and constants as they are written.
+
+    Parameters
+    ----------
+    onnx : module
+    dtype : str
+        That of the network.
+    """
+
+    def __init__(self, onnx: Any, dtype: str) -> None:
+        self._onnx, self._dtype = onnx, np.dtype(dtype)
+        self._nodes: list[Any] = []
+        self._arrays: dict[str, Any] = {}
+        self.dtype_code = self._code(dtype)
+
+    def _code(self, dtype: str) -> int:
+        return int(self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def node(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node; return the name of its output."""
+        name = output or f"{operator.lower()}.{len(self._nodes)}"
+        made = self._onnx.helper.make_node(operator, list(inputs), [name], **attributes)
+        self._nodes.append(made)
+        return name
+
+    def array(self, name: str, values: np.ndarray) -> str:
+        """Add an array, once; return its name."""
+        if name not in self._arrays:
+            self._arrays[name] = self._onnx.numpy_helper.from_array(values, name)
+        return name
+
+    def constant(self, number: float) -> str:
+        """Return the name of a number in the network's dtype."""
+        return self.array(f"constant.{number!r}", np.array(number, self._dtype))
+
+    def model(self, inputs: tuple[str, int], outputs: int) -> Any:
+        """Return the model: X (n, inputs), of any n, and outputs (n, outputs)."""
+        helper, (dtype, width) = self._onnx.helper, inputs
+        graph = helper.make_graph(
+            self._nodes,
+            "fastnn",
+            [helper.make_tensor_value_info("X", self._code(dtype), ["n", width])],
+            [helper.make_tensor_value_info("outputs", self.dtype_code, ["n", outputs])],
+            list(self._arrays.values()),
+        )
+        return helper.make_model(
+            graph,
+            producer_name="fastnn",
+            producer_version=__version__,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+        )
+
+
+class Value:
+    """A result in the graph, with the operators that formulas use."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph, self.name = graph, name
+
+    def call(self, operator: str, *operands: Value | float) -> Value:
+        """Return the result of an operator; a number becomes a constant."""
+        names = [o.name if isinstance(o, Value) else self.graph.constant(o) for o in operands]
+        return Value(self.graph, self.graph.node(operator, *names))
+
+    def __add__(self, other: Value | float) -> Value:
+        return self.call("Add", self, other)
+
+    def __radd__(self, other: float) -> Value:
+        return self.call("Add", other, self)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self.call("Sub", self, other)
+
+    def __rsub__(self, other: float) -> Value:
+        return self.call("Sub", other, self)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self.call("Mul", self, other)
+
+    def __rmul__(self, other: float) -> Value:
+        return self.call("Mul", other, self)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return self.call("Div", self, other)
+
+    def __rtruediv__(self, other: float) -> Value:
+        return self.call("Div", other, self)
+
+    def __neg__(self) -> Value:
+        return self.call("Neg", self)
+
+    def __abs__(self) -> Value:
+        return self.call("Abs", self)
+
+    def __gt__(self, other: Value | float) -> Value:
+        return self.call("Greater", self, other)
+
+    def __lt__(self, other: Value | float) -> Value:
+        return self.call("Less", self, other)
+
+
+class Space:
+    """The functions that an activation's formula uses, with numpy's names."""
+
+    def where(self, condition: Value, x: Value | float, y: Value | float) -> Value:
+        return condition.call("Where", condition, x, y)
+
+    def maximum(self, x: Value, y: Value | float) -> Value:
+        return x.call("Max", x, y)
+
+    def minimum(self, x: Value, y: Value | float) -> Value:
+        return x.call("Min", x, y)
+
+    def exp(self, x: Value) -> Value:
+        return x.call("Exp", x)
+
+    def expm1(self, x: Value) -> Value:
+        return self.exp(x) - 1.0
+
+    def logaddexp(self, x: Value, y: Value | float) -> Value:
+        u = self.exp(-abs(x - y))
+        return self.maximum(x, y) + u.call("Log", u + 1.0)

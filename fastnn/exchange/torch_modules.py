@@ -1,0 +1,148 @@
+"""Networks as PyTorch modules, and from them: plain stacks of ``Linear`` and activations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.checks import one_of
+from fastnn.network import Network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["from_torch", "to_torch"]
+
+# The cost of a module whose own is not named, by its output activation.
+COSTS = {"softmax": "log_likelihood", "sigmoid": "cross_entropy"}
+
+
+def to_torch(network: Network) -> nn.Sequential:
+    """Return a module with the outputs of `network`, as `Network.to_torch` says."""
+    torch = _torch("to_torch")
+    nn, dtype = torch.nn, getattr(torch, network.dtype.name)
+    known = _activations(nn)
+    modules = []
+    weights = [network._first_weights() * (network.input_scale or 1), *network.weights[1:]]
+    for w, b, name in zip(weights, network.biases, network.activations, strict=True):
+        one_of("activation of a PyTorch module", name, known)
+        linear = nn.Linear(w.shape[1], len(w), dtype=dtype)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(w))
+            linear.bias.copy_(torch.tensor(b))
+        modules.append(linear)
+        if name != "identity":
+            modules.append(known[name][0])
+    return nn.Sequential(*modules)
+
+
+def from_torch(
+    module: nn.Sequential, *, output: str | None = None, cost: str | None = None
+) -> Network:
+    """Return the network of a ``torch.nn.Sequential``, with its outputs.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential
+        ``Linear`` layers, each with an activation after it or none: ``Sigmoid``, ``Tanh``,
+        ``ReLU``, ``LeakyReLU()``, ``ELU()``, ``GELU(approximate="tanh")``, ``Softplus()`` and, at
+        the end, ``Softmax(dim=1)``. ``Dropout``, which predictions are made without, is left out.
+    output : str, optional
+        The activation after the last layer where the module has none: "softmax" for a module
+        that was trained with ``CrossEntropyLoss``, "sigmoid" with ``BCEWithLogitsLoss``, as
+        these losses have it in them.
+    cost : str, optional
+        The network's; by default "log_likelihood" for softmax outputs, "cross_entropy" for
+        sigmoid, else "mean_squared".
+
+    Returns
+    -------
+    Network
+        In the module's dtype, with copies of its parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the module is anything else; the message names the part.
+    ModuleNotFoundError
+        If PyTorch is not installed.
+    """
+    nn = _torch("from_torch").nn
+    if type(module) is not nn.Sequential:
+        raise TypeError(f"module must be a torch.nn.Sequential, not {type(module).__name__}")
+    linears: list[Any] = []
+    names: list[str] = []
+    for number, part in enumerate(module):
+        if type(part) is nn.Linear:
+            linears.append(part)
+            names.append("identity")
+        elif type(part) is not nn.Dropout:
+            if not names or names[-1] != "identity":
+                raise ValueError(f"module[{number}], {part}, must come after a Linear")
+            names[-1] = _name(nn, number, part)
+    if not linears:
+        raise ValueError("module must have a Linear")
+    if output is not None:
+        if names[-1] != "identity":
+            raise ValueError(f"output={output!r} is given, and the module ends with {names[-1]}")
+        names[-1] = output
+    weights, biases = zip(*map(_arrays, linears), strict=True)
+    return Network._of(
+        list(weights),
+        list(biases),
+        activation=names,
+        cost=COSTS.get(names[-1], "mean_squared") if cost is None else cost,
+        dtype=weights[0].dtype,
+    )
+
+
+def _torch(what: str) -> Any:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{what} needs PyTorch, the package torch", name="torch"
+        ) from error
+    return torch
+
+
+def _activations(nn: Any) -> dict[str, list[Any]]:
+    """Return the modules that each activation may be; the first is the one to make."""
+    return {
+        "sigmoid": [nn.Sigmoid()],
+        "tanh": [nn.Tanh()],
+        "relu": [nn.ReLU()],
+        "leaky_relu": [nn.LeakyReLU(0.01)],
+        "elu": [nn.ELU()],
+        "gelu": [nn.GELU(approximate="tanh")],
+        "softplus": [nn.Softplus()],
+        "identity": [nn.Identity()],
+        "softmax": [nn.Softmax(dim=1), nn.Softmax(dim=-1)],
+    }
+
+
+def _name(nn: Any, number: int, part: Any) -> str:
+    known = _activations(nn)
+    for name, modules in known.items():
+        for module in modules:
+            if type(part) is type(module) and _settings(part) == _settings(module):
+                return name
+    allowed = ", ".join(str(modules[0]) for modules in known.values())
+    raise ValueError(
+        f"module[{number}] must be a Linear, Dropout, or one of {allowed}, with these settings, "
+        f"not {part}"
+    )
+
+
+def _settings(part: Any) -> dict[str, Any]:
+    """Return the parameters of an activation that its values depend on."""
+    without = ("training", "inplace")
+    return {k: v for k, v in vars(part).items() if not k.startswith("_") and k not in without}
+
+
+def _arrays(linear: Any) -> tuple[np.ndarray, np.ndarray]:
+    w = linear.weight.detach().cpu().numpy().copy()
+    if linear.bias is None:
+        return w, np.zeros(len(w), w.dtype)
+    return w, linear.bias.detach().cpu().numpy().copy()

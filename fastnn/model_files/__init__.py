@@ -1,0 +1,13 @@
+"""Model files: a network in safetensors, the native form, or in the JSON of the book's network2.
+
+Each form has a module with ``encode``, a `Model` as bytes, and ``decode``, the reverse. What they
+share, the record of all that is not an array, stands in `fastnn.model_files.model`. Nothing in a
+file is run, and nothing it names is opened.
+"""
+
+from __future__ import annotations
+
+from fastnn.model_files.files import read_model, write_model
+from fastnn.model_files.model import Model
+
+__all__ = ["Model", "read_model", "write_model"]

@@ -1,0 +1,62 @@
+"""Writing a model file whole or not at all, and reading it in the form that it has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fastnn.array_files import read_at_most
+from fastnn.checks import FileFormatError
+from fastnn.files import replace_file
+from fastnn.model_files import json_form, safetensors_form
+from fastnn.model_files.model import Model
+
+__all__ = ["read_model", "write_model"]
+
+
+def write_model(path: str | os.PathLike[str], model: Model) -> None:
+    """Write `model` to `path`: as JSON where its suffix is ``.json``, else as safetensors.
+
+    A file already there is replaced whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If a weight or bias is not finite; nothing is written.
+    OSError
+        If the file cannot be written.
+    """
+    for name, layers in (("weights", model.weights), ("biases", model.biases)):
+        for layer, values in enumerate(layers):
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"{name}[{layer}] holds NaN or infinity and cannot be saved; if training "
+                    "diverged, train again with a smaller learning_rate"
+                )
+    is_json = Path(path).suffix.lower() == ".json"
+    replace_file(path, (json_form if is_json else safetensors_form).encode(model))
+
+
+def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
+    """Read a model file in the form that its content has, whatever its name.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is not a model file, is damaged, or has more than `max_bytes` bytes; the message
+        says what is wrong with it.
+    OSError
+        If it cannot be read.
+    """
+    with open(path, "rb") as file:
+        raw = bytes(read_at_most(file, max_bytes + 1))
+    if len(raw) > max_bytes:
+        raise FileFormatError(f"{os.fspath(path)} is larger than max_bytes={max_bytes:,}")
+    # The eight bytes that safetensors begins with, the length of a header, have zeros in them.
+    decode = safetensors_form.decode if b"\0" in raw[:8] else json_form.decode
+    try:
+        return decode(raw)
+    except (ValueError, TypeError) as error:
+        raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error

@@ -1,0 +1,59 @@
+"""A network from a file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from fastnn import penalties
+from fastnn.checks import FileFormatError, whole
+from fastnn.model_files import Model, read_model
+from fastnn.network.network import Network
+from fastnn.penalties import per_layer, records
+
+__all__ = ["load"]
+
+
+def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
+    """Read a network that `Network.save` or the ``save`` of the book's network2 has written.
+
+    Parameters
+    ----------
+    path : path
+        The file, in any of the forms of `Network.save`; the content tells which. One of the book's
+        becomes a float64 network with the file's cost.
+    max_bytes : int
+        The largest file that is read, default 2 GiB.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is not such a file, or is damaged; the message says what is wrong with it.
+        Nothing in it is run, and no memory is used beyond some multiple of its size.
+    OSError
+        If it cannot be read.
+    """
+    model = read_model(path, max_bytes=whole("max_bytes", max_bytes, minimum=1))
+    try:
+        return _network(model)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error
+
+
+def _network(model: Model) -> Network:
+    network = Network._of(
+        model.weights,
+        model.biases,
+        activation=model.activations,
+        cost=model.cost,
+        multilabel=model.multilabel,
+        dtype=model.dtype,
+        input_scale=model.input_scale,
+    )
+    network.penalty = records.from_record(model.penalty, penalties.ALL)
+    per_layer(network.penalty, len(network.weights))
+    if (kept := model.kept_inputs) is not None:
+        network.weights[0] = np.ascontiguousarray(network.weights[0][:, kept])
+        network._sizes, network.kept_inputs = (len(kept), *network._sizes[1:]), kept
+    return network

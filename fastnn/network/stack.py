@@ -1,0 +1,257 @@
+"""What a network consists of: its layers and their arrays, without training and prediction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import costs as cost_plugins
+from fastnn import initializers, penalties, sparsity
+from fastnn.checks import real
+from fastnn.model_files import Model, write_model
+from fastnn.network_checks import (
+    checked_activations,
+    checked_arrays,
+    checked_dtype,
+    checked_scale,
+    checked_sizes,
+    in_place,
+)
+from fastnn.penalties import Layers, records
+from fastnn.tasks import Labels, task_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from fastnn.history import History
+
+__all__ = ["Stack"]
+
+
+class Stack:
+    """The layers of a network; `fastnn.Network`, which adds the rest, says what each name is."""
+
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    kept_inputs: np.ndarray | None
+    penalty: Layers
+    history: History | None
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        cost: str = "cross_entropy",
+        initializer: str = "book",
+        multilabel: bool = False,
+        dtype: DTypeLike = "float32",
+        input_scale: float | None = None,
+        seed: int | None = None,
+    ) -> None:
+        start = initializers.named("initializer", initializer)
+        self._consist(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
+        self._rng = np.random.default_rng(seed)
+        self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
+
+    def _consist(
+        self,
+        sizes: tuple[int, ...],
+        activation: str | Sequence[str],
+        cost: str,
+        multilabel: bool,
+        dtype: DTypeLike,
+        input_scale: float | None,
+    ) -> None:
+        """Check and set everything but the arrays and the generator."""
+        self._sizes = sizes
+        self._activations = checked_activations(activation, len(sizes) - 1)
+        self._cost = cost_plugins.named("cost", cost)
+        if self._activations[-1].name not in self._cost.outputs:
+            raise ValueError(
+                f"cost {cost!r} needs one of the output activations "
+                f"{', '.join(map(repr, self._cost.outputs))}, not {self._activations[-1].name!r}"
+            )
+        self._task = task_of(self._cost, self._activations[-1].name, multilabel=multilabel)
+        self._dtype = checked_dtype(dtype)
+        self._input_scale = None if input_scale is None else checked_scale(input_scale)
+        self._n_inputs, self.kept_inputs = sizes[0], None
+        self.penalty, self.history = None, None
+
+    @classmethod
+    def _of(
+        cls,
+        weights: list[np.ndarray],
+        biases: list[np.ndarray],
+        *,
+        activation: str | Sequence[str],
+        cost: str,
+        multilabel: bool = False,
+        dtype: DTypeLike = "float32",
+        input_scale: float | None = None,
+    ) -> Self:
+        """Return a network of these arrays, (out, in) and (out,), with a generator of its own."""
+        network = cls.__new__(cls)
+        sizes = (weights[0].shape[1], *map(len, weights))
+        network._consist(sizes, activation, cost, multilabel, dtype, input_scale)
+        network._rng = np.random.default_rng()
+        network.weights, network.biases = weights, biases
+        network._arrays()
+        return network
+
+    def __repr__(self) -> str:
+        names = dict.fromkeys(self.activations)
+        activation = self.activations[0] if len(names) == 1 else self.activations
+        return (
+            f"Network({self.sizes}, activation={activation!r}, cost={self.cost!r}, "
+            f"dtype={self.dtype.name!r}, input_scale={self.input_scale}"
+            f"{', multilabel=True' if self.multilabel else ''})"
+        )
+
+    @property
+    def sizes(self) -> list[int]:
+        """The units of each layer, inputs first."""
+        return list(self._sizes)
+
+    @property
+    def n_inputs(self) -> int:
+        """The columns X must have: ``sizes[0]``, and those that `compact` has dropped."""
+        return self._n_inputs
+
+    @property
+    def activations(self) -> list[str]:
+        """The name of each layer's activation, the output's last."""
+        return [activation.name for activation in self._activations]
+
+    @property
+    def cost(self) -> str:
+        """The name of the cost."""
+        return self._cost.name
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether each output unit is a label of its own."""
+        return isinstance(self._task, Labels)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the arrays: float32 or float64."""
+        return self._dtype
+
+    @property
+    def input_scale(self) -> float | None:
+        """What X is multiplied by; None means 1 for floats and 1/256 for uint8."""
+        return self._input_scale
+
+    def sparsity(self) -> list[float]:
+        """Return the share of exact zeros, 0 to 1, in each layer's weights."""
+        return sparsity.zero_shares(self._arrays()[0])
+
+    def prune(self, threshold: float) -> int:
+        """Set every weight with abs(w) <= `threshold` to 0, in place.
+
+        Returns
+        -------
+        int
+            How many of them were not 0 before.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `threshold` is not a finite number of at least 0.
+        """
+        return sparsity.prune(self._arrays()[0], real("threshold", threshold))
+
+    def compact(self) -> list[int]:
+        """Remove the inputs and hidden units that the outputs do not need; these stay the same.
+
+        An input goes where all its weights are 0. A hidden unit goes where all weights out of it
+        are 0, or all into it: its constant output is then added, through its weights, to the next
+        layer's biases. This is repeated, as one removal may empty another unit. At least one input
+        stays, and one unit in each hidden layer.
+
+        The network still takes all columns of X (`n_inputs`) and uses those in `kept_inputs`.
+        Where something goes, `weights` and `biases` are new lists of new arrays.
+
+        Returns
+        -------
+        list of int
+            How many went from each layer, inputs first.
+        """
+        before = self._sizes
+        self._compact()
+        return [b - now for b, now in zip(before, self._sizes, strict=True)]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to `path`, from where `fastnn.load` reads it back exactly.
+
+        The native form is safetensors. Where the suffix is ``.json`` it is JSON, and the book's
+        ``network2.load`` reads that too where the network is one of the book's: all sigmoid, with
+        the quadratic or the cross-entropy cost. Such a network takes ``X * input_scale``. Columns
+        that `compact` has dropped are written as zeros, so that every reader takes the same X. A
+        file already at `path` is replaced whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If a weight or bias is not finite.
+        OSError
+            If the file cannot be written.
+        """
+        weights, biases = self._arrays()
+        model = Model(
+            [self._first_weights(), *weights[1:]],
+            biases,
+            self.activations,
+            self.cost,
+            self._dtype.name,
+            self._input_scale,
+            self.kept_inputs,
+            self.multilabel,
+            records.to_record(self.penalty, penalties.ALL),
+        )
+        write_model(path, model)
+
+    def _first_weights(self) -> np.ndarray:
+        """Return the first layer's weights for all columns of X, zeros for those dropped."""
+        if self.kept_inputs is None:
+            return self.weights[0]
+        return sparsity.with_all_columns(self.weights[0], self.kept_inputs, self.n_inputs)
+
+    def _compact(self) -> np.ndarray | None:
+        """Compact the network; return which of its columns it still uses, None if nothing goes."""
+        weights, biases, kept = sparsity.compact(*self._arrays(), self._activations)
+        sizes, columns = (*map(len, kept), self._sizes[-1]), self.kept_inputs
+        if sizes == self._sizes:
+            return None
+        if len(kept[0]) < self._sizes[0]:
+            columns = kept[0] if columns is None else columns[kept[0]]
+        self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, columns
+        return kept[0]
+
+    def _copied(self) -> tuple[Any, ...]:
+        """Return what `_restore` puts back: copies of the arrays, and which inputs they are for."""
+        weights, biases = ([a.copy() for a in held] for held in (self.weights, self.biases))
+        return weights, biases, self._sizes, self.kept_inputs
+
+    def _restore(self, copied: tuple[Any, ...]) -> None:
+        """Put arrays back, in place unless `compact` has removed something since."""
+        weights, biases, sizes, kept = copied
+        if sizes == self._sizes:
+            for array, old in zip((*self.weights, *self.biases), (*weights, *biases), strict=True):
+                array[...] = old
+        else:
+            self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, kept
+
+    def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Check what stands in `weights` and `biases` and return it, ready for the engine."""
+        shapes = list(zip(self._sizes[1:], self._sizes[:-1], strict=True))
+        weights = checked_arrays("weights", self.weights, shapes, self._dtype)
+        biases = checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
+        self.weights = in_place(self.weights, weights)
+        self.biases = in_place(self.biases, biases)
+        return self.weights, self.biases

@@ -1,0 +1,55 @@
+"""Penalties as JSON values, for the files that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from fastnn.checks import one_of
+from fastnn.penalties.base import Penalty
+from fastnn.penalties.layers import Layers
+
+__all__ = ["from_record", "to_record"]
+
+
+def to_record(penalty: Layers, known: Iterable[type[Penalty]]) -> Any:
+    """Return what `fit` took as ``penalty`` as a JSON value: the name and each parameter.
+
+    It is None where one of them is a class that is not in `known`, which no file can bring back.
+    """
+    if penalty is None:
+        return None
+    kinds = tuple(known)
+    chosen = [penalty] if isinstance(penalty, Penalty) else list(penalty)
+    if any(one is not None and type(one) not in kinds for one in chosen):
+        return None
+    records = [one and {"name": one.name, **_parameters(one)} for one in chosen]
+    return records[0] if isinstance(penalty, Penalty) else records
+
+
+def from_record(record: Any, known: Iterable[type[Penalty]]) -> Layers:
+    """Return the penalty, or the list with one or None for each layer, that `to_record` recorded.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not such a record, or a parameter is not one that the penalty takes.
+    """
+    by_name = {kind.name: kind for kind in known}
+    if isinstance(record, list):
+        return [None if one is None else _one(one, by_name) for one in record]
+    return None if record is None else _one(record, by_name)
+
+
+def _parameters(penalty: Penalty) -> dict[str, Any]:
+    return {field.name: getattr(penalty, field.name) for field in fields(penalty)}
+
+
+def _one(record: Any, by_name: dict[str, type[Penalty]]) -> Penalty:
+    if not isinstance(record, dict):
+        raise TypeError(
+            f"'penalty' must be a JSON object, a list of them or null, not {record!r:.40}"
+        )
+    kind = by_name[one_of("'penalty' name", record.get("name"), by_name)]
+    return kind(**{name: value for name, value in record.items() if name != "name"})

@@ -1,0 +1,92 @@
+"""Files in the svmlight format: sparse rows with their labels, as text.
+
+They are read by scikit-learn (extra ``sklearn``): its reader knows comments, query ids and
+compressed files, and is tested by far more files than one of our own would be.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastnn.checks import FileFormatError, whole
+
+__all__ = ["has_svmlight_name", "read_svmlight"]
+
+SUFFIXES = (".svm", ".svmlight", ".libsvm")
+
+
+def has_svmlight_name(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path ends as such files do: .svm, .svmlight or .libsvm, or these and .gz."""
+    name = Path(path).name.lower()
+    return name.removesuffix(".gz").removesuffix(".bz2").endswith(SUFFIXES)
+
+
+def read_svmlight(
+    path: str | os.PathLike[str], n_features: int | None = None, *, zero_based: bool = False
+) -> tuple[Any, np.ndarray]:
+    """Read a file of lines ``label index:value index:value ...``, plain, .gz or .bz2.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    n_features : int, optional
+        The number of columns; by default the largest index of this file. Give it where another
+        file, of test rows say, is to have the same columns.
+    zero_based : bool, default False
+        Whether the first column's index is 0 and not the format's 1.
+
+    Returns
+    -------
+    X : scipy.sparse.csr_matrix of float64, shape (n, n_features)
+    y : ndarray, shape (n,)
+        Class indices, int64: the labels -1 and +1 become 0 and 1, other whole numbers of at least 0
+        stay. Where there is another number all are float64 as they stand, real targets.
+
+    Raises
+    ------
+    FileFormatError
+        If it is not such a file, or an index is beyond the columns.
+    ModuleNotFoundError
+        Without scikit-learn.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        from sklearn.datasets import load_svmlight_file
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "svmlight files are read by scikit-learn, which is not installed: pip install "
+            '"fastnn[sklearn]"'
+        ) from error
+    if n_features is not None:
+        n_features = whole("n_features", n_features, minimum=1)
+    name = os.fspath(path)
+    try:
+        X, y = load_svmlight_file(name, n_features=n_features, zero_based=zero_based)
+    except (ValueError, EOFError) as error:
+        raise FileFormatError(f"{name} cannot be read as svmlight: {error}") from error
+    if 0 in X.shape:
+        raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
+    return _narrowed(X), _labels(y)
+
+
+def _narrowed(X: Any) -> Any:
+    """Return the matrix with int32 indices where these are large enough, which more code takes."""
+    from scipy import sparse
+
+    if max(X.nnz, X.shape[1]) > np.iinfo(np.int32).max:
+        return X
+    indices, indptr = (array.astype(np.int32, copy=False) for array in (X.indices, X.indptr))
+    return sparse.csr_matrix((X.data, indices, indptr), shape=X.shape)
+
+
+def _labels(y: np.ndarray) -> np.ndarray:
+    if np.isin(y, (-1, 1)).all():
+        return (y > 0).astype(np.int64)
+    whole_numbers = bool((y == np.floor(y)).all()) and y.min() >= 0
+    return y.astype(np.int64) if whole_numbers else y

@@ -1,0 +1,180 @@
+"""What a sweep found: its records, and the file that a second call continues from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastnn.checks import FileFormatError
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+__all__ = ["Records", "ResultsFile", "finite", "ranked", "score_of"]
+
+FORMAT = "fastnn sweep"
+VERSION = 1
+
+
+class Records(list[dict[str, Any]]):
+    """What a sweep found: a list with a dict for each trial, in the order of the trials.
+
+    A record has the trial's number ``trial``, its parameters as JSON would keep them (a penalty is
+    its ``repr``), with halving the ``rung``, and
+
+    * ``train_cost``, ``val_cost``, ``val_accuracy`` or ``val_r2``: those of `History` for the epoch
+      whose weights the network has; NaN is None, and so is what was not measured,
+    * ``zeros``: the share of exact zeros, 0 to 1, among all weights,
+    * ``epochs_done`` and ``seconds``: how many epochs, and their wall time,
+    * ``error``: None, or what the trial failed with; it has no figures then.
+    """
+
+    def best(self) -> dict[str, Any]:
+        """Return the record with the best validation score, or without one the lowest cost.
+
+        Of two as good it is the first; with halving it is one of the last rung.
+
+        Raises
+        ------
+        ValueError
+            If no trial has come to a number.
+        """
+        last = max((record.get("rung", 0) for record in self), default=0)
+        known = [r for r in self if r.get("rung", 0) == last and score_of(r) > -math.inf]
+        if not known:
+            raise ValueError("none of these trials has come to a finite score")
+        return max(known, key=score_of)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a line for each record to `path`; lists become JSON, None an empty cell.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        names = list(dict.fromkeys(name for record in self for name in record))
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(names)
+            for record in self:
+                cells = [record.get(name) for name in names]
+                rows.writerow([json.dumps(c) if isinstance(c, (list, dict)) else c for c in cells])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the records as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            raise ImportError("to_pandas needs pandas: pip install pandas") from error
+        return pandas.DataFrame(list(self))
+
+    def plot(self, parameter: str, *, by: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw the score over `parameter`, as `fastnn.plots.sweep_scores` says."""
+        from fastnn.plots import sweep_scores
+
+        return sweep_scores(self, parameter, by=by, ax=ax)
+
+
+class ResultsFile:
+    """A file of JSON lines: a first one that says which data, then one for each finished trial.
+
+    Parameters
+    ----------
+    path : path
+        Made if there is none. An unfinished last line, of a process that was ended while it wrote,
+        is cut off.
+    data : str
+        What the trials are trained on; a file of other data is refused.
+
+    Attributes
+    ----------
+    found : dict of str to dict
+        The figures of the trials that are in the file and have not failed, by their key.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is not one of these, is damaged, or is of other data.
+    OSError
+        If it cannot be read or written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], data: str) -> None:
+        self.found: dict[str, dict[str, Any]] = {}
+        self._path, first = os.fspath(path), {FORMAT: VERSION, "data": data}
+        with open(path, "a+b") as file:
+            file.seek(0)
+            lines = file.read().split(b"\n")
+            unfinished = len(lines.pop())
+            for number, line in enumerate(lines, 1):
+                self._read(number, line, data)
+            if unfinished:
+                file.truncate(file.tell() - unfinished)
+        if not lines:
+            self._append(first)
+
+    def add(self, key: str, figures: Mapping[str, Any]) -> None:
+        """Append a finished trial; it is on the disk when this returns."""
+        self._append({"trial": json.loads(key), "figures": figures})
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with open(self._path, "ab") as file:
+            file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self, number: int, text: bytes, data: str) -> None:
+        try:
+            line = json.loads(text)
+            if number == 1:
+                known, of = line[FORMAT] == VERSION, line["data"]
+            else:
+                known, of = True, data
+                if line["figures"]["error"] is None:
+                    key = json.dumps(line["trial"], sort_keys=True)
+                    self.found[key] = line["figures"]
+        except (ValueError, KeyError, TypeError):
+            known, of = False, data
+        if not known:
+            raise FileFormatError(
+                f"{self._path}, line {number}: not a line of a sweep's results; "
+                "mend it, or give another file"
+            )
+        if of != data:
+            raise FileFormatError(
+                f"{self._path} has the results of other data ({of}, not {data}): give another file"
+            )
+
+
+def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures with None for what is not finite, as JSON needs it."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }
+
+
+def score_of(record: Mapping[str, Any]) -> float:
+    """Return what a larger value of is better: the validation score, else minus the cost."""
+    for name in ("val_accuracy", "val_r2"):
+        if name in record:
+            return -math.inf if record[name] is None else float(record[name])
+    cost = record.get("train_cost")
+    return -math.inf if cost is None else -float(cost)
+
+
+def ranked(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records from the best to the worst, those as good in their order."""
+    return sorted(records, key=score_of, reverse=True)

@@ -1,0 +1,153 @@
+"""Which trials a sweep is of: grids, random samples, and how a trial's parameters are written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.checks import real, whole
+
+__all__ = ["LogUniform", "checksum", "described", "grid", "key_of", "sample"]
+
+TRIES = 100  # draws of one sample before all are taken to be drawn
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Numbers from `low` to `high` whose logarithm is uniform, for `sample`.
+
+    Parameters
+    ----------
+    low, high : float
+        Above 0, `low` at most `high`.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 < real("low", self.low) <= real("high", self.high):
+            raise ValueError(
+                f"low must be above 0 and at most high, not {self.low!r} and {self.high!r}"
+            )
+
+    def rvs(self, *, random_state: np.random.Generator) -> float:
+        """Return one number, drawn from `random_state`."""
+        return float(np.exp(random_state.uniform(np.log(self.low), np.log(self.high))))
+
+
+def grid(space: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Return a trial for each combination of the values, the last name's changing fastest.
+
+    Parameters
+    ----------
+    space : mapping of str to iterable
+        The values of each parameter, such as ``{"learning_rate": [0.1, 0.5], "seed": range(3)}``.
+
+    Returns
+    -------
+    list of dict
+        Grids add up: ``grid(a) + grid(b)`` are the trials of both.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter's values are not a list of at least one.
+    """
+    values = [_values(name, given) for name, given in space.items()]
+    return [dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*values)]
+
+
+def sample(space: Mapping[str, Any], count: int, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Return `count` different trials drawn at random from the values and distributions.
+
+    Random trials find good values with fewer trainings than a grid where few of the parameters
+    matter (Bergstra and Bengio, "Random search for hyper-parameter optimization", 2012).
+
+    Parameters
+    ----------
+    space : mapping
+        For each parameter a list of values, all as likely, or a distribution: an object with
+        ``rvs(random_state=...)``, such as `LogUniform` or those of ``scipy.stats``.
+    count : int
+    seed : int, default 0
+        Of the draws; not that of the networks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `space` is not as above, or has fewer than `count` different trials.
+    """
+    count = whole("count", count, minimum=1)
+    rng = np.random.default_rng(whole("seed", seed, minimum=0))
+    sources = {
+        name: given if hasattr(given, "rvs") else _values(name, given)
+        for name, given in space.items()
+    }
+    drawn: dict[str, dict[str, Any]] = {}
+    for _ in range(TRIES * count):
+        trial = {name: _draw(source, rng) for name, source in sources.items()}
+        drawn.setdefault(key_of(trial), trial)
+        if len(drawn) == count:
+            return list(drawn.values())
+    raise ValueError(f"count must be at most the space's different trials, {len(drawn)}: {count}")
+
+
+def described(value: Any) -> Any:
+    """Return a parameter as a record has it, and JSON keeps it: numbers, strings, lists, None.
+
+    Classes and functions become their names, arrays a line with their checksum, other objects
+    their ``repr``.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return described(value.item())
+    if isinstance(value, (list, tuple, range)):
+        return [described(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): described(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape} {value.dtype} {checksum(value):08x}"
+    if isinstance(value, type) or hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def key_of(parameters: Mapping[str, Any]) -> str:
+    """Return the text by which a trial with these parameters is found again."""
+    return json.dumps(described(parameters), sort_keys=True)
+
+
+def checksum(array: np.ndarray) -> int:
+    """Return the CRC-32 of the array's bytes in C order."""
+    rows = max(1, (1 << 20) // max(1, array[:1].nbytes))
+    found = 0
+    for start in range(0, len(array), rows):
+        found = zlib.crc32(np.ascontiguousarray(array[start : start + rows]).data, found)
+    return found
+
+
+def _values(name: str, given: object) -> Sequence[Any]:
+    if hasattr(given, "rvs"):
+        raise TypeError(f"the values of {name!r} are a distribution: fastnn.sample draws from it")
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise TypeError(f"the values of {name!r} must be a list such as [{given!r}], not {given!r}")
+    values = list(given)
+    if not values:
+        raise ValueError(f"the values of {name!r} must be at least one")
+    return values
+
+
+def _draw(source: Any, rng: np.random.Generator) -> Any:
+    if not hasattr(source, "rvs"):
+        return source[rng.integers(len(source))]
+    drawn = source.rvs(random_state=rng)
+    return drawn.item() if isinstance(drawn, (np.generic, np.ndarray)) else drawn

@@ -1,0 +1,365 @@
+"""Many networks on the same data: what `fastnn.sweep` does.
+
+A trial is one `Network` and one `fit`. Its generator is seeded by its own ``seed``, so its record
+depends on its parameters and the data alone, not on the other trials, their order, or who ran it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn.arrays import Inputs, as_inputs
+from fastnn.checks import one_of, whole
+from fastnn.history import History
+from fastnn.network import Network
+from fastnn.network_checks import checked_dtype, checked_scale
+from fastnn.sweep_records import Records, ResultsFile, finite, ranked
+from fastnn.sweep_space import checksum, described, grid, key_of
+
+__all__ = ["sweep", "train"]
+
+OF_NETWORK = frozenset(inspect.signature(Network).parameters)
+OF_FIT = frozenset(inspect.signature(Network.fit).parameters) - {
+    "self", "X", "y", "validation_data", "callbacks", "progress", "threads", "checkpoint",
+    "checkpoint_every", "checkpoint_seconds", "resume",
+}  # fmt: skip
+PARAMETERS = sorted(OF_NETWORK | OF_FIT | {"lmbda"})
+
+TASKS_A_WORKER = 4  # at a time, where joblib's backend returns nothing before all are done
+
+Pair = tuple[Any, Any]
+Figures = tuple[int, dict[str, Any]]  # of the trial with this number
+
+
+def sweep(
+    X: ArrayLike,
+    y: ArrayLike,
+    trials: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]],
+    *,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    halving: int | None = None,
+    results: str | PathLike[str] | None = None,
+    n_jobs: int | None = None,
+    progress: bool = False,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+    **common: Any,
+) -> Records:
+    """Train a network for each of many sets of parameters.
+
+    Parameters
+    ----------
+    X, y, validation_data
+        As in `Network.fit`. All trials use one copy, whatever their number.
+    trials : mapping, or iterable of mappings
+        A mapping of names to lists of values is a grid (`fastnn.grid`). Else each mapping has the
+        parameters of one trial: from `fastnn.sample`, or scikit-learn's ``ParameterGrid`` and
+        ``ParameterSampler``. The names are those of the parameters of `Network` and
+        `Network.fit`, and ``lmbda``, the strength that ``penalty`` is then called with:
+        ``{"penalty": [L1, L2], "lmbda": [0.1, 1, 10]}``. Likewise an ``optimizer`` that is a class
+        is called with the ``learning_rate``.
+    halving : int, optional
+        Successive halving (Jamieson and Talwalkar, "Non-stochastic best arm identification and
+        hyperparameter optimization", 2016): all trials train for few epochs, the best 1 in
+        `halving` of them anew for `halving` times as many, and so on up to ``epochs``. Each rung's
+        training is a fit of its own, with what a schedule gives for its epochs. It needs validation
+        rows, and the same ``epochs`` for all trials.
+    results : path, optional
+        A file that each record is appended to when its trial is done. Trials that are in it are not
+        trained again, so a sweep that was cut off continues; those that had failed are.
+    n_jobs : int, optional
+        How many trials run at a time, by joblib: in threads, unless `joblib.parallel_config` says
+        otherwise, for 1 trial at a time by default; -1 takes all CPUs. Each trial then has one
+        thread.
+    progress : bool, default False
+        Show a progress bar.
+    on_record : callable, optional
+        Called with each record when it is known; what it raises ends the sweep.
+    **common
+        Parameters of all trials, such as ``epochs=10``; a trial's own go before. ``seed`` is 0 if
+        not given: trials then differ by their parameters and not by chance.
+
+    Returns
+    -------
+    Records
+        One for each trial, and with halving one for each trial and rung, in the order of `trials`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument or the data are not as above, before any training; or if every trial fails.
+        Where only some do, their records have the error, and a `RuntimeWarning` says so.
+    FileFormatError, OSError
+        If `results` is not the file of such a sweep on the same data, or cannot be written.
+    """
+    common = {"seed": 0, **common}
+    chosen = [common | given for given in _as_trials(trials)]
+    for parameters in chosen:
+        _check(parameters)
+    if results is not None:
+        _check_that_all_differ(chosen)
+    budgets = [None] if halving is None else _budgets(chosen, halving, validation_data)
+    data = _Data.of(X, y, validation_data, chosen)
+    file = None if results is None else ResultsFile(results, data.digest(X, y, validation_data))
+    running = _Running(data, file, n_jobs, on_record)
+    records, numbers = Records(), list(range(len(chosen)))
+    with ExitStack() as stack:
+        if progress:
+            from fastnn.progress import SweepBar
+
+            kept = [len(chosen) // (halving or 1) ** rung for rung in range(len(budgets))]
+            running.bar = stack.enter_context(SweepBar(sum(kept)))
+        for rung, epochs in enumerate(budgets):
+            extra = {} if epochs is None else {"epochs": epochs}
+            labels = {} if epochs is None else {"rung": rung}
+            found = running.run({i: chosen[i] | extra for i in numbers}, labels)
+            records += found
+            if halving is not None:
+                best = ranked(found)[: max(1, len(chosen) // halving ** (rung + 1))]
+                numbers = sorted(record["trial"] for record in best)
+    _tell_of_failures(records)
+    return records
+
+
+def train(
+    trial: Mapping[str, Any],
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    threads: int | None = None,
+) -> tuple[Network, History]:
+    """Train the network of one trial, as `sweep` does: the same weights, bit by bit.
+
+    Parameters
+    ----------
+    trial : mapping
+        All of its parameters, the common ones too.
+    X, y, validation_data, threads
+        As in `Network.fit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter or the data are not right.
+    """
+    _check(trial)
+    options = {"seed": 0, **trial}
+    if "lmbda" in options:
+        options["penalty"] = options["penalty"](options.pop("lmbda"))
+    if isinstance(options.get("optimizer"), type) and "learning_rate" in options:
+        options["optimizer"] = options["optimizer"](options.pop("learning_rate"))
+    network = Network(**{name: options.pop(name) for name in OF_NETWORK & options.keys()})
+    history = network.fit(X, y, validation_data=validation_data, threads=threads, **options)
+    return network, history
+
+
+class _Data(NamedTuple):
+    """The rows of all trials, stored once for each way in which a network reads them."""
+
+    rows: dict[tuple[str, float | None], tuple[Inputs, Inputs | None]]
+    y: Any
+    wanted: Any
+
+    @classmethod
+    def of(
+        cls, X: ArrayLike, y: ArrayLike, validation: Any, trials: Sequence[Mapping[str, Any]]
+    ) -> _Data:
+        if validation is not None and (
+            not isinstance(validation, (tuple, list)) or len(validation) != 2
+        ):
+            raise TypeError("validation_data must be a pair (X, y) like the training data")
+        rows = {}
+        for dtype, scale in {_reading(trial) for trial in trials}:
+            held = None if validation is None else as_inputs(validation[0], dtype, scale)
+            rows[dtype, scale] = as_inputs(X, dtype, scale), held
+        return cls(rows, y, None if validation is None else validation[1])
+
+    def digest(self, X: ArrayLike, y: ArrayLike, validation: Any) -> str:
+        """Return a text that differs where the rows do."""
+        parts = [X, y, *(() if validation is None else validation)]
+        return " ".join(f"{a.shape}{checksum(a):08x}" for a in map(np.asarray, parts))
+
+    def task(self, trial: Mapping[str, Any], threads: int | None) -> Callable[[], dict[str, Any]]:
+        """Return what trains one trial; it holds the rows that this one reads and no others."""
+        rows, held = self.rows[_reading(trial)]
+        validation = None if held is None else (held, self.wanted)
+        return partial(_figures, dict(trial), rows, self.y, validation, threads)
+
+
+class _Running:
+    """What trains the trials that are not in the file yet and hands on each record."""
+
+    def __init__(
+        self,
+        data: _Data,
+        file: ResultsFile | None,
+        n_jobs: int | None,
+        on_record: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        self._data, self._file, self._n_jobs = data, file, n_jobs
+        self._on_record = on_record
+        self.bar: Any = None
+
+    def run(
+        self, trials: Mapping[int, Mapping[str, Any]], labels: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the records of these trials, which have `labels` too, in their order."""
+        keys = {number: key_of(trial) for number, trial in trials.items()}
+        records: dict[int, dict[str, Any]] = {}
+
+        def keep(number: int, figures: dict[str, Any]) -> None:
+            parameters = described(trials[number])
+            records[number] = {"trial": number, **parameters, **labels, **figures}
+            if self.bar is not None:
+                self.bar.done(records[number])
+            if self._on_record is not None:
+                self._on_record(records[number])
+
+        known = {} if self._file is None else self._file.found
+        for number, key in keys.items():
+            if key in known:
+                keep(number, known[key])
+        waiting = {i: trial for i, trial in trials.items() if keys[i] not in known}
+        with _ending(self._trained(waiting)) as trained:
+            for number, figures in trained:
+                if self._file is not None:
+                    self._file.add(keys[number], figures)
+                keep(number, figures)
+        return [records[number] for number in trials]
+
+    def _trained(self, trials: Mapping[int, Mapping[str, Any]]) -> Generator[Figures]:
+        """Yield the number and the figures of each trial as it ends."""
+        import joblib
+
+        workers = joblib.effective_n_jobs(self._n_jobs)
+        threads = None if workers == 1 else 1
+        tasks = [
+            joblib.delayed(_numbered)(number, self._data.task(trial, threads))
+            for number, trial in trials.items()
+        ]
+        backend, _ = joblib.parallel.get_active_backend(prefer="threads")
+        at_once = backend.supports_return_generator
+        size = len(tasks) if at_once else TASKS_A_WORKER * workers
+        parallel = joblib.Parallel(
+            n_jobs=self._n_jobs,
+            prefer="threads",
+            batch_size=1,
+            return_as="generator_unordered" if at_once else "list",
+        )
+        for start in range(0, len(tasks), max(1, size)):
+            yield from parallel(tasks[start : start + size])
+
+
+@contextmanager
+def _ending(trained: Generator[Figures]) -> Iterator[Generator[Figures]]:
+    """End the workers, whatever comes, without joblib's warning of trials that are left undone."""
+    try:
+        yield trained
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            trained.close()
+
+
+def _numbered(number: int, task: Callable[[], dict[str, Any]]) -> Figures:
+    return number, task()
+
+
+def _figures(
+    trial: dict[str, Any], rows: Inputs, y: Any, validation: Pair | None, threads: int | None
+) -> dict[str, Any]:
+    """Train one trial and return what its record says of it."""
+    try:
+        network, history = train(trial, rows, y, validation_data=validation, threads=threads)
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    figures: dict[str, Any] = {}
+    for name in ("train_cost", "val_cost", "val_accuracy", "val_r2"):
+        values = getattr(history, name)
+        if values:
+            figures[name] = values[-1 if history.best_epoch is None else history.best_epoch]
+    figures["zeros"] = float(np.mean(np.concatenate([w.ravel() == 0 for w in network.weights])))
+    figures |= {"epochs_done": len(history.seconds), "seconds": sum(history.seconds)}
+    return finite(figures) | {"error": None}
+
+
+def _as_trials(trials: object) -> list[dict[str, Any]]:
+    if isinstance(trials, Mapping):
+        return grid(trials)
+    if not isinstance(trials, Iterable) or isinstance(trials, (str, bytes)):
+        raise TypeError(f"trials must be a grid or a list of dicts, not {trials!r}")
+    chosen = list(trials)
+    for trial in chosen:
+        if not isinstance(trial, Mapping):
+            raise TypeError(f"each trial must be a dict of its parameters, not {trial!r}")
+    if not chosen:
+        raise ValueError("trials must be at least one, not none")
+    return [dict(trial) for trial in chosen]
+
+
+def _check(trial: Mapping[str, Any]) -> None:
+    for name in trial:
+        one_of("a parameter of a trial", name, PARAMETERS)
+    for name in ("sizes", "epochs"):
+        if name not in trial:
+            raise ValueError(f"each trial needs {name}: give it to all, as {name}=...")
+    if "lmbda" in trial and not callable(trial.get("penalty")):
+        raise TypeError(
+            "lmbda is the strength that penalty is called with: penalty must then be a class such "
+            f"as fastnn.L1, not {trial.get('penalty')!r}"
+        )
+
+
+def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
+    """Raise a `ValueError` if a file could not tell one trial from another."""
+    seen: dict[str, int] = {}
+    for number, trial in enumerate(trials):
+        if (first := seen.setdefault(key_of(trial), number)) != number:
+            raise ValueError(
+                f"trials {first} and {number} are the same in a results file: {described(trial)}"
+            )
+
+
+def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: object) -> list[int]:
+    """Return the epochs of each rung, the last one's all of them."""
+    factor = whole("halving", halving, minimum=2)
+    if validation is None and not all("validation_fraction" in trial for trial in trials):
+        raise ValueError("halving ranks by validation rows: give validation_data")
+    if len(asked := {whole("epochs", trial["epochs"], minimum=1) for trial in trials}) > 1:
+        raise ValueError(f"with halving all trials have the same epochs, not {sorted(asked)}")
+    budgets, left = [asked.pop()], len(trials)
+    while left >= factor and budgets[0] >= factor:
+        budgets.insert(0, budgets[0] // factor)
+        left //= factor
+    return budgets
+
+
+def _reading(trial: Mapping[str, Any]) -> tuple[str, float | None]:
+    """Return what the stored form of the rows depends on."""
+    scale = trial.get("input_scale")
+    return checked_dtype(trial.get("dtype", "float32")).name, (
+        None if scale is None else checked_scale(scale)
+    )
+
+
+def _tell_of_failures(records: Records) -> None:
+    failed = [record for record in records if record["error"] is not None]
+    if not failed:
+        return
+    first = f"trial {failed[0]['trial']}: {failed[0]['error']}"
+    if len(failed) == len(records):
+        raise ValueError(f"all {len(failed)} trials failed; the first, {first}")
+    warnings.warn(
+        f"{len(failed)} of {len(records)} trials failed and have no figures; the first, {first}",
+        RuntimeWarning,
+        stacklevel=3,
+    )

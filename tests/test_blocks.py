@@ -1,0 +1,172 @@
+"""Training on blocks: the same as on rows in memory, read as they are needed."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import L1, Adam, BlockError, Blocks, Network
+
+SIZES = [64, 20, 10]
+
+
+def new() -> Network:
+    return Network(SIZES, seed=3, input_scale=1 / 16)
+
+
+def same(a: Network, b: Network) -> bool:
+    pairs = zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def as_it_is(buffer: Any) -> Any:
+    return buffer
+
+
+class Stream:
+    """The protocol at its least: it begins anew each time."""
+
+    def __init__(self, *blocks: Any) -> None:
+        self.blocks, self.begun = blocks, 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.begun += 1
+        for block in self.blocks:
+            if isinstance(block, Exception):
+                raise block
+            yield block
+
+
+@pytest.fixture(scope="module")
+def parts(digits) -> list[tuple[Any, Any]]:
+    cuts = [0, 300, 310, 900, 1437]
+    return [
+        (digits.train_images[a:b], digits.train_labels[a:b]) for a, b in itertools.pairwise(cuts)
+    ]
+
+
+@pytest.mark.parametrize("optimizer", [None, Adam(0.01)], ids=["sgd", "adam"])
+def test_one_buffer_of_all_rows_is_fit(optimizer: Any, digits, parts) -> None:
+    options: dict[str, Any] = {
+        "epochs": 3, "optimizer": optimizer, "penalty": L1(1.0), "validation_data": digits[2:4],
+    }  # fmt: skip
+    expected = new()
+    history = expected.fit(*digits[:2], **options)
+    network = new()
+    found = network.fit(Blocks(Stream(*parts)), **options)
+    assert same(network, expected)
+    assert found.train_cost == pytest.approx(history.train_cost)
+    assert (found.val_cost, found.val_accuracy) == (history.val_cost, history.val_accuracy)
+
+
+def test_buffers_go_on_with_what_is_remembered(digits, parts) -> None:
+    """In order, buffers of whole batches are the batches of one epoch."""
+    options: dict[str, Any] = {
+        "epochs": 2, "optimizer": Adam(0.01), "penalty": L1(1.0), "batch_size": 20,
+        "shuffle": False,
+    }  # fmt: skip
+    expected, network = new(), new()
+    expected.fit(*digits[:2], **options)
+    network.fit(Blocks(Stream(*parts), buffer=100), **options)
+    assert same(network, expected)
+
+
+def test_files_are_shuffled_by_blocks_and_within(digits, tmp_path: Path) -> None:
+    paths = tmp_path / "X.npy", tmp_path / "y.npy"
+    for path, array in zip(paths, digits[:2], strict=True):
+        np.save(path, array)
+    blocks = Blocks.of_files(*paths, block=100, buffer=250)
+    assert blocks.rows == 1437
+    seen = [
+        [buffer.last for buffer in blocks.buffers(np.random.default_rng(s), as_it_is)]
+        for s in (1, 1, 2)
+    ]
+    assert seen[0] == seen[1] != seen[2]
+    total = sum(
+        int(b.X.astype(int).sum()) for b in blocks.buffers(np.random.default_rng(1), as_it_is)
+    )
+    assert total == digits.train_images.astype(int).sum()
+    network, mapped = new(), new()
+    network.fit(blocks, epochs=8, penalty=L1(1.0))
+    arrays = [np.load(path, mmap_mode="r") for path in paths]
+    mapped.fit(Blocks.of_files(*arrays, block=100, buffer=250), epochs=8, penalty=L1(1.0))
+    assert same(network, mapped)
+    assert network.accuracy(*digits[2:4]) > 0.9
+
+
+def test_the_next_buffer_is_read_while_this_one_trains(parts) -> None:
+    read, trained = threading.Event(), []
+
+    class Watched(Stream):
+        def __iter__(self) -> Iterator[Any]:
+            yield parts[0]
+            read.set()
+            yield parts[2]
+
+    for buffer in Blocks(Watched(), rows=890, buffer=300).buffers(None, as_it_is):
+        trained.append(len(buffer.X))
+        assert read.wait(30)  # while this buffer is still in the caller's hands
+    assert trained == [300, 300, 290]
+
+
+def test_a_block_that_fails_is_named_and_weights_are_kept(parts) -> None:
+    disk = OSError("disk on fire")
+    stream = Stream(parts[0], parts[2], disk)
+    network, expected = new(), new()
+    options: dict[str, Any] = {"epochs": 1, "shuffle": False, "penalty": L1(1.0)}
+    with pytest.raises(BlockError, match=r"block 2, after block 1, could not .* disk on fire"):
+        network.fit(Blocks(stream, rows=890, buffer=300), **options)
+    X, y = (np.concatenate([parts[0][i], parts[2][i][:300]]) for i in (0, 1))
+    expected.fit(X, y, epochs=1, shuffle=False, penalty=L1(600 / 890))
+    np.testing.assert_allclose(network.weights[0], expected.weights[0], rtol=1e-5, atol=1e-6)
+    assert network.history is not None
+    assert network.history.train_cost == []
+    before = [w.copy() for w in network.weights]
+    with pytest.raises(BlockError, match=r"block 0, the first one, .*X has 300 rows and y has 299"):
+        network.fit(Blocks(Stream((parts[0][0], parts[0][1][1:])), rows=890), **options)
+    assert all(map(np.array_equal, network.weights, before))
+
+
+def test_n_is_that_of_all_rows(parts) -> None:
+    stream = Stream(*parts)
+    blocks = Blocks(stream)
+    assert blocks.rows == blocks.rows == 1437
+    assert stream.begun == 1
+    network = new()
+    with pytest.raises(ValueError, match="1437 rows in this pass, not 1400"):
+        network.fit(Blocks(stream, rows=1400), epochs=1, penalty=L1(1.0))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda p: Blocks(iter(p)), TypeError, "begin anew"),
+        (lambda p: Blocks(3), TypeError, "begin anew"),
+        (lambda p: Blocks(p, buffer=0), ValueError, "buffer must be"),
+        (lambda p: Blocks([]).rows, ValueError, "at least one row"),
+        (lambda p: Blocks.of_files(p[0][0], p[1][1]), ValueError, "as many rows"),
+        (lambda p: Blocks.of_files("none.npy", "none.npy"), OSError, "none.npy"),
+        (lambda p: new().fit(Blocks(p), p[0][1], epochs=1), ValueError, "y is for rows in one"),
+        (lambda p: new().fit(Blocks(p), epochs=1, compact_every=1), ValueError, "compact_every"),
+        (lambda p: new().fit(Blocks(p), epochs=1, resume=True), ValueError, "checkpoints"),
+        (lambda p: new().fit(Blocks([(p[0][0][:, 1:], p[0][1])]), epochs=1), ValueError,
+         "ends with block 0: X must have 64 columns"),
+    ],
+)  # fmt: skip
+def test_bad_arguments(make: Any, error: type[Exception], message: str, parts) -> None:
+    with pytest.raises(error, match=message):
+        make(parts)
+
+
+def test_weights_that_diverge_are_put_back(parts) -> None:
+    network = new()
+    with pytest.raises(fastnn.DivergenceError, match="no longer finite in round 1"):
+        network.fit(Blocks(parts, buffer=300), epochs=1, learning_rate=1e38)
+    assert same(network, new())

@@ -1,0 +1,91 @@
+"""``fastnn sweep``: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import fastnn
+from fastnn import data, sweeps
+from fastnn.cli import app
+from fastnn.cli.options import training_and_validation
+
+QUICK = ["--epochs", "2", "--hidden", "20", "--jobs", "2"]
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["sweep", *(str(argument) for argument in arguments)])
+
+
+def good(*arguments: object) -> list[str]:
+    result = run(*QUICK, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
+def test_it_is_sweep_with_these_options(tmp_path: Path, digits: data.Dataset) -> None:
+    files = {name: tmp_path / f"sweep.{name}" for name in ("csv", "jsonl", "json", "png")}
+    lines = good(
+        "--learning-rate", "0.1,0.5", "--penalty", "l1,l2", "--lmbda", "0.1:10:3", "--seed", 4,
+        "--batch-size", 20, "--csv", files["csv"], "--results", files["jsonl"],
+        "--out", files["json"], "--plot", files["png"],
+    )  # fmt: skip
+    assert "1,149 training and 288 validation images; 12 trials, 2 at a time" in lines[0]
+    rows, validation = training_and_validation(digits)
+    common = {"sizes": [64, 20, 10], "epochs": 2, "batch_size": 20, "input_scale": 1 / 16}
+    space = {
+        "learning_rate": [0.1, 0.5], "penalty": [fastnn.L1, fastnn.L2], "lmbda": [0.1, 1.0, 10.0],
+    }  # fmt: skip
+    options = common | {"seed": 4, "dtype": "float32"}
+    records = fastnn.sweep(*rows, space, validation_data=validation, **options)
+    told = [json.loads(line)["figures"] for line in files["jsonl"].read_text().splitlines()[1:]]
+    assert {f["val_cost"] for f in told} == {r["val_cost"] for r in records}
+    best = records.best()
+    shown = [line.split() for line in lines if line.strip()[:2].strip().isdecimal()]
+    assert len(shown) == 10
+    assert int(shown[0][0]) == best["trial"]
+    assert f"{100 * best['val_accuracy']:.2f}" in shown[0]
+    saved, again = fastnn.load(files["json"]), options | fastnn.grid(space)[best["trial"]]
+    network, _ = sweeps.train(again, *rows)
+    assert all(map(np.array_equal, saved.weights, network.weights))
+    assert f"{100 * saved.accuracy(*digits[2:4]):.2f} % are right" in lines[-1]
+    assert len(files["csv"].read_text().splitlines()) == 13
+    assert files["png"].stat().st_size > 1000
+    good("--learning-rate", "0.1,0.5", "--penalty", "l1,l2", "--lmbda", "0.1:10:3", "--seed", 4,
+         "--batch-size", 20, "--results", files["jsonl"])  # fmt: skip
+    assert len(files["jsonl"].read_text().splitlines()) == 13  # nothing was left to train
+
+
+def test_samples_halving_and_several_architectures(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.csv"
+    good("--samples", 6, "--learning-rate", "0.01:1", "--hidden", "10,5", "--halving", 2, "--csv",
+         file)  # fmt: skip
+    header, *rows = file.read_text().splitlines()
+    assert "rung" in header.split(",")
+    assert len(rows) == 6 + 3
+    assert '"[64, 10, 5, 10]"' in "".join(rows)
+    assert '"[64, 20, 10]"' in "".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning-rate", "fast"], "--learning-rate: numbers are expected"),
+        (["--learning-rate", "0.1:1"], "0.1:10:5 for a grid"),
+        (["--learning-rate", "0.1:1:3", "--samples", 2], "0.1:10 for --samples"),
+        (["--batch-size", "1.5"], "whole numbers are expected"),
+        (["--lmbda", "1"], "it needs a --penalty"),
+        (["--penalty", "l1"], "l1 needs strengths, --lmbda"),
+        (["--penalty", "l3", "--lmbda", "1"], "not 'l3'"),
+        (["--hidden", "x"], "whole numbers above 0"),
+        (["--plot", "picture.txt"], "one of the endings"),
+    ],
+)
+def test_wrong_usage(arguments: list[object], message: str) -> None:
+    result = run(*QUICK, *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.replace("│", " ").split())

@@ -1,0 +1,260 @@
+"""Networks from and for other libraries: the same outputs on both sides, or a clear refusal."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from threadpoolctl import threadpool_limits
+
+import fastnn
+from fastnn import Network, activations, costs
+
+ACTIVATIONS = [activation.name for activation in activations.ALL]
+HIDDEN = [a.name for a in activations.ALL if not a.normalises]
+FLOATS = ["float32", "float64"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_compiled_and_one_thread() -> Iterator[None]:
+    """What the kernels give is tested elsewhere, and for all activations they take a minute."""
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
+        yield
+
+
+def cost_of(output: str) -> str:
+    """Return a cost that has this output."""
+    return next(cost.name for cost in reversed(costs.ALL) if output in cost.outputs)
+
+
+def network(activation: str, dtype: str = "float32", **keywords: Any) -> Network:
+    """Return a network with this activation where it may be: everywhere, or at the end."""
+    hidden = activation if activation in HIDDEN else "tanh"
+    names = [hidden, hidden, activation]
+    return Network(
+        [7, 6, 5, 4], activation=names, cost=cost_of(activation), dtype=dtype, seed=1, **keywords
+    )
+
+
+def rows(dtype: str = "float64") -> np.ndarray:
+    """Return rows that lead every activation through its bend."""
+    rng = np.random.default_rng(2)
+    if dtype == "uint8":
+        return rng.integers(0, 256, (50, 7), np.uint8)
+    return (rng.standard_normal((50, 7)) * 2).astype(dtype)
+
+
+def compacted(network: Network) -> Network:
+    network.weights[0][:, [0, 3]] = 0
+    network.weights[1][:, 2] = 0
+    assert network.compact() == [2, 1, 0, 0]
+    return network
+
+
+# --------------------------------------------------------------------------------------------- ONNX
+
+
+def evaluated(path: Path, X: np.ndarray) -> np.ndarray:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    [outputs] = session.run(None, {"X": X})
+    return outputs
+
+
+def assert_same_in_onnx(network: Network, X: np.ndarray, tmp_path: Path, **keywords: Any) -> None:
+    pytest.importorskip("onnx")
+    network.to_onnx(tmp_path / "model.onnx", **keywords)
+    for n in (50, 1):
+        came, wanted = evaluated(tmp_path / "model.onnx", X[:n]), network.predict_proba(X[:n])
+        assert came.dtype == wanted.dtype
+        np.testing.assert_allclose(came, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_onnx_has_the_same_outputs(activation: str, dtype: str, tmp_path: Path) -> None:
+    assert_same_in_onnx(network(activation, dtype), rows(dtype), tmp_path)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("input_scale", [None, 1 / 16])
+@pytest.mark.parametrize("inputs", ["float", "uint8"])
+@pytest.mark.parametrize("change", [lambda network: network, compacted], ids=["whole", "compacted"])
+def test_onnx_takes_the_same_inputs(
+    dtype: str, input_scale: float | None, inputs: str, change: Any, tmp_path: Path
+) -> None:
+    made = change(network("sigmoid", dtype, input_scale=input_scale))
+    if inputs == "uint8":
+        assert_same_in_onnx(made, rows("uint8"), tmp_path, input_dtype="uint8")
+    else:
+        assert_same_in_onnx(made, rows(dtype), tmp_path)
+
+
+def test_onnx_says_what_its_inputs_are(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    compacted(network("softmax")).to_onnx(tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    [x], [y] = model.graph.input, model.graph.output
+    assert (x.name, y.name) == ("X", "outputs")
+    shapes = [[d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in (x, y)]
+    assert shapes == [["n", 7], ["n", 4]]
+    assert (model.producer_name, model.producer_version) == ("fastnn", fastnn.__version__)
+    assert [node.op_type for node in model.graph.node] == [
+        "Gather", "Gemm", "Tanh", "Gemm", "Tanh", "Gemm", "Softmax", "Identity",
+    ]  # fmt: skip
+
+
+def test_onnx_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnx")
+    with pytest.raises(ValueError, match="input_dtype must be one of 'float32', 'uint8', not"):
+        network("sigmoid").to_onnx(tmp_path / "model.onnx", input_dtype="float64")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModuleNotFoundError, match=r"install fastnn\[onnx\]"):
+        network("sigmoid").to_onnx(tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------- scikit-learn
+
+
+def fitted(kind: Any, X: np.ndarray, y: np.ndarray, **keywords: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # three epochs do not converge
+        return kind(hidden_layer_sizes=(6, 5), max_iter=3, random_state=1, **keywords).fit(X, y)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+def test_a_classifier_of_scikit_learn(activation: str, dtype: str) -> None:
+    X, rng = rows(dtype), np.random.default_rng(3)
+    y = np.array(["a", "b", "c"])[rng.integers(0, 3, 50)]
+    mlp = fitted(MLPClassifier, X, y, activation=activation)
+    made = fastnn.from_sklearn(mlp)
+    assert (made.sizes, made.cost, made.dtype) == ([7, 6, 5, 3], "log_likelihood", dtype)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(made.predict_proba(X), mlp.predict_proba(X), rtol=tolerance)
+    np.testing.assert_array_equal(mlp.classes_[made.predict(X)], mlp.predict(X))
+    made.weights[0][:] = 0  # a copy
+    assert mlp.coefs_[0].any()
+
+
+def test_two_classes_and_labels_of_scikit_learn() -> None:
+    X, rng = rows(), np.random.default_rng(3)
+    mlp = fitted(MLPClassifier, X, rng.integers(0, 2, 50))
+    made = fastnn.from_sklearn(mlp)
+    assert (made.cost, made.multilabel) == ("cross_entropy", False)
+    np.testing.assert_allclose(made.predict_proba(X)[:, 0], mlp.predict_proba(X)[:, 1], rtol=1e-12)
+    mlp = fitted(MLPClassifier, X, rng.integers(0, 2, (50, 3)))
+    made = fastnn.from_sklearn(mlp)
+    assert (made.cost, made.multilabel) == ("cross_entropy", True)
+    np.testing.assert_array_equal(made.predict(X), mlp.predict(X))
+
+
+@pytest.mark.parametrize("shape", [(50,), (50, 2)])
+def test_a_regressor_of_scikit_learn(shape: tuple[int, ...]) -> None:
+    X, y = rows(), np.random.default_rng(3).random(shape)
+    mlp = fitted(MLPRegressor, X, y)
+    made = fastnn.from_sklearn(mlp)
+    assert made.cost == "mean_squared"
+    np.testing.assert_allclose(made.predict(X), mlp.predict(X), rtol=1e-12)
+    assert made.score(X, y) == pytest.approx(mlp.score(X, y))
+
+
+def test_from_sklearn_refuses() -> None:
+    with pytest.raises(ValueError, match="this MLPClassifier is not fitted: call its fit first"):
+        fastnn.from_sklearn(MLPClassifier())
+    with pytest.raises(TypeError, match="MLPClassifier or MLPRegressor, not Network"):
+        fastnn.from_sklearn(network("tanh"))
+
+
+# ------------------------------------------------------------------------------------------ PyTorch
+
+
+@pytest.fixture
+def torch() -> Any:
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    return torch
+
+
+def outputs(torch: Any, module: Any, X: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return module.eval()(torch.from_numpy(X)).numpy()
+
+
+IN_TORCH = [name for name in ACTIVATIONS if name != "exponential"]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("activation", IN_TORCH)
+def test_torch_there_and_back(activation: str, dtype: str, torch: Any) -> None:
+    made, X = network(activation, dtype), rows(dtype)
+    module = made.to_torch()
+    tolerance = 1e-5 if dtype == "float32" else 1e-8
+    np.testing.assert_allclose(outputs(torch, module, X), made.predict_proba(X), atol=tolerance)
+    back = fastnn.from_torch(module, cost=made.cost)
+    assert repr(back) == repr(made)
+    for a, b in zip(back.weights + back.biases, made.weights + made.biases, strict=True):
+        np.testing.assert_array_equal(a, b)
+    made.weights[0][:] = 0  # neither shares its arrays
+    assert module[0].weight.any()
+    with torch.no_grad():
+        module[0].weight[:] = 0
+    assert back.weights[0].any()
+
+
+def test_torch_takes_the_same_inputs(torch: Any) -> None:
+    made, X = compacted(network("softmax", "float64", input_scale=0.25)), rows()
+    np.testing.assert_allclose(outputs(torch, made.to_torch(), X), made.predict_proba(X), rtol=1e-9)
+
+
+def test_modules_of_others(torch: Any) -> None:
+    nn, X = torch.nn, rows("float32")
+    module = nn.Sequential(
+        nn.Linear(7, 5, bias=False), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(5, 4),
+        nn.Linear(4, 3),
+    )  # fmt: skip
+    made = fastnn.from_torch(module)
+    assert made.activations == ["relu", "identity", "identity"]
+    assert made.cost == "mean_squared"
+    np.testing.assert_allclose(made.predict_proba(X), outputs(torch, module, X), atol=1e-5)
+    classes = fastnn.from_torch(module, output="softmax")
+    assert classes.cost == "log_likelihood"
+    wanted = torch.softmax(torch.from_numpy(outputs(torch, module, X)), 1).numpy()
+    np.testing.assert_allclose(classes.predict_proba(X), wanted, atol=1e-5)
+    assert fastnn.from_torch(module, output="sigmoid").cost == "cross_entropy"
+
+
+def test_torch_refuses(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    nn = torch.nn
+    first = nn.Linear(3, 3)
+    for module, message in {
+        nn.Linear(3, 2): "must be a torch.nn.Sequential, not Linear",
+        nn.Sequential(): "must have a Linear",
+        nn.Sequential(nn.ReLU(), first): r"module\[0\], ReLU\(\), must come after a Linear",
+        nn.Sequential(first, nn.ReLU(), nn.Tanh()): r"module\[2\], Tanh\(\), must come after",
+        nn.Sequential(first, nn.BatchNorm1d(3)): r"module\[1\] must be a Linear, .*not BatchNorm1d",
+        nn.Sequential(first, nn.GELU()): r"GELU\(approximate='tanh'\), .* not GELU\(approximate='n",
+        nn.Sequential(first, nn.LeakyReLU(0.2)): r"not LeakyReLU\(negative_slope=0.2\)",
+        nn.Sequential(first, nn.Softmax(dim=0)): r"not Softmax\(dim=0\)",
+        nn.Sequential(first, nn.Softmax(dim=1), nn.Linear(3, 2)): "'softmax' is for the output",
+        nn.Sequential(first, nn.Linear(4, 2)): r"weights\[1\] must have the shape \(2, 3\), not",
+        nn.Sequential(nn.Linear(3, 2, dtype=torch.float16)): "dtype must be one of 'float32'",
+    }.items():
+        with pytest.raises((TypeError, ValueError), match=message):
+            fastnn.from_torch(module)
+    with pytest.raises(ValueError, match="is given, and the module ends with tanh"):
+        fastnn.from_torch(nn.Sequential(first, nn.Tanh()), output="softmax")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for call in (network("tanh").to_torch, lambda: fastnn.from_torch(None)):
+        with pytest.raises(ModuleNotFoundError, match="needs PyTorch"):
+            call()

@@ -1,0 +1,307 @@
+"""Files of which anything may be wrong: they end in FileFormatError, or load to something sound.
+
+Sound files are mutated: bytes, numbers, slices, lengths. Whatever comes of it, nothing else is
+raised, no file but the one that is read is opened, nothing is started, and no memory is taken that
+the content does not account for. `pytest -m long tests/test_hostile_files.py -s` tries 200,000
+inputs of every format and prints how many were refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import random
+import re
+import struct
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import pytest
+import safetensors.numpy  # noqa: F401 - not while a file is watched
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fastnn
+from fastnn import FileFormatError, Network
+from fastnn.array_files import read_idx, read_npy
+from fastnn.nielsen._pickle import load_arrays
+from fastnn.penalties import L1, L2
+
+MANY, FEW = 200_000, 3_000
+BYTES_PER_BYTE = 100  # an empty list of a JSON text takes 3 characters there, and 64 bytes here
+BYTES_AT_LEAST = 4 << 20  # buffers
+
+STANDARD_LIBRARY = str(Path(tracemalloc.__file__).parent)
+
+NUMBERS = [0, 1, 2, 4, 127, 255, 256, 65535, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
+LARGE = [*NUMBERS, 1 << 32, 1 << 40, (1 << 63) - 1, (1 << 64) - 1]
+TOKENS = [
+    b"", b"0", b"-1", b"1e999", b"1" * 400, b"NaN", b"null", b"true", b"[]", b"{}", b"[[[[", b'"',
+    b'"float64"', b'"sigmoid"', b'"cross_entropy"', b"\0", b"\0" * 8, b"\xff\xfe", b"../../etc/x",
+    b"F16", b"BF16", b"|O", b">f8", b"(", b")", b",", b"cos\nsystem\n", b"\x8c\x02os", b"R", b".",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutated activation would have a kernel of its own."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+
+
+# ---------------------------------------------------------------------------------- what is mutated
+
+
+def saved(suffix: str, tmp_path: Path) -> list[bytes]:
+    """Return small model files that between them have everything a model file may have."""
+    plain = Network([2, 2, 1], seed=1)
+    rich = Network(
+        [4, 2, 3], activation=["relu", "softmax"], cost="log_likelihood", dtype="float64", seed=1
+    )
+    rich.penalty = [L1(1.0), L2(2.0)]
+    rich.weights[0][:, 1] = 0
+    rich.compact()
+    labels = Network([2, 2], multilabel=True, input_scale=0.5, seed=1)
+    contents = []
+    for number, network in enumerate((plain, rich, labels)):
+        network.save(tmp_path / f"{number}.{suffix}")
+        contents.append((tmp_path / f"{number}.{suffix}").read_bytes())
+    return contents
+
+
+def idx_files(tmp_path: Path) -> list[bytes]:
+    header = struct.pack(">BBBBIII", 0, 0, 8, 3, 2, 2, 3)
+    return [header + bytes(range(12)), struct.pack(">BBBBI", 0, 0, 8, 1, 3) + b"abc"]
+
+
+def npy_files(tmp_path: Path) -> list[bytes]:
+    contents = []
+    for array in (np.arange(6, dtype="f4").reshape(2, 3), np.asfortranarray(np.eye(2)), np.ones(3)):
+        file = io.BytesIO()
+        np.save(file, array)
+        contents.append(file.getvalue())
+    return contents
+
+
+def pickles(tmp_path: Path) -> list[bytes]:
+    part = np.arange(6, dtype="f4").reshape(2, 3), np.arange(2)
+    python2 = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x03\x85cnumpy\ndtype\nU\x02u1\x85R\x89U\x03abctb."
+    )
+    return [python2, *(pickle.dumps((part, part), protocol) for protocol in (3, 4))]
+
+
+# ------------------------------------------------------------------------------------ what is sound
+
+
+def sound_network(network: Network) -> None:
+    for layer, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):
+        assert w.shape == (network.sizes[layer + 1], network.sizes[layer])
+        assert b.shape == w.shape[:1]
+        assert w.dtype == b.dtype == network.dtype
+        assert np.isfinite(w).all()
+        assert np.isfinite(b).all()
+    with np.errstate(all="ignore"):
+        outputs = network.predict_proba(np.zeros((2, network.n_inputs), "u1"))
+    assert outputs.shape == (2, network.sizes[-1])
+
+
+def sound_array(array: np.ndarray) -> None:
+    assert array.ndim >= 1
+    assert array.dtype.kind in "biuf"
+    array.sum(dtype=np.float64)  # every byte can be read
+
+
+def sound_pickle(value: Any, depth: int = 0) -> None:
+    if isinstance(value, tuple) and depth < 5:
+        for part in value[:5]:
+            sound_pickle(part, depth + 1)
+    assert isinstance(value, (tuple, np.ndarray, int, float, str, bytes, type(None)))
+
+
+class Format(NamedTuple):
+    seeds: Callable[[Path], list[bytes]]
+    read: Callable[[Path], Any]
+    sound: Callable[[Any], None]
+    zipped: tuple[bool, ...]  # whether the content may be, or is always, compressed
+
+
+FORMATS = {
+    "json": Format(lambda p: saved("json", p), fastnn.load, sound_network, (False,)),
+    "safetensors": Format(lambda p: saved("safetensors", p), fastnn.load, sound_network, (False,)),
+    "idx": Format(idx_files, read_idx, sound_array, (False, True)),
+    "npy": Format(npy_files, read_npy, sound_array, (False,)),
+    "pickle": Format(pickles, load_arrays, sound_pickle, (True,)),
+}
+
+
+# ---------------------------------------------------------------------------------------- mutations
+
+
+def mutated(program: bytes, seeds: list[bytes]) -> bytes:
+    """Return one of the seeds, changed as the bytes of the program say, four for each change."""
+    content = bytearray(seeds[program[0] % len(seeds)])
+    for start in range(1, len(program), 4):
+        kind, high, low, choice = program[start : start + 4]
+        at = (high << 8 | low) % (len(content) + 1)
+        if kind % 8 == 0:
+            content[at : at + 1] = bytes([choice])
+        elif kind % 8 == 1 and at < len(content):
+            content[at] ^= 1 << choice % 8
+        elif kind % 8 == 2:
+            del content[at : at + choice]
+        elif kind % 8 == 3:
+            content[at:at] = content[at : at + choice]
+        elif kind % 8 == 4:
+            content[at:at] = TOKENS[choice % len(TOKENS)]
+        elif kind % 8 == 5:
+            order, code = ("<>"[choice >> 7], "IQ"[choice >> 6 & 1])
+            numbers = NUMBERS if code == "I" else LARGE
+            number = struct.pack(order + code, numbers[choice % len(numbers)])
+            content[at : at + len(number)] = number
+        elif kind % 8 == 6:
+            other = seeds[choice % len(seeds)]
+            content[at : at + choice] = other[at : at + choice]
+        else:
+            found = re.search(rb'-?\d[\d.e+-]*|"\w+"|\w+', content[at:])
+            if found:
+                span = slice(at + found.start(), at + found.end())
+                content[span] = TOKENS[choice % len(TOKENS)]
+    return bytes(content)
+
+
+# Many inputs for each example of Hypothesis, whose own work would else take most of the time.
+LENGTH, EACH = 2 + 4 * 6, 25
+PROGRAMS = st.binary(min_size=LENGTH * EACH, max_size=LENGTH * EACH)
+
+
+def programs_of(drawn: bytes) -> list[bytes]:
+    """Return the programs in what was drawn, of 1 to 6 changes each."""
+    cut = [drawn[at : at + LENGTH] for at in range(0, LENGTH * EACH, LENGTH)]
+    return [program[: 1 + 4 * (1 + program[-1] % 6)] for program in cut]
+
+
+# ------------------------------------------------------------------------------- what is watched
+
+
+class Watch:
+    """Collects what is opened or started while a file is read; a hook cannot be taken away."""
+
+    events: list[tuple[str, Any]] | None = None
+
+    @classmethod
+    def hook(cls, event: str, arguments: tuple[Any, ...]) -> None:
+        if cls.events is None or event not in ("open", "os.system", "subprocess.Popen", "os.exec"):
+            return
+        if not str(arguments[0]).startswith(STANDARD_LIBRARY):  # a codec, when it is first used
+            cls.events.append((event, arguments[0]))
+
+
+sys.addaudithook(Watch.hook)
+
+
+def outcome(form: Format, path: Path) -> bool:
+    """Read the file; return whether it was loaded, after the checks that hold either way."""
+    value = None
+    tracemalloc.start()
+    Watch.events = []
+    try:
+        value = form.read(path)
+    except FileFormatError:
+        pass
+    finally:
+        events, Watch.events = Watch.events, None
+        taken = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert taken < BYTES_PER_BYTE * path.stat().st_size + BYTES_AT_LEAST
+    assert all(event == ("open", str(path)) or event == ("open", path) for event in events), events
+    if value is not None:
+        form.sound(value)
+    return value is not None
+
+
+def try_many(name: str, count: int, tmp_path: Path, *, derandomize: bool) -> tuple[int, int]:
+    """Try so many mutated inputs; return how many were loaded, and how many refused."""
+    form, path = FORMATS[name], tmp_path / "hostile"
+    seeds = form.seeds(tmp_path)
+    counts = [0, 0]
+
+    file = open(path, "wb", buffering=0)  # noqa: SIM115 - to open it each time takes longest of all
+
+    def put(content: bytes, zipped: bool) -> None:
+        content = gzip.compress(content, 1) if zipped else content
+        file.seek(0)
+        file.truncate(file.write(content))
+
+    for zipped in form.zipped:
+        for seed in seeds:
+            put(seed, zipped)
+            form.sound(form.read(path))
+
+    @settings(
+        max_examples=count // EACH,
+        deadline=None,
+        database=None,
+        derandomize=derandomize,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(PROGRAMS)
+    def holds(drawn: bytes) -> None:
+        for number, program in enumerate(programs_of(drawn)):
+            put(mutated(program, seeds), form.zipped[number % len(form.zipped)])
+            counts[outcome(form, path)] += 1
+
+    with file:
+        holds()
+    return counts[True], counts[False]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_mutated_files(name: str, tmp_path: Path) -> None:
+    loaded, refused = try_many(name, FEW, tmp_path, derandomize=True)
+    assert loaded + refused >= FEW
+    assert loaded > 0  # some mutations change nothing that matters
+    assert refused > FEW / 10
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FORMATS)
+def test_many_mutated_files(name: str, tmp_path: Path) -> None:
+    loaded, refused = try_many(name, MANY, tmp_path, derandomize=False)
+    print(f"\n{name}: {loaded + refused:,} inputs, {refused:,} refused, {loaded:,} loaded")
+    assert loaded + refused >= MANY
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if True in form.zipped])
+def test_mutated_gzip_files(name: str, tmp_path: Path) -> None:
+    """The compressed bytes themselves, and the file name in their header."""
+    form, path, rng = FORMATS[name], tmp_path / "hostile", random.Random(1)
+    zipped = io.BytesIO()
+    with gzip.GzipFile(filename="/etc/passwd", fileobj=zipped, mode="wb") as file:
+        file.write(form.seeds(tmp_path)[0])
+    path.write_bytes(zipped.getvalue())
+    assert outcome(form, path)
+    for _ in range(500):
+        path.write_bytes(mutated(rng.randbytes(9), [zipped.getvalue()]))
+        outcome(form, path)
+
+
+def test_a_bomb_ends_at_the_limit(tmp_path: Path) -> None:
+    """64 MB of zeros in 64 KB."""
+    header = struct.pack(">BBBBI", 0, 0, 8, 1, 1 << 26)
+    path = tmp_path / "bomb"
+    path.write_bytes(gzip.compress(header + bytes(1 << 26)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match="more than max_bytes=1,048,576"):
+            read_idx(path, max_bytes=1 << 20)
+        assert tracemalloc.get_traced_memory()[1] < BYTES_AT_LEAST
+    finally:
+        tracemalloc.stop()
+    assert len(read_idx(path, max_bytes=1 << 26)) == 1 << 26
