@@ -12,7 +12,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as tensors_as_bytes
 
 import fastnn
-from fastnn import FileFormatError, Network, model_files, penalties
+from fastnn import FileFormatError, Network, penalties
 from fastnn.penalties import L1, L2, GroupLasso, TruncatedGradient
 
 PENALTIES: dict[str, penalties.Layers] = {
@@ -181,7 +181,6 @@ DAMAGE = {
     "a penalty's unknown part": (put("penalty", {"name": "l1", "x": 1}), "unexpected keyword"),
     "a penalty of -1": (put("penalty", {"name": "l1", "lmbda": -1}), "lmbda must be"),
     "penalties of two layers": (put("penalty", [None, None]), "one .* for each of the 3 layers"),
-    "an optimiser of text": (put("optimizer", "adam"), "'optimizer' must be a JSON object"),
     "no weights": (lambda t, r: [t.pop(f"layers.{i}.weight") for i in range(3)], "no tensor"),
     "a layer missing": (lambda t, r: t.pop("layers.1.weight"), r"a tensor \['layers\.1\.bias'\]"),
     "biases missing": (lambda t, r: t.pop("layers.1.bias"), r"no tensor 'layers\.1\.bias' in it"),
@@ -194,7 +193,6 @@ DAMAGE = {
     "another size": (tensor("layers.1.weight", ZERO[:, :3].copy()), "follow a layer of 5 units"),
     "NaN": (tensor("layers.1.weight", ZERO * np.nan), r"'layers\.1\.weight' holds NaN or infinity"),
     "infinity": (tensor("layers.1.bias", np.full(4, np.inf, "f4")), "holds NaN or infinity"),
-    "memories of numbers": (tensor("optimizer.m", np.arange(3)), r"'optimizer\.m'\] that is none"),
 }
 
 
@@ -250,21 +248,3 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
         path.write_bytes(whole[:length])
         with pytest.raises(FileFormatError):
             fastnn.load(path)
-
-
-def test_the_optimisers_state_has_its_place(tmp_path: Path) -> None:
-    rng = np.random.default_rng(3)
-    memories = {"weights.0.m": rng.random((2, 3)), "biases.0.m": np.zeros(2, "f4")}
-    state = {"name": "adam", "steps": 7, "learning_rate": 1e-3}
-    arrays = [np.ones((2, 3))], [np.zeros(2)]
-    model = model_files.Model(
-        *arrays, ["tanh"], "quadratic", "float64", None, optimizer=state, memories=memories
-    )
-    model_files.write_model(tmp_path / "model", model)
-    came = model_files.read_model(tmp_path / "model", max_bytes=1 << 20)
-    assert came.optimizer == state
-    assert came.memories.keys() == memories.keys()
-    for name, values in memories.items():
-        np.testing.assert_array_equal(came.memories[name], values)
-        assert came.memories[name].dtype == values.dtype
-    fastnn.load(tmp_path / "model")  # which needs none of it

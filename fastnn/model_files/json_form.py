@@ -23,14 +23,14 @@ BOOK_COSTS = {"quadratic": "QuadraticCost", "cross_entropy": "CrossEntropyCost"}
 
 
 def encode(model: Model) -> bytes:
-    """Return `model` as JSON, without the optimiser's state: text is no place for its arrays."""
+    """Return `model` as JSON."""
     in_the_book = set(model.activations) == {"sigmoid"} and model.cost in BOOK_COSTS
     content: dict[str, Any] = {
         "sizes": [model.weights[0].shape[1], *map(len, model.weights)],
         "weights": [w.tolist() for w in model.weights],
         "biases": [b[:, np.newaxis].tolist() for b in model.biases],
         "cost": BOOK_COSTS[model.cost] if in_the_book else model.cost,
-        "fastnn": record_of(model._replace(optimizer=None)),
+        "fastnn": record_of(model),
     }
     return json.dumps(content, allow_nan=False).encode("utf-8")
 

@@ -33,10 +33,6 @@ class Model(NamedTuple):
     multilabel : bool
     penalty : JSON value
         What `fastnn.penalties.to_record` made of the penalty it was trained with.
-    optimizer : dict or None
-        A JSON object: what the optimiser's memories below belong to.
-    memories : dict of str to ndarray
-        The numbers the optimiser keeps beside weights and biases, by name; native form only.
     """
 
     weights: list[np.ndarray]
@@ -48,12 +44,10 @@ class Model(NamedTuple):
     kept_inputs: np.ndarray | None = None
     multilabel: bool = False
     penalty: Any = None
-    optimizer: dict[str, Any] | None = None
-    memories: dict[str, np.ndarray] = {}  # noqa: RUF012 - a NamedTuple's default, never changed
 
 
 def record_of(model: Model) -> dict[str, Any]:
-    """Return all of `model` but weights, biases and memories, as a JSON object.
+    """Return all of `model` but weights and biases, as a JSON object.
 
     What is None or False is left out, input_scale apart.
     """
@@ -71,8 +65,6 @@ def record_of(model: Model) -> dict[str, Any]:
         record["multilabel"] = True
     if model.penalty is not None:
         record["penalty"] = model.penalty
-    if model.optimizer is not None:
-        record["optimizer"] = model.optimizer
     return record
 
 
@@ -108,12 +100,8 @@ def from_record(
         isinstance(activations, list) and all(isinstance(name, str) for name in activations),
         "'activations' must be a list of names",
     )
-    labels, optimizer = record.get("multilabel", False), record.get("optimizer")
+    labels = record.get("multilabel", False)
     require(type(labels) is bool, "'multilabel' must be true or false")
-    require(
-        optimizer is None or isinstance(optimizer, dict),
-        "'optimizer' must be a JSON object or null",
-    )
     return Model(
         weights,
         biases,
@@ -124,7 +112,6 @@ def from_record(
         _kept_inputs(record.get("kept_inputs"), weights[0]),
         labels,
         record.get("penalty"),
-        optimizer,
     )
 
 

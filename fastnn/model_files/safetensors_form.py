@@ -1,7 +1,7 @@
 """The native form: safetensors, with the record as JSON under ``fastnn`` in the header's metadata.
 
 Layer i, from 0, is the tensors ``layers.i.weight`` (out, in) and ``layers.i.bias`` (out,), in the
-network's dtype; ``optimizer.NAME`` are the optimiser's memories.
+network's dtype. What an optimiser remembers is in a fit's checkpoints (`fastnn.trainer`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from fastnn.model_files.model import Model, dtype_of, from_record, parsed, recor
 
 __all__ = ["decode", "encode"]
 
-MEMORY = "optimizer."
-
 
 def encode(model: Model) -> bytes:
     """Return `model` in the safetensors format."""
     from safetensors.numpy import save
 
-    tensors = {MEMORY + name: values for name, values in model.memories.items()}
+    tensors: dict[str, np.ndarray] = {}
     for layer, (w, b) in enumerate(zip(model.weights, model.biases, strict=True)):
         tensors |= {_weight(layer): w, _bias(layer): b}
     record = json.dumps(record_of(model), allow_nan=False)
@@ -62,14 +60,8 @@ def decode(raw: bytes) -> Model:
         weights.append(w)
         biases.append(b)
     require(len(weights) > 0, f"no tensor {_weight(0)!r} in it")
-    memories = {
-        name.removeprefix(MEMORY): values.copy()
-        for name, values in tensors.items()
-        if name.startswith(MEMORY) and values.dtype.kind == "f"
-    }
-    unknown = sorted(tensors.keys() - {MEMORY + name for name in memories})
-    require(not unknown, f"it holds a tensor {unknown[:1]} that is none of a network's")
-    return from_record(record, weights, biases)._replace(memories=memories)
+    require(not tensors, f"it holds a tensor {sorted(tensors)[:1]} that is none of a network's")
+    return from_record(record, weights, biases)
 
 
 def _weight(layer: int) -> str:
