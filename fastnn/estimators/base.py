@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from fastnn import engine
@@ -16,8 +15,6 @@ from fastnn.estimators.private import Interval, StrOptions
 from fastnn.penalties import Penalty
 
 __all__ = ["Engine"]
-
-BLOCK_ROWS = 4096  # of a sparse matrix, made dense at once
 
 
 class Engine:
@@ -74,13 +71,5 @@ class Engine:
         dtype = settings.dtype_of(self) or (given if given == np.float32 else np.float64)
         weights = [np.require(w.T, dtype, "C") for w in self.coefs_]
         biases = [np.require(b, dtype, "C") for b in self.intercepts_]
-        chosen = settings.activations_of(self)
-
-        def outputs(rows: np.ndarray) -> np.ndarray:
-            return engine.outputs(weights, biases, chosen, as_inputs(rows, dtype, 1.0))[1]
-
-        if not issparse(X):
-            return outputs(X)
-        starts = range(0, X.shape[0], BLOCK_ROWS)
-        rows = X.tocsr()
-        return np.concatenate([outputs(rows[i : i + BLOCK_ROWS].toarray()) for i in starts])
+        inputs = as_inputs(X, dtype, 1.0)
+        return engine.outputs(weights, biases, settings.activations_of(self), inputs)[1]

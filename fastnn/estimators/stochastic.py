@@ -6,7 +6,6 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -74,14 +73,13 @@ class Epochs:
         if rows.sample_weight is not None:
             self._counts = np.asarray(rows.sample_weight, np.float64)
         dropout, steps = settings.dropout_of(mlp), mlp._optimizer
-        X = rows.X.toarray() if issparse(rows.X) else rows.X
         self.training = engine.Training(
             self._weights,
             self._biases,
             activations=settings.activations_of(mlp),
             cost=settings.cost_of(mlp, dtype),
             penalties=self._penalties,
-            inputs=as_inputs(X, dtype, 1.0),
+            inputs=as_inputs(rows.X, dtype, 1.0),
             targets=_targets(mlp, rows.y, dtype),
             batch_size=batch_size,
             learning_rate=steps.learning_rate,
