@@ -204,7 +204,7 @@ class _Cluster:
 
     def _workers(self) -> list[str]:
         try:
-            found = sorted(self._client.scheduler_info()["workers"])
+            found = sorted(self._client.nthreads())
         except Exception as error:
             raise self._gone(error) from error
         if not found:

@@ -119,7 +119,7 @@ def test_blocks_of_arrays_delayed_futures_and_files_are_the_same(client, digits,
 
 def test_data_stay_where_they_are(client, files) -> None:
     """Partitions that are on a worker are its own, in whatever order they come."""
-    first, second = sorted(client.scheduler_info()["workers"])
+    first, second = sorted(client.nthreads())
     futures = [
         [client.submit(np.load, str(path), workers=[at]) for path in pair]
         for pair, at in zip(files, (second, first, second), strict=True)
