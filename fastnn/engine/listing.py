@@ -117,12 +117,11 @@ def list_used(spec, net, csr, rows, m, step):
         for k in range(get(csr.starts, row), get(csr.starts, row + 1)):
             j = get(csr.columns, k)
             left = get(net.left_at, j)
-            if left < SEEN:
-                put(net.left_at, j, np.int32(left + SEEN))
-                put(net.in_batch, used, j)
-                put(net.entering, entering, j)
-                used += 1
-                entering += left < step
+            put(net.left_at, j, np.int32(left | SEEN))
+            put(net.in_batch, used, j)  # no branch, which would be guessed wrong
+            put(net.entering, entering, j)
+            used += left < SEEN
+            entering += left < step
     end_list(spec, net.in_batch, used)
     end_list(spec, net.entering, entering)
     put(net.counts, IN_BATCH, used)
