@@ -9,6 +9,10 @@ from typing import Any
 import numba
 from llvmlite import binding
 from numba import types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 
 from fastnn.engine.cache import KernelCache
@@ -18,17 +22,64 @@ __all__ = ["is_on", "jit", "jit_apart", "kernel", "register_count", "vector_byte
 # Named, since NaN and infinity keep their meaning: a diverged run can be seen.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
+
+class _PartLibrary(JITCodeLibrary):  # type: ignore[misc] # Numba has no types
+    """LLVM's code of a function, not yet optimised: that is done where it is taken in."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _PartLowering(NativeLowering):  # type: ignore[misc] # Numba has no types
+    """Lowering to LLVM's code alone.
+
+    Nothing but kernels calls these functions, which take their code in; machine code for each of
+    them took half of the time to compile.
+    """
+
+    _name = "fastnn_part_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.flags.no_compile = True
+        state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        super().run_pass(state)
+        lowered = state["cr"]
+        stands_for: Any = [].append  # Numba knows a compiled function by such an object, one for each
+        state.targetctx.insert_user_function(stands_for, lowered.fndesc, [state.library])
+        state["cr"] = lowered._replace(cfunc=stands_for)
+        return True
+
+
+class _PartCompiler(CompilerBase):  # type: ignore[misc]
+    """Numba's compiler with this lowering."""
+
+    def define_pipelines(self) -> list[Any]:
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.passes = [
+            (_PartLowering if chosen is NativeLowering else chosen, why)
+            for chosen, why in manager.passes
+        ]
+        manager.finalize()
+        return [manager]
+
+
 # Without numpy's error model a hidden check of every division stops vectorisation. Nothing but
 # compiled code calls these functions, so that they need no wrapper for C.
 _OPTIONS = {
     "nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True
 }  # fmt: skip
+_OF_PARTS = {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 
 # A function of its own in the machine code, for what is long and called from several places.
-jit_apart: Any = numba.njit(**_OPTIONS)
+jit_apart: Any = numba.njit(**_OPTIONS, **_OF_PARTS)
 
 # A part of each function that calls it: to hand on some 25 pointers takes longer than most of them.
-jit: Any = numba.njit(**_OPTIONS, forceinline=True)
+jit: Any = numba.njit(**_OPTIONS, **_OF_PARTS, forceinline=True)
 
 
 @intrinsic
@@ -48,7 +99,7 @@ def stay_apart(typing: Any) -> Any:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls; only these go to disk, with all they call in them."""
-    compiled = jit_apart(function)
+    compiled = numba.njit(function, **_OPTIONS)
     if is_on():
         compiled._cache = KernelCache(function)
     return compiled

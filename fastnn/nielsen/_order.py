@@ -98,7 +98,7 @@ def _twister(internal: tuple[int, ...]) -> np.random.MT19937:
 @functools.cache
 def _compiled_fisher_yates() -> Callable[[np.ndarray, np.ndarray], int] | None:
     """Return the compiled loop, or None where the JIT is off and Python's own is faster."""
-    from fastnn.engine.jit import is_on, jit
+    from fastnn.engine.jit import is_on, kernel
 
     if not is_on():
         return None
@@ -122,5 +122,5 @@ def _compiled_fisher_yates() -> Callable[[np.ndarray, np.ndarray], int] | None:
             order[last], order[choice] = order[choice], order[last]
         return used
 
-    compiled: Callable[[np.ndarray, np.ndarray], int] = jit(fisher_yates)
+    compiled: Callable[[np.ndarray, np.ndarray], int] = kernel(fisher_yates)
     return compiled
