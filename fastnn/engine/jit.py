@@ -49,7 +49,7 @@ class _PartLowering(NativeLowering):  # type: ignore[misc] # Numba has no types
         state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         super().run_pass(state)
         lowered = state["cr"]
-        stands_for: Any = [].append  # Numba knows a compiled function by such an object, one for each
+        stands_for: Any = [].append  # such an object, one for each, is a function to Numba
         state.targetctx.insert_user_function(stands_for, lowered.fndesc, [state.library])
         state["cr"] = lowered._replace(cfunc=stands_for)
         return True
