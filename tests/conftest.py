@@ -15,6 +15,17 @@ import pytest
 from fastnn import data
 
 
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels with tiles of two rows by two vectors, of which there is less to compile.
+
+    It is for tests of what a kernel is made of; those of its shapes take the tiles of the CPU.
+    """
+    from fastnn.engine import spec
+
+    monkeypatch.setattr(spec, "TILE_ROWS", 2)
+
+
 @pytest.fixture(scope="session")
 def digits() -> data.Dataset:
     """The embedded digits."""

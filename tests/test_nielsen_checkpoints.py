@@ -19,6 +19,9 @@ PAIRS = [
     for y in RNG.integers(0, 4, 45)
 ]
 EVALUATION = [(x, int(y.argmax())) for x, y in PAIRS[:20]]
+
+pytestmark = pytest.mark.usefixtures("small_tiles")
+
 OPTIONS = {
     "lmbda": 1.0,
     "penalty": "l1_cumulative",

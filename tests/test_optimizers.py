@@ -23,6 +23,8 @@ X = RNG.integers(0, 256, (N, COLUMNS), dtype=np.uint8) * (RNG.random((N, COLUMNS
 X = X.astype(np.uint8)
 Y = RNG.integers(0, OUTPUTS, N)
 
+pytestmark = pytest.mark.usefixtures("small_tiles")
+
 every_optimizer = pytest.mark.parametrize("optimizer", optimizers.ALL, ids=lambda c: c.name)
 
 
@@ -268,8 +270,10 @@ def test_lmbda_by_the_rows_of_the_batch(optimizer) -> None:
 
 
 @every_optimizer
-def test_pytorch_makes_the_same_steps(optimizer) -> None:
+def test_pytorch_makes_the_same_steps(optimizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the numpy path, which `test_fit` holds the compiled one to."""
     torch = pytest.importorskip("torch")
+    monkeypatch.setattr(jit, "is_on", lambda: False)
     theirs = {
         "sgd": lambda p: torch.optim.SGD(p, 0.3),
         "momentum": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9),

@@ -11,17 +11,14 @@ from scipy import sparse
 
 from fastnn import Network, activations, costs, optimizers, penalties
 from fastnn.arrays import as_inputs
-from fastnn.engine import Training, batched, jit, outputs, spec
+from fastnn.engine import Training, batched, jit, outputs
 
 needs_jit = pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
 
 ROWS, COLUMNS = 40, 90
 
 
-@pytest.fixture(autouse=True)
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sparse rows are taken one by one, and of smaller tiles there is less to compile."""
-    monkeypatch.setattr(spec, "TILE_ROWS", 2)
+pytestmark = pytest.mark.usefixtures("small_tiles")  # sparse rows are taken one by one
 
 
 def rows_of(density: float = 0.08, dtype: str = "float64", seed: int = 0) -> sparse.csr_array:
