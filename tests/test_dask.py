@@ -171,6 +171,36 @@ def test_a_worker_killed_in_mid_round_changes_nothing(client, files, monkeypatch
     assert same(network, undisturbed(new(), files, [[0, 1], [2]], **options))
 
 
+def counters() -> tuple[Any, Any]:
+    """Return two functions for the workers, which have no module of tests: so they travel whole."""
+
+    def count() -> None:
+        """Count what this worker's process reads and writes by TCP."""
+        from distributed.comm import tcp
+        from distributed.utils import nbytes
+
+        write, read = tcp.TCP.write, tcp.from_frames
+        tcp.fastnn_bytes = 0
+
+        async def counted_write(self: Any, *arguments: Any, **options: Any) -> int:
+            count = await write(self, *arguments, **options)
+            tcp.fastnn_bytes += count
+            return count
+
+        async def counted_read(frames: Any, *arguments: Any, **options: Any) -> Any:
+            tcp.fastnn_bytes += sum(map(nbytes, frames))
+            return await read(frames, *arguments, **options)
+
+        tcp.TCP.write, tcp.from_frames = counted_write, counted_read
+
+    def so_far() -> int:
+        from distributed.comm import tcp
+
+        return tcp.fastnn_bytes
+
+    return count, so_far
+
+
 def test_only_weights_travel(client) -> None:
     """A round and worker moves twice the weights: down and up."""
     rng = np.random.default_rng(0)
@@ -178,43 +208,18 @@ def test_only_weights_travel(client) -> None:
     partitions = da.from_array(X, chunks=(200, 784)), da.from_array(y, chunks=(200,))
     network = Network([784, 100, 10], seed=1)
     size = sum(array.nbytes for array in (*network.weights, *network.biases))
-    client.run(_count_bytes)
+    count, so_far = counters()
+    client.run(count)
 
     def moved(rounds: int) -> dict[str, int]:
-        before = client.run(_bytes_so_far)
+        before = client.run(so_far)
         options: dict[str, Any] = {"local_epochs": 1, "penalty": L1(0.1)}
         fastnn.dask.fit(network, partitions, client=client, rounds=rounds, **options)
-        return {worker: now - before[worker] for worker, now in client.run(_bytes_so_far).items()}
+        return {worker: now - before[worker] for worker, now in client.run(so_far).items()}
 
     few, many = moved(2), moved(22)
     for worker in few:
         assert (many[worker] - few[worker]) / 20 == pytest.approx(2 * size, rel=0.1)
-
-
-def _count_bytes() -> None:
-    """Count what this worker's process reads and writes by TCP."""
-    from distributed.comm import tcp
-    from distributed.utils import nbytes
-
-    write, read = tcp.TCP.write, tcp.from_frames
-    tcp.fastnn_bytes = 0
-
-    async def counted_write(self: Any, *arguments: Any, **options: Any) -> int:
-        count = await write(self, *arguments, **options)
-        tcp.fastnn_bytes += count
-        return count
-
-    async def counted_read(frames: Any, *arguments: Any, **options: Any) -> Any:
-        tcp.fastnn_bytes += sum(map(nbytes, frames))
-        return await read(frames, *arguments, **options)
-
-    tcp.TCP.write, tcp.from_frames = counted_write, counted_read
-
-
-def _bytes_so_far() -> int:
-    from distributed.comm import tcp
-
-    return tcp.fastnn_bytes
 
 
 def test_a_sweep_runs_on_the_cluster(client, digits) -> None:

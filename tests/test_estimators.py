@@ -203,7 +203,7 @@ def test_scikit_learns_own(program: str, jit_off: str, tmp_path) -> None:
     """With the compiler most of the time goes into kernels: it takes minutes."""
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "NUMBA_DISABLE_JIT": jit_off},
+        env={**os.environ, "NUMBA_DISABLE_JIT": jit_off, "PYTEST_ADDOPTS": ""},
         cwd=tmp_path,
         capture_output=True,
         text=True,

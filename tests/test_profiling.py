@@ -94,7 +94,9 @@ def test_separate_passes_are_the_rule_step_by_step(penalty) -> None:
     problem = given.problem(penalty)
     batched.Path(problem).penalise(3)
     for w, before in zip(problem.weights, given.network.weights, strict=True):
-        numbers = [np.float32(number) for number in penalty.coefficients(problem.step)]
+        numbers = [
+            np.float32(number) for number in penalty.coefficients(problem.learning_rate / problem.n)
+        ]
         for _ in range(3):
             before = penalty.shrink(np, before, *numbers)
         np.testing.assert_array_equal(w, before)

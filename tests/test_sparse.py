@@ -277,4 +277,4 @@ def test_outputs_are_the_numpy_paths() -> None:
     weights = [rng.standard_normal((20, COLUMNS)), rng.standard_normal((3, 20))]
     given = weights, [np.zeros(20), np.zeros(3)], [activations.Tanh(), activations.Softmax()]
     for one, other in zip(outputs(*given, inputs), batched.outputs(*given, inputs), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12)
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)

@@ -76,8 +76,10 @@ def network_of(weights, biases, names, dtype: str = "float64") -> Network:
 # ---------------------------------------------------------------------------------------- compact
 
 SIZES = st.lists(st.integers(1, 6), min_size=2, max_size=5)
-HIDDEN = st.sampled_from([a.name for a in activations.ALL if not a.normalises])
-OUTPUT = st.sampled_from([a.name for a in activations.ALL])
+# Not "exponential", which overflows where one follows another.
+NAMES = [a.name for a in activations.ALL if a is not activations.Exponential]
+HIDDEN = st.sampled_from([name for name in NAMES if name != "softmax"])
+OUTPUT = st.sampled_from(NAMES)
 
 
 @settings(deadline=None, max_examples=200)
