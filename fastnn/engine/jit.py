@@ -39,7 +39,7 @@ class _PartLowering(NativeLowering):  # type: ignore[misc] # Numba has no types
     """Lowering to LLVM's code alone.
 
     Nothing but kernels calls these functions, which take their code in; machine code for each of
-    them took half of the time to compile.
+    them took a third of the time to compile.
     """
 
     _name = "fastnn_part_lowering"
