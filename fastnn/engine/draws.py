@@ -1,4 +1,4 @@
-"""The states of random generators in words of JSON."""
+"""What is drawn at random while a network trains, and where the draws stand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,24 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["plain"]
+__all__ = ["Draws", "plain"]
+
+
+class Draws:
+    """A generator of its own, whose state JSON can say."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.Generator(np.random.Philox(seed))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where the draws stand, in lists and numbers."""
+        state: dict[str, Any] = plain(self._rng.bit_generator.state)
+        return state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state
 
 
 def plain(state: Any) -> Any:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine.draws import plain
+from fastnn.engine.draws import Draws
 
 __all__ = ["Masks"]
 
 
-class Masks:
+class Masks(Draws):
     """Draws masks: 0 for a unit that is dropped, and 1/(1-rate) for one that stays.
 
     Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014,
@@ -39,17 +39,7 @@ class Masks:
         self.ends = np.cumsum([0, *sizes])
         self._threshold = np.repeat(np.array(self.keeps, np.float32), sizes)
         self._kept = np.repeat(1 / np.array(self.keeps), sizes).astype(dtype)
-        self._rng = np.random.Generator(np.random.Philox(seed))
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Where the draws stand, in lists and numbers."""
-        state: dict[str, Any] = plain(self._rng.bit_generator.state)
-        return state
-
-    @state.setter
-    def state(self, state: dict[str, Any]) -> None:
-        self._rng.bit_generator.state = state
+        super().__init__(seed)
 
     def draw(self, rows: int) -> np.ndarray:
         """Return the masks of the next `rows`, (rows, units of all hidden layers)."""

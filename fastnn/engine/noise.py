@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine.draws import plain
+from fastnn.engine.draws import Draws
 
 __all__ = ["Noise"]
 
 
-class Noise:
+class Noise(Draws):
     """Draws what is added to each input, after it is scaled: normal, with the mean 0.
 
     Bishop, "Training with noise is equivalent to Tikhonov regularization", 1995. As with `Masks`,
@@ -30,17 +30,7 @@ class Noise:
 
     def __init__(self, deviation: float, columns: int, dtype: np.dtype[Any], seed: int) -> None:
         self._deviation, self._columns = dtype.type(deviation), columns
-        self._rng = np.random.Generator(np.random.Philox(seed))
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Where the draws stand, in lists and numbers."""
-        state: dict[str, Any] = plain(self._rng.bit_generator.state)
-        return state
-
-    @state.setter
-    def state(self, state: dict[str, Any]) -> None:
-        self._rng.bit_generator.state = state
+        super().__init__(seed)
 
     def draw(self, rows: int) -> np.ndarray:
         """Return the noise of the next `rows`, (rows, columns)."""

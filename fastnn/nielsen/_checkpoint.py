@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn.engine import State, Training
 from fastnn.engine.draws import plain
-from fastnn.trainer.checkpoints import Checkpoint, Keeper, listed, read, understood
+from fastnn.trainer.checkpoints import Checkpoint, Keeper, listed, numbered, read, understood
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
 
 if TYPE_CHECKING:
@@ -122,12 +122,8 @@ class Trail:
 
     def _saved(self, training: Training) -> Checkpoint:
         state, network = training.state(), self._network
-        groups = {"weights": network.weights, "biases": network.biases, "kept": state.kept}
-        arrays = {
-            f"{name}.{number}": array
-            for name, many in groups.items()
-            for number, array in enumerate(many)
-        }
+        arrays = numbered("weights", network.weights) | numbered("biases", network.biases)
+        arrays |= numbered("kept", state.kept)
         position = self.position
         record = {
             "fit": self._options,

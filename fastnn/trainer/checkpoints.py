@@ -19,7 +19,7 @@ import numpy as np
 from fastnn.checks import FileFormatError, real, whole
 from fastnn.files import remove_pieces, replace_file
 
-__all__ = ["Checkpoint", "Keeper", "keeper_of", "listed", "read", "understood", "write"]
+__all__ = ["Checkpoint", "Keeper", "keeper_of", "listed", "numbered", "read", "understood", "write"]
 
 KEY, FORMAT = "fastnn_checkpoint", 1
 
@@ -99,6 +99,11 @@ def listed(
         if array.shape != tuple(shape) or array.dtype != dtype or not np.isfinite(array).all():
             raise ValueError(f"{name}.{number} is not finite, or not {dtype} of shape {shape}")
     return found
+
+
+def numbered(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays under the names that `listed` looks for: ``name.0``, ``name.1``, ..."""
+    return {f"{name}.{number}": array for number, array in enumerate(arrays)}
 
 
 class Keeper:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from fastnn.engine import State
 from fastnn.history import History
-from fastnn.trainer.checkpoints import Checkpoint, listed, read, understood
+from fastnn.trainer.checkpoints import Checkpoint, listed, numbered, read, understood
 
 if TYPE_CHECKING:
     from fastnn.trainer.run import Run
@@ -72,11 +71,11 @@ def saved(run: Run) -> Checkpoint:
     network, position, best = run.network, run.position, run.options.best
     state = run.training.state()
     arrays: dict[str, np.ndarray] = {}
-    _put(arrays, "weights", network.weights)
-    _put(arrays, "biases", network.biases)
+    arrays |= numbered("weights", network.weights)
+    arrays |= numbered("biases", network.biases)
     for number, memory in enumerate(state.memories):
-        _put(arrays, f"memory.{number}", memory)
-    _put(arrays, "kept", state.kept)
+        arrays |= numbered(f"memory.{number}", memory)
+    arrays |= numbered("kept", state.kept)
     optional = {
         "order": position.order,
         "kept_inputs": network.kept_inputs,
@@ -98,8 +97,8 @@ def saved(run: Run) -> Checkpoint:
         record["best"], kept = best.state()
         if kept is not None:
             weights, biases, _, columns = kept
-            _put(arrays, "best.weights", weights)
-            _put(arrays, "best.biases", biases)
+            arrays |= numbered("best.weights", weights)
+            arrays |= numbered("best.biases", biases)
             if columns is not None:
                 arrays["best.kept_inputs"] = columns
     return Checkpoint(record, arrays)
@@ -166,10 +165,6 @@ def digest_of(*arrays: np.ndarray | None) -> str:
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array[::step]).tobytes())
     return digest.hexdigest()
-
-
-def _put(arrays: dict[str, np.ndarray], name: str, many: Sequence[np.ndarray]) -> None:
-    arrays.update({f"{name}.{number}": array for number, array in enumerate(many)})
 
 
 def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> Found:
