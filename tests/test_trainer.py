@@ -299,6 +299,11 @@ def small_chunks(monkeypatch) -> None:
     monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
 
 
+def test_rows_without_y_are_refused(rows) -> None:
+    with pytest.raises(TypeError, match="y is missing"):
+        new().fit(rows[0], epochs=1)
+
+
 @pytest.mark.usefixtures("small_chunks")
 def test_ctrl_c_leaves_the_network_between_two_batches(rows, monkeypatch, capsys) -> None:
     X, y = rows

@@ -216,6 +216,8 @@ class Network(Stack):
             from fastnn import block_training
 
             train, given = partial(block_training.fit, y=y), (X,)
+        elif y is None:
+            raise TypeError("y is missing: rows need their classes or targets (Blocks have them)")
         return train(
             self,
             *given,
