@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastnn.checks import FileFormatError
 
-__all__ = ["read_at_most", "read_idx", "read_npy"]
+__all__ = ["map_idx", "read_at_most", "read_idx", "read_npy"]
 
 _Path = str | os.PathLike[str]
 
@@ -65,6 +65,37 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
             f"{path} must hold {claim:,} bytes after its header, for shape {shape}, not {came}"
         )
     return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def map_idx(path: _Path) -> np.ndarray:
+    """Map an IDX file of unsigned bytes into memory, read-only.
+
+    Parameters
+    ----------
+    path : path
+        The file, not compressed.
+
+    Returns
+    -------
+    memmap of uint8
+        In the shape that the header gives. The file must not be shortened while it is in use.
+
+    Raises
+    ------
+    FileFormatError
+        As `read_idx`.
+    OSError
+        If the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        shape = _read_idx_header(file, path)
+        start, size = file.tell(), os.fstat(file.fileno()).st_size
+    if math.prod(shape) != size - start:
+        raise FileFormatError(
+            f"{path} must hold {math.prod(shape):,} bytes after its header, for shape {shape}, "
+            f"not {size - start:,}"
+        )
+    return np.memmap(path, np.uint8, "r", start, shape)
 
 
 def read_npy(path: _Path) -> np.ndarray:

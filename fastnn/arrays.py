@@ -8,7 +8,7 @@ of two. Everything works in blocks of rows that fit in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,18 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn.csr import as_csr, is_sparse
 
-__all__ = ["EXACT_SCALES", "Inputs", "as_inputs", "as_labels", "as_targets", "from_pairs"]
+__all__ = [
+    "EXACT_SCALES",
+    "Inputs",
+    "as_bytes",
+    "as_floats",
+    "as_inputs",
+    "as_labels",
+    "as_targets",
+    "check_rows_finite",
+    "real_array",
+    "working_type",
+]
 
 EXACT_SCALES = (1.0, 1 / 16, 1 / 256)
 """The values of s for which floats k*s, k in 0..255, are stored as the uint8 k."""
@@ -76,8 +87,9 @@ def as_inputs(
     ----------
     X : array-like or sparse matrix of scipy, shape (n, D), or Inputs
         Floats, integers or bools. uint8 is taken as it is; other integers and bools as floats. A
-        sparse matrix is stored as `as_csr` does, whatever it holds. What this function has returned
-        before is returned again.
+        sparse matrix is stored as `as_csr` does, whatever it holds. Floats of an `np.memmap` stay
+        where they are if they are of `dtype`. What this function has returned before is returned
+        again.
     dtype : float32 or float64
         The type of floats that do not fit into uint8.
     input_scale : float or None
@@ -106,7 +118,7 @@ def as_inputs(
         scale = 1 / 256 if X.dtype == np.uint8 else 1.0  # type: ignore[union-attr]
         scale = scale if input_scale is None else input_scale
         return Inputs(as_csr(X, np.dtype(dtype), scale), 1.0)
-    array = _real_array("X", X)
+    array = real_array("X", X)
     _check_shape(array.shape, width)
     if array.dtype == np.uint8:
         scale = 1 / 256 if input_scale is None else input_scale
@@ -117,14 +129,14 @@ def as_inputs(
 
     dtype = np.dtype(dtype)
     scale = 1.0 if input_scale is None else input_scale
-    codes = _as_bytes(fill, array.shape, _working_type([array.dtype]), scale)
-    if codes is not None:
-        return codes
+    if not isinstance(X, np.memmap):  # whose pages are no memory of the process
+        codes = as_bytes(fill, array.shape, working_type([array.dtype]), scale)
+        if codes is not None:
+            return codes
     if array.dtype == dtype and array.flags.c_contiguous:
-        for start, part in _blocks(array):
-            _check_finite(part, start, "row {} of X")
+        check_rows_finite(array, "row {} of X")
         return Inputs(array, scale)
-    return Inputs(_as_floats(fill, array.shape, dtype, "row {} of X"), scale)
+    return Inputs(as_floats(fill, array.shape, dtype, "row {} of X"), scale)
 
 
 def _check_shape(shape: tuple[int, ...], width: int | None) -> None:
@@ -171,7 +183,7 @@ def as_targets(
         If its shape does not fit, a class index is not a whole number in 0..outputs-1, or a
         target is NaN or infinite.
     """
-    array = _real_array("y", y)
+    array = real_array("y", y)
     if array.ndim == 0 or len(array) != n:
         raise ValueError(f"y must have {n} rows, one per row of X, not shape {array.shape}")
     if array.ndim == 1 and outputs > 1 and classes:
@@ -185,8 +197,7 @@ def as_targets(
         raise ValueError(f"y must hold {wanted} ({n}, {outputs}), not shape {shape}{hint}")
     with np.errstate(over="ignore"):
         targets = np.ascontiguousarray(array, np.dtype(dtype))
-    for start, part in _blocks(targets):
-        _check_finite(part, start, "row {} of y")
+    check_rows_finite(targets, "row {} of y")
     return targets
 
 
@@ -206,109 +217,8 @@ def as_labels(y: ArrayLike, n: int, outputs: int) -> NDArray[np.int64]:
     return (targets[:, 0] > 0.5).astype(np.int64) if outputs == 1 else targets.argmax(axis=1)
 
 
-def from_pairs(
-    pairs: Sequence[tuple[Any, Any]], width: int, outputs: int, dtype: DTypeLike
-) -> tuple[Inputs, _Array]:
-    """Convert the book's list of ``(x, y)``.
-
-    Parameters
-    ----------
-    pairs : sequence of (x, y)
-        x of shape (width, 1), any real dtype; y of shape (outputs, 1), or an int (Python's or
-        numpy's) in every pair.
-    width, outputs : int
-        Units of the input and of the output layer.
-    dtype : float32 or float64
-        The type of what does not fit into uint8 or class indices.
-
-    Returns
-    -------
-    inputs : Inputs
-        Its scale is 1 where every x is uint8.
-    targets : ndarray
-        With several output units, ints and exact one-hot vectors as class indices, int64 (n,);
-        all else as `dtype` (n, outputs).
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an empty list, wrong or ragged shapes, numbers that are not real and finite and labels
-        out of range; the message names the first bad pair.
-    """
-    if len(pairs) == 0:
-        raise ValueError("the data must hold at least one pair (x, y), not none")
-    try:
-        xs, ys = [x for x, _ in pairs], [y for _, y in pairs]
-    except (TypeError, ValueError):
-        index = next(i for i, pair in enumerate(pairs) if not _is_pair(pair))
-        kind = type(pairs[index]).__name__
-        raise ValueError(f"pair {index} must be a tuple (x, y), not this {kind}") from None
-    return _pair_inputs(xs, width, np.dtype(dtype)), _pair_targets(ys, outputs, np.dtype(dtype))
-
-
-def _pair_inputs(values: list[Any], width: int, dtype: np.dtype[Any]) -> Inputs:
-    xs = _columns("x", values, (width, 1))
-    types = {x.dtype for x in xs}
-    shape = (len(xs), width)
-    if types == {np.dtype(np.uint8)}:
-        return Inputs(np.concatenate(xs).reshape(shape), 1.0)
-
-    def fill(start: int, part: _Array) -> None:
-        stacked = part.reshape(-1, 1)
-        np.concatenate(xs[start : start + len(part)], out=stacked, casting="unsafe")
-
-    codes = _as_bytes(fill, shape, _working_type(types), 1.0)
-    return codes or Inputs(_as_floats(fill, shape, dtype, "x of pair {}"), 1.0)
-
-
-def _pair_targets(ys: list[Any], outputs: int, dtype: np.dtype[Any]) -> _Array:
-    n = len(ys)
-    integers = all(issubclass(kind, (int, np.integer)) for kind in set(map(type, ys)))
-    if integers and outputs > 1:
-        if min(ys) < 0 or max(ys) >= outputs:
-            index = next(i for i, y in enumerate(ys) if not 0 <= y < outputs)
-            raise ValueError(f"pair {index}: label {ys[index]} is not in 0..{outputs - 1}")
-        return np.fromiter(ys, np.int64, n)
-    if integers:
-        ys = [np.array([[y]]) for y in ys]
-    targets = np.empty((n, outputs), dtype)
-    with np.errstate(over="ignore"):
-        columns = _columns("y", ys, (outputs, 1), " or be an int in every pair")
-        np.concatenate(columns, out=targets.reshape(-1, 1), casting="unsafe")
-    if outputs > 1 and np.count_nonzero(targets) == n:
-        labels: _Array = targets.argmax(axis=1)
-        if (targets[np.arange(n), labels] == 1).all():
-            return labels
-    for start, part in _blocks(targets):
-        _check_finite(part, start, "y of pair {}")
-    return targets
-
-
-def _columns(
-    name: str, values: list[Any], shape: tuple[int, int], otherwise: str = ""
-) -> list[_Array]:
-    """Return the values as arrays of real numbers, each of the given shape."""
-    if set(map(type, values)) != {np.ndarray}:
-        values = [_real_array(f"{name} of pair {i}", value) for i, value in enumerate(values)]
-    if {value.shape for value in values} != {shape}:
-        index = next(i for i, value in enumerate(values) if value.shape != shape)
-        came = values[index].shape
-        raise ValueError(f"{name} of pair {index} must have shape {shape}{otherwise}, not {came}")
-    if any(dtype.kind not in "fiub" for dtype in {value.dtype for value in values}):
-        for i, value in enumerate(values):
-            _real_array(f"{name} of pair {i}", value)
-    return values
-
-
-def _is_pair(value: Any) -> bool:
-    try:
-        _, _ = value
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _real_array(name: str, value: ArrayLike) -> _Array:
+def real_array(name: str, value: ArrayLike) -> _Array:
+    """Return `value` as an array, or raise an error that says how `name` must be."""
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -334,7 +244,7 @@ def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def _working_type(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+def working_type(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     """Choose float32 where it holds every value of the given types exactly, else float64."""
     narrow = all(np.can_cast(dtype, np.float32, "safe") for dtype in types)
     return np.dtype(np.float32 if narrow else np.float64)
@@ -351,7 +261,7 @@ def _blocks(matrix: _Array) -> Iterator[tuple[int, _Array]]:
         yield start, matrix[start : start + step]
 
 
-def _as_bytes(
+def as_bytes(
     fill: _Fill, shape: tuple[int, ...], working: np.dtype[Any], input_scale: float
 ) -> Inputs | None:
     """Store the rows as uint8 under the first of `EXACT_SCALES` that fits them all, else None."""
@@ -381,13 +291,20 @@ def _encode(fill: _Fill, block: _Array, scale: float, codes: NDArray[np.uint8]) 
     return True
 
 
-def _as_floats(fill: _Fill, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> _Array:
+def as_floats(fill: _Fill, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> _Array:
+    """Store the rows as floats of `dtype`; `where` names a row in an error, with {} for it."""
     matrix = np.empty(shape, dtype)
     for start, part in _blocks(matrix):
         with np.errstate(over="ignore"):
             fill(start, part)
         _check_finite(part, start, where)
     return matrix
+
+
+def check_rows_finite(matrix: _Array, where: str) -> None:
+    """Raise a `ValueError` with ``where.format(row)`` for the first row that is not finite."""
+    for start, part in _blocks(matrix):
+        _check_finite(part, start, where)
 
 
 def _check_finite(part: _Array, start: int, where: str) -> None:

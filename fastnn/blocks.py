@@ -14,12 +14,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastnn.block_sources import Block, Lines, Slices
 from fastnn.checks import whole
 from fastnn.csr import is_sparse
+from fastnn.row_files import is_path, mapped, mapped_rows
+from fastnn.svmlight import has_svmlight_name
 
 __all__ = ["BlockError", "Blocks", "Buffer"]
 
-Block = tuple[Any, Any]
 T = TypeVar("T")
 
 
@@ -71,35 +73,56 @@ class Blocks:
     def of_files(
         cls,
         X: str | os.PathLike[str] | np.ndarray,
-        y: str | os.PathLike[str] | np.ndarray,
+        y: str | os.PathLike[str] | np.ndarray | None = None,
         *,
         block: int = 8192,
         buffer: int = 32_768,
+        n_features: int | None = None,
     ) -> Blocks:
-        """Return the rows of two ``.npy`` files, or arrays such as ``np.memmap``, in blocks.
+        """Return the rows of files, or of arrays such as ``np.memmap``, in blocks.
 
         Parameters
         ----------
-        X, y : path or ndarray, n rows each
-            Files are mapped, not read.
+        X : path or ndarray
+            An npy or IDX file, which is mapped and not read, its dimensions after the first taken
+            as one; or an svmlight file (.svm, .svmlight, .libsvm), which is read once now and once
+            an epoch.
+        y : path or ndarray, optional
+            As many classes or targets, npy or IDX; none where X is svmlight, which has its own.
         block : int, default 8192
             The rows of a block, which are read one after another.
         buffer : int, default 32768
             As above.
+        n_features : int, optional
+            The number of columns of an svmlight file; by default its largest index.
 
         Raises
         ------
+        FileFormatError
+            If a file is not what its name says.
+        ModuleNotFoundError
+            For an svmlight file without scikit-learn.
         ValueError
-            If they have different numbers of rows, or none.
+            If X and y have different numbers of rows, or none; if a file is compressed, of which no
+            part can be read alone.
         OSError
             If a file cannot be read.
         """
-        arrays = [
-            a if isinstance(a, np.ndarray) else np.load(a, mmap_mode="r", allow_pickle=False)
-            for a in (X, y)
-        ]
-        source = _Slices(arrays[0], arrays[1], whole("block", block, minimum=1))
-        return cls(source, rows=len(arrays[0]), buffer=buffer)
+        block = whole("block", block, minimum=1)
+        for each in (X, y):
+            if is_path(each) and os.fspath(each).endswith((".gz", ".bz2")):
+                raise ValueError(f"{each} is compressed, and cannot be read in blocks: unpack it")
+        if is_path(X) and has_svmlight_name(X):
+            if y is not None:
+                raise ValueError("y must be left out where X is svmlight, which has its labels")
+            lines = Lines(X, block, n_features)
+            return cls(lines, rows=lines.rows, buffer=buffer)
+        if n_features is not None or y is None:
+            raise ValueError("X must be an svmlight file for n_features, or where y is left out")
+        rows = mapped_rows(X) if is_path(X) else X
+        return cls(
+            Slices(rows, mapped(y) if is_path(y) else y, block), rows=len(rows), buffer=buffer
+        )
 
     @property
     def rows(self) -> int:
@@ -169,26 +192,6 @@ class Blocks:
                 ) from error
             yield number, (X, y)
             before = number
-
-
-class _Slices(Sequence[Block]):
-    """Two arrays in blocks of rows."""
-
-    def __init__(self, X: np.ndarray, y: np.ndarray, block: int) -> None:
-        if len(X) != len(y) or not len(X):
-            raise ValueError(
-                f"X and y must have as many rows, at least one, not {len(X)} and {len(y)}"
-            )
-        self._X, self._y, self._block = X, y, block
-
-    def __len__(self) -> int:
-        return -(-len(self._X) // self._block)
-
-    def __getitem__(self, number: Any) -> Any:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        rows = slice(number * self._block, (number + 1) * self._block)
-        return self._X[rows], self._y[rows]
 
 
 def _joined(parts: Sequence[Block], last: int) -> Buffer:

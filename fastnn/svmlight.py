@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from fastnn.checks import FileFormatError, whole
 
-__all__ = ["has_svmlight_name", "read_svmlight"]
+__all__ = ["has_svmlight_name", "labels_of", "parse_svmlight", "read_svmlight"]
 
 SUFFIXES = (".svm", ".svmlight", ".libsvm")
 
@@ -56,6 +56,33 @@ def read_svmlight(
     OSError
         If it cannot be read.
     """
+    if n_features is not None:
+        n_features = whole("n_features", n_features, minimum=1)
+    name = os.fspath(path)
+    X, y = parse_svmlight(name, name, n_features, zero_based=zero_based)
+    if 0 in X.shape:
+        raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
+    return X, labels_of(y)
+
+
+def parse_svmlight(
+    source: str | BinaryIO, name: str, n_features: int | None, *, zero_based: bool
+) -> tuple[Any, np.ndarray]:
+    """Return a file's rows, none of them perhaps, and its labels as they stand.
+
+    Parameters
+    ----------
+    source : path or binary file
+    name : str
+        What errors call it.
+    n_features, zero_based
+        As above.
+
+    Raises
+    ------
+    FileFormatError, ModuleNotFoundError, OSError
+        As above.
+    """
     try:
         from sklearn.datasets import load_svmlight_file
     except ModuleNotFoundError as error:
@@ -63,16 +90,11 @@ def read_svmlight(
             "svmlight files are read by scikit-learn, which is not installed: pip install "
             '"fastnn[sklearn]"'
         ) from error
-    if n_features is not None:
-        n_features = whole("n_features", n_features, minimum=1)
-    name = os.fspath(path)
     try:
-        X, y = load_svmlight_file(name, n_features=n_features, zero_based=zero_based)
+        X, y = load_svmlight_file(source, n_features=n_features, zero_based=zero_based)
     except (ValueError, EOFError) as error:
         raise FileFormatError(f"{name} cannot be read as svmlight: {error}") from error
-    if 0 in X.shape:
-        raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
-    return _narrowed(X), _labels(y)
+    return _narrowed(X), y
 
 
 def _narrowed(X: Any) -> Any:
@@ -85,7 +107,8 @@ def _narrowed(X: Any) -> Any:
     return sparse.csr_matrix((X.data, indices, indptr), shape=X.shape)
 
 
-def _labels(y: np.ndarray) -> np.ndarray:
+def labels_of(y: np.ndarray) -> np.ndarray:
+    """Return labels as `read_svmlight` says."""
     if np.isin(y, (-1, 1)).all():
         return (y > 0).astype(np.int64)
     whole_numbers = bool((y == np.floor(y)).all()) and y.min() >= 0

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fastnn import arrays, data
-from fastnn.arrays import EXACT_SCALES, as_inputs, as_labels, as_targets, from_pairs
+from fastnn.arrays import EXACT_SCALES, as_inputs, as_labels, as_targets
+from fastnn.pairs import from_pairs
 
 FLOATS = [np.float32, np.float64]
 

@@ -260,6 +260,20 @@ def test_penalties_by_name_and_as_objects() -> None:
     assert_same(net.fit(X, CLASSES), l2)
 
 
+def test_partial_fit_takes_the_n_of_all_rows() -> None:
+    """Two calls with the halves of the rows are one with all of them."""
+    whole = SGD | {"batch_size": 10, "max_iter": 1, "shuffle": False}
+    penalty = fastnn.L1(20.0, method="proximal")
+    with pytest.warns(match="Maximum iterations"):
+        at_once = fastnn.MLPClassifier(**whole, penalty=penalty).fit(X, CLASSES)
+    by_parts = fastnn.MLPClassifier(**whole, penalty=penalty, n_rows=N)
+    for part in (slice(0, N // 20 * 10), slice(N // 20 * 10, N)):
+        by_parts.partial_fit(X[part], CLASSES[part], classes=np.unique(CLASSES))
+    assert_same(by_parts, at_once)
+    with pytest.raises(ValueError, match="together as n_rows"):
+        fastnn.MLPClassifier(**whole, penalty=penalty).partial_fit(X, CLASSES, classes=[0, 1, 2])
+
+
 def test_loss_curve_has_the_penalty() -> None:
     """The first batch's loss is that of the initial weights, with alpha/n times their L1."""
     parameters = SGD | {"batch_size": N, "max_iter": 1}
@@ -386,6 +400,9 @@ def test_threads_that_the_environment_allows(value: str, most: int | None, monke
         ({"dtype": "float16"}, "'dtype' parameter"),
         ({"dtype": np.int32}, "dtype must be one of 'float32', 'float64', not 'int32'"),
         ({"n_threads": 0}, "'n_threads' parameter"),
+        ({"n_rows": 0}, "'n_rows' parameter"),
+        ({"n_rows": 9}, "n_rows is for a penalty of fastnn"),
+        ({"n_rows": 9, "penalty": fastnn.L1(1.0), "solver": "lbfgs"}, "has all rows at once"),
         ({"solver": "rmsprop"}, "'solver' parameter"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",

@@ -31,6 +31,7 @@ class Engine:
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_rows": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def _validate_input(self: Any, X: Any, y: Any, incremental: bool, reset: bool) -> Any:

@@ -53,6 +53,9 @@ beta_2, epsilon, n_iter_no_change, max_fun
         How many threads train. By default 1 where a batch is little work, else as many as there are
         CPUs and OMP_NUM_THREADS allows, which joblib sets for its processes. The weights do not
         depend on it.
+    n_rows : int, optional
+        The n in the lmbda/n of a penalty of fastnn: the rows of all calls of `partial_fit`
+        together, which needs it then. By default the rows that `fit` trains on.
 
     Raises
     ------
@@ -98,6 +101,7 @@ beta_2, epsilon, n_iter_no_change, max_fun
         dropout: float | Sequence[float] = 0.0,
         dtype: DTypeLike | None = None,
         n_threads: int | None = None,
+        n_rows: int | None = None,
     ) -> None:
         super().__init__(
             hidden_layer_sizes,
@@ -129,3 +133,4 @@ beta_2, epsilon, n_iter_no_change, max_fun
         self.dropout = dropout
         self.dtype = dtype
         self.n_threads = n_threads
+        self.n_rows = n_rows

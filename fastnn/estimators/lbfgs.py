@@ -39,6 +39,8 @@ def check(mlp: Any) -> None:
                 f"penalty={penalty!r} is for solver='sgd' or 'adam': lbfgs takes L1, L2 and "
                 "ElasticNet"
             )
+    if mlp.n_rows is not None:
+        raise ValueError("n_rows is for solver='sgd' or 'adam': lbfgs has all rows at once")
     if settings.dropout_of(mlp) is not None:
         raise ValueError(
             "dropout is for solver='sgd' or 'adam': lbfgs minimises one function, with every unit"

@@ -27,7 +27,7 @@ class MLPRegressor(Engine, private.MLPRegressor):  # type: ignore[misc] # sklear
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, \
 learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \
 nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-n_iter_no_change, max_fun, penalty, l1_ratio, dropout, dtype, n_threads
+n_iter_no_change, max_fun, penalty, l1_ratio, dropout, dtype, n_threads, n_rows
         As in `fastnn.MLPClassifier`.
 
     Raises
@@ -73,6 +73,7 @@ n_iter_no_change, max_fun, penalty, l1_ratio, dropout, dtype, n_threads
         dropout: float | Sequence[float] = 0.0,
         dtype: DTypeLike | None = None,
         n_threads: int | None = None,
+        n_rows: int | None = None,
     ) -> None:
         super().__init__(
             loss,
@@ -105,3 +106,4 @@ n_iter_no_change, max_fun, penalty, l1_ratio, dropout, dtype, n_threads
         self.dropout = dropout
         self.dtype = dtype
         self.n_threads = n_threads
+        self.n_rows = n_rows

@@ -45,6 +45,11 @@ def check(mlp: Any) -> None:
     penalties_of(mlp)
     dropout_of(mlp)
     dtype_of(mlp)
+    if mlp.n_rows is not None and divided_by_batch(mlp):
+        raise ValueError(
+            f"n_rows is for a penalty of fastnn with its own lmbda: {mlp.penalty!r} has the "
+            "strength alpha over a batch"
+        )
 
 
 def hidden_layers(mlp: Any) -> int:

@@ -45,6 +45,11 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
         mlp._optimizer = steps_of(mlp)
     if mlp.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
+    if incremental and mlp.n_rows is None and not settings.divided_by_batch(mlp):
+        raise ValueError(
+            f"partial_fit cannot know the n in the lmbda/n of penalty={mlp.penalty!r}: give the "
+            "rows of all calls together as n_rows"
+        )
     rows, held = Rows(X, y, sample_weight), Rows(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
@@ -65,6 +70,7 @@ class Epochs:
         dtype = mlp.coefs_[0].dtype
         self._mlp, self._batch_size = mlp, batch_size
         self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)
+        self._all_rows = mlp.n_rows or self.n
         self._weights = [np.require(w.T, dtype, ["C", "W"]) for w in mlp.coefs_]
         self._biases = [np.require(b, dtype, ["C", "W"]) for b in mlp.intercepts_]
         mlp.coefs_, mlp.intercepts_ = [w.T for w in self._weights], self._biases
@@ -83,6 +89,7 @@ class Epochs:
             targets=_targets(mlp, rows.y, dtype),
             batch_size=batch_size,
             learning_rate=steps.learning_rate,
+            n=self._all_rows,
             n_of_batch=self._by_batch,
             threads=mlp.n_threads,
             row_weights=None if self._counts is None else self._counts.astype(dtype),
@@ -111,13 +118,13 @@ class Epochs:
         costs, sizes, squares = batches.T
         if self._mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs
             costs = costs / len(self._biases[-1])
-        first, shrinkage = self._penalties[0], 0.0
+        first, of_all = self._penalties[0], 0.0
         if self._by_batch and first is not None:
             l1, l2 = first.strengths(1.0)
             costs = costs + l1 * sizes + 0.5 * l2 * squares
         else:
-            shrinkage = value_of(self._penalties, self._weights, self._biases)
-        return float((np.sum(costs / sums * rows) + shrinkage) / self.n)
+            of_all = value_of(self._penalties, self._weights, self._biases) / self._all_rows
+        return float(np.sum(costs / sums * rows) / self.n + of_all)
 
 
 def _run(mlp: Any, epochs: Epochs, held: Rows, incremental: bool) -> None:

@@ -14,6 +14,7 @@ from fastnn import engine
 from fastnn.arrays import Inputs, as_inputs
 from fastnn.network.stack import Stack
 from fastnn.penalties import Layers, per_layer, value_of
+from fastnn.row_files import opened
 from fastnn.tasks import Values
 
 if TYPE_CHECKING:
@@ -111,13 +112,16 @@ class Network(Stack):
 
         Parameters
         ----------
-        X : array_like or sparse matrix of scipy, shape (n, n_inputs), or Blocks
+        X : array_like or sparse matrix of scipy, shape (n, n_inputs); path, or Blocks
             Floats or uint8; the network computes with ``X * input_scale``. A sparse matrix stays
-            one: CSR is taken as it is, other formats are converted to it. `fastnn.Blocks` are rows
-            that are read as they are needed, with their y in them.
-        y : array_like, shape (n,) or (n, sizes[-1])
+            one: CSR is taken as it is, other formats are converted to it. A path is that of an npy
+            file (.npy), of an svmlight file (.svm, .svmlight, .libsvm, and these and .gz or .bz2),
+            or else of an IDX file. npy and IDX are mapped, and not read into memory.
+            `fastnn.Blocks` are rows that are read as they are needed, with their y in them.
+        y : array_like, shape (n,) or (n, sizes[-1]), or path
             Class indices (0 or 1 where there is one output unit), or targets; real targets where
-            the cost is for these, and rows of 0 and 1 where the network is multilabel.
+            the cost is for these, and rows of 0 and 1 where the network is multilabel. An svmlight
+            file has its own.
         epochs : int
             Passes over the rows; a whole float is taken, and 0 trains nothing.
         batch_size : int, default 10
@@ -197,7 +201,7 @@ class Network(Stack):
             If an argument or the data are not as above, or the checkpoint is one of another fit; no
             weight has changed then.
         FileFormatError
-            If the checkpoint to resume from is damaged.
+            If a file of rows, or the checkpoint to resume from, is not one.
         RuntimeError
             If the network is being trained already, in another thread or by the fit whose callback
             this is.
@@ -216,8 +220,10 @@ class Network(Stack):
             from fastnn import block_training
 
             train, given = partial(block_training.fit, y=y), (X,)
-        elif y is None:
-            raise TypeError("y is missing: rows need their classes or targets (Blocks have them)")
+        else:
+            given = self._opened(X, y)
+            if given[1] is None:
+                raise TypeError("y is missing: rows need their classes or targets")
         return train(
             self,
             *given,
@@ -257,6 +263,7 @@ class Network(Stack):
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the outputs of the network, (n, sizes[-1]) in its dtype."""
+        X, _ = self._opened(X, None)
         return self._outputs(self._inputs(X))[1]
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -279,6 +286,7 @@ class Network(Stack):
         R**2 is 1 for perfect predictions and 0 for always predicting the mean of y, as
         scikit-learn's ``r2_score``.
         """
+        X, y = self._opened(X, y)
         inputs = self._inputs(X)
         wanted = self._task.wanted(y, inputs.n, self._sizes[-1])
         return self._task.score(self._task.predictions(self._outputs(inputs)[1]), wanted)
@@ -290,6 +298,7 @@ class Network(Stack):
         computed from the weighted inputs, so that a saturated output has a finite one.
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
+        X, y = self._opened(X, y)
         inputs = self._inputs(X)
         n = inputs.n
         targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
@@ -339,6 +348,10 @@ class Network(Stack):
         from fastnn import exchange
 
         return exchange.to_torch(self)
+
+    def _opened(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return X and y, from their files where they are paths."""
+        return opened(X, y, self.n_inputs)
 
     def _inputs(self, X: ArrayLike) -> Inputs:
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.activations import Sigmoid
-from fastnn.arrays import Inputs, from_pairs
+from fastnn.arrays import Inputs
 from fastnn.checks import real, whole
 from fastnn.costs import Cost
 from fastnn.engine import State, Training, outputs
@@ -18,6 +18,7 @@ from fastnn.history import History
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork, as_list
 from fastnn.nielsen._checkpoint import Monitor, Trail
+from fastnn.pairs import from_pairs
 from fastnn.penalties import Penalty, per_layer
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.checkpoints import Keeper

@@ -126,4 +126,4 @@ def validation_of(network: Network, validation_data: object) -> Rows:
             "validation_data must be a pair (X, y) like the training data, "
             f"not {type(validation_data).__name__}"
         )
-    return rows_of(network, *validation_data)
+    return rows_of(network, *network._opened(*validation_data))

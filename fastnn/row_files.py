@@ -1,0 +1,64 @@
+"""Rows in files, as what `as_inputs` and `as_targets` take: npy, IDX and svmlight."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from fastnn.array_files import map_idx, read_idx, read_npy
+from fastnn.svmlight import has_svmlight_name, read_svmlight
+
+__all__ = ["is_path", "mapped", "mapped_rows", "opened"]
+
+
+def is_path(value: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Return whether `value` is the name of a file."""
+    return isinstance(value, (str, os.PathLike))
+
+
+def opened(X: Any, y: Any, width: int) -> tuple[Any, Any]:
+    """Return X and y, read or mapped into memory where they are paths, else as they are.
+
+    Parameters
+    ----------
+    X : path or anything
+        A path ends in .npy; or in .svm, .svmlight or .libsvm, or these and .gz or .bz2; any other
+        file is IDX, plain or gzipped. What is neither text nor compressed is mapped and not read.
+    y : path or anything
+        The same but for svmlight; None takes the labels of an svmlight file.
+    width : int
+        The columns of an svmlight file.
+
+    Raises
+    ------
+    FileFormatError
+        If a file is not what its name says.
+    ModuleNotFoundError
+        For an svmlight file without scikit-learn.
+    OSError
+        If a file cannot be read.
+    """
+    if is_path(X):
+        if has_svmlight_name(X):
+            X, labels = read_svmlight(X, width)
+            y = labels if y is None else y
+        else:
+            X = mapped_rows(X)
+    return X, mapped(y) if is_path(y) else y
+
+
+def mapped_rows(path: str | os.PathLike[str]) -> np.ndarray:
+    """Return an npy or IDX file as a matrix, the dimensions after the first as one."""
+    array = mapped(path)
+    return array.reshape(len(array), -1) if array.ndim > 2 else array
+
+
+def mapped(path: str | os.PathLike[str]) -> np.ndarray:
+    """Return an npy or IDX file as an array, mapped into memory if it is not compressed."""
+    if os.fspath(path).endswith(".npy"):
+        return read_npy(path)
+    if os.fspath(path).endswith(".gz"):
+        return read_idx(path)
+    return map_idx(path)
