@@ -17,6 +17,7 @@ __all__ = [
     "has_stepper",
     "is_sparse",
     "lanes",
+    "listed_rows",
     "tile_rows",
     "waits",
 ]
@@ -105,11 +106,27 @@ def lanes(typing: Any, spec: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def tile_rows(typing: Any, spec: Any) -> Any:
-    """Return the most rows of a tile."""
-    value = read_spec(spec).rows
+def listed_rows(typing: Any, spec: Any) -> Any:
+    """Return the most rows that share a list of columns."""
+    value = read_spec(spec).listed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return int64(value)
 
     return types.int64(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def tile_rows(typing: Any, spec: Any, vectors: Any) -> Any:
+    """Return the most rows of a tile of so many vectors."""
+    rows = read_spec(spec).rows
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        most = int64(rows[0])
+        for wider, value in enumerate(rows[1:], 2):
+            if value != rows[wider - 2]:
+                is_wide = builder.icmp_signed(">=", arguments[1], int64(wider))
+                most = builder.select(is_wide, int64(value), most)
+        return most
+
+    return types.int64(spec, types.int64), generate

@@ -369,8 +369,8 @@ def backward(spec, net, dropout, number, start, m, thread, threads):
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     part = part_of(spec, net, number - 1, m, thread, threads)
     product(
-        spec, net, part, block_rows(spec, m), here.units, number == 1, here.delta, here.pitch,
-        here.wt, here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
+        spec, net, part, m, here.units, number == 1, here.delta, here.pitch, here.wt,
+        here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
     a = below.a
     if dropout is not None:
