@@ -18,6 +18,7 @@ __all__ = [
     "is_sparse",
     "lanes",
     "listed_rows",
+    "shrinks",
     "tile_rows",
     "waits",
 ]
@@ -28,6 +29,19 @@ def follows(typing: Any, spec: Any) -> Any:
     """Return whether the first layer's penalty comes after the gradient."""
     rule = read_spec(spec).first_rule
     value = rule is not None and rule.follows
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def shrinks(typing: Any, spec: Any) -> Any:
+    """Return whether the first layer's weights are shrunk as its gradient is added."""
+    known = read_spec(spec)
+    rule = known.first_rule
+    value = rule is not None and bool(rule.shrink) and known.stepper is None
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))
