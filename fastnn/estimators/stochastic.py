@@ -87,7 +87,7 @@ class Epochs:
             activations=settings.activations_of(mlp),
             cost=settings.cost_of(mlp, dtype),
             penalties=self._penalties,
-            inputs=as_inputs(rows.X, dtype, 1.0),
+            inputs=as_inputs(rows.X, dtype, 1.0, finite=True),  # scikit-learn has looked
             targets=_targets(mlp, rows.y, dtype),
             batch_size=batch_size,
             learning_rate=steps.learning_rate,
