@@ -79,7 +79,12 @@ class Inputs(NamedTuple):
 
 
 def as_inputs(
-    X: ArrayLike, dtype: DTypeLike, input_scale: float | None, width: int | None = None
+    X: ArrayLike,
+    dtype: DTypeLike,
+    input_scale: float | None,
+    width: int | None = None,
+    *,
+    finite: bool = False,
 ) -> Inputs:
     """Check `X` and store it for the engine.
 
@@ -96,6 +101,8 @@ def as_inputs(
         The network's factor on `X`. None means 1, and 1/256 where `X` is uint8.
     width : int, optional
         The number of columns `X` must have.
+    finite : bool, default False
+        Whether an array is known to hold neither NaN nor infinity.
 
     Returns
     -------
@@ -134,7 +141,8 @@ def as_inputs(
         if codes is not None:
             return codes
     if array.dtype == dtype and array.flags.c_contiguous:
-        check_rows_finite(array, "row {} of X")
+        if not finite:
+            check_rows_finite(array, "row {} of X")
         return Inputs(array, scale)
     return Inputs(as_floats(fill, array.shape, dtype, "row {} of X"), scale)
 

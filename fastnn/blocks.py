@@ -119,10 +119,9 @@ class Blocks:
             return cls(lines, rows=lines.rows, buffer=buffer)
         if n_features is not None or y is None:
             raise ValueError("X must be an svmlight file for n_features, or where y is left out")
-        rows = mapped_rows(X) if is_path(X) else X
-        return cls(
-            Slices(rows, mapped(y) if is_path(y) else y, block), rows=len(rows), buffer=buffer
-        )
+        rows: Any = mapped_rows(X) if is_path(X) else X
+        targets: Any = mapped(y) if is_path(y) else y
+        return cls(Slices(rows, targets, block), rows=len(rows), buffer=buffer)
 
     @property
     def rows(self) -> int:

@@ -23,7 +23,8 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     from fastnn.engine import spec
 
-    monkeypatch.setattr(spec, "TILE_ROWS", 2)
+    small = spec.Tiles((2, 2), 2)
+    monkeypatch.setattr(spec, "TILES", {16: small, 32: small})
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def traced(function: Any, *arrays: np.ndarray) -> np.ndarray:
     lanes = spec.lanes(dtype)
     padded = [np.concatenate([a, np.ones(-count % lanes, dtype)]) for a in arrays]
     key = trace.register(function)
-    text = spec.Spec(lanes, rows=1, panel=1, updated_together=1, values=(key,)).encode()
+    text = spec.Spec(lanes, rows=(1,), listed=1, values=(key,)).encode()
 
     names = [f"x{i}" for i in range(len(arrays))]
     pointers = "".join(f"at({name}, 0), " for name in names)

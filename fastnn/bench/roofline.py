@@ -17,7 +17,8 @@ import numpy as np
 from fastnn.bench.cases import Case
 from fastnn.bench.peak import multiply_add_rate
 from fastnn.bench.problem import Problem, used_share
-from fastnn.engine.spec import TILE_ROWS
+from fastnn.engine.jit import register_count
+from fastnn.engine.spec import TILES
 from fastnn.machine import MEMORY_BYTES, read_bandwidth
 
 __all__ = ["Limit", "limit"]
@@ -76,7 +77,8 @@ def limit(case: Case, problem: Problem) -> Limit:
     """Measure this machine, as this process is pinned, and return the limit for `case`."""
     dtype, n = np.dtype(case.dtype), case.n
     layers = [a * b for a, b in zip(case.sizes, case.sizes[1:], strict=False)]
-    used = [used_share(problem.rows, min(case.batch_size, TILE_ROWS)) * layers[0], *layers[1:]]
+    together = min(case.batch_size, TILES[register_count()].listed)
+    used = [used_share(problem.rows, together) * layers[0], *layers[1:]]
     stored = [used_share(problem.rows, case.batch_size) * layers[0], *layers[1:]]
     # Forward and gradient are a product each with every layer, delta one with all but the first.
     products = (1, 0) if case.work == "evaluate" else (2, 1)

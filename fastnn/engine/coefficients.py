@@ -97,6 +97,8 @@ class Coefficients:
         table = np.empty((len(count), self.width))
         for column, number in enumerate(self._of_stepper(rate, count)):
             table[:, column] = number
+        if self._stepper is not None and not self._stepper.biases_apart:
+            table[:, self.own : 2 * self.own] = table[:, : self.own]
         if self.width > 2 * self.own:
             self._fill(table[:, 2 * self.own :], steps, count, total, rate)
         return table
@@ -125,10 +127,13 @@ class Coefficients:
         table[...] = self._answer
 
     def _of_stepper(self, rate: float, count: np.ndarray) -> list[float | np.ndarray]:
+        """Return an optimiser's numbers: of weights, then of biases where these are others."""
         if self._stepper is None:
             return []
-        sets = (numbers_of(self._stepper, rate, count, biases=b) for b in (False, True))
-        return [number for numbers in sets for number in numbers]
+        numbers = numbers_of(self._stepper, rate, count)
+        if self._stepper.biases_apart:
+            numbers += numbers_of(self._stepper, rate, count, biases=True)
+        return numbers
 
     def _of_penalties(
         self, step: float, count: np.ndarray, total: np.ndarray, rate: float

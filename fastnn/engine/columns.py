@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, I32, I64, int64, read_spec
+from fastnn.engine.emit import I1, I8, I32, I64, int64, read_spec
 from fastnn.engine.trace import splat
 
 __all__ = ["append_bits", "mark_bits", "nonzero_bits"]
@@ -55,7 +55,7 @@ def append_bits(typing: Any, spec: Any, out: Any, count: Any, first: Any, bits: 
     ``out`` has room for 16 numbers more than it gets.
     """
     signature = types.int64(spec, out, types.int64, types.int64, types.uint64)
-    append = _append_compressed if read_spec(spec).compresses else _append_one_by_one
+    append = _append_compressed if read_spec(spec).compresses else _append_by_table
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return append(builder, *arguments[1:])
@@ -71,19 +71,14 @@ def mark_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         out, first, bits, value = arguments
         numbers = ir.VectorType(I32, 16)
-        pointer = ir.IntType(8).as_pointer()
-        store = builder.module.declare_intrinsic(
-            "llvm.masked.store.v16i32.p0",
-            (),
-            ir.FunctionType(ir.VoidType(), [numbers, pointer, I32, ir.VectorType(I1, 16)]),
-        )
         marks = splat(builder, builder.trunc(value, I32), numbers)
         for part in range(4):
             some = builder.trunc(builder.lshr(bits, int64(16 * part)), ir.IntType(16))
-            to = builder.gep(out, [builder.add(first, int64(16 * part))])
+            place = builder.gep(out, [builder.add(first, int64(16 * part))])
+            to = builder.bitcast(place, numbers.as_pointer())
             mask = builder.bitcast(some, ir.VectorType(I1, 16))
-            align = ir.Constant(I32, 4)
-            builder.call(store, [marks, builder.bitcast(to, pointer), align, mask])
+            marked = builder.select(mask, marks, builder.load(to, align=4))
+            builder.store(marked, to, align=4)
         return context.get_dummy_value()
 
     return signature, generate
@@ -110,22 +105,41 @@ def _append_compressed(builder: Any, out: Any, count: Any, first: Any, bits: Any
     return count
 
 
-def _append_one_by_one(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
-    """Append one number after another, each found by counting trailing zeros."""
-    trailing = builder.module.declare_intrinsic("llvm.cttz", [I64], ir.FunctionType(I64, [I64, I1]))
+def _append_by_table(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
+    """Append the numbers of 8 bits at a time, as a table has them for each value of a byte."""
+    places, numbers = ir.VectorType(I8, 8), ir.VectorType(I32, 8)
+    table = _table_of_places(builder.module, places)
+    ones = builder.module.declare_intrinsic("llvm.ctpop", [I32])
     before = builder.block
-    head, body, after_ = (builder.append_basic_block(n) for n in ("head", "body", "after"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    rest, place = builder.phi(I64), builder.phi(I64)
-    rest.add_incoming(bits, before)
-    place.add_incoming(count, before)
-    builder.cbranch(builder.icmp_unsigned("!=", rest, int64(0)), body, after_)
-    builder.position_at_end(body)
-    number = builder.add(first, builder.call(trailing, [rest, ir.Constant(I1, 1)]))
-    builder.store(builder.trunc(number, I32), builder.gep(out, [place]))
-    rest.add_incoming(builder.and_(rest, builder.sub(rest, int64(1))), body)
-    place.add_incoming(builder.add(place, int64(1)), body)
-    builder.branch(head)
+    some, after_ = builder.append_basic_block("some"), builder.append_basic_block("after")
+    builder.cbranch(builder.icmp_unsigned("!=", bits, int64(0)), some, after_)
+    builder.position_at_end(some)
+    base, appended = splat(builder, builder.trunc(first, I32), numbers), count
+    for part in range(8):
+        byte = builder.and_(builder.lshr(bits, int64(8 * part)), int64(255))
+        found = builder.load(builder.gep(table, [int64(0), byte]), align=8)
+        offsets = ir.Constant(numbers, [8 * part] * 8)
+        packed = builder.add(builder.add(base, offsets), builder.zext(found, numbers))
+        to = builder.bitcast(builder.gep(out, [appended]), numbers.as_pointer())
+        builder.store(packed, to, align=4)
+        set_ = builder.zext(builder.call(ones, [builder.trunc(byte, I32)]), I64)
+        appended = builder.add(appended, set_)
+    builder.branch(after_)
     builder.position_at_end(after_)
-    return place
+    result = builder.phi(I64)
+    result.add_incoming(count, before)
+    result.add_incoming(appended, some)
+    return result
+
+
+def _table_of_places(module: Any, places: Any) -> Any:
+    """Return a table of a module: for each byte the numbers of its bits that are set, then 0."""
+    name = "fastnn_places_of_bits"
+    if name in module.globals:
+        return module.globals[name]
+    rows = [[i for i in range(8) if byte >> i & 1] for byte in range(256)]
+    content = ir.ArrayType(places, 256)
+    table = ir.GlobalVariable(module, content, name)
+    table.linkage, table.global_constant = "internal", True
+    table.initializer = ir.Constant(content, [row + [0] * (8 - len(row)) for row in rows])
+    return table

@@ -48,7 +48,7 @@ class Path:
         self._coefficients.count, self._coefficients.total = self._state.steps, self._state.total
         self._arrays = _arrays(
             problem.weights, _choices(problem, self._coefficients.places), problem.batch_size,
-            wanted, problem.threads,
+            wanted, problem.threads, listed=skip_zeros or sparse,
         )  # fmt: skip
         for panels, arrays in self._pairs():
             layout.pack(self._arrays.table, panels, arrays, wanted.lanes)
@@ -159,12 +159,14 @@ def outputs(
     """Return the weighted inputs z and the outputs a of the output layer, for every row."""
     dtype = weights[0].dtype
     wanted = spec.for_outputs(dtype, activations, spec.sparse_units(inputs, weights))
-    rows = min(EVALUATED_ROWS, inputs.n)
+    rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _worth_skipping(inputs)
     names = _numbered(activations)
-    arrays = _arrays(weights, [layout.Choice(name) for name in names], rows, wanted, threads=1)
+    arrays = _arrays(
+        weights, [layout.Choice(name) for name in names], rows, wanted, threads=1,
+        listed=skip_zeros or wanted.sparse,
+    )  # fmt: skip
     layout.pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
     z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
-    order, skip_zeros = np.arange(inputs.n), _worth_skipping(inputs)
     run = _kernel(kernels.build_outputs, wanted.encode())
     scale, order = dtype.type(inputs.scale), np.arange(inputs.n)
     run(arrays, *_either(inputs, dtype), scale, order, rows, skip_zeros, z, a)
@@ -197,12 +199,17 @@ def _arrays(
     rows: int,
     wanted: spec.Spec,
     threads: int,
+    *,
+    listed: bool,
 ) -> layout.Arrays:
     sizes = [weights[0].shape[1], *(len(w) for w in weights)]
-    blocks, stateful = -(-rows // wanted.rows), any(rule.stateful for rule in wanted.rules)
+    panels = [wanted.dense_panel] * len(weights)
+    if listed:
+        panels[0] = wanted.panel
+    blocks, stateful = -(-rows // wanted.listed), any(rule.stateful for rule in wanted.rules)
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     return layout.allocate(
-        sizes, choices, rows, blocks, wanted.lanes, wanted.panel, threads, stateful, memories,
+        sizes, choices, rows, blocks, wanted.lanes, panels, threads, stateful, memories,
         wanted.sparse, weights[0].dtype,
     )  # fmt: skip
 

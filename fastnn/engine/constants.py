@@ -17,6 +17,8 @@ __all__ = [
     "has_stepper",
     "is_sparse",
     "lanes",
+    "listed_rows",
+    "shrinks",
     "tile_rows",
     "waits",
 ]
@@ -27,6 +29,19 @@ def follows(typing: Any, spec: Any) -> Any:
     """Return whether the first layer's penalty comes after the gradient."""
     rule = read_spec(spec).first_rule
     value = rule is not None and rule.follows
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def shrinks(typing: Any, spec: Any) -> Any:
+    """Return whether the first layer's weights are shrunk as its gradient is added."""
+    known = read_spec(spec)
+    rule = known.first_rule
+    value = rule is not None and bool(rule.shrink) and known.stepper is None
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))
@@ -105,11 +120,27 @@ def lanes(typing: Any, spec: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def tile_rows(typing: Any, spec: Any) -> Any:
-    """Return the most rows of a tile."""
-    value = read_spec(spec).rows
+def listed_rows(typing: Any, spec: Any) -> Any:
+    """Return the most rows that share a list of columns."""
+    value = read_spec(spec).listed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return int64(value)
 
     return types.int64(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def tile_rows(typing: Any, spec: Any, vectors: Any) -> Any:
+    """Return the most rows of a tile of so many vectors."""
+    rows = read_spec(spec).rows
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        most = int64(rows[0])
+        for wider, value in enumerate(rows[1:], 2):
+            if value != rows[wider - 2]:
+                is_wide = builder.icmp_signed(">=", arguments[1], int64(wider))
+                most = builder.select(is_wide, int64(value), most)
+        return most
+
+    return types.int64(spec, types.int64), generate

@@ -54,6 +54,12 @@ from fastnn.engine.team import meet
 
 __all__ = ["build_outputs", "build_settle", "build_train"]
 
+# So many rows before its turn a row is asked for: it comes in time, and has not left the cache.
+ROWS_AHEAD = 16
+
+# Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
+ASKED_APART = 64
+
 
 def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
@@ -73,8 +79,7 @@ def build_train(spec: str) -> Any:
             step = first_step + start // batch_size
             low, high = rows_of(spec, m, thread, threads)
             if X is not None:  # decided when the kernel is compiled, for its types
-                ask_ahead(at(X, 0), columns, order, start + batch_size, low, high)
-                gather(spec, net, at(X, 0), columns, scale, rows, low, high)
+                gather(spec, net, X, columns, scale, order, start, batch_size, low, high)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
@@ -175,8 +180,7 @@ def build_outputs(spec: str) -> Any:
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                ask_ahead(at(X, 0), columns, order, start + batch_size, 0, batch_size)
-                gather(spec, net, at(X, 0), columns, scale, rows, 0, m)
+                gather(spec, net, X, columns, scale, order, start, batch_size, 0, m)
                 if skip_zeros:
                     list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
@@ -254,19 +258,18 @@ def meet_all(net, met, threads):
 
 
 @jit
-def ask_ahead(X, columns, order, start, low, high):
-    """Ask for rows of the next batch to be brought into the cache."""
-    for i in range(start + low, min(start + high, len(order))):
-        for j in range(0, columns, 64):
-            prefetch(X, order[i] * columns + j)
-
-
-@jit
-def gather(spec, net, X, columns, scale, rows, low, high):
-    """Copy rows of a batch, scaled."""
-    v, inputs = lanes(spec), layer_of(net, 0)
+def gather(spec, net, X, columns, scale, order, start, batch_size, low, high):
+    """Copy rows of a batch, scaled; ask for rows that come later to be brought into the cache."""
+    v, inputs, matrix = lanes(spec), layer_of(net, 0), at(X, 0)
+    ahead = min(ROWS_AHEAD, high - low)
     for i in range(low, high):
-        row, x = after(X, get(rows, i) * columns), after(inputs.a, i * inputs.pitch)
+        later = start + i + ahead
+        if i + ahead >= high:  # this thread's rows of the next batch
+            later += batch_size - (high - low)
+        if later < len(order):
+            for j in range(0, columns, ASKED_APART):
+                prefetch(matrix, order[later] * columns + j)
+        row, x = after(matrix, order[start + i] * columns), after(inputs.a, i * inputs.pitch)
         if columns < v:
             for j in range(columns):
                 put(x, j, get(row, j) * scale)
@@ -369,8 +372,8 @@ def backward(spec, net, dropout, number, start, m, thread, threads):
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     part = part_of(spec, net, number - 1, m, thread, threads)
     product(
-        spec, net, part, block_rows(spec, m), here.units, number == 1, here.delta, here.pitch,
-        here.wt, here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
+        spec, net, part, m, here.units, number == 1, here.delta, here.pitch, here.wt,
+        here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
     a = below.a
     if dropout is not None:

@@ -178,7 +178,7 @@ def allocate(
     batch_size: int,
     blocks: int,
     lanes: int,
-    panel: int,
+    panels: Sequence[int],
     threads: int,
     stateful: bool,
     memories: int,
@@ -187,17 +187,17 @@ def allocate(
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes`.
 
-    A batch of `batch_size` rows is taken in so many `blocks`; panels are at most `panel` vectors
-    wide. `stateful` says whether a penalty keeps numbers beside the weights, `memories` how many an
-    optimiser does, its gradient among them; `sparse`, whether rows list their nonzeros: then
-    nothing is kept of the inputs, neither values nor lists for blocks.
+    A batch of `batch_size` rows is taken in so many `blocks`; a layer's panels are at most so many
+    vectors wide as `panels` says. `stateful` says whether a penalty keeps numbers beside the
+    weights, `memories` how many an optimiser does, its gradient among them; `sparse`, whether rows
+    list their nonzeros: then nothing is kept of the inputs, neither values nor lists for blocks.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
     for layer, units in enumerate(sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
-        row[PANEL] = _evenly(int(row[VECTORS]), panel)
+        row[PANEL] = _evenly(int(row[VECTORS]), panels[layer - 1]) if layer else 0
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
         if sparse and not layer:
             row[PITCH] = 0
@@ -230,7 +230,7 @@ def allocate(
         ones=_zeros(width, dtype) + 1,
         zeros=_zeros(width, dtype),
         room=_zeros(threads * int(out[VECTORS]) * lanes * lanes, dtype),
-        sums=_zeros(threads * panel * lanes, dtype),
+        sums=_zeros(threads * max(panels) * lanes, dtype),
         missed=np.ones(threads * lanes, np.int32),
         one_step=np.ones(lanes, np.int32),
         idle=_counting(columns),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
-from fastnn.engine.constants import follows, groups_inputs, has_groups, lanes, waits
+from fastnn.engine.constants import follows, groups_inputs, has_groups, lanes, shrinks, waits
 from fastnn.engine.groups import scale_columns
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS, SEEN
@@ -47,7 +47,7 @@ def list_blocks(spec, net, columns, low, high, block, m):
     """List the columns that each block of rows uses, divided as the penalty needs it.
 
     One that comes before the gradient acts where no block before uses the column, one that comes
-    after it where no block after does.
+    after it where no block after does. Without one, all of them are the first part.
     """
     words, begin, end = (columns + 63) // 64, low // block, (high + block - 1) // block
     blocks = (m + block - 1) // block
@@ -66,7 +66,10 @@ def list_blocks(spec, net, columns, low, high, block, m):
         bits, seen = after(net.block_bits, number * words), after(net.block_seen, number * words)
         left, count = after(net.block_left, number * words), 0
         for part in range(PARTS):
-            if follows(spec) or part in (FIRST_PART, LAST_PART):
+            if not shrinks(spec):
+                for word in range(0 if part else words):
+                    count = append_bits(spec, used, count, 64 * word, get(bits, word))
+            elif follows(spec) or part in (FIRST_PART, LAST_PART):
                 for word in range(words if part < 2 or number else 0):
                     some = get(bits, word)
                     some &= ~get(seen, word) if part < 2 else get(seen, word)
@@ -91,7 +94,7 @@ def list_columns(spec, net, m, columns, step, block):
         if waits(spec):
             entering = append_bits(spec, net.entering, entering, 64 * word, now & ~before)
             mark_bits(net.left_at, 64 * word, before & ~now, step)
-        else:
+        elif shrinks(spec):
             beyond = np.uint64(max(0, 64 * (word + 1) - columns))
             rest = ~now & (~np.uint64(0) >> beyond)
             idle = append_bits(spec, net.idle, idle, 64 * word, rest)

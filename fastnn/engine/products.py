@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.engine.constants import follows, has_stepper, is_sparse, lanes, tile_rows, waits
+from fastnn.engine.constants import (
+    follows,
+    has_stepper,
+    is_sparse,
+    lanes,
+    listed_rows,
+    tile_rows,
+    waits,
+)
 from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import BLOCKS, PARTS
@@ -50,15 +58,22 @@ class Part(NamedTuple):
 
 @jit
 def block_rows(spec, m):
-    """Return how many rows the products take at once: as even a division of m as there is."""
-    blocks = (m + tile_rows(spec) - 1) // tile_rows(spec)
+    """Return how many rows share a list: as even a division of m as there is."""
+    blocks = (m + listed_rows(spec) - 1) // listed_rows(spec)
     return (m + blocks - 1) // blocks
 
 
 @jit
+def rows_at_once(spec, m, vectors):
+    """Return how many rows a product without lists takes at once: a block, or some whole ones."""
+    rows = tile_rows(spec, vectors)
+    return block_rows(spec, m) if rows == listed_rows(spec) else rows
+
+
+@jit
 def rows_of(spec, m, thread, threads):
-    """Return where this thread's rows of the batch begin and end: whole blocks."""
-    rows = block_rows(spec, m)
+    """Return where this thread's rows of the batch begin and end: whole tiles and blocks."""
+    rows = rows_at_once(spec, m, 1)
     low, high = share((m + rows - 1) // rows, thread, threads)
     return low * rows, min(high * rows, m)
 
@@ -90,15 +105,14 @@ def weigh(spec, net, number, m, skip_zeros, csr, rows, part):
         product_of_rows(spec, net, csr, rows, part)
         return
     product(
-        spec, net, part, block_rows(spec, m), below.units, number == 1 and skip_zeros, below.a,
-        below.pitch, here.w, below.vectors * lanes(spec), here.vectors, here.panel, here.b, here.z,
-        here.pitch,
+        spec, net, part, m, below.units, number == 1 and skip_zeros, below.a, below.pitch, here.w,
+        below.vectors * lanes(spec), here.vectors, here.panel, here.b, here.z, here.pitch,
     )  # fmt: skip
 
 
 @jit_apart
 def product(
-    spec, net, part, rows, k, own_lists, a, a_row, panels, panel_rows, vectors, panel, start, out,
+    spec, net, part, m, k, own_lists, a, a_row, panels, panel_rows, vectors, panel, start, out,
     out_row,
 ):  # fmt: skip
     """out = start + a @ panels, for a part of the layer and of the batch, in blocks.
@@ -108,6 +122,7 @@ def product(
     for first in range(part.first, part.last, panel):
         width, column = min(panel, vectors - first), first * lanes(spec)
         weights, from_here = after(panels, panel_rows * column), after(start, column)
+        rows = block_rows(spec, m) if own_lists else rows_at_once(spec, m, width)
         for i in range(part.low, part.high, rows):
             here, to = after(a, i * a_row), after(out, i * out_row + column)
             some, used = min(rows, part.high - i), net.every
@@ -187,7 +202,8 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
     comes after the gradient: of all blocks, where they have no lists of their own.
     """
     stay_apart()
-    here, below, rows = layer_of(net, number), layer_of(net, number - 1), block_rows(spec, m)
+    here, below = layer_of(net, number), layer_of(net, number - 1)
+    rows = block_rows(spec, m) if listed else rows_at_once(spec, m, vectors)
     pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
     shrunk = 0 if has_stepper(spec) or rests(here, numbers) else here.shrunk
     for i in range(0, m, rows):

@@ -10,7 +10,6 @@ for each pair. The rows of a weight panel that is C vectors wide are C*V element
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -155,9 +154,12 @@ def tile_forward(
 
 def _tiles(kernel: Spec, rows: Any) -> list[tuple[int, int]]:
     """Return every R and C that a kernel may be asked for; R may be known."""
-    known = isinstance(rows, types.IntegerLiteral)
-    counts = [rows.literal_value] if known else range(1, kernel.rows + 1)
-    return list(itertools.product(counts, range(1, kernel.panel + 1)))
+    known = [rows.literal_value] if isinstance(rows, types.IntegerLiteral) else None
+    return [
+        (count, vectors)
+        for vectors, most in enumerate(kernel.rows, 1)
+        for count in known or range(1, most + 1)
+    ]
 
 
 @intrinsic(prefer_literal=True)
@@ -205,17 +207,14 @@ def tile_update(
             rule = kernel.rules[number - 1] if number else None
             a_rows = [builder.gep(a, [builder.mul(a_row, int64(r))]) for r in range(r_count)]
             at_row = [builder.mul(delta_row, int64(r)) for r in range(r_count)]
-            together = min(kernel.updated_together, c_count)
-            for first in range(0, c_count, together):
-                some = range(first, min(first + together, c_count))
-                places = [int64(c * vector.count) for c in some]
-                deltas = [
-                    [load(builder, delta, builder.add(row, p), vector) for p in places]
-                    for row in at_row
-                ]
-                with builder.if_then(with_b):
-                    add_biases(places, deltas)
-                add_products(rule, int64(c_count * vector.count), places, a_rows, deltas)
+            places = [int64(c * vector.count) for c in range(c_count)]
+            deltas = [
+                [load(builder, delta, builder.add(row, p), vector) for p in places]
+                for row in at_row
+            ]
+            with builder.if_then(with_b):
+                add_biases(places, deltas)
+            add_products(rule, int64(c_count * vector.count), places, a_rows, deltas)
 
         def add_biases(places: list[Any], deltas: list[list[Any]]) -> None:
             for c, p in enumerate(places):

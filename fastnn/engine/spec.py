@@ -22,10 +22,11 @@ from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
 __all__ = [
-    "TILE_ROWS",
+    "TILES",
     "Rule",
     "Spec",
     "Stepper",
+    "Tiles",
     "for_outputs",
     "for_training",
     "lanes",
@@ -38,9 +39,20 @@ __all__ = [
 Kind = tuple[type[Penalty], str]
 
 
-# Registers hold a tile's sums, or its deltas, some vectors of weights and what the penalty takes.
-# Of 32, five rows by four vectors leave enough; of 16, five by two, or in the update by one.
-TILE_ROWS = 5
+class Tiles(NamedTuple):
+    """The tiles that a CPU's registers hold: the sums, or deltas, and a row of weights.
+
+    rows: the most rows of a tile that is 1, 2, ... vectors wide. listed: how many rows share a list
+    of the columns they use.
+    """
+
+    rows: tuple[int, ...]
+    listed: int
+
+
+# By the number of registers. Rows that share a list multiply by zeros of their own; fewer of them
+# do so less, but then weights pass more often between the caches.
+TILES = {32: Tiles((5, 5, 5, 5), 5), 16: Tiles((4, 4, 4, 2), 2)}
 
 
 class Rule(NamedTuple):
@@ -80,8 +92,7 @@ class Stepper(NamedTuple):
 class Spec(NamedTuple):
     """What a kernel is compiled for.
 
-    lanes: elements of a vector. rows, panel: the most rows and the most vectors of a tile.
-    updated_together: the most vectors of a row of weights that are updated at once. values, slopes:
+    lanes: elements of a vector. rows, listed: as in `Tiles`. values, slopes:
     keys of the activations' formulas, one each for the distinct ones. delta, cost: keys of the
     output's and the cost's formulas, empty where there is none. rules: the distinct penalties,
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
@@ -93,9 +104,8 @@ class Spec(NamedTuple):
     """
 
     lanes: int
-    rows: int
-    panel: int
-    updated_together: int
+    rows: tuple[int, ...]
+    listed: int
     values: tuple[str, ...]
     slopes: tuple[str, ...] = ()
     delta: tuple[str, ...] = ()
@@ -122,6 +132,16 @@ class Spec(NamedTuple):
         return spec._replace(rules=tuple(map(Rule._make, spec.rules)), stepper=stepper)
 
     @property
+    def panel(self) -> int:
+        """The most vectors of a panel of the first layer, where rows list the columns they use."""
+        return len(self.rows)
+
+    @property
+    def dense_panel(self) -> int:
+        """The most vectors of another panel: as many as go with the most rows."""
+        return sum(rows == max(self.rows) for rows in self.rows)
+
+    @property
     def first_rule(self) -> Rule | None:
         """The first layer's penalty."""
         return self.rules[self.first - 1] if self.first else None
@@ -146,15 +166,14 @@ def for_outputs(
     that are used here and there had better be few bytes each: where one vector holds them, it is no
     longer than it needs to be.
     """
-    distinct, many, lanes_ = unique(activations), jit.register_count() == 32, lanes(dtype)
-    panel, together = (4, 4) if many else (2, 1)
+    distinct, lanes_ = unique(activations), lanes(dtype)
+    rows, listed = TILES[jit.register_count()]
     if units is not None and units <= lanes_:
-        lanes_, panel, together = 1 << (units - 1).bit_length(), 1, 1
+        lanes_, rows = 1 << (units - 1).bit_length(), rows[:1]
     return Spec(
         lanes_,
-        rows=TILE_ROWS,
-        panel=panel,
-        updated_together=together,
+        rows=rows,
+        listed=listed,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,

@@ -171,6 +171,7 @@ class Training:
         start: int = 0,
         total: float = 0.0,
         batches: np.ndarray | None = None,
+        write_back: bool = True,
     ) -> float:
         """Train once over the rows in `order`.
 
@@ -189,6 +190,8 @@ class Training:
         batches : ndarray of float64, shape (batches, 3), optional
             Filled with what each batch was: the sum of its costs, weighted as its rows are; and of
             all layers' weights before it, the sums of abs(w) and of w**2, if no column waits.
+        write_back : bool, default True
+            Whether the caller's arrays are up to date afterwards; they are where it ends early.
 
         Returns
         -------
@@ -208,7 +211,10 @@ class Training:
                     if on_chunk is not None:
                         on_chunk(first + len(chunk), total)
                     release()
-            finally:
+            except BaseException:
+                self._path.write_back()
+                raise
+            if write_back:
                 self._path.write_back()
             release()
         return total / self._counted(order) if self._track_cost else float("nan")

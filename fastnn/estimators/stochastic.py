@@ -12,6 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from fastnn import engine
 from fastnn.arrays import as_inputs
+from fastnn.engine.interrupts import held_back
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
 from fastnn.penalties import value_of
@@ -55,9 +56,12 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
         rows, held = _split(mlp, rows)
     epochs = Epochs(mlp, rows, _batch_size(mlp, rows.X.shape[0]))
     try:
-        _run(mlp, epochs, held, incremental)
+        with held_back() as release:
+            _run(mlp, epochs, held, incremental)
+            release()
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
+    epochs.training.write_back()
     mlp._optimizer.state = epochs.training.state()
     if mlp.early_stopping:
         mlp.coefs_, mlp.intercepts_ = mlp._best_coefs, mlp._best_intercepts
@@ -68,7 +72,7 @@ class Epochs:
 
     def __init__(self, mlp: Any, rows: Rows, batch_size: int) -> None:
         dtype = mlp.coefs_[0].dtype
-        self._mlp, self._batch_size = mlp, batch_size
+        self._mlp = mlp
         self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)
         self._all_rows = mlp.n_rows or self.n
         self._weights = [np.require(w.T, dtype, ["C", "W"]) for w in mlp.coefs_]
@@ -76,6 +80,10 @@ class Epochs:
         mlp.coefs_, mlp.intercepts_ = [w.T for w in self._weights], self._biases
         self._penalties = settings.penalties_of(mlp)
         self._counts = None
+        self._starts = np.arange(0, self.n, batch_size)
+        self._rows = np.minimum(self.n - self._starts, batch_size)
+        # What is computed with an estimator's weights after an epoch needs them up to date.
+        self._looked_at = mlp.early_stopping or not self._by_batch
         if rows.sample_weight is not None:
             self._counts = np.asarray(rows.sample_weight, np.float64)
         dropout, steps = settings.dropout_of(mlp), mlp._optimizer
@@ -85,7 +93,7 @@ class Epochs:
             activations=settings.activations_of(mlp),
             cost=settings.cost_of(mlp, dtype),
             penalties=self._penalties,
-            inputs=as_inputs(rows.X, dtype, 1.0),
+            inputs=as_inputs(rows.X, dtype, 1.0, finite=True),  # scikit-learn has looked
             targets=_targets(mlp, rows.y, dtype),
             batch_size=batch_size,
             learning_rate=steps.learning_rate,
@@ -104,17 +112,16 @@ class Epochs:
 
         A batch's cost is weighted as its rows are, and counts in the mean as many rows as it has.
         """
-        starts = np.arange(0, self.n, self._batch_size)
-        sums = rows = np.minimum(self.n - starts, self._batch_size)
+        sums = rows = self._rows
         if self._counts is not None:
-            sums = np.add.reduceat(self._counts[order], starts)
+            sums = np.add.reduceat(self._counts[order], self._starts)
             if not sums.all():
                 raise ZeroDivisionError(
                     "the sample weights of a batch sum to zero, so that it has no mean: leave "
                     "rows that weigh nothing out, or use a larger batch_size"
                 )
-        batches, rate = np.empty((len(starts), 3)), self._mlp._optimizer.learning_rate
-        self.training.epoch(order, learning_rate=rate, batches=batches)
+        batches, rate = np.empty((len(rows), 3)), self._mlp._optimizer.learning_rate
+        self.training.epoch(order, learning_rate=rate, batches=batches, write_back=self._looked_at)
         costs, sizes, squares = batches.T
         if self._mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs
             costs = costs / len(self._biases[-1])

@@ -160,6 +160,7 @@ class AdamW(Adam):
     """
 
     name = "adamw"
+    biases_apart = True
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:

@@ -6,7 +6,8 @@ A class in `optimizers.ALL` has these:
   many numbers beside each weight as ``memories`` says. g is the gradient of the batch's mean cost,
   with that of a penalty that has one (``slope``);
 * ``numbers(rate, count, of_biases)`` are the numbers that it takes, with the learning rate `rate`,
-  in the step that makes `count` steps; a penalty of the optimiser's own is not of biases;
+  in the step that makes `count` steps; a penalty of the optimiser's own is not of biases, and where
+  it has one ``biases_apart`` is true;
 * ``start(w)`` are the memories of a weight before the first step;
 * ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step by
   that of plain descent: a proximal penalty that follows the step shrinks the weight by so much more
@@ -38,6 +39,7 @@ class Optimizer:
     name: ClassVar[str]
     memories: ClassVar[int] = 0
     pace: ClassVar[Callable[..., Any] | None] = None
+    biases_apart: ClassVar[bool] = False
 
     learning_rate: float | Schedule
 

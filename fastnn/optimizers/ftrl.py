@@ -36,6 +36,7 @@ class FTRL(Optimizer):
 
     name = "ftrl"
     memories = 2
+    biases_apart = True
     learning_rate: float | Schedule
     alpha: float
     beta: float
