@@ -7,6 +7,7 @@ compressed files, and is tested by far more files than one of our own would be.
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +16,12 @@ import numpy as np
 from fastnn.checks import FileFormatError, whole
 
 __all__ = ["has_svmlight_name", "labels_of", "parse_svmlight", "read_svmlight"]
+
+# What the reader, and those of gzip and bz2 beneath it, raise for bad content.
+DAMAGED = (ValueError, EOFError, OverflowError, OSError, zlib.error)
+
+# Whole numbers up to here are exact as floats.
+LARGEST_CLASS = 2**53
 
 SUFFIXES = (".svm", ".svmlight", ".libsvm")
 
@@ -92,7 +99,9 @@ def parse_svmlight(
         ) from error
     try:
         X, y = load_svmlight_file(source, n_features=n_features, zero_based=zero_based)
-    except (ValueError, EOFError) as error:
+    except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file itself, not of what it holds
         raise FileFormatError(f"{name} cannot be read as svmlight: {error}") from error
     return _narrowed(X), y
 
@@ -111,5 +120,5 @@ def labels_of(y: np.ndarray) -> np.ndarray:
     """Return labels as `read_svmlight` says."""
     if np.isin(y, (-1, 1)).all():
         return (y > 0).astype(np.int64)
-    whole_numbers = bool((y == np.floor(y)).all()) and y.min() >= 0
+    whole_numbers = bool((y == np.floor(y)).all()) and 0 <= y.min() <= y.max() <= LARGEST_CLASS
     return y.astype(np.int64) if whole_numbers else y

@@ -32,6 +32,9 @@ from fastnn import FileFormatError, Network
 from fastnn.array_files import read_idx, read_npy
 from fastnn.nielsen._pickle import load_arrays
 from fastnn.penalties import L1, L2
+from fastnn.svmlight import read_svmlight
+from fastnn.trainer import fitting, position
+from fastnn.trainer.run import Run
 
 MANY, FEW = 200_000, 3_000
 BYTES_PER_BYTE = 100  # an empty list of a JSON text takes 3 characters there, and 64 bytes here
@@ -97,6 +100,42 @@ def pickles(tmp_path: Path) -> list[bytes]:
     return [python2, *(pickle.dumps((part, part), protocol) for protocol in (3, 4))]
 
 
+def svmlight_files(tmp_path: Path) -> list[bytes]:
+    return [b"-1 1:0.5 4:2 # of a row\n+1 2:-3e1\n", b"3 qid:1 1:1\n0\n2.5 3:1e-3 9:7\n"]
+
+
+class LastRun(Run):
+    """The run whose checkpoints are read."""
+
+    last: Run
+
+    def train(self) -> Any:
+        LastRun.last = self
+        return super().train()
+
+
+def checkpoints(tmp_path: Path) -> list[bytes]:
+    rng, path = np.random.default_rng(1), tmp_path / "run"
+    X, y = rng.random((12, 3)), rng.integers(0, 2, 12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "Run", LastRun)
+        fastnn.Network([3, 2, 2], seed=1).fit(
+            X, y, epochs=2, optimizer=fastnn.Adam(), penalty=[L1(1.0), None], dropout=0.5,
+            validation_fraction=0.2, early_stopping=3, checkpoint=path,
+        )  # fmt: skip
+    return [path.read_bytes()]
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Read one for the last run; that of another fit is refused too."""
+    try:
+        return position.load(path, LastRun.last)
+    except ValueError as error:
+        if "of another fit" not in str(error):
+            raise
+        raise FileFormatError(str(error)) from error
+
+
 # ------------------------------------------------------------------------------------ what is sound
 
 
@@ -125,6 +164,24 @@ def sound_pickle(value: Any, depth: int = 0) -> None:
     assert isinstance(value, (tuple, np.ndarray, int, float, str, bytes, type(None)))
 
 
+def sound_rows(rows: Any) -> None:
+    X, y = rows
+    assert X.shape[0] == len(y) > 0
+    assert X.indptr[0] == 0
+    assert X.indptr[-1] == X.nnz == len(X.data)
+    if X.nnz:
+        assert 0 <= X.indices.min() <= X.indices.max() < X.shape[1]
+    assert y.dtype in (np.int64, np.float64)
+
+
+def sound_position(found: Any) -> None:
+    network = LastRun.last.network
+    for array, own in zip(found.arrays[0], network.weights, strict=True):
+        assert (array.shape, array.dtype) == (own.shape, own.dtype)
+    assert 0 <= found.position.done <= LastRun.last.n
+    assert sorted([*found.chosen, *found.drawn]) == sorted({*found.chosen, *found.drawn})
+
+
 class Format(NamedTuple):
     seeds: Callable[[Path], list[bytes]]
     read: Callable[[Path], Any]
@@ -138,6 +195,8 @@ FORMATS = {
     "idx": Format(idx_files, read_idx, sound_array, (False, True)),
     "npy": Format(npy_files, read_npy, sound_array, (False,)),
     "pickle": Format(pickles, load_arrays, sound_pickle, (True,)),
+    "svmlight": Format(svmlight_files, read_svmlight, sound_rows, (False,)),
+    "checkpoint": Format(checkpoints, read_checkpoint, sound_position, (False,)),
 }
 
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from fastnn import Network, activations, costs, optimizers, penalties
 from fastnn.arrays import as_inputs
-from fastnn.engine import Training, batched, jit, outputs
+from fastnn.engine import Training, batched, compiled, jit, outputs
 
 needs_jit = pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
 
@@ -114,6 +114,46 @@ def test_every_penalty(penalty: Any) -> None:
         assert worst(found, wanted) < 1e-10
         shared = trained(X, **given, threads=2)
         assert all(np.array_equal(a, b) for a, b in zip(found, shared, strict=True))
+
+
+@needs_jit
+@pytest.mark.parametrize(
+    ("penalty", "optimizer"),
+    [
+        (penalties.L1(0.05), None),
+        (penalties.L1(0.05, method="cumulative", biases=True), None),
+        (penalties.L2(0.5), optimizers.Adam(0.01)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_columns_that_no_row_uses(penalty: Any, optimizer: Any) -> None:
+    """They come last in the engine, and nobody can tell; a training that goes on neither."""
+    few = rows_of()
+    X = sparse.csr_array((few.data, 5 * few.indices + 2, few.indptr), shape=(ROWS, 5 * COLUMNS))
+    given = {"sizes": [3, 2], "penalty": [penalty, None], "optimizer": optimizer, "batch_size": 7}
+    wanted = trained(X.toarray(), **given, path=batched.Path)
+    assert worst(trained(X, **given), wanted) < 1e-10
+
+    def in_two_parts(rows: Any, path: Any) -> list[np.ndarray]:
+        """Train an epoch, and another one from the state it leaves."""
+        weights = [np.ones((3, rows.shape[1])), np.ones((1, 3))]
+        arrays, state = (weights, [np.zeros(3), np.zeros(1)]), None
+        for _ in range(2):
+            training = Training(
+                *arrays, activations=[activations.Sigmoid()] * 2, cost=costs.CrossEntropy(),
+                penalties=[penalty, None], inputs=as_inputs(rows, "float64", None),
+                targets=np.ones((ROWS, 1)), batch_size=7, learning_rate=0.1, optimizer=optimizer,
+                state=state,
+            )  # fmt: skip
+            training._path = path(training._problem, state)
+            training.epoch(np.arange(ROWS))
+            state = training.state()
+        assert state is not None
+        return [*weights, *state.kept, *(a for memory in state.memories for a in memory)]
+
+    found, wanted = in_two_parts(X, compiled.Path), in_two_parts(X.toarray(), batched.Path)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
 
 
 @needs_jit

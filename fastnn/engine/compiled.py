@@ -22,6 +22,9 @@ __all__ = ["Path", "outputs"]
 # Below this share of zeros, listing the columns in use costs more than it saves.
 WORTHWHILE_ZEROS = 0.25
 
+# Where more of the columns are used by some row, to put these first gains nothing.
+MOSTLY_USED = 0.75
+
 # The kernel looks at this many columns at once.
 MASK_COLUMNS = 64
 
@@ -50,9 +53,10 @@ class Path:
             problem.weights, _choices(problem, self._coefficients.places), problem.batch_size,
             wanted, problem.threads, listed=skip_zeros or sparse,
         )  # fmt: skip
+        self._order = _used_first(problem.inputs) if sparse else None
         for panels, arrays in self._pairs():
-            layout.pack(self._arrays.table, panels, arrays, wanted.lanes)
-        self._rows = _either(problem.inputs, dtype)
+            layout.pack(self._arrays.table, panels, arrays, wanted.lanes, self._order)
+        self._rows = _either(problem.inputs, dtype, self._order)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
@@ -110,7 +114,7 @@ class Path:
         """Copy the panels into the caller's arrays."""
         weights = (*self._problem.weights, *self._problem.biases)
         panels = self._arrays.weights, self._arrays.biases
-        layout.unpack(self._arrays.table, panels, weights, self._lanes)
+        layout.unpack(self._arrays.table, panels, weights, self._lanes, self._order)
 
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
@@ -129,7 +133,7 @@ class Path:
             {},
         )
         for panels, arrays in self._pairs()[1:]:
-            layout.unpack(self._arrays.table, panels, arrays, self._lanes)
+            layout.unpack(self._arrays.table, panels, arrays, self._lanes, self._order)
         return self._state
 
     def _pairs(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]]:
@@ -173,15 +177,37 @@ def outputs(
     return z, a
 
 
-def _either(inputs: Inputs, dtype: np.dtype[Any]) -> tuple[np.ndarray | None, SparseRows | None]:
-    """Return the rows as a kernel takes them: a matrix, or the three arrays of sparse rows."""
+def _used_first(inputs: Inputs) -> np.ndarray | None:
+    """Return the columns of sparse rows, those that any row uses before the others.
+
+    Weights that are used lie together then, and fill the cache with nothing else. None where most
+    columns are used.
+    """
+    used = np.zeros(inputs.matrix.shape[1], bool)
+    used[inputs.matrix.indices] = True
+    if np.count_nonzero(used) > MOSTLY_USED * len(used):
+        return None
+    return np.concatenate([np.flatnonzero(used), np.flatnonzero(~used)])
+
+
+def _either(
+    inputs: Inputs, dtype: np.dtype[Any], order: np.ndarray | None = None
+) -> tuple[np.ndarray | None, SparseRows | None]:
+    """Return the rows as a kernel takes them: a matrix, or the three arrays of sparse rows.
+
+    The columns of these are numbered as they come in `order`.
+    """
     if not inputs.is_sparse:
         return inputs.matrix, None
-    csr = inputs.matrix
+    csr, numbers = inputs.matrix, inputs.matrix.indices
+    if order is not None:
+        places = np.empty(len(order), np.int32)
+        places[order] = np.arange(len(order), dtype=np.int32)
+        numbers = places[numbers]
     values = csr.data.astype(dtype, copy=False)
     if inputs.scale != 1:
         values = values * dtype.type(inputs.scale)
-    arrays = [csr.indptr.astype(np.int64), csr.indices.astype(np.int32, copy=False), values]
+    arrays = [csr.indptr.astype(np.int64), numbers.astype(np.int32, copy=False), values]
     views = [array.view() for array in arrays]
     for view in views:
         view.flags.writeable = False  # always, as this is part of a kernel's types

@@ -263,10 +263,14 @@ def pack(
     panels: tuple[np.ndarray, np.ndarray],
     arrays: Sequence[np.ndarray],
     lanes: int,
+    order: np.ndarray | None = None,
 ) -> None:
-    """Copy a network's weights (out, in), then biases (out,), into panels of both."""
-    for panel, part in _parts(table, panels, arrays, lanes):
-        panel[...] = part
+    """Copy a network's weights (out, in), then biases (out,), into panels of both.
+
+    `order` has the input columns as the panels are to have them; without it they stay as they are.
+    """
+    for layer, panel, part in _parts(table, panels, arrays, lanes):
+        panel[...] = part if order is None or layer > 1 else part[order]
 
 
 def unpack(
@@ -274,11 +278,13 @@ def unpack(
     panels: tuple[np.ndarray, np.ndarray],
     arrays: Sequence[np.ndarray],
     lanes: int,
+    order: np.ndarray | None = None,
 ) -> None:
     """Copy panels back into a network's weights (out, in), then biases (out,)."""
-    for panel, part in _parts(table, panels, arrays, lanes):
+    for layer, panel, part in _parts(table, panels, arrays, lanes):
         for start in range(0, len(panel), COPIED):
-            part[start : start + COPIED] = panel[start : start + COPIED]
+            rows = slice(start, start + COPIED)
+            part[rows if order is None or layer > 1 else order[rows]] = panel[rows]
 
 
 def _parts(
@@ -286,15 +292,18 @@ def _parts(
     panels: tuple[np.ndarray, np.ndarray],
     arrays: Sequence[np.ndarray],
     lanes: int,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the parts of panels without the padding, each with that of `arrays` that lies there."""
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield the parts of panels without the padding, each with that of `arrays` that lies there.
+
+    With them the number of the layer whose weights they are; after these, past the last, biases.
+    """
     of_weights, of_biases = panels
     layers = len(arrays) // 2
     for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
         for units, panel in _panels(table, of_weights, layer, lanes):
-            yield panel[: w.shape[1], : len(w[units])], w[units].T
+            yield layer, panel[: w.shape[1], : len(w[units])], w[units].T
         at = table[layer, B_AT]
-        yield of_biases[at : at + len(b)], b
+        yield layers + 1, of_biases[at : at + len(b)], b
 
 
 def _panels(
