@@ -11,7 +11,15 @@ import numpy as np
 
 from fastnn.engine import State, Training
 from fastnn.engine.draws import plain
-from fastnn.trainer.checkpoints import Checkpoint, Keeper, listed, numbered, read, understood
+from fastnn.trainer.checkpoints import (
+    Checkpoint,
+    Keeper,
+    listed,
+    numbered,
+    read,
+    refuse_another,
+    understood,
+)
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
 
 if TYPE_CHECKING:
@@ -83,13 +91,7 @@ class Trail:
             return
         with understood(path):
             theirs = dict(found.record["fit"])
-        for name, value in self._options.items():
-            if theirs.get(name) != value:
-                raise ValueError(
-                    f"the checkpoint {path} is of another call: its {name} is {theirs.get(name)!r},"
-                    f" and here it is {value!r}. Give another path, or the same arguments (the "
-                    "training data in the order they had then)"
-                )
+        refuse_another(path, theirs, self._options, "call")
         with understood(path):
             self._take(*found)
 

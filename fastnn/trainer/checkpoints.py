@@ -19,7 +19,17 @@ import numpy as np
 from fastnn.checks import FileFormatError, real, whole
 from fastnn.files import remove_pieces, replace_file
 
-__all__ = ["Checkpoint", "Keeper", "keeper_of", "listed", "numbered", "read", "understood", "write"]
+__all__ = [
+    "Checkpoint",
+    "Keeper",
+    "keeper_of",
+    "listed",
+    "numbered",
+    "read",
+    "refuse_another",
+    "understood",
+    "write",
+]
 
 KEY, FORMAT = "fastnn_checkpoint", 1
 
@@ -88,6 +98,19 @@ def understood(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FileFormatError(f"{os.fspath(path)}: not a checkpoint: no {error} in it") from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise FileFormatError(f"{os.fspath(path)}: not a checkpoint: {error}") from error
+
+
+def refuse_another(
+    path: str | os.PathLike[str], theirs: Mapping[str, Any], ours: Mapping[str, Any], what: str
+) -> None:
+    """Raise a `ValueError` that says what differs, if a checkpoint is not of the same `what`."""
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            raise ValueError(
+                f"the checkpoint {os.fspath(path)} is of another {what}: its {name} is "
+                f"{theirs.get(name)!r}, and here it is {value!r}. Give another path, or the same "
+                f"{what} as then, with its rows in the same order"
+            )
 
 
 def listed(

@@ -10,7 +10,14 @@ import numpy as np
 
 from fastnn.engine import State
 from fastnn.history import History
-from fastnn.trainer.checkpoints import Checkpoint, listed, numbered, read, understood
+from fastnn.trainer.checkpoints import (
+    Checkpoint,
+    listed,
+    numbered,
+    read,
+    refuse_another,
+    understood,
+)
 
 if TYPE_CHECKING:
     from fastnn.trainer.run import Run
@@ -119,14 +126,8 @@ def load(path: Any, run: Run) -> Found | None:
         return None
     record, arrays = checkpoint
     with understood(path):
-        theirs, ours = dict(record["fit"]), fit_of(run)
-        differ = [name for name in ours if theirs.get(name) != ours[name]]
-    if differ:
-        name = differ[0]
-        raise ValueError(
-            f"the checkpoint {path} is of another fit: its {name} is {theirs.get(name)!r}, and "
-            f"here it is {ours[name]!r}. Give another path, or fit as then"
-        )
+        theirs = dict(record["fit"])
+    refuse_another(path, theirs, fit_of(run), "fit")
     with understood(path):
         return _found(record, arrays, run)
 
