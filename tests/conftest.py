@@ -6,6 +6,7 @@ but not found would otherwise go unnoticed.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -14,17 +15,22 @@ import pytest
 
 from fastnn import data
 
+# Compiling makes and drops objects by the million, few of them in cycles; to look for these as often
+# as usual takes a seventh of the tests' time.
+gc.set_threshold(200_000, 20, 100)
 
-@pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.fixture(autouse=True)
+def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels with tiles of two rows by two vectors, of which there is less to compile.
 
-    It is for tests of what a kernel is made of; those of its shapes take the tiles of the CPU.
+    Most tests are of what a kernel is made of; those of its shapes are marked ``cpu_tiles``.
     """
-    from fastnn.engine import spec
+    if request.node.get_closest_marker("cpu_tiles") is None:
+        from fastnn.engine import spec
 
-    small = spec.Tiles((2, 2), 2)
-    monkeypatch.setattr(spec, "TILES", {16: small, 32: small})
+        small = spec.Tiles((2, 2), 2)
+        monkeypatch.setattr(spec, "TILES", {16: small, 32: small})
 
 
 @pytest.fixture(scope="session")

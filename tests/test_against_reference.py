@@ -13,6 +13,8 @@ from fastnn import data
 from fastnn import reference as ref
 from fastnn.nielsen import network, network2
 
+pytestmark = pytest.mark.cpu_tiles
+
 COSTS = {"quadratic": network2.QuadraticCost, "cross_entropy": network2.CrossEntropyCost}
 PENALTIES = ("none", "l1", "l2")
 BATCHES = (1, 7, 10, 64, 2000)

@@ -18,6 +18,8 @@ import pytest
 
 from fastnn.nielsen import mnist_loader, network2
 
+pytestmark = pytest.mark.cpu_tiles
+
 PUBLISHED = Path(os.environ.get("FASTNN_DATA", "")) / "book" / "overfitting.json"
 EPOCHS = 400
 

@@ -26,8 +26,6 @@ X = (RNG.integers(0, 256, (N, COLUMNS)) * (RNG.random((N, COLUMNS)) < 0.4)).asty
 X[:, -3:] = 0
 Y = RNG.integers(0, 4, N)
 
-pytestmark = pytest.mark.usefixtures("small_tiles")
-
 SETTINGS = {
     "adam": {"optimizer": fastnn.Adam(fastnn.CosineDecay(0.01)), "penalty": fastnn.L2(1.0)},
     "cumulative": {"penalty": L1(2.0, method="cumulative"), "shuffle": False},

@@ -22,6 +22,8 @@ from fastnn.cli import app
 from fastnn.cli.options import OptimizerName, PenaltyName
 from fastnn.trainer.checkpoints import read
 
+pytestmark = pytest.mark.cpu_tiles  # as in other processes
+
 COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
 

@@ -22,6 +22,8 @@ from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.engine import Training, blas
 
+pytestmark = pytest.mark.cpu_tiles  # as in other processes
+
 SECONDS = 120  # what takes longer hangs
 
 

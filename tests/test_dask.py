@@ -22,7 +22,10 @@ from distributed import Client, LocalCluster
 import fastnn.dask
 from fastnn import L1, Adam, Network, local_sgd, sweep
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.cpu_tiles,  # as in the workers
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
 
 SIZES = [64, 20, 10]
 

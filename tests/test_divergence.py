@@ -12,8 +12,6 @@ from fastnn.nielsen import network2
 RNG = np.random.default_rng(4)
 X, Y = RNG.random((60, 12)), RNG.integers(0, 4, 60)
 
-pytestmark = pytest.mark.usefixtures("small_tiles")
-
 
 def relu() -> Network:
     units = ["relu", "identity"]

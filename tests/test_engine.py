@@ -79,6 +79,7 @@ def assert_same(sizes, *, tolerance=1e-10, **settings) -> None:
         np.testing.assert_allclose(here, there, rtol=0, atol=tolerance * max(1, abs(there).max()))
 
 
+@pytest.mark.cpu_tiles
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 13, 59, 60, 100])
 @pytest.mark.parametrize(
     "sizes",
@@ -93,8 +94,14 @@ def test_shapes(sizes, batch_size: int) -> None:
 @pytest.mark.parametrize(
     ("penalty", "kind"),
     [
-        *((None, kind) for kind in ("uint8", "sparse uint8", "float32", "sparse float64")),
-        *((p(0.3), kind) for p in penalties.ALL for kind in ("uint8", "sparse uint8")),
+        *(
+            pytest.param(*given, marks=pytest.mark.cpu_tiles)
+            for given in [
+                *((None, kind) for kind in ("uint8", "sparse uint8", "float32", "sparse float64")),
+                *((p(0.3), "uint8") for p in penalties.ALL),
+            ]
+        ),
+        *((p(0.3), "sparse uint8") for p in penalties.ALL),
     ],
     ids=str,
 )
@@ -178,6 +185,7 @@ def test_the_cost_is_tracked_in_either_path() -> None:
     assert totals[0] == pytest.approx(totals[1], rel=1e-12)
 
 
+@pytest.mark.cpu_tiles
 @pytest.mark.parametrize("output", [activations.Tanh, activations.Softmax], ids=lambda a: a.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_outputs(output, dtype: str) -> None:
@@ -207,6 +215,7 @@ def test_divergence_is_seen() -> None:
     assert not np.isfinite(weights[0]).all()
 
 
+@pytest.mark.cpu_tiles
 @pytest.mark.parametrize("batch_size", [3, 10, 25, 60])
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_change_no_bit(threads: int, batch_size: int) -> None:

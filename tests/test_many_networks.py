@@ -21,6 +21,8 @@ from fastnn.arrays import Inputs
 from fastnn.costs import CrossEntropy
 from fastnn.engine.training import Training
 
+pytestmark = pytest.mark.cpu_tiles
+
 PENALTIES = {"none": None, "l1": L1, "l2": L2}
 OF_LARGEST = {"float64": 1e-10, "float32": 2e-5}
 KAPPA = 1e-5

@@ -20,8 +20,6 @@ PAIRS = [
 ]
 EVALUATION = [(x, int(y.argmax())) for x, y in PAIRS[:20]]
 
-pytestmark = pytest.mark.usefixtures("small_tiles")
-
 OPTIONS = {
     "lmbda": 1.0,
     "penalty": "l1_cumulative",

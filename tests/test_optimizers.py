@@ -23,8 +23,6 @@ X = RNG.integers(0, 256, (N, COLUMNS), dtype=np.uint8) * (RNG.random((N, COLUMNS
 X = X.astype(np.uint8)
 Y = RNG.integers(0, OUTPUTS, N)
 
-pytestmark = pytest.mark.usefixtures("small_tiles")
-
 every_optimizer = pytest.mark.parametrize("optimizer", optimizers.ALL, ids=lambda c: c.name)
 
 

@@ -18,9 +18,6 @@ needs_jit = pytest.mark.skipif(not jit.is_on(), reason="compares with compiled k
 ROWS, COLUMNS = 40, 90
 
 
-pytestmark = pytest.mark.usefixtures("small_tiles")  # sparse rows are taken one by one
-
-
 def rows_of(density: float = 0.08, dtype: str = "float64", seed: int = 0) -> sparse.csr_array:
     """Return rows of which some are empty, and columns of which some are never used."""
     rng = np.random.default_rng(seed)

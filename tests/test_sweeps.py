@@ -22,6 +22,8 @@ from fastnn.regularization_path import geometric
 from fastnn.sweep_records import Records, finite
 from fastnn.sweep_space import described
 
+pytestmark = pytest.mark.cpu_tiles  # as in other processes
+
 SPACE = {"penalty": [L1, L2], "lmbda": [0.1, 5.0], "seed": [0, 3]}
 COMMON: dict[str, Any] = {"sizes": [64, 20, 10], "epochs": 2, "input_scale": 1 / 16}
 

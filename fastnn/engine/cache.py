@@ -26,11 +26,6 @@ from numba.misc.appdirs import AppDirs
 
 __all__ = ["KernelCache", "folders"]
 
-PACKAGE = Path(__file__).parent.parent
-
-# What kernels are made from: the engine, and the formulas with the helpers they call.
-SOURCES = ("engine/*.py", "activations.py", "costs.py", "penalties.py")
-
 
 class KernelCache:
     """What a Numba dispatcher asks of a cache, for one function."""
@@ -90,11 +85,10 @@ def folders() -> list[Path]:
 
 @functools.cache
 def sources() -> str:
-    """Return a digest of the sources that kernels are made from."""
+    """Return a digest of the engine; a formula's own is in the key by which a kernel names it."""
     digest = hashlib.sha256()
-    for pattern in SOURCES:
-        for path in sorted(PACKAGE.glob(pattern)):
-            digest.update(path.read_bytes())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
