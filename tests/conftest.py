@@ -15,7 +15,7 @@ import pytest
 
 from fastnn import data
 
-# Compiling makes and drops objects by the million, few of them in cycles; to look for these as often
+# Compiling makes objects by the million, few of them in cycles; to look for these as often
 # as usual takes a seventh of the tests' time.
 gc.set_threshold(200_000, 20, 100)
 
