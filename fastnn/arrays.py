@@ -1,9 +1,10 @@
 """What a caller passes, as what the engine reads: checked once, in the smallest exact type.
 
-A network computes with ``matrix * scale``. Inputs that are uint8, or floats that are all exact
-multiples of 1, 1/16 or 1/256 (pixels, counts, the book's value/256), are kept as uint8, which
-moves a quarter or an eighth of the memory per epoch and changes no result: the scale is a power
-of two. Everything works in blocks of rows that fit in the cache.
+A network computes with ``matrix * scale / divisor``. Inputs that are uint8, or floats that are all
+exact multiples of 1, 1/16 or 1/256 (pixels, counts, the book's value/256) or whole numbers divided
+by 255, are kept as uint8, which moves a quarter or an eighth of the memory per epoch and changes no
+result: a scale is a power of two, and the engine divides as the caller did. Everything works in
+blocks of rows that fit in the cache.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastnn.csr import as_csr, is_sparse
 
 __all__ = [
+    "DIVISOR",
     "EXACT_SCALES",
     "Inputs",
     "as_bytes",
@@ -32,25 +34,29 @@ __all__ = [
 EXACT_SCALES = (1.0, 1 / 16, 1 / 256)
 """The values of s for which floats k*s, k in 0..255, are stored as the uint8 k."""
 
+DIVISOR = 255.0
+"""Floats k/DIVISOR, k in 0..255, are stored as the uint8 k too."""
+
 _BLOCK_BYTES = 1 << 18
 
 _Array = NDArray[Any]
-_Fill = Callable[[int, _Array], None]  # fill(start, part) copies the rows from start on into part
+_Rows = Callable[[int, int], _Array]  # rows(start, stop), of any type of real numbers
 
 
 class Inputs(NamedTuple):
-    """Input rows as the engine reads them: row i stands for ``matrix[i] * scale``.
+    """Input rows as the engine reads them: row i stands for ``matrix[i] * scale / divisor``.
 
     Attributes
     ----------
     matrix : ndarray or scipy.sparse.csr_array, shape (n, D)
         C-contiguous; uint8, float32 or float64. A sparse one is as `as_csr` returns it.
-    scale : float
-        The factor from the stored to the meant numbers.
+    scale, divisor : float
+        From the stored to the meant numbers. One of them is 1.
     """
 
     matrix: Any
     scale: float
+    divisor: float = 1.0
 
     @property
     def n(self) -> int:
@@ -69,13 +75,13 @@ class Inputs(NamedTuple):
 
     def rows(self, kept: NDArray[np.int64]) -> Inputs:
         """Return the rows in `kept` alone, a copy."""
-        return Inputs(self.matrix[kept], self.scale)
+        return self._replace(matrix=self.matrix[kept])
 
     def columns(self, kept: NDArray[np.int64]) -> Inputs:
         """Return the columns in `kept`, ascending, alone: a copy of the type they are stored in."""
         if self.is_sparse:
-            return Inputs(self.matrix[:, kept], self.scale)
-        return Inputs(np.take(self.matrix, kept, axis=1), self.scale)
+            return self._replace(matrix=self.matrix[:, kept])
+        return self._replace(matrix=np.take(self.matrix, kept, axis=1))
 
 
 def as_inputs(
@@ -131,20 +137,20 @@ def as_inputs(
         scale = 1 / 256 if input_scale is None else input_scale
         return Inputs(np.ascontiguousarray(array), scale)
 
-    def fill(start: int, part: _Array) -> None:
-        np.copyto(part, array[start : start + len(part)], casting="unsafe")
+    def rows(start: int, stop: int) -> _Array:
+        return array[start:stop]
 
     dtype = np.dtype(dtype)
     scale = 1.0 if input_scale is None else input_scale
     if not isinstance(X, np.memmap):  # whose pages are no memory of the process
-        codes = as_bytes(fill, array.shape, working_type([array.dtype]), scale)
+        codes = as_bytes(rows, array.shape, working_type([array.dtype]), dtype, scale)
         if codes is not None:
             return codes
     if array.dtype == dtype and array.flags.c_contiguous:
         if not finite:
             check_rows_finite(array, "row {} of X")
         return Inputs(array, scale)
-    return Inputs(as_floats(fill, array.shape, dtype, "row {} of X"), scale)
+    return Inputs(as_floats(rows, array.shape, dtype, "row {} of X"), scale)
 
 
 def _check_shape(shape: tuple[int, ...], width: int | None) -> None:
@@ -270,41 +276,54 @@ def _blocks(matrix: _Array) -> Iterator[tuple[int, _Array]]:
 
 
 def as_bytes(
-    fill: _Fill, shape: tuple[int, ...], working: np.dtype[Any], input_scale: float
+    rows: _Rows,
+    shape: tuple[int, ...],
+    working: np.dtype[Any],
+    dtype: np.dtype[Any],
+    input_scale: float,
 ) -> Inputs | None:
-    """Store the rows as uint8 under the first of `EXACT_SCALES` that fits them all, else None."""
+    """Store the rows as uint8 under the first of `EXACT_SCALES` that fits them all, else None.
+
+    As quotients by `DIVISOR` they are stored where these, of the working type, are those of `dtype`
+    when rounded to it.
+    """
     n, width = shape
     codes = np.empty((n, width), np.uint8)
     block = np.empty((min(n, _rows_per_block(width, working.itemsize)), width), working)
     for scale in EXACT_SCALES:
-        if _encode(fill, block, scale, codes):
+        if _encode(rows, block, working.type(1 / scale), codes):
             return Inputs(codes, scale * input_scale)
+    rounds = dtype.itemsize <= working.itemsize <= np.float64().itemsize
+    if input_scale == 1 and rounds and _encode(rows, block, working.type(DIVISOR), codes):
+        return Inputs(codes, 1.0, DIVISOR)
     return None
 
 
-def _encode(fill: _Fill, block: _Array, scale: float, codes: NDArray[np.uint8]) -> bool:
-    """Write every value / scale into `codes`; False at the first block where one is not exact."""
+def _encode(rows: _Rows, block: _Array, divisor: Any, codes: NDArray[np.uint8]) -> bool:
+    """Write every value * divisor into `codes`; False where codes / divisor are not the values."""
     integers = np.empty(block.shape, np.int32)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(codes), len(block)):
             out = codes[start : start + len(block)]
             part, whole = block[: len(out)], integers[: len(out)]
-            fill(start, part)
-            part *= 1 / scale
-            # In two steps: numpy has no vector code for float to uint8.
+            values = rows(start, start + len(out)).astype(block.dtype, copy=False)
+            np.multiply(values, divisor, out=part)
+            # In steps: numpy has vector code neither for float to uint8 nor for mixed types.
             np.copyto(whole, part, casting="unsafe")
             np.copyto(out, whole, casting="unsafe")
-            if np.not_equal(out, part).any():
+            np.copyto(part, out)
+            part /= divisor
+            if np.not_equal(part, values).any():
                 return False
     return True
 
 
-def as_floats(fill: _Fill, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> _Array:
+def as_floats(rows: _Rows, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> _Array:
     """Store the rows as floats of `dtype`; `where` names a row in an error, with {} for it."""
     matrix = np.empty(shape, dtype)
     for start, part in _blocks(matrix):
         with np.errstate(over="ignore"):
-            fill(start, part)
+            np.copyto(part, rows(start, start + len(part)), casting="unsafe")
         _check_finite(part, start, where)
     return matrix
 

@@ -62,12 +62,13 @@ def _pair_inputs(values: list[Any], width: int, dtype: np.dtype[Any]) -> Inputs:
     if types == {np.dtype(np.uint8)}:
         return Inputs(np.concatenate(xs).reshape(shape), 1.0)
 
-    def fill(start: int, part: _Array) -> None:
-        stacked = part.reshape(-1, 1)
-        np.concatenate(xs[start : start + len(part)], out=stacked, casting="unsafe")
+    def rows(start: int, stop: int) -> _Array:
+        stacked: _Array = np.concatenate(xs[start:stop], dtype=working, casting="unsafe")
+        return stacked.reshape(-1, width)
 
-    codes = as_bytes(fill, shape, working_type(types), 1.0)
-    return codes or Inputs(as_floats(fill, shape, dtype, "x of pair {}"), 1.0)
+    working = working_type(types)
+    codes = as_bytes(rows, shape, working, dtype, 1.0)
+    return codes or Inputs(as_floats(rows, shape, dtype, "x of pair {}"), 1.0)
 
 
 def _pair_targets(ys: list[Any], outputs: int, dtype: np.dtype[Any]) -> _Array:

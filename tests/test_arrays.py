@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import arrays, data
-from fastnn.arrays import EXACT_SCALES, as_inputs, as_labels, as_targets
+from fastnn.arrays import DIVISOR, EXACT_SCALES, as_inputs, as_labels, as_targets
 from fastnn.pairs import from_pairs
 
 FLOATS = [np.float32, np.float64]
@@ -105,9 +105,37 @@ def test_one_value_that_does_not_fit_keeps_floats(row: int, value: float, dtype:
         np.testing.assert_array_equal(inputs.matrix, X.astype(target))
 
 
-def test_nearly_exact_is_not_exact() -> None:
-    X = np.full((3, 4), np.nextafter(0.5, 1))
+@pytest.mark.parametrize("value", [0.5, 1 / DIVISOR, 77 / DIVISOR])
+@pytest.mark.parametrize("side", [0, 1])
+def test_nearly_exact_is_not_exact(value: float, side: int) -> None:
+    X = np.full((3, 4), np.nextafter(value, side))
     assert as_inputs(X, np.float64, None).matrix.dtype == np.float64
+
+
+# Inputs: floats that are quotients of whole numbers
+
+
+@pytest.mark.parametrize("target", FLOATS)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.usefixtures("small_blocks")
+def test_quotients_become_uint8(dtype: type, target: type) -> None:
+    """Every k/255, unless what float32 makes of it would have to be float64's."""
+    k = np.arange(256).reshape(64, 4)
+    X = k.astype(dtype) / dtype(DIVISOR)
+    inputs = as_inputs(X, target, None)
+    if dtype is np.float32 and target is np.float64:
+        assert inputs.matrix.dtype == np.float64
+        return
+    assert inputs.matrix.dtype == np.uint8
+    assert (inputs.scale, inputs.divisor) == (1, DIVISOR)
+    np.testing.assert_array_equal(inputs.matrix, k)
+    np.testing.assert_array_equal(X.astype(target), k.astype(target) / target(DIVISOR))
+    assert inputs.rows(np.array([1, 3])).divisor == inputs.columns(np.array([0])).divisor == DIVISOR
+
+
+def test_quotients_times_an_input_scale_stay_floats() -> None:
+    """Two roundings one after the other are not those of the engine."""
+    assert as_inputs(grid() / DIVISOR, np.float64, 0.3).matrix.dtype == np.float64
 
 
 # Inputs: other types and layouts

@@ -203,6 +203,29 @@ def test_outputs(output, dtype: str) -> None:
         np.testing.assert_allclose(here, there, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("columns", [3, 13, 100])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_quotients_are_divided_as_the_caller_did(columns: int, dtype: str) -> None:
+    """Pixels over 255, kept as bytes, leave the bits that the floats leave, in either path."""
+    k = inputs_of(columns, "sparse uint8").matrix
+    floats = Inputs(k.astype(dtype) / np.dtype(dtype).type(255), 1.0)
+    left = []
+    for inputs in (floats, Inputs(k, 1.0, 255.0)):
+        rng = np.random.default_rng(3)
+        weights, biases = [rng.standard_normal((4, columns)).astype(dtype)], [np.zeros(4, dtype)]
+        training = Training(
+            weights, biases, activations=[activations.Sigmoid()], cost=costs.CrossEntropy(),
+            penalties=[None], inputs=inputs, targets=np.arange(ROWS) % 4, batch_size=7,
+            learning_rate=0.5,
+        )  # fmt: skip
+        training.epoch(np.arange(ROWS))
+        found = [outputs(weights, biases, [activations.Sigmoid()], inputs)[0]]
+        found.append(batched.outputs(weights, biases, [activations.Sigmoid()], inputs)[0])
+        left.append([*weights, *biases, *found])
+    for of_floats, of_bytes in zip(*left, strict=True):
+        np.testing.assert_array_equal(of_floats, of_bytes)
+
+
 def test_divergence_is_seen() -> None:
     """NaN and infinity keep their meaning in the kernels."""
     inputs = Inputs(np.full((4, 3), 1e300), 1.0)

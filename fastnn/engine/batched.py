@@ -246,7 +246,8 @@ def outputs(
 
 def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> Any:
     """Return some rows, scaled: an array, or a sparse one."""
-    return inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
+    x = inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
+    return x if inputs.divisor == 1 else x / dtype.type(inputs.divisor)
 
 
 def _forward(

@@ -85,6 +85,7 @@ class Path:
                 self._arrays,
                 *self._rows,
                 problem.dtype.type(problem.inputs.scale),
+                problem.dtype.type(problem.inputs.divisor),
                 self._labels,
                 self._targets,
                 problem.row_weights,
@@ -172,8 +173,8 @@ def outputs(
     layout.pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
     z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
     run = _kernel(kernels.build_outputs, wanted.encode())
-    scale, order = dtype.type(inputs.scale), np.arange(inputs.n)
-    run(arrays, *_either(inputs, dtype), scale, order, rows, skip_zeros, z, a)
+    factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
+    run(arrays, *_either(inputs, dtype), *factors, np.arange(inputs.n), rows, skip_zeros, z, a)
     return z, a
 
 

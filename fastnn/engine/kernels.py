@@ -48,7 +48,7 @@ from fastnn.engine.products import (
     update,
     weigh,
 )
-from fastnn.engine.rows import each, log_normalise, sum_cost, sum_sizes, widen
+from fastnn.engine.rows import divide, each, log_normalise, sum_cost, sum_sizes, widen
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet
 
@@ -65,8 +65,8 @@ def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
 
     @kernel
-    def train(arrays, X, csr, scale, labels, targets, row_weights, order, batch_size, factor,
-              coefficients, of_stepper, skip_zeros, dropout, noise, batches, thread,
+    def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
+              factor, coefficients, of_stepper, skip_zeros, dropout, noise, batches, thread,
               threads):  # fmt: skip
         net, numbers, nonzeros = net_of(arrays), at(coefficients, 0), pointers_of(csr)
         columns = layer_of(net, 0).units
@@ -79,7 +79,7 @@ def build_train(spec: str) -> Any:
             step = first_step + start // batch_size
             low, high = rows_of(spec, m, thread, threads)
             if X is not None:  # decided when the kernel is compiled, for its types
-                gather(spec, net, X, columns, scale, order, start, batch_size, low, high)
+                gather(spec, net, X, columns, scale, divisor, order, start, batch_size, low, high)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
@@ -173,14 +173,14 @@ def build_outputs(spec: str) -> Any:
     """Return the compiled function that writes the output layer's z and a for every row of X."""
 
     @kernel
-    def outputs(arrays, X, csr, scale, order, batch_size, skip_zeros, z, a):
+    def outputs(arrays, X, csr, scale, divisor, order, batch_size, skip_zeros, z, a):
         net, nonzeros = net_of(arrays), pointers_of(csr)
         columns = layer_of(net, 0).units
         top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                gather(spec, net, X, columns, scale, order, start, batch_size, 0, m)
+                gather(spec, net, X, columns, scale, divisor, order, start, batch_size, 0, m)
                 if skip_zeros:
                     list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
@@ -258,7 +258,7 @@ def meet_all(net, met, threads):
 
 
 @jit
-def gather(spec, net, X, columns, scale, order, start, batch_size, low, high):
+def gather(spec, net, X, columns, scale, divisor, order, start, batch_size, low, high):
     """Copy rows of a batch, scaled; ask for rows that come later to be brought into the cache."""
     v, inputs, matrix = lanes(spec), layer_of(net, 0), at(X, 0)
     ahead = min(ROWS_AHEAD, high - low)
@@ -278,6 +278,8 @@ def gather(spec, net, X, columns, scale, order, start, batch_size, low, high):
                 widen(spec, after(row, j), after(x, j), scale)
             last = columns - v  # overlaps the vector before, and never reads past the row
             widen(spec, after(row, last), after(x, last), scale)
+        if divisor != 1:
+            divide(spec, x, divisor, inputs.vectors)
 
 
 @jit

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["each", "log_normalise", "sum_cost", "sum_sizes", "transpose", "widen"]
+__all__ = ["divide", "each", "log_normalise", "sum_cost", "sum_sizes", "transpose", "widen"]
 
 
 @intrinsic(prefer_literal=True)
@@ -225,6 +225,25 @@ def widen(typing: Any, spec: Any, row: Any, x: Any, scale: Any) -> Any:
             convert = builder.fpext if item_bytes(vector) == 8 else builder.fptrunc
             values = convert(values, vector)
         store(builder, builder.fmul(values, splat(builder, scale, vector)), x, int64(0))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def divide(typing: Any, spec: Any, x: Any, divisor: Any, vectors: Any) -> Any:
+    """x[:vectors * V] /= divisor, rounded as a division is."""
+    signature = types.void(spec, x, divisor, types.int64)
+    vector = vector_of(x, read_spec(spec).lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, x, divisor, vectors = arguments
+        by = splat(builder, divisor, vector)
+        with cgutils.for_range(builder, vectors) as loop:
+            place = builder.mul(loop.index, int64(vector.count))
+            # With a flag of its own, it does not get those that would let it multiply.
+            quotient = builder.fdiv(load(builder, x, place, vector), by, flags=["nsz"])
+            store(builder, quotient, x, place)
         return context.get_dummy_value()
 
     return signature, generate
