@@ -6,7 +6,6 @@ but not found would otherwise go unnoticed.
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Generator
 
@@ -14,10 +13,6 @@ import pooch  # noqa: F401 - its logger keeps the stderr of its first import: no
 import pytest
 
 from fastnn import data
-
-# Compiling makes objects by the million, few of them in cycles; to look for these as often
-# as usual takes a seventh of the tests' time.
-gc.set_threshold(200_000, 20, 100)
 
 
 @pytest.fixture(autouse=True)
