@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checks import FileFormatError
+from fastnn.files import read_at_most
 
-__all__ = ["map_idx", "read_at_most", "read_idx", "read_npy"]
+__all__ = ["map_idx", "read_idx", "read_npy"]
 
 _Path = str | os.PathLike[str]
 
@@ -134,17 +135,6 @@ def read_npy(path: _Path) -> np.ndarray:
             f"{path} must hold an array of numbers, not {array.dtype} of {array.ndim} dimensions"
         )
     return array
-
-
-def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
-    """Read up to `limit` bytes; memory grows with what comes, not with `limit`."""
-    content = bytearray()
-    while len(content) < limit:
-        chunk = stream.read(min(1 << 20, limit - len(content)))
-        if not chunk:
-            break
-        content += chunk
-    return content
 
 
 def _read_idx_header(stream: IO[bytes] | gzip.GzipFile, path: _Path) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from fastnn import local_sgd
 from fastnn.blocks import Blocks, Buffer
 from fastnn.callbacks import Callback
+from fastnn.checks import whole
 from fastnn.history import History
 from fastnn.local_sgd import Done, Model, Place, Rows, Task
 from fastnn.network import Network
@@ -53,6 +54,8 @@ def fit(
             raise ValueError(f"{name} is for rows in one array, not for Blocks")
     if options.pop("resume") or options.pop("checkpoint_every") != 1:
         raise ValueError("checkpoints are for rows in one array, not for Blocks")
+    epochs = whole("epochs", epochs, minimum=0)
+    threads = None if threads is None else whole("threads", threads, minimum=1)
     with ExitStack() as stack:
         reading = _Reading(network, blocks, threads)
         if progress:
@@ -81,7 +84,7 @@ class _Reading(Callback):
         [place] = places
         rng, before = copy.deepcopy(place.rng), self._network._copied()
         arrays, state = [model.weights, model.biases], local_sgd.unpacked(model, place)
-        seed, cost, rows, finite = local_sgd.seed_of(task, state, rng), 0.0, 0, True
+        seed, cost, rows = local_sgd.seed_of(task, state, rng), 0.0, 0
         shuffles = rng if task.shuffle else None
         with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
             for part in parts:
@@ -90,16 +93,16 @@ class _Reading(Callback):
                 training = local_sgd.training_of(task, arrays, part, state, seed, self._threads)
                 mean = training.epoch(order.astype(np.int64, copy=False), None, task.rates[0])
                 state, cost, rows = training.state(), cost + mean * len(order), rows + len(order)
-                finite = training.is_finite()
+                if not training.is_finite():
+                    weights, biases = (copy.deepcopy(held) for held in arrays)
+                    self._network._restore(before)
+                    done = local_sgd.packed(weights, biases, state)
+                    return [Done(done, Place(rng, 0, state.draws), cost, rows)]
                 if self.bar is not None:
                     self.bar.chunk(rows, cost)
                 del part, training  # the reader fills the next buffer in their place
         if state is None or rows != task.n:
             raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")
-        if not finite:
-            weights, biases, *_ = (copy.deepcopy(held) for held in arrays)
-            self._network._restore(before)
-            arrays = [weights, biases]
         done = local_sgd.packed(arrays[0], arrays[1], state)
         return [Done(done, Place(rng, 0, state.draws), cost, rows)]
 

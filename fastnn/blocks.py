@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn.block_sources import Block, Lines, Slices
 from fastnn.checks import whole
-from fastnn.csr import is_sparse
+from fastnn.csr import compressed, is_sparse
 from fastnn.row_files import is_path, mapped, mapped_rows
 from fastnn.svmlight import has_svmlight_name
 
@@ -145,11 +145,14 @@ class Blocks:
             What is yielded of a buffer; it too runs while the caller works.
         """
         filled = map(ready_made, self._filled(rng))
-        with ThreadPoolExecutor(1, "fastnn-reader") as reader:
+        reader = ThreadPoolExecutor(1, "fastnn-reader")
+        try:
             coming: Future[T | None] = reader.submit(next, filled, None)
             while (ready := coming.result()) is not None:
                 coming = reader.submit(next, filled, None)
                 yield ready
+        finally:  # Ctrl-C does not wait for a block that takes long to arrive
+            reader.shutdown(wait=False, cancel_futures=True)
 
     def _filled(self, rng: np.random.Generator | None) -> Iterator[Buffer]:
         parts: list[Block] = []
@@ -170,18 +173,19 @@ class Blocks:
         """Yield the blocks of one pass with their numbers, arrays as long as each other."""
         source: Any = self.source
         numbers: Iterable[int] = itertools.count()
-        each = None
-        if rng is not None and hasattr(source, "__getitem__") and len(source) > 1:
+        drawn = rng is not None and hasattr(source, "__getitem__") and len(source) > 1
+        if rng is not None and drawn:
             numbers = rng.permutation(len(source)).tolist()
-        else:
-            each = iter(source)
-        before = None
+        each = before = form = None
         for number in numbers:
             try:
+                if each is None and not drawn:
+                    each = iter(source)
                 X, y = source[number] if each is None else next(each)
-                X, y = X.tocsr() if is_sparse(X) else np.asarray(X), np.asarray(y)
-                if X.shape[0] != len(y):
-                    raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}")
+                X, y = _as_arrays(X, y)
+                form = form or _form_of(X, y)
+                if _form_of(X, y) != form:
+                    raise ValueError(f"it holds {_form_of(X, y)}, and blocks before it {form}")
             except StopIteration:
                 return
             except Exception as error:
@@ -191,6 +195,32 @@ class Blocks:
                 ) from error
             yield number, (X, y)
             before = number
+
+
+def _as_arrays(X: Any, y: Any) -> Block:
+    """Return a block as a matrix that can be cut into rows, and an array as long."""
+    X, y = _as_csr(X) if is_sparse(X) else np.asarray(X), np.asarray(y)
+    if X.shape[0] != len(y):
+        raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}")
+    return X, y
+
+
+def _as_csr(X: Any) -> Any:
+    """Return a sparse matrix as CSR of its own dtype: uint8 has another scale than floats."""
+    if X.format == "csr":
+        return compressed(X)
+    csr = compressed(X.astype(np.float64))  # where entries for the same place are added
+    back = csr.astype(X.dtype)
+    if X.dtype.kind in "iu" and (back != csr).nnz:
+        raise ValueError(f"entries for the same place add up to more than {X.dtype} holds")
+    return back
+
+
+def _form_of(X: Any, y: Any) -> str:
+    """Return what the blocks of one source must have in common: it would not survive joining."""
+    sparse, columns = "sparse " if is_sparse(X) else "", "x".join(map(str, X.shape[1:]))
+    kind = "numbers" if y.ndim == 1 else f"rows of {y.shape[1]}"
+    return f"{sparse}{X.dtype} X of {columns} columns and y of {kind}"
 
 
 def _joined(parts: Sequence[Block], last: int) -> Buffer:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_csr", "is_sparse"]
+__all__ = ["as_csr", "compressed", "is_sparse"]
 
 # Column numbers are int32 in the engine.
 MOST_COLUMNS = 2**31 - 1
@@ -48,11 +48,8 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
         raise TypeError(f"X must hold real numbers, not dtype {X.dtype}; use X.astype(float)")
     if X.shape[1] > MOST_COLUMNS:
         raise ValueError(f"X must have at most {MOST_COLUMNS:,} columns, not {X.shape[1]:,}")
-    if X.format in ("csr", "csc"):
-        X = _checked(X)
-    if X.format != "csr":
-        X = _assembled(X.astype(np.float64, copy=False).tocsr())
-    elif not X.has_canonical_format:
+    X = _checked(X) if X.format == "csr" else compressed(X.astype(np.float64, copy=False))
+    if not X.has_canonical_format:
         X = _assembled(X.astype(np.float64))
     with np.errstate(over="ignore"):
         values = X.data.astype(dtype, copy=False)
@@ -69,11 +66,35 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
     return _like(X, values, *(a.astype(small, copy=False) for a in (X.indices, X.indptr)))
 
 
+def compressed(X: Any) -> Any:
+    """Return a sparse matrix of any format as CSR, its index arrays checked before and after.
+
+    scipy's conversions trust them: a number out of range would write where it leads.
+
+    Raises
+    ------
+    ValueError
+        If the index arrays contradict each other or the shape.
+    """
+    if X.format not in ("csr", "lil"):  # whose conversion, in Python, is checked afterwards
+        X = _checked(X)
+    return _checked(X.tocsr())
+
+
 def _checked(X: Any) -> Any:
-    """Return a compressed matrix on the same arrays, after looking at all of them."""
+    """Return a matrix on the same arrays, after looking at all of them."""
+    from scipy import sparse
+
     try:
-        X = _like(X, X.data, X.indices, X.indptr)
-        X.check_format(full_check=True)
+        if X.format in ("csr", "csc"):
+            X = _like(X, X.data, X.indices, X.indptr)
+            X.check_format(full_check=True)
+        elif X.format == "bsr":
+            X.check_format(full_check=True)
+        else:
+            entries = X.tocoo(copy=False)
+            places = (entries.row, entries.col)
+            X = sparse.coo_array((entries.data, places), shape=entries.shape)  # looks at them
     except ValueError as error:
         raise ValueError(
             f"the index arrays of X do not make a {X.format.upper()} matrix of shape {X.shape}: "

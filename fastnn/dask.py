@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from os import PathLike, fspath
+from os import fspath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +28,9 @@ from fastnn.local_sgd import Done, Model, Place, Rows, Task
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Layers
+from fastnn.row_files import is_path, opened
 from fastnn.schedules import Schedule
+from fastnn.svmlight import has_svmlight_name
 
 __all__ = ["fit"]
 
@@ -68,7 +70,8 @@ def fit(
         Trained in place: after each round it has the averaged weights.
     partitions : tuple of two Dask arrays, or iterable of pairs
         ``(X, y)``, cut in blocks of rows; or for each partition a pair (X, y) of delayed objects,
-        futures, or paths of ``.npy`` files that the workers open themselves (memory-mapped).
+        futures, or paths of files that the workers open themselves, as `Network.fit` does: npy and
+        IDX, or svmlight, whose path alone is a partition.
     client : distributed.Client, optional
         By default the current one.
     rounds : int
@@ -255,13 +258,16 @@ def _pairs(partitions: Any) -> list[tuple[Any, Any]]:
             "partitions must be a pair of Dask arrays or a list of pairs (X, y), "
             f"not {type(partitions).__name__}"
         )
-    pairs = list(partitions)
+    pairs = [(p, None) if is_path(p) and has_svmlight_name(p) else p for p in partitions]
     for number, pair in enumerate(pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"partition {number} must be a pair (X, y), not {type(pair).__name__}")
     if not pairs:
         raise ValueError("partitions must be at least one, not none")
-    return [(_source(number, X), _source(number, y)) for number, (X, y) in enumerate(pairs)]
+    return [
+        (_source(number, X), None if y is None and is_path(X) else _source(number, y))
+        for number, (X, y) in enumerate(pairs)
+    ]
 
 
 def _blocks(*arrays: Any) -> list[tuple[Any, Any]]:
@@ -284,7 +290,7 @@ def _blocks(*arrays: Any) -> list[tuple[Any, Any]]:
 
 
 def _source(number: int, given: Any) -> Any:
-    if isinstance(given, (str, PathLike)):
+    if is_path(given):
         return fspath(given)
     if isinstance(given, distributed.Future) or dask.is_dask_collection(given):
         return given
@@ -311,7 +317,7 @@ def _check_alike(found: Sequence[_Facts]) -> None:
 def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
     """Return a partition as the engine takes it, and the dtype it came in; on its worker."""
     try:
-        X, y = (np.load(a, mmap_mode="r") if isinstance(a, str) else a for a in (X, y))
+        X, y = opened(X, y, like.n_inputs)
         X = X if is_sparse(X) else np.asarray(X)
         if X.ndim and not X.shape[0]:
             raise ValueError("it is empty: X has no rows")
@@ -319,8 +325,10 @@ def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
         return Rows(inputs, like._task.targets(y, inputs.n, like.sizes[-1], like.dtype)), str(
             X.dtype
         )
-    except (OSError, TypeError, ValueError) as error:
-        raise type(error)(f"partition {number}: {error}") from error
+    except Exception as error:
+        known = isinstance(error, (OSError, TypeError, ValueError))
+        kind, name = (type(error), "") if known else (RuntimeError, f"{type(error).__name__}: ")
+        raise kind(f"partition {number}: {name}{error}") from error
 
 
 def _facts(part: tuple[Rows, str]) -> _Facts:

@@ -1,13 +1,28 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all, and read up to a limit."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import glob
+import gzip
 import os
 import secrets
 from pathlib import Path
+from typing import IO
 
-__all__ = ["remove_pieces", "replace_file"]
+__all__ = ["read_at_most", "remove_pieces", "replace_file"]
+
+
+def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
+    """Read up to `limit` bytes; memory grows with what comes, not with `limit`."""
+    content = bytearray()
+    while len(content) < limit:
+        chunk = stream.read(min(1 << 20, limit - len(content)))
+        if not chunk:
+            break
+        content += chunk
+    return content
 
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
@@ -19,9 +34,11 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written.
+        If the file cannot be written; it may be there and read-only.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
+    if target.exists() and not os.access(target, os.W_OK):  # which a rename would not ask
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(beside, "xb") as file:
@@ -37,4 +54,5 @@ def remove_pieces(path: str | os.PathLike[str]) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
     target = Path(os.path.realpath(path))
     for piece in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        piece.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that has become read-only
+            piece.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from fastnn import engine
 from fastnn.arrays import Inputs
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.checks import DivergenceError, real, whole
+from fastnn.checks import real, whole
 from fastnn.engine import State
 from fastnn.history import History
 from fastnn.network import Network
@@ -38,12 +38,13 @@ from fastnn.trainer.arguments import (
     checked_callbacks,
     checked_dropout,
     checked_optimizer,
+    refuse_noise,
     refuse_unwatched,
 )
 from fastnn.trainer.exclusive import alone
 from fastnn.trainer.fitting import validation_of
 from fastnn.trainer.position import Position
-from fastnn.trainer.run import asked_to_stop, note, rate_of
+from fastnn.trainer.run import asked_to_stop, diverged, note, rate_of
 
 __all__ = [
     "Done",
@@ -275,6 +276,7 @@ def fit(
     places = [Place(rng) for rng in _generators(network._rng, len(counts))]
     state: State | None = None
     with alone(network):
+        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         history = network.history = History()
         for number in range(rounds):
             rates = _rates(schedule, number, rounds, local_epochs or 1, history)
@@ -285,11 +287,7 @@ def fit(
             seconds = perf_counter() - start
             mean = averaged([part.model for part in done], counts)
             if not all(np.isfinite(array).all() for array in (*mean.weights, *mean.biases)):
-                raise DivergenceError(
-                    f"weights are no longer finite in round {number + 1}, with the learning rate "
-                    f"{rates[-1]:g}. The network is as it was after round {number}. Try a smaller "
-                    "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
-                )
+                raise diverged(f"round {number + 1}", rates[-1], mean.weights, f"round {number}")
             for array, new in zip((*weights, *biases), (*mean.weights, *mean.biases), strict=True):
                 array[...] = new
             state, places = mean.state, [part.place for part in done]
@@ -343,6 +341,7 @@ def training_of(
     threads: int | None,
 ) -> engine.Training:
     """Return the engine ready to train `arrays`, weights and biases, in place on a partition."""
+    refuse_noise(task.input_noise, part.inputs)
     return engine.Training(
         *arrays,
         activations=task.like._activations,

@@ -6,14 +6,19 @@ compressed files, and is tested by far more files than one of our own would be.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from fastnn.checks import FileFormatError, whole
+from fastnn.files import read_at_most
 
 __all__ = ["has_svmlight_name", "labels_of", "parse_svmlight", "read_svmlight"]
 
@@ -25,6 +30,8 @@ LARGEST_CLASS = 2**53
 
 SUFFIXES = (".svm", ".svmlight", ".libsvm")
 
+OPENERS: dict[str, Callable[[str], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+
 
 def has_svmlight_name(path: str | os.PathLike[str]) -> bool:
     """Return whether a path ends as such files do: .svm, .svmlight or .libsvm, or these and .gz."""
@@ -33,7 +40,11 @@ def has_svmlight_name(path: str | os.PathLike[str]) -> bool:
 
 
 def read_svmlight(
-    path: str | os.PathLike[str], n_features: int | None = None, *, zero_based: bool = False
+    path: str | os.PathLike[str],
+    n_features: int | None = None,
+    *,
+    zero_based: bool = False,
+    max_bytes: int = 1 << 31,
 ) -> tuple[Any, np.ndarray]:
     """Read a file of lines ``label index:value index:value ...``, plain, .gz or .bz2.
 
@@ -46,6 +57,8 @@ def read_svmlight(
         file, of test rows say, is to have the same columns.
     zero_based : bool, default False
         Whether the first column's index is 0 and not the format's 1.
+    max_bytes : int, default 2 GiB
+        The most that a compressed file may hold.
 
     Returns
     -------
@@ -57,7 +70,7 @@ def read_svmlight(
     Raises
     ------
     FileFormatError
-        If it is not such a file, or an index is beyond the columns.
+        If it is not such a file, an index is beyond the columns, or it holds more than `max_bytes`.
     ModuleNotFoundError
         Without scikit-learn.
     OSError
@@ -66,7 +79,8 @@ def read_svmlight(
     if n_features is not None:
         n_features = whole("n_features", n_features, minimum=1)
     name = os.fspath(path)
-    X, y = parse_svmlight(name, name, n_features, zero_based=zero_based)
+    source: Any = _unpacked(name, max_bytes) if name.endswith(tuple(OPENERS)) else name
+    X, y = parse_svmlight(source, name, n_features, zero_based=zero_based)
     if 0 in X.shape:
         raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
     return X, labels_of(y)
@@ -100,10 +114,32 @@ def parse_svmlight(
     try:
         X, y = load_svmlight_file(source, n_features=n_features, zero_based=zero_based)
     except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the file itself, not of what it holds
-        raise FileFormatError(f"{name} cannot be read as svmlight: {error}") from error
+        raise _error_of(error, name) from error
     return _narrowed(X), y
+
+
+def _unpacked(name: str, max_bytes: int) -> BinaryIO:
+    """Return what a compressed file holds, if that is not too much."""
+    try:
+        with OPENERS[os.path.splitext(name)[1]](name) as stream:
+            content = read_at_most(stream, max_bytes + 1)
+    except DAMAGED as error:
+        raise _error_of(error, name) from error
+    if len(content) > max_bytes:
+        raise FileFormatError(
+            f"{name} holds more than max_bytes={max_bytes:,}: give more if it is to be trusted"
+        )
+    return io.BytesIO(content)
+
+
+def _error_of(error: Exception, name: str) -> Exception:
+    """Return what to raise for what a reader has raised."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error  # of the file itself, not of what it holds
+    hint = ""
+    if "Invalid index 0" in str(error):
+        hint = " (read_svmlight takes zero_based=True for a file whose indices begin at 0)"
+    return FileFormatError(f"{name} cannot be read as svmlight: {error}{hint}")
 
 
 def _narrowed(X: Any) -> Any:

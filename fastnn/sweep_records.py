@@ -116,12 +116,15 @@ class ResultsFile:
         self._path, first = os.fspath(path), {FORMAT: VERSION, "data": data}
         with open(path, "a+b") as file:
             file.seek(0)
-            lines = file.read().split(b"\n")
-            unfinished = len(lines.pop())
+            *lines, unfinished = file.read().split(b"\n")
             for number, line in enumerate(lines, 1):
                 self._read(number, line, data)
+            if not lines and not json.dumps(first).encode().startswith(unfinished):
+                raise FileFormatError(
+                    f"{self._path} is not a file of a sweep's results: give another file"
+                )
             if unfinished:
-                file.truncate(file.tell() - unfinished)
+                file.truncate(file.tell() - len(unfinished))
         if not lines:
             self._append(first)
 

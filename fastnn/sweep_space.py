@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -106,6 +107,8 @@ def described(value: Any) -> Any:
     Classes and functions become their names, arrays a line with their checksum, other objects
     their ``repr``.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # JSON has no such numbers
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):

@@ -23,6 +23,7 @@ from fastnn.csr import is_sparse
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale
+from fastnn.row_files import opened
 from fastnn.sweep_records import Records, ResultsFile, finite, ranked
 from fastnn.sweep_space import checksum, described, grid, key_of
 
@@ -107,6 +108,9 @@ def sweep(
         _check(parameters)
     if results is not None:
         _check_that_all_differ(chosen)
+    X, y = opened(X, y, chosen[0]["sizes"][0])
+    if isinstance(validation_data, (tuple, list)) and len(validation_data) == 2:
+        validation_data = opened(*validation_data, chosen[0]["sizes"][0])
     budgets = [None] if halving is None else _budgets(chosen, halving, validation_data)
     data = _Data.of(X, y, validation_data, chosen)
     file = None if results is None else ResultsFile(results, data.digest(X, y, validation_data))

@@ -29,7 +29,8 @@ import test_hostile_files as hostile
 def main(name: str, options: list[str]) -> None:
     """Fuzz one format until libFuzzer's options say that it is enough."""
     with tempfile.TemporaryDirectory() as folder:
-        form, path = hostile.FORMATS[name], Path(folder) / "hostile"
+        form = hostile.FORMATS[name]
+        path = Path(folder) / form.name
         corpus = Path(folder) / "corpus"
         corpus.mkdir()
         for number, seed in enumerate(form.seeds(Path(folder))):

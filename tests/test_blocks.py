@@ -153,6 +153,60 @@ def test_n_is_that_of_all_rows(parts) -> None:
         network.fit(Blocks(stream, rows=1400), epochs=1, penalty=L1(1.0))
 
 
+def test_blocks_must_be_of_one_form(parts) -> None:
+    """uint8 beside floats would lose its scale where both are in one buffer."""
+    (X, y), (X2, y2) = parts[0], parts[2]
+    others = [(X2 / 16, y2), (sparse.csr_array(X2), y2), (X2[:, 1:], y2), (X2, np.eye(10)[y2])]
+    for other in others:
+        network = new()
+        with pytest.raises(BlockError, match=r"block 1, after block 0, .*before it uint8"):
+            network.fit(Blocks(Stream((X, y), other), rows=890), epochs=1)
+        assert same(network, new())
+
+    class Fails:
+        def __iter__(self) -> Iterator[Any]:
+            raise OSError("disk on fire")
+
+    with pytest.raises(BlockError, match=r"block 0, the first one, .* disk on fire"):
+        new().fit(Blocks(Fails(), rows=3), epochs=1)
+
+
+def test_sparse_blocks_keep_their_dtype(parts) -> None:
+    """Entries for the same place are added; uint8 has its own scale, if they fit it."""
+    X, y = parts[1]
+    expected, network = Network(SIZES, seed=3), Network(SIZES, seed=3)
+    expected.fit(Blocks([(sparse.csr_array(X), y)]), epochs=1)
+    network.fit(Blocks([(sparse.coo_array(X), y)]), epochs=1)
+    assert same(network, expected)
+    twice = sparse.coo_array((np.full(2, 200, np.uint8), ([0, 0], [1, 1])), shape=X.shape)
+    with pytest.raises(BlockError, match="more than uint8 holds"):
+        network.fit(Blocks([(twice, y)]), epochs=1)
+
+
+def test_the_penalty_is_noted_as_fit_does(parts) -> None:
+    network = new()
+    network.fit(Blocks(parts), epochs=1, penalty=L1(1.0))
+    assert network.penalty == L1(1.0)
+    network.fit(Blocks(parts), epochs=1)
+    assert network.penalty is None
+
+
+def test_ctrl_c_does_not_wait_for_a_block(parts) -> None:
+    """What the caller raises ends the pass while a block is still on its way."""
+    goes_on = threading.Event()
+
+    class Slow:
+        def __iter__(self) -> Iterator[Any]:
+            yield parts[0]
+            goes_on.wait(60)
+
+    buffers = Blocks(Slow(), rows=1437, buffer=300).buffers(None, as_it_is)
+    assert next(buffers).last == 0
+    buffers.close()
+    assert not goes_on.is_set()
+    goes_on.set()
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -164,6 +218,10 @@ def test_n_is_that_of_all_rows(parts) -> None:
         (lambda p: Blocks.of_files("none.npy", "none.npy"), OSError, "none.npy"),
         (lambda p: new().fit(Blocks(p), p[0][1], epochs=1), ValueError, "y is for rows in one"),
         (lambda p: new().fit(Blocks(p), epochs=1, compact_every=1), ValueError, "compact_every"),
+        (lambda p: new().fit(Blocks(p), epochs=1, threads=0), ValueError, "threads must be"),
+        (lambda p: new().fit(Blocks(p), epochs=-1), ValueError, "epochs must be"),
+        (lambda p: new().fit(Blocks([(sparse.csr_array(p[0][0]), p[0][1])]), epochs=1,
+                             input_noise=0.1), ValueError, "fills the zeros"),
         (lambda p: new().fit(Blocks(p), epochs=1, resume=True), ValueError, "checkpoints"),
         (lambda p: new().fit(Blocks([(p[0][0][:, 1:], p[0][1])]), epochs=1), ValueError,
          "ends with block 0: X must have 64 columns"),
@@ -175,7 +233,8 @@ def test_bad_arguments(make: Any, error: type[Exception], message: str, parts) -
 
 
 def test_weights_that_diverge_are_put_back(parts) -> None:
-    network = new()
-    with pytest.raises(fastnn.DivergenceError, match="no longer finite in round 1"):
-        network.fit(Blocks(parts, buffer=300), epochs=1, learning_rate=1e38)
+    """At once: a block that cannot be read later in the pass does not leave what diverged."""
+    network, stream = new(), Stream(*parts, OSError("disk on fire"))
+    with pytest.raises(fastnn.DivergenceError, match=r"no longer finite in round 1.*the largest"):
+        network.fit(Blocks(stream, rows=2000, buffer=300), epochs=1, learning_rate=1e38)
     assert same(network, new())

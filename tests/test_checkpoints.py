@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ import fastnn
 from fastnn import L1, FileFormatError, Network, TruncatedGradient
 from fastnn.engine import jit, training
 from fastnn.trainer.checkpoints import read
+from fastnn.trainer.position import Position
 
 RNG = np.random.default_rng(11)
 N, COLUMNS = 45, 70
@@ -137,6 +140,7 @@ OTHERS = {
     "dropout": {"dropout": 0.1},
     "held_out": {"validation_fraction": 0.5},
     "data": {"sample_weight": np.ones(N)},
+    "validation_data": {"validation_data": (X, Y)},
 }
 
 
@@ -189,6 +193,72 @@ def test_a_folder_that_is_gone_warns_and_training_goes_on(tmp_path: Path) -> Non
     with pytest.warns(RuntimeWarning, match="cannot be written"):
         history = new().fit(X, Y, epochs=3, checkpoint=tmp_path / "gone" / "run")
     assert len(history.seconds) == 3
+
+
+def test_a_file_that_is_read_only_stays_and_training_goes_on(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "run"
+    new().fit(X, Y, epochs=1, checkpoint=path)
+    last = path.read_bytes()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for users who are not root
+    with pytest.warns(RuntimeWarning, match="Permission denied") as caught:
+        new().fit(X, Y, epochs=3, checkpoint=path)
+    assert len(caught) == 1
+    assert path.read_bytes() == last
+
+
+def test_a_folder_that_has_become_read_only_is_no_reason_to_stop(tmp_path: Path, monkeypatch):
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    (tmp_path / ".run.0123.tmp").write_bytes(b"of a process that was killed")
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.warns(RuntimeWarning, match="Permission denied"):
+        history = new().fit(X, Y, epochs=1, checkpoint=tmp_path / "run")
+    assert len(history.seconds) == 1
+
+
+@pytest.mark.parametrize("where", ["evaluation", "epoch_begin", "epoch_end", "an order is drawn"])
+def test_ctrl_c_between_two_epochs_writes_one_too(where: str, tmp_path: Path, monkeypatch) -> None:
+    """Whatever is at work then, and the run ends in the same bits."""
+    path, network, expected = tmp_path / "run", new(), new()
+    options: dict[str, Any] = {"epochs": 4, "validation_data": (X[:9], Y[:9])}
+    expected.fit(X, Y, **options)
+
+    class Interrupts(fastnn.Callback):
+        def epoch_begin(self, epoch: int, network: Network) -> None:
+            if where == "epoch_begin" and epoch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+        def epoch_end(self, epoch: int, network: Network, history: fastnn.History) -> None:
+            if where == "epoch_end" and epoch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        if where == "evaluation":
+            evaluate, count = Network._evaluate, itertools.count()
+
+            def evaluating(self: Network, *rows: Any) -> Any:
+                if next(count) == 2:
+                    signal.raise_signal(signal.SIGINT)
+                return evaluate(self, *rows)
+
+            patch.setattr(Network, "_evaluate", evaluating)
+        elif where == "an order is drawn":
+            begin, count = Position.begin, itertools.count()
+
+            def beginning(self: Position, *arguments: Any) -> None:
+                if next(count) == 2:
+                    signal.raise_signal(signal.SIGINT)
+                begin(self, *arguments)
+
+            patch.setattr(Position, "begin", beginning)
+        with pytest.raises(KeyboardInterrupt):
+            network.fit(
+                X, Y, **options, checkpoint=path, checkpoint_every=9, callbacks=[Interrupts()]
+            )
+    resumed = new()
+    resumed.fit(X, Y, **options, checkpoint=path, resume=True)
+    assert_same(resumed, expected)
 
 
 @pytest.fixture(scope="module")

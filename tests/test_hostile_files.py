@@ -187,6 +187,7 @@ class Format(NamedTuple):
     read: Callable[[Path], Any]
     sound: Callable[[Any], None]
     zipped: tuple[bool, ...]  # whether the content may be, or is always, compressed
+    name: str = "hostile"
 
 
 FORMATS = {
@@ -196,6 +197,7 @@ FORMATS = {
     "npy": Format(npy_files, read_npy, sound_array, (False,)),
     "pickle": Format(pickles, load_arrays, sound_pickle, (True,)),
     "svmlight": Format(svmlight_files, read_svmlight, sound_rows, (False,)),
+    "svmlight.gz": Format(svmlight_files, read_svmlight, sound_rows, (True,), "hostile.svm.gz"),
     "checkpoint": Format(checkpoints, read_checkpoint, sound_position, (False,)),
 }
 
@@ -287,7 +289,8 @@ def outcome(form: Format, path: Path) -> bool:
 
 def try_many(name: str, count: int, tmp_path: Path, *, derandomize: bool) -> tuple[int, int]:
     """Try so many mutated inputs; return how many were loaded, and how many refused."""
-    form, path = FORMATS[name], tmp_path / "hostile"
+    form = FORMATS[name]
+    path = tmp_path / form.name
     seeds = form.seeds(tmp_path)
     counts = [0, 0]
 
@@ -340,7 +343,8 @@ def test_many_mutated_files(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if True in form.zipped])
 def test_mutated_gzip_files(name: str, tmp_path: Path) -> None:
     """The compressed bytes themselves, and the file name in their header."""
-    form, path, rng = FORMATS[name], tmp_path / "hostile", random.Random(1)
+    form, rng = FORMATS[name], random.Random(1)
+    path = tmp_path / form.name
     zipped = io.BytesIO()
     with gzip.GzipFile(filename="/etc/passwd", fileobj=zipped, mode="wb") as file:
         file.write(form.seeds(tmp_path)[0])

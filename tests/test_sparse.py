@@ -275,9 +275,9 @@ def test_unsorted_and_repeated_columns_are_put_right_in_a_copy() -> None:
     assert as_inputs(coo, "float32", 1.0).matrix.toarray().tolist() == [[0, 3, 300], [4, 0, 0]]
 
 
-def broken(part: str, place: int, value: Any) -> sparse.csr_array:
-    X = sparse.csr_array(np.eye(3))
-    getattr(X, part)[place] = value
+def broken(part: str, place: int, value: Any, kind: str = "csr") -> Any:
+    X = sparse.csr_array(np.eye(3)).asformat(kind)
+    getattr(X, part)[place] = [value] if kind == "lil" else value
     return X
 
 
@@ -288,6 +288,12 @@ def broken(part: str, place: int, value: Any) -> sparse.csr_array:
         (broken("indices", 1, -1), ValueError, "do not make a CSR matrix of shape"),
         (broken("indptr", 1, 3), ValueError, "do not make a CSR matrix of shape"),
         (broken("indptr", 3, 9), ValueError, "do not make a CSR matrix of shape"),
+        (broken("indices", 1, 3, "csc"), ValueError, "do not make a CSC matrix of shape"),
+        (broken("indices", 1, 3, "bsr"), ValueError, "do not make a BSR matrix of shape"),
+        (broken("col", 1, 3, "coo"), ValueError, "do not make a COO matrix of shape"),
+        (broken("col", 1, -1, "coo"), ValueError, "do not make a COO matrix of shape"),
+        (broken("row", 1, 10**8, "coo"), ValueError, "do not make a COO matrix of shape"),
+        (broken("rows", 1, 3, "lil"), ValueError, "do not make a CSR matrix of shape"),
         (broken("data", 2, np.nan), ValueError, "row 2 of X holds NaN"),
         (broken("data", 1, 1e300), ValueError, "row 1 of X holds .* too large for float32"),
         (sparse.csr_array(np.eye(3) * 1j), TypeError, "real numbers, not dtype complex128"),

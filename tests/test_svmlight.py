@@ -64,6 +64,18 @@ def test_damaged_files(write: Any, text: str) -> None:
         read_svmlight(write(text), 8)
 
 
+def test_what_a_compressed_file_holds_has_a_limit(write: Any) -> None:
+    path = write("1 1:1\n" * 1000, "rows.svm.gz")
+    with pytest.raises(FileFormatError, match=r"more than max_bytes=5,999"):
+        read_svmlight(path, max_bytes=5999)
+    assert read_svmlight(path, max_bytes=6000)[0].shape == (1000, 1)
+
+
+def test_indices_from_0_on_are_explained(write: Any) -> None:
+    with pytest.raises(FileFormatError, match="zero_based=True"):
+        read_svmlight(write("1 0:1\n"))
+
+
 def test_a_cut_file_and_none(write: Any, tmp_path: Path) -> None:
     path = write("1 1:1\n" * 1000, "rows.svm.gz")
     path.write_bytes(path.read_bytes()[:-9])

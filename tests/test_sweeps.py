@@ -165,6 +165,25 @@ def test_files_of_something_else_are_refused(run, digits, tmp_path: Path) -> Non
     with pytest.raises(fastnn.FileFormatError, match="line 1"):
         run({"seed": [1]}, results=other)
     assert other.read_text() == "hello\n"
+    for text in ("hello", json.dumps({"fastnn sweep": 1, "data": "other"})):  # no whole line
+        other.write_text(text)
+        with pytest.raises(fastnn.FileFormatError, match="not a file of a sweep's results"):
+            run({"seed": [1]}, results=other)
+        assert other.read_text() == text
+    other.write_bytes(before.split(b"\n")[0][:9])  # of a process that was ended while it wrote
+    assert len(run({"seed": [0]}, results=other)) == 1
+    assert len(other.read_bytes().split(b"\n")) == 3
+
+
+def test_rows_may_be_files_and_numbers_not_finite(digits, tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", digits.train_images)
+    np.save(tmp_path / "y.npy", digits.train_labels)
+    trials = {"learning_rate": [math.nan, 0.5]}
+    paths = tmp_path / "X.npy", tmp_path / "y.npy"
+    with pytest.warns(RuntimeWarning, match="1 of 2"):
+        found = sweep(*paths, trials, validation_data=paths, results=tmp_path / "r", **COMMON)
+    assert found[0]["error"].startswith("ValueError")
+    assert found[1]["val_accuracy"] > 0.3
 
 
 # ------------------------------------------------------------------------------------------ halving

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn.array_files import read_at_most
 from fastnn.checks import FileFormatError
-from fastnn.files import replace_file
+from fastnn.files import read_at_most, replace_file
 from fastnn.model_files import json_form, safetensors_form
 from fastnn.model_files.model import Model
 

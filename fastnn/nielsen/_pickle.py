@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.array_files import read_at_most
 from fastnn.checks import FileFormatError
+from fastnn.files import read_at_most
 
 __all__ = ["load_arrays"]
 

@@ -14,6 +14,7 @@ from fastnn.arrays import Inputs
 from fastnn.checks import real, whole
 from fastnn.costs import Cost
 from fastnn.engine import State, Training, outputs
+from fastnn.engine.interrupts import held_back
 from fastnn.history import History
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork, as_list
@@ -180,8 +181,10 @@ def _epochs(
             bar = stack.enter_context(ProgressBar(epochs, len(samples)))
         for epoch in range(position.epoch, epochs):
             if position.order is None:
-                trail.rows = trail.rows[_order.shuffle(samples.pairs)]
-                position.begin(trail.rows, eta)
+                with held_back() as release:  # an order that is drawn is not lost
+                    trail.rows = trail.rows[_order.shuffle(samples.pairs)]
+                    position.begin(trail.rows, eta)
+                    release()
             start = perf_counter()
             try:
                 with alone(network):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fastnn.arrays import Inputs
 from fastnn.callbacks import BestWeights, Callback, EarlyStopping
 from fastnn.checks import real, whole
 from fastnn.optimizers import SGD, Optimizer
@@ -15,6 +16,7 @@ __all__ = [
     "checked_dropout",
     "checked_optimizer",
     "held_out",
+    "refuse_noise",
     "refuse_unwatched",
 ]
 
@@ -100,3 +102,12 @@ def refuse_unwatched(schedule: Schedule, best: BestWeights | None, *, validates:
             raise ValueError(
                 f"{what} watches validation rows: give validation_data or validation_fraction"
             )
+
+
+def refuse_noise(input_noise: float, inputs: Inputs) -> None:
+    """Raise a `ValueError` if there is to be noise on sparse rows."""
+    if input_noise and inputs.is_sparse:
+        raise ValueError(
+            "input_noise fills the zeros of X, which a sparse matrix is without: leave it out, or "
+            "give X.toarray()"
+        )

@@ -21,6 +21,7 @@ from fastnn.trainer.arguments import (
     checked_dropout,
     checked_optimizer,
     held_out,
+    refuse_noise,
     refuse_unwatched,
 )
 from fastnn.trainer.checkpoints import keeper_of
@@ -80,11 +81,7 @@ def fit(
     keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
     weights, _ = network._arrays()
     rows = rows_of(network, X, y)
-    if options.input_noise and rows.inputs.is_sparse:
-        raise ValueError(
-            "input_noise fills the zeros of X, which a sparse matrix is without: leave it out, or "
-            "give X.toarray()"
-        )
+    refuse_noise(options.input_noise, rows.inputs)
     counts = row_weights(
         sample_weight, class_weight, task=network._task, y=y, n=rows.total,
         outputs=network.sizes[-1],

@@ -154,6 +154,7 @@ def fit_of(run: Run) -> dict[str, Any]:
         "rows": run.rows.total,
         "held_out": run.held,
         "data": run.digest,
+        "validation_data": run.given,
     }
 
 

@@ -14,6 +14,7 @@ from fastnn import engine
 from fastnn.arrays import Inputs
 from fastnn.callbacks import BestWeights, Callback
 from fastnn.checks import DivergenceError
+from fastnn.engine.interrupts import held_back
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -25,7 +26,7 @@ from fastnn.trainer.position import Position, digest_of, load, saved
 if TYPE_CHECKING:
     from fastnn.progress import ProgressBar
 
-__all__ = ["Options", "Rows", "Run", "asked_to_stop", "note", "rate_of", "rows_of"]
+__all__ = ["Options", "Rows", "Run", "asked_to_stop", "diverged", "note", "rate_of", "rows_of"]
 
 
 class _NotFiniteError(Exception):
@@ -105,7 +106,11 @@ class Run:
         self.position = Position()
         self.chosen = np.arange(rows.total)
         self.drawn = np.empty(0, np.int64)
-        self.digest = digest_of(*rows.inputs.arrays(), rows.targets, counts) if keeper else ""
+        self.digest = self.given = ""
+        if keeper is not None:
+            self.digest = digest_of(*rows.inputs.arrays(), rows.targets, counts)
+        if keeper is not None and validation is not None:
+            self.given = digest_of(*validation.inputs.arrays(), validation.targets)
         self.training: engine.Training
         self._finite: tuple[Any, ...] = ()
 
@@ -168,15 +173,20 @@ class Run:
         """Train from where the run stands to its end."""
         position, options = self.position, self.options
         self._finite = self.network._copied()
-        while position.epoch < options.epochs and not position.ended:
-            if position.order is not None or self._begin():
-                self._train_epoch()
-                position.ended = self._end_epoch()
-            else:
-                position.ended = True
-            last = position.ended or position.epoch == options.epochs
-            if self.keeper is not None and (last or self.keeper.due_after(position.epoch)):
+        try:
+            while position.epoch < options.epochs and not position.ended:
+                if position.order is not None or self._begin():
+                    self._train_epoch()
+                    position.ended = self._end_epoch()
+                else:
+                    position.ended = True
+                last = position.ended or position.epoch == options.epochs
+                if self.keeper is not None and (last or self.keeper.due_after(position.epoch)):
+                    self.keeper.save(lambda: saved(self))
+        except (KeyboardInterrupt, SystemExit):
+            if self.keeper is not None:
                 self.keeper.save(lambda: saved(self))
+            raise
         if options.best is not None:
             options.best.restore(self.network)
         return self.history
@@ -189,8 +199,10 @@ class Run:
         if rate is None or asked_to_stop([c.epoch_begin(epoch, self.network) for c in callbacks]):
             return False
         rng, rows = self.network._rng, self.chosen
-        order = rng.permutation(rows) if options.shuffle else rows
-        position.begin(order.astype(np.int64, copy=False), rate)
+        with held_back() as release:  # an order that is drawn is not lost
+            order = rng.permutation(rows) if options.shuffle else rows
+            position.begin(order.astype(np.int64, copy=False), rate)
+            release()
         return True
 
     def _train_epoch(self) -> None:
@@ -214,10 +226,6 @@ class Run:
             position.cost = self.training.epoch(
                 order, on_chunk, position.rate, start=position.done, total=position.total
             )
-        except (KeyboardInterrupt, SystemExit):
-            if self.keeper is not None:
-                self.keeper.save(lambda: saved(self))
-            raise
         except _NotFiniteError:
             raise self._diverged() from None
 
@@ -226,32 +234,32 @@ class Run:
         position, options, network = self.position, self.options, self.network
         history, every = self.history, options.compact_every
         if every is not None and (position.epoch + 1) % every == 0:
-            columns = network._compact()
-            if columns is not None:
-                self._keep_columns(columns)
-                self.training = self._ready(None)
+            with held_back() as release:
+                columns = network._compact()
+                if columns is not None:
+                    self._keep_columns(columns)
+                    self.training = self._ready(None)
+                release()
         shrinkage = value_of(options.penalties, network.weights, network.biases) / self.n
         scores = None if self.validation is None else network._evaluate(*self.validation)
-        note(history, network, position, shrinkage, scores)
-        self._finite = network._copied()
+        epoch = position.epoch
+        with held_back() as release:  # an epoch is noted once
+            note(history, network, position, shrinkage, scores)
+            self._finite = network._copied()
+            position.end()
+            release()
         if self.bar is not None:
             self.bar.epoch(history)
-        epoch = position.epoch
-        position.end()
         return asked_to_stop([c.epoch_end(epoch, network, history) for c in options.callbacks])
 
     def _diverged(self) -> DivergenceError:
         """Return to the last epoch's weights, which are finite, and say what happened."""
-        position, sizes = self.position, [np.abs(w) for w in self.network.weights]
-        largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
-        self.network._restore(self._finite)
+        position = self.position
         batch = -(-position.done // self.options.batch_size)
-        return DivergenceError(
-            f"weights are no longer finite in epoch {position.epoch + 1}, at batch {batch} or not "
-            f"long before it, with the learning rate {position.rate:g}; the largest that is finite "
-            f"is {largest:.3g}. The network is as it was after epoch {position.epoch}. Try a "
-            "smaller learning rate, inputs of about 1 (input_scale), or a weaker penalty"
-        )
+        where = f"epoch {position.epoch + 1}, at batch {batch} or not long before it"
+        error = diverged(where, position.rate, self.network.weights, f"epoch {position.epoch}")
+        self.network._restore(self._finite)
+        return error
 
     def _ready(self, state: engine.State | None) -> engine.Training:
         network, options = self.network, self.options
@@ -286,6 +294,20 @@ class Run:
         if self.validation is not None:
             held = self.validation.inputs.columns(columns)
             self.validation = self.validation._replace(inputs=held)
+
+
+def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str) -> DivergenceError:
+    """Return the error that says where weights left the finite numbers, and what they went back to.
+
+    `weights` are those that diverged.
+    """
+    sizes = [np.abs(w) for w in weights]
+    largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
+    return DivergenceError(
+        f"weights are no longer finite in {where}, with the learning rate {rate:g}; the largest "
+        f"that is finite is {largest:.3g}. The network is as it was after {after}. Try a smaller "
+        "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
+    )
 
 
 def note(
