@@ -18,6 +18,7 @@ pytest.importorskip("distributed")
 import dask.array as da
 from dask import delayed
 from distributed import Client, LocalCluster
+from sklearn.datasets import dump_svmlight_file
 
 import fastnn.dask
 from fastnn import L1, Adam, Network, local_sgd, sweep
@@ -118,6 +119,15 @@ def test_blocks_of_arrays_delayed_futures_and_files_are_the_same(client, digits,
         network = new()
         fastnn.dask.fit(network, partitions, client=client, **options)
         assert same(network, expected)
+
+
+def test_a_partition_may_be_an_svmlight_file(client, digits, tmp_path: Path) -> None:
+    path = tmp_path / "rows.svm"
+    dump_svmlight_file(*(a[:300] for a in digits[:2]), str(path), zero_based=False)
+    network, expected = new(), new()
+    fastnn.dask.fit(network, [path], client=client, rounds=1, local_epochs=1)
+    expected.fit(path, epochs=1)
+    assert same(network, expected)
 
 
 def test_data_stay_where_they_are(client, files) -> None:
@@ -242,6 +252,8 @@ def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
         return tmp_path / f"{name}X.npy", tmp_path / f"{name}y.npy"
 
     X, y = digits[:2]
+    cut = tmp_path / "cut.npy"
+    cut.write_bytes(Path(files[0][0]).read_bytes()[:90])
     ragged = da.from_array(X, chunks=(500, 64)), da.from_array(y, chunks=(300,))
     columns = da.from_array(X, chunks=(500, 32)), da.from_array(y, chunks=(500,))
     cases: list[tuple[Any, type[Exception], str]] = [
@@ -250,6 +262,7 @@ def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
         ([files[0], saved("e", X[:0], y[:0])], ValueError, "partition 1: it is empty"),
         ([files[0], saved("y", X[:9], np.eye(10)[:9])], ValueError, "partitions must be alike"),
         ([files[0], ("none.npy", "none.npy")], OSError, "partition 1: .*none.npy"),
+        ([files[0], (cut, files[1][1])], fastnn.FileFormatError, "partition 1: .*cut.npy"),
         ([files[0][0]], TypeError, "partition 0 must be a pair"),
         ([(X, y)], TypeError, r"client.scatter\(X\)"),
         ([], ValueError, "at least one"),

@@ -193,6 +193,10 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     if run.held:
         chosen = distinct_numbers(arrays["chosen"], run.n, count)
         drawn = distinct_numbers(arrays["drawn"], run.held, count)
+        if np.isin(chosen, drawn).any():
+            raise ValueError("it trains on rows that validate")
+    if position.order is not None and not np.isin(position.order, chosen).all():
+        raise ValueError("its order has rows that it does not train on")
     best = None
     if run.options.best is not None:
         held_best = _held(arrays, "best.", network) if "best.weights.0" in arrays else None
