@@ -148,6 +148,20 @@ def test_partial_fit_and_warm_start_go_on(solver: str) -> None:
     assert_same(again, estimators[1])
 
 
+def test_warm_start_with_early_stopping() -> None:
+    """The second fit trains the best weights of the first one, and finds none that are better."""
+    parameters = {"early_stopping": True, "warm_start": True, "learning_rate_init": 0.2}
+    estimators = pair(fastnn.MLPClassifier, **(SGD | parameters))
+    for mlp in estimators:
+        mlp.fit(X, CLASSES)
+    assert_same(*estimators)
+    again = pickle.loads(pickle.dumps(estimators[0]))
+    for mlp in (again, *estimators):
+        mlp.set_params(max_iter=3, learning_rate_init=1.0).fit(X, CLASSES)
+    assert_same(*estimators)
+    assert_same(again, estimators[1])
+
+
 def test_float32_and_sparse_rows() -> None:
     small = X.astype(np.float32)
     estimators = pair(fastnn.MLPClassifier, **SGD)

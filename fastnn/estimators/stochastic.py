@@ -54,7 +54,11 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     rows, held = Rows(X, y, sample_weight), Rows(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
+    # After early stopping the best arrays are the fitted ones: a warm start trains both at once.
+    was_best = mlp.coefs_ is getattr(mlp, "_best_coefs", None)
     epochs = Epochs(mlp, rows, _batch_size(mlp, rows.X.shape[0]))
+    if was_best:
+        mlp._best_coefs, mlp._best_intercepts = mlp.coefs_, mlp.intercepts_
     try:
         with held_back() as release:
             _run(mlp, epochs, held, incremental)
