@@ -278,6 +278,24 @@ def test_penalties_by_name_and_as_objects() -> None:
     assert_same(net.fit(X, CLASSES), l2)
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"momentum": 0}, {"nesterovs_momentum": False}, {}], ids=str
+)
+def test_steps_of_one_size_have_every_penalty(parameters: dict[str, Any]) -> None:
+    mlp = fastnn.MLPClassifier(**SGD | parameters | {"max_iter": 2})
+    for penalty in ("l1", fastnn.L1(9.0, method="cumulative"), fastnn.GroupLasso(9.0)):
+        mlp.set_params(penalty=penalty).fit(X, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    ["l2", "l1", "elasticnet", fastnn.L1(9.0), fastnn.L2(9.0), fastnn.MaxNorm(1.0)],
+    ids=str,
+)
+def test_adam_has_the_others(penalty: Any) -> None:
+    fastnn.MLPClassifier(**TEN | {"max_iter": 2}, penalty=penalty).fit(X, CLASSES)
+
+
 def test_partial_fit_takes_the_n_of_all_rows() -> None:
     """Two calls with the halves of the rows are one with all of them."""
     whole = SGD | {"batch_size": 10, "max_iter": 1, "shuffle": False}
@@ -415,6 +433,15 @@ def test_threads_that_the_environment_allows(value: str, most: int | None, monke
         ({"dropout": [0.5]}, "one for each of the 2 hidden layers, not 1"),
         ({"dropout": 0.5, "solver": "lbfgs"}, "dropout is for solver='sgd' or 'adam'"),
         ({"penalty": fastnn.GroupLasso(1.0), "solver": "lbfgs"}, "lbfgs takes L1, L2 and Elastic"),
+        *(
+            ({"penalty": penalty, "solver": "adam"}, "cannot be had with Adam.* Use SGD")
+            for penalty in (
+                fastnn.GroupLasso(1.0),
+                [None, fastnn.SparseGroupLasso(1.0), None],
+                fastnn.TruncatedGradient(1.0),
+                fastnn.L1(1.0, method="cumulative"),
+            )
+        ),
         ({"dtype": "float16"}, "'dtype' parameter"),
         ({"dtype": np.int32}, "dtype must be one of 'float32', 'float64', not 'int32'"),
         ({"n_threads": 0}, "'n_threads' parameter"),

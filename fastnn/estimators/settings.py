@@ -12,7 +12,9 @@ from fastnn.activations import Activation
 from fastnn.checks import one_of, real
 from fastnn.costs import Cost, Poisson, Quadratic
 from fastnn.estimators import clipped
+from fastnn.estimators.steps import steps_of
 from fastnn.network_checks import checked_dtype
+from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
 
 __all__ = [
@@ -50,6 +52,8 @@ def check(mlp: Any) -> None:
             f"n_rows is for a penalty of fastnn with its own lmbda: {mlp.penalty!r} has the "
             "strength alpha over a batch"
         )
+    if mlp.solver != "lbfgs":
+        check_penalties(steps_of(mlp).optimizer or SGD(), penalties_of(mlp))
 
 
 def hidden_layers(mlp: Any) -> int:
