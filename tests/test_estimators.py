@@ -307,7 +307,7 @@ def test_partial_fit_takes_the_n_of_all_rows() -> None:
         by_parts.partial_fit(X[part], CLASSES[part], classes=np.unique(CLASSES))
     assert_same_weights(by_parts, at_once)
     with pytest.raises(ValueError, match="together as n_rows"):
-        fastnn.MLPClassifier(**whole, penalty=penalty).partial_fit(X, CLASSES)
+        clone(at_once).partial_fit(X, CLASSES, classes=at_once.classes_)
 
 
 def test_loss_curve_has_the_penalty() -> None:
