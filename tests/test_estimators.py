@@ -384,6 +384,16 @@ def test_dropout_is_drawn_from_the_random_state() -> None:
     assert not np.allclose(one.coefs_[0], plain.coefs_[0], atol=1e-3)
 
 
+def test_dropout_begins_and_ends_between_parts() -> None:
+    mlp = fastnn.MLPRegressor(**SGD)
+    for rate in (0.0, 0.5, 0.0, [0.5, 0.2], 0.5):
+        before = mlp.set_params(dropout=rate).partial_fit(X, VALUES).coefs_[0].copy()
+        plain = pickle.loads(pickle.dumps(mlp)).set_params(dropout=0.0).partial_fit(X, VALUES)
+        dropped = pickle.loads(pickle.dumps(mlp)).set_params(dropout=0.5).partial_fit(X, VALUES)
+        assert not np.array_equal(plain.coefs_[0], before)
+        assert not np.allclose(plain.coefs_[0], dropped.coefs_[0], atol=1e-3)
+
+
 def test_dtype_and_threads() -> None:
     parameters = SGD | {"max_iter": 2, "dtype": "float32"}
     one, two = (
