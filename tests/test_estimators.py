@@ -470,6 +470,26 @@ def test_parameters_out_of_range(parameters: dict[str, Any], words: str) -> None
         mlp.predict(X)
 
 
+@pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
+def test_values_are_numbers(parameters: dict[str, Any]) -> None:
+    """Strings are refused as in scikit-learn, those with numbers in them too."""
+    for y in (VALUES.astype(str), VALUES[:, 0].astype(bytes)):
+        with pytest.raises(TypeError, match=r"y must be numbers, not of dtype .*astype"):
+            fastnn.MLPRegressor(**TEN | parameters).fit(X, y)
+    for kind in (bool, np.uint8, np.float32, object):
+        fastnn.MLPRegressor(**TEN | parameters).fit(X, abs(VALUES).astype(kind))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
+@pytest.mark.parametrize("sizes", [5, (9, 6, 3), ()], ids=str)
+def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any) -> None:
+    mlp = fastnn.MLPClassifier(**TEN | parameters | {"max_iter": 2}, warm_start=True)
+    mlp.fit(X, CLASSES).set_params(hidden_layer_sizes=sizes)
+    with pytest.raises(AttributeError, match="hidden layers, and the weights to go on from have 2"):
+        mlp.fit(X, CLASSES)
+    mlp.set_params(warm_start=False).fit(X, CLASSES)
+
+
 def test_a_batch_without_weight_has_no_mean() -> None:
     """As in scikit-learn, and the same exception."""
     weights = np.arange(N) >= 20

@@ -23,6 +23,7 @@ __all__ = [
     "PENALTIES",
     "activations_of",
     "check",
+    "check_fitted_layers",
     "cost_of",
     "divided_by_batch",
     "dropout_of",
@@ -54,6 +55,16 @@ def check(mlp: Any) -> None:
         )
     if mlp.solver != "lbfgs":
         check_penalties(steps_of(mlp).optimizer or SGD(), penalties_of(mlp))
+
+
+def check_fitted_layers(mlp: Any) -> None:
+    """Raise an `AttributeError` where there are not as many layers as the weights are of."""
+    fitted, wanted = len(mlp.coefs_) - 1, hidden_layers(mlp)
+    if fitted != wanted:
+        raise AttributeError(
+            f"hidden_layer_sizes={mlp.hidden_layer_sizes!r} has {wanted} hidden layers, and the "
+            f"weights to go on from have {fitted}: fit a clone, or with warm_start=False"
+        )
 
 
 def hidden_layers(mlp: Any) -> int:

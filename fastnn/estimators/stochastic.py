@@ -75,6 +75,7 @@ class Epochs:
     """The engine, ready for an estimator's rows; `mlp.coefs_` become views of its weights."""
 
     def __init__(self, mlp: Any, rows: Rows, batch_size: int) -> None:
+        settings.check_fitted_layers(mlp)
         dtype = mlp.coefs_[0].dtype
         self._mlp = mlp
         self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)
