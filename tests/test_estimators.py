@@ -184,6 +184,19 @@ def test_a_saturated_loss_is_scikit_learns() -> None:
     np.testing.assert_allclose(estimators[0].loss_curve_, estimators[1].loss_curve_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_negative_counts_have_no_loss(dtype: str) -> None:
+    """As in scikit-learn the loss is NaN where a target is below 0, and no epoch is the best."""
+    parameters = SGD | TASKS["counts"][2] | {"n_iter_no_change": 1, "tol": 10.0}
+    estimators = pair(fastnn.MLPRegressor, **parameters)
+    for mlp in estimators:
+        mlp.fit(X.astype(dtype), COUNTS - 1.0)
+    assert np.isnan(estimators[0].loss_curve_).all()
+    assert estimators[0].n_iter_ == estimators[1].n_iter_ == 10
+    if dtype == "float64":
+        assert_same(*estimators)
+
+
 # ------------------------------------------------------------------------- scikit-learn's tests
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import activations, penalties
 from fastnn.activations import Activation
 from fastnn.checks import one_of, real
-from fastnn.costs import Cost, Poisson, Quadratic
+from fastnn.costs import Cost, Quadratic
 from fastnn.estimators import clipped
 from fastnn.estimators.steps import steps_of
 from fastnn.network_checks import checked_dtype
@@ -97,7 +97,7 @@ def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:
     output = mlp.out_activation_
     if output in ("softmax", "logistic"):
         return (clipped.log_likelihood if output == "softmax" else clipped.cross_entropy)(dtype)
-    return Poisson() if output == "exp" else Quadratic()
+    return clipped.poisson() if output == "exp" else Quadratic()
 
 
 def divided_by_batch(mlp: Any) -> bool:
