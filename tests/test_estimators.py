@@ -371,6 +371,21 @@ def test_lbfgs_is_scikit_learns() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_lbfgs_has_scikit_learns_loss(outputs: int) -> None:
+    """Half the squared error's mean over rows and outputs, and the penalty once."""
+    penalty = fastnn.ElasticNet(9.0, l1_ratio=0.4)
+    for parameters in {"penalty": "l2", "activation": ["relu"]}, {"penalty": penalty}:
+        mlp = fastnn.MLPRegressor(
+            hidden_layer_sizes=(7,), solver="lbfgs", max_iter=300, random_state=2, **parameters
+        )
+        y = VALUES[:, :outputs] - 3
+        errors = mlp.fit(X, y.squeeze()).predict(X).reshape(y.shape) - y
+        l1, l2 = (0, 1e-4) if parameters["penalty"] == "l2" else penalty.strengths(1)
+        sizes = sum(l1 * abs(w).sum() + 0.5 * l2 * (w**2).sum() for w in mlp.coefs_)
+        assert mlp.loss_ == pytest.approx(0.5 * (errors**2).mean() + sizes / N, rel=1e-6)
+
+
 def test_activations_by_layer() -> None:
     parameters = SGD | {"max_iter": 3}
     one = fastnn.MLPClassifier(**parameters, activation=["relu", "relu"]).fit(X, CLASSES)
