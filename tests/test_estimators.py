@@ -148,6 +148,20 @@ def test_partial_fit_and_warm_start_go_on(solver: str) -> None:
     assert_same(again, estimators[1])
 
 
+def test_warm_start_with_early_stopping() -> None:
+    """The second fit trains the best weights of the first one, and finds none that are better."""
+    parameters = {"early_stopping": True, "warm_start": True, "learning_rate_init": 0.2}
+    estimators = pair(fastnn.MLPClassifier, **(SGD | parameters))
+    for mlp in estimators:
+        mlp.fit(X, CLASSES)
+    assert_same(*estimators)
+    again = pickle.loads(pickle.dumps(estimators[0]))
+    for mlp in (again, *estimators):
+        mlp.set_params(max_iter=3, learning_rate_init=1.0).fit(X, CLASSES)
+    assert_same(*estimators)
+    assert_same(again, estimators[1])
+
+
 def test_float32_and_sparse_rows() -> None:
     small = X.astype(np.float32)
     estimators = pair(fastnn.MLPClassifier, **SGD)
@@ -168,6 +182,19 @@ def test_a_saturated_loss_is_scikit_learns() -> None:
         mlp.fit(X, CLASSES)
     assert max(estimators[1].loss_curve_) > 10
     np.testing.assert_allclose(estimators[0].loss_curve_, estimators[1].loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_negative_counts_have_no_loss(dtype: str) -> None:
+    """As in scikit-learn the loss is NaN where a target is below 0, and no epoch is the best."""
+    parameters = SGD | TASKS["counts"][2] | {"n_iter_no_change": 1, "tol": 10.0}
+    estimators = pair(fastnn.MLPRegressor, **parameters)
+    for mlp in estimators:
+        mlp.fit(X.astype(dtype), COUNTS - 1.0)
+    assert np.isnan(estimators[0].loss_curve_).all()
+    assert estimators[0].n_iter_ == estimators[1].n_iter_ == 10
+    if dtype == "float64":
+        assert_same(*estimators)
 
 
 # ------------------------------------------------------------------------- scikit-learn's tests
@@ -264,6 +291,24 @@ def test_penalties_by_name_and_as_objects() -> None:
     assert_same(net.fit(X, CLASSES), l2)
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"momentum": 0}, {"nesterovs_momentum": False}, {}], ids=str
+)
+def test_steps_of_one_size_have_every_penalty(parameters: dict[str, Any]) -> None:
+    mlp = fastnn.MLPClassifier(**SGD | parameters | {"max_iter": 2})
+    for penalty in ("l1", fastnn.L1(9.0, method="cumulative"), fastnn.GroupLasso(9.0)):
+        mlp.set_params(penalty=penalty).fit(X, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    ["l2", "l1", "elasticnet", fastnn.L1(9.0), fastnn.L2(9.0), fastnn.MaxNorm(1.0)],
+    ids=str,
+)
+def test_adam_has_the_others(penalty: Any) -> None:
+    fastnn.MLPClassifier(**TEN | {"max_iter": 2}, penalty=penalty).fit(X, CLASSES)
+
+
 def test_partial_fit_takes_the_n_of_all_rows() -> None:
     """Two calls with the halves of the rows are one with all of them."""
     whole = SGD | {"batch_size": 10, "max_iter": 1, "shuffle": False}
@@ -275,7 +320,7 @@ def test_partial_fit_takes_the_n_of_all_rows() -> None:
         by_parts.partial_fit(X[part], CLASSES[part], classes=np.unique(CLASSES))
     assert_same_weights(by_parts, at_once)
     with pytest.raises(ValueError, match="together as n_rows"):
-        fastnn.MLPClassifier(**whole, penalty=penalty).partial_fit(X, CLASSES)
+        clone(at_once).partial_fit(X, CLASSES, classes=at_once.classes_)
 
 
 def test_loss_curve_has_the_penalty() -> None:
@@ -326,6 +371,21 @@ def test_lbfgs_is_scikit_learns() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_lbfgs_has_scikit_learns_loss(outputs: int) -> None:
+    """Half the squared error's mean over rows and outputs, and the penalty once."""
+    penalty = fastnn.ElasticNet(9.0, l1_ratio=0.4)
+    for parameters in {"penalty": "l2", "activation": ["relu"]}, {"penalty": penalty}:
+        mlp = fastnn.MLPRegressor(
+            hidden_layer_sizes=(7,), solver="lbfgs", max_iter=300, random_state=2, **parameters
+        )
+        y = VALUES[:, :outputs] - 3
+        errors = mlp.fit(X, y.squeeze()).predict(X).reshape(y.shape) - y
+        l1, l2 = (0, 1e-4) if parameters["penalty"] == "l2" else penalty.strengths(1)
+        sizes = sum(l1 * abs(w).sum() + 0.5 * l2 * (w**2).sum() for w in mlp.coefs_)
+        assert mlp.loss_ == pytest.approx(0.5 * (errors**2).mean() + sizes / N, rel=1e-6)
+
+
 def test_activations_by_layer() -> None:
     parameters = SGD | {"max_iter": 3}
     one = fastnn.MLPClassifier(**parameters, activation=["relu", "relu"]).fit(X, CLASSES)
@@ -350,6 +410,16 @@ def test_dropout_is_drawn_from_the_random_state() -> None:
     np.testing.assert_array_equal(one.predict_proba(X), one.predict_proba(X))
     plain = fastnn.MLPClassifier(**SGD | {"max_iter": 3}).fit(X, CLASSES)
     assert not np.allclose(one.coefs_[0], plain.coefs_[0], atol=1e-3)
+
+
+def test_dropout_begins_and_ends_between_parts() -> None:
+    mlp = fastnn.MLPRegressor(**SGD)
+    for rate in (0.0, 0.5, 0.0, [0.5, 0.2], 0.5):
+        before = mlp.set_params(dropout=rate).partial_fit(X, VALUES).coefs_[0].copy()
+        plain = pickle.loads(pickle.dumps(mlp)).set_params(dropout=0.0).partial_fit(X, VALUES)
+        dropped = pickle.loads(pickle.dumps(mlp)).set_params(dropout=0.5).partial_fit(X, VALUES)
+        assert not np.array_equal(plain.coefs_[0], before)
+        assert not np.allclose(plain.coefs_[0], dropped.coefs_[0], atol=1e-3)
 
 
 def test_dtype_and_threads() -> None:
@@ -401,6 +471,15 @@ def test_threads_that_the_environment_allows(value: str, most: int | None, monke
         ({"dropout": [0.5]}, "one for each of the 2 hidden layers, not 1"),
         ({"dropout": 0.5, "solver": "lbfgs"}, "dropout is for solver='sgd' or 'adam'"),
         ({"penalty": fastnn.GroupLasso(1.0), "solver": "lbfgs"}, "lbfgs takes L1, L2 and Elastic"),
+        *(
+            ({"penalty": penalty, "solver": "adam"}, "cannot be had with Adam.* Use SGD")
+            for penalty in (
+                fastnn.GroupLasso(1.0),
+                [None, fastnn.SparseGroupLasso(1.0), None],
+                fastnn.TruncatedGradient(1.0),
+                fastnn.L1(1.0, method="cumulative"),
+            )
+        ),
         ({"dtype": "float16"}, "'dtype' parameter"),
         ({"dtype": np.int32}, "dtype must be one of 'float32', 'float64', not 'int32'"),
         ({"n_threads": 0}, "'n_threads' parameter"),
@@ -417,6 +496,26 @@ def test_parameters_out_of_range(parameters: dict[str, Any], words: str) -> None
         mlp.fit(X, VALUES)
     with pytest.raises(NotFittedError):
         mlp.predict(X)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
+def test_values_are_numbers(parameters: dict[str, Any]) -> None:
+    """Strings are refused as in scikit-learn, those with numbers in them too."""
+    for y in (VALUES.astype(str), VALUES[:, 0].astype(bytes)):
+        with pytest.raises(TypeError, match=r"y must be numbers, not of dtype .*astype"):
+            fastnn.MLPRegressor(**TEN | parameters).fit(X, y)
+    for kind in (bool, np.uint8, np.float32, object):
+        fastnn.MLPRegressor(**TEN | parameters).fit(X, abs(VALUES).astype(kind))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
+@pytest.mark.parametrize("sizes", [5, (9, 6, 3), ()], ids=str)
+def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any) -> None:
+    mlp = fastnn.MLPClassifier(**TEN | parameters | {"max_iter": 2}, warm_start=True)
+    mlp.fit(X, CLASSES).set_params(hidden_layer_sizes=sizes)
+    with pytest.raises(AttributeError, match="hidden layers, and the weights to go on from have 2"):
+        mlp.fit(X, CLASSES)
+    mlp.set_params(warm_start=False).fit(X, CLASSES)
 
 
 def test_a_batch_without_weight_has_no_mean() -> None:

@@ -173,11 +173,36 @@ def test_a_regressor_of_scikit_learn(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(made.predict(X), mlp.predict(X), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "activation",
+    [
+        *(name for name in ACTIVATIONS if name not in AT_THE_END),
+        ["gelu", "logistic"],
+        ("elu", "relu"),
+    ],
+    ids=str,
+)
+def test_estimators_of_fastnn(activation: Any) -> None:
+    X, rng = rows(), np.random.default_rng(3)
+    for kind, y in (fastnn.MLPClassifier, rng.integers(0, 3, 50)), (fastnn.MLPRegressor, X[:, :2]):
+        mlp = fitted(kind, X, y, activation=activation)
+        made = fastnn.from_sklearn(mlp)
+        np.testing.assert_allclose(made.predict(X), mlp.predict(X), rtol=1e-12)
+
+
 def test_from_sklearn_refuses() -> None:
     with pytest.raises(ValueError, match="this MLPClassifier is not fitted: call its fit first"):
         fastnn.from_sklearn(MLPClassifier())
     with pytest.raises(TypeError, match="MLPClassifier or MLPRegressor, not Network"):
         fastnn.from_sklearn(network("tanh"))
+    mlp = fitted(fastnn.MLPRegressor, rows(), rows()[:, 0], activation=["gelu", "tanh"])
+    for activation, message in {
+        ("gelu",): "for each of the 2 hidden layers that were fitted, not 1 names",
+        ("gelu", "tan"): r"activation\[1\] must be one of .* did you mean 'tanh'",
+        ("softmax", "tanh"): "softmax",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            fastnn.from_sklearn(mlp.set_params(activation=activation))
 
 
 # ------------------------------------------------------------------------------------------ PyTorch

@@ -97,7 +97,7 @@ class Training:
     input_noise : float
         The standard deviation of what is added to the scaled inputs.
     seed : int
-        Of dropout and noise.
+        Of dropout and noise, where `state` has not theirs.
     state : State, optional
         What `state` of an earlier training of the same arrays returned, to go on from; it is
         copied.
@@ -159,7 +159,7 @@ class Training:
         named = {"dropout": self._problem.masks, "noise": self._problem.noise}
         self._drawing = {name: drawn for name, drawn in named.items() if drawn is not None}
         for name, drawn in self._drawing.items():
-            if state is not None:
+            if state is not None and name in state.draws:  # else it has only begun
                 drawn.state = state.draws[name]
 
     def epoch(

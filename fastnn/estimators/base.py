@@ -39,6 +39,10 @@ class Engine:
         if self.solver == "lbfgs":
             lbfgs.check(self)
         X, y = super()._validate_input(X, y, incremental, reset)  # type: ignore[misc]
+        if y.dtype.kind not in "fiub":  # numpy would read numbers out of strings
+            raise TypeError(
+                f"y must be numbers, not of dtype {y.dtype}: convert it with y.astype(float)"
+            )
         dtype = settings.dtype_of(self)
         return (X if dtype is None else X.astype(dtype, copy=False)), y
 

@@ -1,4 +1,4 @@
-"""scikit-learn's log losses: with outputs kept eps away from 0 and 1.
+"""scikit-learn's log losses, with outputs kept eps away from 0 and 1, and its Poisson loss.
 
 eps is the distance from 1 to the next number of the dtype. So a wrong output costs no more than
 -log(eps), where fastnn's own costs go on growing; the deltas are the same.
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.costs import Cost, CrossEntropy, LogLikelihood
+from fastnn.costs import Cost, CrossEntropy, LogLikelihood, Poisson
 
-__all__ = ["cross_entropy", "log_likelihood"]
+__all__ = ["cross_entropy", "log_likelihood", "poisson"]
 
 LEAST_32, MOST_32 = 2.0**-23, 23 * math.log(2)
 LEAST_64, MOST_64 = 2.0**-52, 52 * math.log(2)
@@ -61,6 +61,15 @@ class LogLikelihood64(LogLikelihood):
         return y * within_64(xp, -z)
 
 
+class PoissonOfCounts(Poisson):
+    """NaN where a target is below 0, which has no deviance."""
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        cost = y * (xp.log(xp.where(y > 0, y, y * 0 + 1)) - z) + (a - y)
+        return xp.where(y < 0, y * math.nan, cost)
+
+
 def cross_entropy(dtype: np.dtype[Any]) -> Cost:
     """Return the cost of independent outputs in this dtype."""
     return CrossEntropy32() if dtype.itemsize == 4 else CrossEntropy64()
@@ -69,3 +78,8 @@ def cross_entropy(dtype: np.dtype[Any]) -> Cost:
 def log_likelihood(dtype: np.dtype[Any]) -> Cost:
     """Return the cost of softmax outputs in this dtype."""
     return LogLikelihood32() if dtype.itemsize == 4 else LogLikelihood64()
+
+
+def poisson() -> Cost:
+    """Return the cost of counts."""
+    return PoissonOfCounts()

@@ -60,7 +60,10 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
         of_parts = np.concatenate([slope, -slope[shrunk]])
         of_parts[shrunk] += l1[shrunk]
         of_parts[len(l1) :] += l1[shrunk]
-        return cost + float(l1[shrunk] @ (x[shrunk] + x[len(l1) :])), of_parts
+        return cost + of_l1(x), of_parts
+
+    def of_l1(x: np.ndarray) -> float:
+        return float(l1[shrunk] @ (x[shrunk] + x[len(l1) :]))
 
     def joined(x: np.ndarray) -> np.ndarray:
         parameters = x[: len(l1)].copy()
@@ -80,7 +83,11 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
         bounds=Bounds(least, np.inf) if len(shrunk) else None,
         options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
     )
+    parameters = joined(result.x)
     mlp.n_iter_, mlp.loss_ = min(result.nit, mlp.max_iter), float(result.fun)
+    if mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs
+        penalty = of_l1(result.x) + objective.of_l2(parameters)
+        mlp.loss_ = (mlp.loss_ - penalty) / mlp.n_outputs_ + penalty
     if result.status:
         warnings.warn(
             f"lbfgs failed to converge after {mlp.n_iter_} iteration(s): {result.message}. "
@@ -88,7 +95,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
             ConvergenceWarning,
             stacklevel=2,
         )
-    arrays = objective.arrays(joined(result.x))
+    arrays = objective.arrays(parameters)
     dtype = mlp.coefs_[0].dtype
     mlp.coefs_, mlp.intercepts_ = ([a.astype(dtype) for a in some] for some in arrays)
 
@@ -103,6 +110,7 @@ class Objective:
     """
 
     def __init__(self, mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+        settings.check_fitted_layers(mlp)
         self._shapes = [*(w.shape for w in mlp.coefs_), *(b.shape for b in mlp.intercepts_)]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         self._X, self._y = X, y.astype(np.float64)
@@ -150,4 +158,8 @@ class Objective:
                     slope = self._activations[number - 1].derivative(np, z, a)
                     delta = (delta @ weights[number].T) * slope
         slopes += self._l2 * parameters
-        return cost + 0.5 * float(self._l2 @ parameters**2), slopes
+        return cost + self.of_l2(parameters), slopes
+
+    def of_l2(self, parameters: np.ndarray) -> float:
+        """Return what L2 adds to the cost."""
+        return 0.5 * float(self._l2 @ parameters**2)

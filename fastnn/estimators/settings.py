@@ -10,9 +10,11 @@ import numpy as np
 from fastnn import activations, penalties
 from fastnn.activations import Activation
 from fastnn.checks import one_of, real
-from fastnn.costs import Cost, Poisson, Quadratic
+from fastnn.costs import Cost, Quadratic
 from fastnn.estimators import clipped
+from fastnn.estimators.steps import steps_of
 from fastnn.network_checks import checked_dtype
+from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "PENALTIES",
     "activations_of",
     "check",
+    "check_fitted_layers",
     "cost_of",
     "divided_by_batch",
     "dropout_of",
@@ -49,6 +52,18 @@ def check(mlp: Any) -> None:
         raise ValueError(
             f"n_rows is for a penalty of fastnn with its own lmbda: {mlp.penalty!r} has the "
             "strength alpha over a batch"
+        )
+    if mlp.solver != "lbfgs":
+        check_penalties(steps_of(mlp).optimizer or SGD(), penalties_of(mlp))
+
+
+def check_fitted_layers(mlp: Any) -> None:
+    """Raise an `AttributeError` where there are not as many layers as the weights are of."""
+    fitted, wanted = len(mlp.coefs_) - 1, hidden_layers(mlp)
+    if fitted != wanted:
+        raise AttributeError(
+            f"hidden_layer_sizes={mlp.hidden_layer_sizes!r} has {wanted} hidden layers, and the "
+            f"weights to go on from have {fitted}: fit a clone, or with warm_start=False"
         )
 
 
@@ -82,7 +97,7 @@ def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:
     output = mlp.out_activation_
     if output in ("softmax", "logistic"):
         return (clipped.log_likelihood if output == "softmax" else clipped.cross_entropy)(dtype)
-    return Poisson() if output == "exp" else Quadratic()
+    return clipped.poisson() if output == "exp" else Quadratic()
 
 
 def divided_by_batch(mlp: Any) -> bool:

@@ -54,7 +54,11 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     rows, held = Rows(X, y, sample_weight), Rows(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
+    # After early stopping the best arrays are the fitted ones: a warm start trains both at once.
+    was_best = mlp.coefs_ is getattr(mlp, "_best_coefs", None)
     epochs = Epochs(mlp, rows, _batch_size(mlp, rows.X.shape[0]))
+    if was_best:
+        mlp._best_coefs, mlp._best_intercepts = mlp.coefs_, mlp.intercepts_
     try:
         with held_back() as release:
             _run(mlp, epochs, held, incremental)
@@ -71,6 +75,7 @@ class Epochs:
     """The engine, ready for an estimator's rows; `mlp.coefs_` become views of its weights."""
 
     def __init__(self, mlp: Any, rows: Rows, batch_size: int) -> None:
+        settings.check_fitted_layers(mlp)
         dtype = mlp.coefs_[0].dtype
         self._mlp = mlp
         self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)

@@ -6,19 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import activations
 from fastnn.checks import one_of
 from fastnn.network import Network
 
 __all__ = ["from_sklearn"]
 
-NAMES = {
-    "identity": "identity",
-    "logistic": "sigmoid",
-    "tanh": "tanh",
-    "relu": "relu",
-    "softmax": "softmax",
-    "exp": "exponential",
-}
+# fastnn's names, and scikit-learn's where they are others.
+NAMES = {a.name: a.name for a in activations.ALL} | {"logistic": "sigmoid", "exp": "exponential"}
 COSTS = {"softmax": "log_likelihood", "logistic": "cross_entropy"}
 
 
@@ -28,7 +23,7 @@ def from_sklearn(mlp: Any) -> Network:
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        Of scikit-learn, or a class with the same fitted attributes.
+        Of scikit-learn or of fastnn, or a class with the same fitted attributes.
 
     Returns
     -------
@@ -43,25 +38,37 @@ def from_sklearn(mlp: Any) -> Network:
     TypeError
         If it is none of these.
     ValueError
-        If it is not fitted, or has an activation that fastnn has not.
+        If it is not fitted, has an activation that fastnn has not, or has not as many as it has
+        hidden layers.
     """
     name = type(mlp).__name__
     if not all(hasattr(mlp, parameter) for parameter in ("hidden_layer_sizes", "activation")):
         raise TypeError(f"mlp must be a fitted MLPClassifier or MLPRegressor, not {name}")
     if not hasattr(mlp, "coefs_"):
         raise ValueError(f"this {name} is not fitted: call its fit first")
-    hidden = NAMES[one_of("activation", mlp.activation, NAMES)]
     output = one_of("out_activation_", mlp.out_activation_, NAMES)
     cost = COSTS.get(output, "mean_squared") if hasattr(mlp, "classes_") else _loss(mlp)
-    layers = len(mlp.coefs_)
     return Network._of(
         [np.ascontiguousarray(w.T).copy() for w in mlp.coefs_],
         [b.copy() for b in mlp.intercepts_],
-        activation=[hidden] * (layers - 1) + [NAMES[output]],
+        activation=[*_hidden(mlp), NAMES[output]],
         cost=cost,
         multilabel=output == "logistic" and mlp.n_outputs_ > 1,
         dtype=mlp.coefs_[0].dtype,
     )
+
+
+def _hidden(mlp: Any) -> list[str]:
+    """Return the activation of each hidden layer; fastnn's estimators may have one for each."""
+    layers, given = len(mlp.coefs_) - 1, mlp.activation
+    if isinstance(given, str):
+        return [NAMES[one_of("activation", given, NAMES)]] * layers
+    if len(given) != layers:
+        raise ValueError(
+            f"activation must be one name, or one for each of the {layers} hidden layers that were "
+            f"fitted, not {len(given)} names"
+        )
+    return [NAMES[one_of(f"activation[{i}]", name, NAMES)] for i, name in enumerate(given)]
 
 
 def _loss(mlp: Any) -> str:
