@@ -297,6 +297,11 @@ def test_softmax_is_refused_in_a_hidden_layer(activation) -> None:
         Network([12, 7, 4], activation=activation, cost="log_likelihood")
 
 
+def test_softmax_of_one_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="use 'sigmoid' and the cost 'cross_entropy'"):
+        Network([12, 1], activation="softmax", cost="log_likelihood")
+
+
 @pytest.mark.parametrize(
     "X",
     [

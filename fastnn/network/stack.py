@@ -76,6 +76,11 @@ class Stack:
                 f"cost {cost!r} needs one of the output activations "
                 f"{', '.join(map(repr, self._cost.outputs))}, not {self._activations[-1].name!r}"
             )
+        if self._activations[-1].normalises and sizes[-1] == 1:
+            raise ValueError(
+                f"{self._activations[-1].name!r} of one output unit is always 1: for two classes "
+                "use 'sigmoid' and the cost 'cross_entropy', or two output units"
+            )
         self._task = task_of(self._cost, self._activations[-1].name, multilabel=multilabel)
         self._dtype = checked_dtype(dtype)
         self._input_scale = None if input_scale is None else checked_scale(input_scale)
