@@ -50,6 +50,15 @@ def test_a_callback_ends_the_fit(stop, epochs: int) -> None:
     np.testing.assert_array_equal(network.weights[0], expected.weights[0])
 
 
+@pytest.mark.parametrize(("answer", "epochs"), [(np.True_, 1), (np.False_, 3), (1, 3), ("no", 3)])
+def test_only_true_ends_the_fit_also_if_it_is_numpys(answer, epochs: int) -> None:
+    class Answers(Callback):
+        def epoch_end(self, epoch, network, history):
+            return answer
+
+    assert len(new().fit(X, Y, epochs=3, callbacks=[Answers()]).seconds) == epochs
+
+
 def test_what_a_callback_raises_ends_the_fit_there() -> None:
     class Fails(Callback):
         def epoch_end(self, epoch, network, history):

@@ -322,5 +322,5 @@ def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> fl
 
 
 def asked_to_stop(answers: list[bool | None]) -> bool:
-    """Return whether a callback has asked for the end."""
-    return any(answer is True for answer in answers)
+    """Return whether a callback has asked for the end, with True or numpy's."""
+    return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
