@@ -3,7 +3,7 @@
 The contract, for a class listed in `ALL`:
 
 * ``rate(epoch, epochs, scores)`` is the learning rate of an epoch, counted from 0, of a fit of
-  `epochs`; None ends the training before it. ``scores`` are the validation scores so far
+  `epochs`; None, or a rate that has come down to 0, ends the training before it. ``scores`` are the validation scores so far
   (accuracy, or R**2), one for each epoch before this one, and empty without validation rows;
 * ``largest`` is a bound on all rates: the check of the penalty's strength looks at it;
 * ``needs_scores`` says that there must be validation rows;
@@ -51,7 +51,7 @@ class Schedule:
         raise NotImplementedError
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
-        """Return the learning rate of an epoch, or None to end the training before it."""
+        """Return the learning rate of an epoch; None, or 0, ends the training before it."""
         raise NotImplementedError
 
 
@@ -88,7 +88,7 @@ class StepDecay(_FromTheTop):
     every : int, default 10
         Epochs with one rate.
     factor : float, default 0.1
-        From 0 to 1.
+        Above 0, at most 1.
     """
 
     name = "step"
@@ -98,7 +98,7 @@ class StepDecay(_FromTheTop):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "every", whole("every", self.every, minimum=1))
-        object.__setattr__(self, "factor", _share("factor", self.factor))
+        object.__setattr__(self, "factor", _factor(self.factor))
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         return self.learning_rate * self.factor ** (epoch // self.every)
@@ -112,7 +112,7 @@ class ExponentialDecay(_FromTheTop):
     ----------
     learning_rate : float
     factor : float, default 0.95
-        From 0 to 1.
+        Above 0, at most 1.
     """
 
     name = "exponential"
@@ -120,7 +120,7 @@ class ExponentialDecay(_FromTheTop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "factor", _share("factor", self.factor))
+        object.__setattr__(self, "factor", _factor(self.factor))
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         return self.learning_rate * self.factor**epoch
@@ -175,7 +175,10 @@ class InverseScaling(_FromTheTop):
         object.__setattr__(self, "power", real("power", self.power))
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
-        return self.learning_rate / math.pow(epoch + 1, self.power)
+        try:
+            return self.learning_rate / math.pow(epoch + 1, self.power)
+        except OverflowError:  # of a divisor beyond every float
+            return 0.0
 
 
 @dataclass(frozen=True)
@@ -277,4 +280,11 @@ def _share(parameter: str, value: object) -> float:
     number = real(parameter, value)
     if number > 1:
         raise ValueError(f"{parameter} must be from 0 to 1, not {value!r}")
+    return number
+
+
+def _factor(value: object) -> float:
+    number = _share("factor", value)
+    if number == 0:
+        raise ValueError(f"factor must be above 0 and at most 1, not {value!r}")
     return number

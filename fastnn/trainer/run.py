@@ -311,7 +311,7 @@ def note(
 def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
     """Return the learning rate of an epoch; None ends the training."""
     rate = schedule.rate(epoch, epochs, history.val_score)
-    if rate is None:
+    if rate is None or (rate == 0 < schedule.largest):  # it is too small for a float
         return None
     if not (0 < rate <= schedule.largest or rate == schedule.largest):
         raise ValueError(
