@@ -32,6 +32,7 @@ __all__ = [
     "Schedule",
     "StepDecay",
     "as_schedule",
+    "constant_rate",
 ]
 
 
@@ -48,11 +49,15 @@ class Schedule:
     @property
     def largest(self) -> float:
         """A bound on all rates."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs `largest`, a number that none of its rates is above"
+        )
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         """Return the learning rate of an epoch; None, or 0, ends the training before it."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs `rate(epoch, epochs, scores)`, the rate of an epoch"
+        )
 
 
 @dataclass(frozen=True)
@@ -273,7 +278,18 @@ def as_schedule(parameter: str, value: object) -> Schedule:
     TypeError, ValueError
         If it is neither, or no number that is finite and at least 0.
     """
-    return value if isinstance(value, Schedule) else ConstantRate(real(parameter, value))
+    return value if isinstance(value, Schedule) else ConstantRate(constant_rate(parameter, value))
+
+
+def constant_rate(parameter: str, value: object) -> float:
+    """Return `value`, which is no schedule, as a rate; it raises what `as_schedule` does."""
+    try:
+        return real(parameter, value)
+    except TypeError:
+        raise TypeError(
+            f"{parameter} must be a number or a fastnn.Schedule, "
+            f"not {value!r} ({type(value).__name__})"
+        ) from None
 
 
 def _share(parameter: str, value: object) -> float:

@@ -190,6 +190,19 @@ def test_bad_arguments_leave_the_network_untouched(keywords, error) -> None:
     assert network.history is None
 
 
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"callbacks": [EarlyStopping(2)]}, r"not \[EarlyStopping.*give .* as early_stopping="),
+        ({"callbacks": EarlyStopping(2)}, "give EarlyStopping as early_stopping="),
+        ({"early_stopping": True}, r"or a fastnn\.EarlyStopping, not True \(bool\)"),
+    ],
+)
+def test_what_early_stopping_takes_is_said(keywords, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        new().fit(X, Y, epochs=2, **keywords)
+
+
 # ---------------------------------------------------------------------------------- the history
 
 

@@ -343,10 +343,19 @@ def test_a_pair_trains_or_is_refused(optimizer, penalty) -> None:
 
 BAD = {
     "both": (lambda: {"optimizer": fastnn.Adam(), "learning_rate": 0.1}, ValueError, "not both"),
-    "a name": (lambda: {"optimizer": "adam"}, TypeError, "fastnn.Adam"),
+    "a name": (
+        lambda: {"optimizer": "adam"},
+        TypeError,
+        ", ".join(rf"fastnn\.{o.__name__}\(\)" for o in optimizers.ALL) + ", not 'adam'",
+    ),
     "a class": (lambda: {"optimizer": fastnn.Adam}, TypeError, "fastnn.Adam"),
     "rate": (lambda: {"optimizer": fastnn.Adam(-1)}, ValueError, "learning_rate"),
-    "rate, not a number": (lambda: {"optimizer": fastnn.SGD("fast")}, TypeError, "learning_rate"),
+    "rate, not a number": (
+        lambda: {"optimizer": fastnn.SGD("fast")},
+        TypeError,
+        r"learning_rate must be a number or a fastnn\.Schedule, not 'fast' \(str\)",
+    ),
+    "rate alone": (lambda: {"learning_rate": "0.5"}, TypeError, r"a fastnn\.Schedule, not '0.5'"),
     "momentum": (lambda: {"optimizer": fastnn.Momentum(0.1, 1.0)}, ValueError, "momentum"),
     "beta2": (lambda: {"optimizer": fastnn.Adam(beta2=1)}, ValueError, "beta2"),
     "epsilon": (lambda: {"optimizer": fastnn.RMSprop(epsilon=0)}, ValueError, "epsilon"),

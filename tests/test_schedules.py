@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import L1, L2, Network, RegularizationWarning, schedules
 from fastnn.schedules import (
     ConstantRate,
@@ -180,4 +181,16 @@ def test_a_rate_that_has_come_down_to_0_ends_the_fit(schedule) -> None:
 def test_a_constant_rate_of_0_trains_nothing() -> None:
     network = new()
     assert network.fit(X, Y, epochs=2, learning_rate=0).learning_rate == [0, 0]
+    np.testing.assert_array_equal(network.weights[0], new().weights[0])
+
+
+@pytest.mark.parametrize("optimizer", [None, fastnn.Adam], ids=str)
+@pytest.mark.parametrize("missing", ["largest", "rate"])
+def test_a_schedule_of_ones_own_that_lacks_something(missing: str, optimizer) -> None:
+    parts = {"largest": 0.5, "rate": lambda self, epoch, epochs, scores: 0.5}
+    del parts[missing]
+    lacking, network = type("Lacking", (Schedule,), parts)(), new()
+    given = {"learning_rate": lacking} if optimizer is None else {"optimizer": optimizer(lacking)}
+    with pytest.raises(NotImplementedError, match=f"Lacking needs `{missing}"):
+        network.fit(X, Y, epochs=1, **given)
     np.testing.assert_array_equal(network.weights[0], new().weights[0])

@@ -17,6 +17,7 @@ from fastnn.network_checks import (
     checked_activations,
     checked_arrays,
     checked_dtype,
+    checked_generator,
     checked_scale,
     checked_sizes,
     in_place,
@@ -55,7 +56,7 @@ class Stack:
     ) -> None:
         start = initializers.named("initializer", initializer)
         self._consist(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
-        self._rng = np.random.default_rng(seed)
+        self._rng = checked_generator(seed)
         self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
 
     def _consist(
