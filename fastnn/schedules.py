@@ -3,8 +3,9 @@
 The contract, for a class listed in `ALL`:
 
 * ``rate(epoch, epochs, scores)`` is the learning rate of an epoch, counted from 0, of a fit of
-  `epochs`; None, or a rate that has come down to 0, ends the training before it. ``scores`` are the validation scores so far
-  (accuracy, or R**2), one for each epoch before this one, and empty without validation rows;
+  `epochs`; None, or a rate that has come down to 0, ends the training before it. ``scores`` are
+  the validation scores so far (accuracy, or R**2), one for each epoch before this one, and empty
+  without validation rows;
 * ``largest`` is a bound on all rates: the check of the penalty's strength looks at it;
 * ``needs_scores`` says that there must be validation rows;
 * a schedule keeps no state, so that it may serve several fits.

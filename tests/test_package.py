@@ -60,10 +60,10 @@ FLOORS = {
     "fastnn.regularization_path": 6,
     "fastnn.profiling": 6,
     "fastnn.sweeps": 6,
+    "fastnn.plots": 6,
     "fastnn.local_sgd": 6,
     "fastnn.block_training": 7,
     "fastnn.bench": 7,
-    "fastnn.plots": 7,
     "fastnn.dask": 7,
     "fastnn.cli": 8,
 }

@@ -160,6 +160,24 @@ def test_pictures_of_classes_need_classes(ax) -> None:
         plots.misclassified_digits(reader(), X, [0] * 6, shape=(3, 2), ax=ax)
 
 
+def test_benchmark_times(ax) -> None:
+    cases = [
+        {"name": "one", "results": {"numpy": {"best": 0.02}, "fastnn": {"best": 0.003}},
+         "limit": {"seconds": 0.002}},
+        {"name": "two", "results": {"fastnn": {"best": 0.004}}, "limit": {"seconds": 0.001}},
+    ]  # fmt: skip
+    assert plots.benchmark_times(cases, ax=ax) is ax
+    drawn = {line.get_label(): line for line in ax.lines}
+    expected = {"numpy": ([20], [0]), "fastnn": ([3, 4], [0, 1]), "limit": ([2, 1], [0, 1])}
+    assert drawn.keys() == expected.keys()
+    for name, (times, places) in expected.items():
+        np.testing.assert_allclose(drawn[name].get_xdata(), times)
+        np.testing.assert_array_equal(drawn[name].get_ydata(), places)
+    assert drawn["fastnn"].get_marker() != drawn["numpy"].get_marker()
+    assert ax.get_xscale() == "log"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
+
+
 def test_a_picture_on_axes_of_its_own(monkeypatch) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")

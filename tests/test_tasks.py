@@ -127,7 +127,7 @@ def test_targets_whose_cost_means_nothing(outputs, keywords, y, message) -> None
 
 
 def test_targets_that_are_shares() -> None:
-    Network([12, 3], **SOFTMAX).fit(X, SHARES + [4e-4, 0, 0], epochs=1)
+    Network([12, 3], **SOFTMAX).fit(X, SHARES * 1.0004, epochs=1)
     Network([12, 3]).fit(X, 2 * SHARES, epochs=1)
     Network([12, 1]).fit(X, LABELS[:, 0], epochs=1)
     Network([12, 3], cost="quadratic").fit(X, -5 * SHARES, epochs=1)
