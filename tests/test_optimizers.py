@@ -6,6 +6,8 @@ nothing of fastnn in it but the optimiser's settings.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -298,6 +300,20 @@ def test_pytorch_makes_the_same_steps(optimizer, monkeypatch: pytest.MonkeyPatch
     ours = optimizer(0.3) if optimizer.name == "sgd" else optimizer()
     network.fit(X, Y, epochs=2, optimizer=ours, shuffle=False)
     close(network.weights + network.biases, [t.detach().numpy() for t in tensors], 1e-9)
+
+
+@every_optimizer
+def test_the_repr_makes_it_again(optimizer) -> None:
+    one = optimizer(0.25)
+    assert eval(repr(one), {optimizer.__name__: optimizer}) == one
+    assert dataclasses.replace(one) == one
+
+
+def test_one_number_of_ftrl_is_replaced() -> None:
+    assert repr(fastnn.FTRL()) == "FTRL(alpha=0.1, beta=1.0, l1=0.0, l2=0.0)"
+    one = dataclasses.replace(fastnn.FTRL(0.2), l1=1.0)
+    assert one == fastnn.FTRL(0.2, l1=1.0)
+    assert dataclasses.replace(one, alpha=0.5).learning_rate == 0.5
 
 
 def test_a_schedule_inside() -> None:

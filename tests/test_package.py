@@ -193,6 +193,18 @@ def test_public_names() -> None:
         fastnn.no_such_name  # noqa: B018
 
 
+def test_modules_load_when_they_are_first_used() -> None:
+    program = (
+        "import sys, fastnn\n"
+        "for name in set(fastnn._MODULES) - {'dask', 'estimators'}:\n"
+        "    assert name in dir(fastnn)\n"
+        "    assert getattr(fastnn, name) is sys.modules['fastnn.' + name]\n"
+        "fastnn.plots.learning_curves, fastnn.schedules.ALL, fastnn.data\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", "import fastnn; fastnn.plots.weight_images"], check=True)
+
+
 def test_version_is_the_distributions() -> None:
     assert importlib.metadata.version("fastnn") == fastnn.__version__
 
