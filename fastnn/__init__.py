@@ -151,8 +151,30 @@ _HOMES = {
     "sweep": "fastnn.sweeps",
 }
 
+_MODULES = (
+    "activations",
+    "array_files",
+    "costs",
+    "dask",
+    "data",
+    "estimators",
+    "exchange",
+    "initializers",
+    "nielsen",
+    "optimizers",
+    "penalties",
+    "plots",
+    "profiling",
+    "regularization_path",
+    "schedules",
+    "svmlight",
+    "sweeps",
+)
+
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"fastnn.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)
@@ -161,4 +183,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES})

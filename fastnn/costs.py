@@ -8,7 +8,8 @@ target of an output unit):
   of the output activation, already evaluated;
 * ``outputs`` names the output activations for which both are right;
 * ``regression`` says that y are real numbers to come close to, and never classes;
-* ``least`` is the smallest target that it is for.
+* ``least`` and ``most`` are the smallest and the largest target that it is for;
+* ``sums_to_1`` says that the targets of a row must.
 
 The cost of a sample is the sum over its output units, that of a batch the mean over its samples.
 """
@@ -45,6 +46,8 @@ class Cost:
     outputs: ClassVar[tuple[str, ...]]
     regression: ClassVar[bool] = False
     least: ClassVar[float] = -math.inf
+    most: ClassVar[float] = math.inf
+    sums_to_1: ClassVar[bool] = False
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -90,6 +93,7 @@ class CrossEntropy(Cost):
 
     name = "cross_entropy"
     outputs = ("sigmoid",)
+    least, most = 0.0, 1.0
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -109,6 +113,8 @@ class LogLikelihood(Cost):
 
     name = "log_likelihood"
     outputs = ("softmax",)
+    least, most = 0.0, 1.0
+    sums_to_1 = True
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:

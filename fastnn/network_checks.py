@@ -16,6 +16,7 @@ __all__ = [
     "checked_activations",
     "checked_arrays",
     "checked_dtype",
+    "checked_generator",
     "checked_scale",
     "checked_sizes",
     "in_place",
@@ -63,6 +64,17 @@ def checked_scale(scale: object) -> float:
     if number == 0:
         raise ValueError("input_scale must be above 0: with 0 the network would not see its inputs")
     return number
+
+
+def checked_generator(seed: Any) -> np.random.Generator:
+    """Return the generator that `seed` begins, or is."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            "seed must be a whole number of at least 0, a numpy.random.Generator or None, "
+            f"not {seed!r}"
+        ) from None
 
 
 def checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:

@@ -3,8 +3,9 @@
 The contract, for a class listed in `ALL`:
 
 * ``rate(epoch, epochs, scores)`` is the learning rate of an epoch, counted from 0, of a fit of
-  `epochs`; None ends the training before it. ``scores`` are the validation scores so far
-  (accuracy, or R**2), one for each epoch before this one, and empty without validation rows;
+  `epochs`; None, or a rate that has come down to 0, ends the training before it. ``scores`` are
+  the validation scores so far (accuracy, or R**2), one for each epoch before this one, and empty
+  without validation rows;
 * ``largest`` is a bound on all rates: the check of the penalty's strength looks at it;
 * ``needs_scores`` says that there must be validation rows;
 * a schedule keeps no state, so that it may serve several fits.
@@ -32,6 +33,7 @@ __all__ = [
     "Schedule",
     "StepDecay",
     "as_schedule",
+    "constant_rate",
 ]
 
 
@@ -48,11 +50,15 @@ class Schedule:
     @property
     def largest(self) -> float:
         """A bound on all rates."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs `largest`, a number that none of its rates is above"
+        )
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
-        """Return the learning rate of an epoch, or None to end the training before it."""
-        raise NotImplementedError
+        """Return the learning rate of an epoch; None, or 0, ends the training before it."""
+        raise NotImplementedError(
+            f"{type(self).__name__} needs `rate(epoch, epochs, scores)`, the rate of an epoch"
+        )
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class StepDecay(_FromTheTop):
     every : int, default 10
         Epochs with one rate.
     factor : float, default 0.1
-        From 0 to 1.
+        Above 0, at most 1.
     """
 
     name = "step"
@@ -98,7 +104,7 @@ class StepDecay(_FromTheTop):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "every", whole("every", self.every, minimum=1))
-        object.__setattr__(self, "factor", _share("factor", self.factor))
+        object.__setattr__(self, "factor", _factor(self.factor))
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         return self.learning_rate * self.factor ** (epoch // self.every)
@@ -112,7 +118,7 @@ class ExponentialDecay(_FromTheTop):
     ----------
     learning_rate : float
     factor : float, default 0.95
-        From 0 to 1.
+        Above 0, at most 1.
     """
 
     name = "exponential"
@@ -120,7 +126,7 @@ class ExponentialDecay(_FromTheTop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "factor", _share("factor", self.factor))
+        object.__setattr__(self, "factor", _factor(self.factor))
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         return self.learning_rate * self.factor**epoch
@@ -175,7 +181,10 @@ class InverseScaling(_FromTheTop):
         object.__setattr__(self, "power", real("power", self.power))
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
-        return self.learning_rate / math.pow(epoch + 1, self.power)
+        try:
+            return self.learning_rate / math.pow(epoch + 1, self.power)
+        except OverflowError:  # of a divisor beyond every float
+            return 0.0
 
 
 @dataclass(frozen=True)
@@ -270,11 +279,29 @@ def as_schedule(parameter: str, value: object) -> Schedule:
     TypeError, ValueError
         If it is neither, or no number that is finite and at least 0.
     """
-    return value if isinstance(value, Schedule) else ConstantRate(real(parameter, value))
+    return value if isinstance(value, Schedule) else ConstantRate(constant_rate(parameter, value))
+
+
+def constant_rate(parameter: str, value: object) -> float:
+    """Return `value`, which is no schedule, as a rate; it raises what `as_schedule` does."""
+    try:
+        return real(parameter, value)
+    except TypeError:
+        raise TypeError(
+            f"{parameter} must be a number or a fastnn.Schedule, "
+            f"not {value!r} ({type(value).__name__})"
+        ) from None
 
 
 def _share(parameter: str, value: object) -> float:
     number = real(parameter, value)
     if number > 1:
         raise ValueError(f"{parameter} must be from 0 to 1, not {value!r}")
+    return number
+
+
+def _factor(value: object) -> float:
+    number = _share("factor", value)
+    if number == 0:
+        raise ValueError(f"factor must be above 0 and at most 1, not {value!r}")
     return number

@@ -17,6 +17,9 @@ from fastnn.costs import Cost
 
 __all__ = ["Classes", "Labels", "Task", "Values", "task_of"]
 
+_CLASSES = "class indices (n,)"
+_SUM_ERROR = 1e-3  # well above what float32 makes of shares of 1
+
 
 class Task:
     """What the faces ask of a task; n rows, O output units.
@@ -55,13 +58,19 @@ class Task:
 class Classes(Task):
     """One class a row: that of the largest output; with one output, 1 where it is above 0.5."""
 
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
+
     def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
         """Return class indices, or rows of targets where such were given."""
-        return as_targets(y, n, outputs, dtype)
+        targets = as_targets(y, n, outputs, dtype)
+        if targets.ndim == 2:
+            self._check_rows(targets)
+        return targets
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
         """Return class indices, int64 (n,)."""
-        return as_labels(y, n, outputs)
+        return as_labels(self.targets(y, n, outputs, np.float64), n, outputs)
 
     def predictions(self, a: np.ndarray) -> np.ndarray:
         """Return class indices, int64 (n,)."""
@@ -73,6 +82,27 @@ class Classes(Task):
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
         """Return the accuracy: the share of rows, 0 to 1, with the right class."""
         return float((predictions == wanted).mean())
+
+    def _check_rows(self, targets: np.ndarray) -> None:
+        """Raise a `ValueError` where the cost of a row of targets would mean nothing."""
+        cost = self._cost
+        outside = (targets < cost.least) | (targets > cost.most)
+        if outside.any():
+            row, unit = map(int, np.unravel_index(outside.argmax(), outside.shape))
+            few = targets.shape[1] == 1
+            raise ValueError(
+                f"targets y must be from {cost.least:g} to {cost.most:g} for the cost "
+                f"{cost.name!r}; row {row} has {targets[row, unit]:g}. Give "
+                + ("classes as 0 and 1, or a network with a unit for each" if few else _CLASSES)
+            )
+        sums = targets.sum(axis=1, dtype=np.float64)
+        wrong = np.abs(sums - 1) > _SUM_ERROR
+        if cost.sums_to_1 and wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(
+                f"the targets y of a row must sum to 1 for the cost {cost.name!r}; those of row "
+                f"{row} sum to {sums[row]:g}. Divide each row by its sum, or give {_CLASSES}"
+            )
 
 
 class Labels(Task):
@@ -156,4 +186,4 @@ def task_of(cost: Cost, output: str, *, multilabel: bool) -> Task:
         )
     if cost.regression:
         return Values(cost.least)
-    return Labels() if multilabel else Classes()
+    return Labels() if multilabel else Classes(cost)

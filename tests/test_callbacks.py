@@ -50,6 +50,15 @@ def test_a_callback_ends_the_fit(stop, epochs: int) -> None:
     np.testing.assert_array_equal(network.weights[0], expected.weights[0])
 
 
+@pytest.mark.parametrize(("answer", "epochs"), [(np.True_, 1), (np.False_, 3), (1, 3), ("no", 3)])
+def test_only_true_ends_the_fit_also_if_it_is_numpys(answer, epochs: int) -> None:
+    class Answers(Callback):
+        def epoch_end(self, epoch, network, history):
+            return answer
+
+    assert len(new().fit(X, Y, epochs=3, callbacks=[Answers()]).seconds) == epochs
+
+
 def test_what_a_callback_raises_ends_the_fit_there() -> None:
     class Fails(Callback):
         def epoch_end(self, epoch, network, history):
@@ -179,6 +188,19 @@ def test_bad_arguments_leave_the_network_untouched(keywords, error) -> None:
     np.testing.assert_array_equal(network.weights[0], new().weights[0])
     assert network._rng.bit_generator.state == state
     assert network.history is None
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"callbacks": [EarlyStopping(2)]}, r"not \[EarlyStopping.*give .* as early_stopping="),
+        ({"callbacks": EarlyStopping(2)}, "give EarlyStopping as early_stopping="),
+        ({"early_stopping": True}, r"or a fastnn\.EarlyStopping, not True \(bool\)"),
+    ],
+)
+def test_what_early_stopping_takes_is_said(keywords, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        new().fit(X, Y, epochs=2, **keywords)
 
 
 # ---------------------------------------------------------------------------------- the history

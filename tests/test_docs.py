@@ -3,7 +3,8 @@
 In README.md and docs/ the blocks marked ``python`` run in their order, in one namespace for each
 document, and of the blocks marked ``sh`` the lines that call ``fastnn``. A block marked ``python
 mnist`` or ``sh mnist`` runs where MNIST is, after the plain ones above it; one marked ``python
-mnist long`` trains on a few images here, and in full in benchmarks/book_chapters.py.
+mnist long`` trains on a few images here, and in full in benchmarks/book_chapters.py. One marked
+``python torch`` runs where PyTorch is, after the plain ones.
 
 ``python tests/test_docs.py`` writes the tables of docs/plugins.md anew, and the code that
 docs/regularization.md shows from the source.
@@ -38,7 +39,9 @@ FLOOR = re.compile(r"^\| (\d) \| `([\w./]+)` \|", re.M)
 SOURCE = re.compile(r"<!-- source (\w+) -->\n(?:\n```python\n(?:.*\n)*?```\n)?")
 TABLE = re.compile(r"<!-- (\w+) -->\n\n(?:\|.*\n)*")
 
-KINDS = ("text", "python", "sh", "python mnist", "sh mnist", "python mnist long")
+KINDS = (
+    "text", "python", "sh", "python mnist", "sh mnist", "python mnist long", "python torch",
+)  # fmt: skip
 FEW_IMAGES = 200
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -92,8 +95,14 @@ def run(document: Path, blocks: Sequence[Block]) -> int:
     return ran
 
 
+def plain(document: Path) -> list[Block]:
+    """Return the blocks of a document that run everywhere."""
+    return [block for block in blocks_of(document) if not {"mnist", "torch"} & {*block.marks}]
+
+
 COMPILED = [ROOT / "docs" / "index.md", ROOT / "docs" / "performance.md"]
 WITH_CODE = [path for path in DOCUMENTS if any(b.marks == ["python"] for b in blocks_of(path))]
+WITH_TORCH = [path for path in DOCUMENTS if any("torch" in b.marks for b in blocks_of(path))]
 WITH_MNIST = [path for path in DOCUMENTS if any("mnist" in b.marks for b in blocks_of(path))]
 
 
@@ -103,7 +112,16 @@ def test_code(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     if document not in WITH_MNIST and document not in COMPILED:
         monkeypatch.setattr(jit, "is_on", lambda: False)
-    assert run(document, [block for block in blocks_of(document) if "mnist" not in block.marks]) > 0
+    assert run(document, plain(document)) > 0
+
+
+@pytest.mark.parametrize("document", WITH_TORCH, ids=lambda path: path.name)
+def test_code_with_torch(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jit, "is_on", lambda: False)
+    blocks = [block for block in blocks_of(document) if "torch" in block.marks]
+    assert run(document, [*plain(document), *blocks]) > len(blocks)
 
 
 @pytest.mark.parametrize("document", WITH_MNIST, ids=lambda path: path.name)
@@ -112,12 +130,22 @@ def test_code_with_mnist(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     last = max(i for i, block in enumerate(blocks_of(document)) if "mnist" in block.marks)
-    assert run(document, blocks_of(document)[: last + 1]) > 0
+    blocks = [block for block in blocks_of(document)[: last + 1] if "torch" not in block.marks]
+    assert run(document, blocks) > 0
 
 
 def test_the_readme_and_the_page_on_l1_have_code() -> None:
     assert {"README.md", "l1.md"} <= {path.name for path in WITH_CODE}
     assert {"README.md", "l1.md"} <= {path.name for path in WITH_MNIST}
+
+
+def test_the_pages_on_other_formats_run_what_they_show() -> None:
+    assert "files.md" in {path.name for path in WITH_TORCH}
+    assert any(
+        "read_svmlight(" in block.text
+        for block in plain(ROOT / "docs" / "sparse.md")
+        if block.marks == ["python"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -273,13 +273,19 @@ def test_bad_sizes(sizes, error, message) -> None:
         ({"input_scale": -1.0}, ValueError, "input_scale must be finite and at least 0"),
         ({"input_scale": float("nan")}, ValueError, "input_scale"),
         ({"input_scale": "1/256"}, TypeError, "input_scale must be a number"),
-        ({"seed": -1}, ValueError, "non-negative"),
-        ({"seed": "one"}, TypeError, "SeedSequence expects int"),
+        ({"seed": -1}, ValueError, "seed must be a whole number of at least 0, .*, not -1"),
+        ({"seed": "one"}, TypeError, "seed must be .* a numpy.random.Generator or None, not 'one'"),
+        ({"seed": 1.5}, TypeError, "seed must be a whole number of at least 0, .*, not 1.5"),
     ],
 )
 def test_bad_arguments(keywords, error, message) -> None:
     with pytest.raises(error, match=message):
         Network([784, 30, 10], **keywords)
+
+
+def test_a_generator_in_the_place_of_a_seed() -> None:
+    one, other = Network([5, 2], seed=7), Network([5, 2], seed=np.random.default_rng(7))
+    np.testing.assert_array_equal(one.weights[0], other.weights[0])
 
 
 @pytest.mark.parametrize(
@@ -295,6 +301,11 @@ def test_a_cost_is_refused_with_the_outputs_it_does_not_name(cost: str, output: 
 def test_softmax_is_refused_in_a_hidden_layer(activation) -> None:
     with pytest.raises(ValueError, match="'softmax' is for the output layer only"):
         Network([12, 7, 4], activation=activation, cost="log_likelihood")
+
+
+def test_softmax_of_one_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="use 'sigmoid' and the cost 'cross_entropy'"):
+        Network([12, 1], activation="softmax", cost="log_likelihood")
 
 
 @pytest.mark.parametrize(

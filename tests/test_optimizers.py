@@ -6,6 +6,8 @@ nothing of fastnn in it but the optimiser's settings.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -300,6 +302,20 @@ def test_pytorch_makes_the_same_steps(optimizer, monkeypatch: pytest.MonkeyPatch
     close(network.weights + network.biases, [t.detach().numpy() for t in tensors], 1e-9)
 
 
+@every_optimizer
+def test_the_repr_makes_it_again(optimizer) -> None:
+    one = optimizer(0.25)
+    assert eval(repr(one), {optimizer.__name__: optimizer}) == one
+    assert dataclasses.replace(one) == one
+
+
+def test_one_number_of_ftrl_is_replaced() -> None:
+    assert repr(fastnn.FTRL()) == "FTRL(alpha=0.1, beta=1.0, l1=0.0, l2=0.0)"
+    one = dataclasses.replace(fastnn.FTRL(0.2), l1=1.0)
+    assert one == fastnn.FTRL(0.2, l1=1.0)
+    assert dataclasses.replace(one, alpha=0.5).learning_rate == 0.5
+
+
 def test_a_schedule_inside() -> None:
     one, other = new(), new()
     schedule = fastnn.ExponentialDecay(0.5, 0.5)
@@ -343,10 +359,19 @@ def test_a_pair_trains_or_is_refused(optimizer, penalty) -> None:
 
 BAD = {
     "both": (lambda: {"optimizer": fastnn.Adam(), "learning_rate": 0.1}, ValueError, "not both"),
-    "a name": (lambda: {"optimizer": "adam"}, TypeError, "fastnn.Adam"),
+    "a name": (
+        lambda: {"optimizer": "adam"},
+        TypeError,
+        ", ".join(rf"fastnn\.{o.__name__}\(\)" for o in optimizers.ALL) + ", not 'adam'",
+    ),
     "a class": (lambda: {"optimizer": fastnn.Adam}, TypeError, "fastnn.Adam"),
     "rate": (lambda: {"optimizer": fastnn.Adam(-1)}, ValueError, "learning_rate"),
-    "rate, not a number": (lambda: {"optimizer": fastnn.SGD("fast")}, TypeError, "learning_rate"),
+    "rate, not a number": (
+        lambda: {"optimizer": fastnn.SGD("fast")},
+        TypeError,
+        r"learning_rate must be a number or a fastnn\.Schedule, not 'fast' \(str\)",
+    ),
+    "rate alone": (lambda: {"learning_rate": "0.5"}, TypeError, r"a fastnn\.Schedule, not '0.5'"),
     "momentum": (lambda: {"optimizer": fastnn.Momentum(0.1, 1.0)}, ValueError, "momentum"),
     "beta2": (lambda: {"optimizer": fastnn.Adam(beta2=1)}, ValueError, "beta2"),
     "epsilon": (lambda: {"optimizer": fastnn.RMSprop(epsilon=0)}, ValueError, "epsilon"),

@@ -60,10 +60,10 @@ FLOORS = {
     "fastnn.regularization_path": 6,
     "fastnn.profiling": 6,
     "fastnn.sweeps": 6,
+    "fastnn.plots": 6,
     "fastnn.local_sgd": 6,
     "fastnn.block_training": 7,
     "fastnn.bench": 7,
-    "fastnn.plots": 7,
     "fastnn.dask": 7,
     "fastnn.cli": 8,
 }
@@ -191,6 +191,18 @@ def test_public_names() -> None:
         assert name in dir(fastnn)
     with pytest.raises(AttributeError, match="no_such_name"):
         fastnn.no_such_name  # noqa: B018
+
+
+def test_modules_load_when_they_are_first_used() -> None:
+    program = (
+        "import sys, fastnn\n"
+        "for name in set(fastnn._MODULES) - {'dask', 'estimators'}:\n"
+        "    assert name in dir(fastnn)\n"
+        "    assert getattr(fastnn, name) is sys.modules['fastnn.' + name]\n"
+        "fastnn.plots.learning_curves, fastnn.schedules.ALL, fastnn.data\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", "import fastnn; fastnn.plots.weight_images"], check=True)
 
 
 def test_version_is_the_distributions() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn import Network, plots
+from fastnn import History, Network, plots
 from fastnn.regularization_path import PathStep
 
 ZERO = (0.55, 0.55, 0.55)
@@ -140,6 +141,17 @@ def test_misclassified_digits_has_the_surest_first(ax) -> None:
         )
 
 
+@pytest.mark.parametrize("form", ["csr_array", "coo_matrix"])
+def test_misclassified_digits_of_sparse_rows(form: str, ax) -> None:
+    sparse, y = pytest.importorskip("scipy.sparse"), [1, 1, 2, 0, 0, 2]
+    plots.misclassified_digits(reader(), X.astype(float), y, ax=ax)
+    other = ax.figure.add_subplot()
+    plots.misclassified_digits(reader(), getattr(sparse, form)(X.astype(float)), y, ax=other)
+    drawn, expected = (a.images[0].get_array().filled(-1) for a in (other, ax))
+    np.testing.assert_array_equal(drawn, expected)
+    assert [text.get_text() for text in other.texts] == [text.get_text() for text in ax.texts]
+
+
 def test_misclassified_digits_where_there_are_none(ax) -> None:
     plots.misclassified_digits(reader(), X, reader().predict(X), ax=ax)
     assert ax.get_title().startswith("0 of 6 wrong")
@@ -160,6 +172,24 @@ def test_pictures_of_classes_need_classes(ax) -> None:
         plots.misclassified_digits(reader(), X, [0] * 6, shape=(3, 2), ax=ax)
 
 
+def test_benchmark_times(ax) -> None:
+    cases = [
+        {"name": "one", "results": {"numpy": {"best": 0.02}, "fastnn": {"best": 0.003}},
+         "limit": {"seconds": 0.002}},
+        {"name": "two", "results": {"fastnn": {"best": 0.004}}, "limit": {"seconds": 0.001}},
+    ]  # fmt: skip
+    assert plots.benchmark_times(cases, ax=ax) is ax
+    drawn = {line.get_label(): line for line in ax.lines}
+    expected = {"numpy": ([20], [0]), "fastnn": ([3, 4], [0, 1]), "limit": ([2, 1], [0, 1])}
+    assert drawn.keys() == expected.keys()
+    for name, (times, places) in expected.items():
+        np.testing.assert_allclose(drawn[name].get_xdata(), times)
+        np.testing.assert_array_equal(drawn[name].get_ydata(), places)
+    assert drawn["fastnn"].get_marker() != drawn["numpy"].get_marker()
+    assert ax.get_xscale() == "log"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
+
+
 def test_a_picture_on_axes_of_its_own(monkeypatch) -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
@@ -168,3 +198,19 @@ def test_a_picture_on_axes_of_its_own(monkeypatch) -> None:
     ax = plots.sparsity_by_layer(Network([4, 2], seed=1))
     assert ax.figure in map(plt.figure, plt.get_fignums())
     plt.close(ax.figure)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: History([1.0]).plot(),
+        lambda: plots.weight_images(Network([4, 2])),
+        lambda: plots.confusion_matrix(reader(), X, [0] * 6),
+        lambda: plots.benchmark_times([]),
+    ],
+)
+def test_without_matplotlib(draw, monkeypatch) -> None:
+    for name in ("matplotlib", "matplotlib.pyplot"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ModuleNotFoundError, match=r"install fastnn\[plot\]"):
+        draw()

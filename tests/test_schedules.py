@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import L1, L2, Network, RegularizationWarning, schedules
 from fastnn.schedules import (
     ConstantRate,
@@ -101,6 +102,8 @@ def test_a_rate_that_is_no_number(schedule) -> None:
     [
         lambda: StepDecay(0.5, every=0),
         lambda: StepDecay(0.5, factor=1.5),
+        lambda: StepDecay(0.5, factor=0),
+        lambda: ExponentialDecay(0.5, factor=0.0),
         lambda: ExponentialDecay(0.5, factor=-1),
         lambda: CosineDecay(0.5, period=0),
         lambda: InverseScaling(0.5, power=-1),
@@ -152,10 +155,42 @@ class Own(Schedule):
         return self.value if epoch else 0.25
 
 
-@pytest.mark.parametrize("value", [0.0, -0.1, 0.6, float("nan")])
+@pytest.mark.parametrize("value", [-0.1, 0.6, float("nan")])
 def test_a_schedule_of_ones_own_with_a_wrong_rate(value: float) -> None:
     network, expected = new(), new()
     with pytest.raises(ValueError, match="gives epoch 1 the learning rate"):
         network.fit(X, Y, epochs=3, learning_rate=Own(value))
     expected.fit(X, Y, epochs=1, learning_rate=0.25)
     np.testing.assert_array_equal(network.weights[0], expected.weights[0])
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [Own(0.0), ExponentialDecay(0.25, factor=1e-323), InverseScaling(0.25, power=2000),
+     StepDecay(0.25, every=1, factor=1e-323)],
+    ids=repr,
+)  # fmt: skip
+def test_a_rate_that_has_come_down_to_0_ends_the_fit(schedule) -> None:
+    network, expected = new(), new()
+    history = network.fit(X, Y, epochs=3, learning_rate=schedule)
+    assert history.learning_rate == [0.25]
+    expected.fit(X, Y, epochs=1, learning_rate=0.25)
+    np.testing.assert_array_equal(network.weights[0], expected.weights[0])
+
+
+def test_a_constant_rate_of_0_trains_nothing() -> None:
+    network = new()
+    assert network.fit(X, Y, epochs=2, learning_rate=0).learning_rate == [0, 0]
+    np.testing.assert_array_equal(network.weights[0], new().weights[0])
+
+
+@pytest.mark.parametrize("optimizer", [None, fastnn.Adam], ids=str)
+@pytest.mark.parametrize("missing", ["largest", "rate"])
+def test_a_schedule_of_ones_own_that_lacks_something(missing: str, optimizer) -> None:
+    parts = {"largest": 0.5, "rate": lambda self, epoch, epochs, scores: 0.5}
+    del parts[missing]
+    lacking, network = type("Lacking", (Schedule,), parts)(), new()
+    given = {"learning_rate": lacking} if optimizer is None else {"optimizer": optimizer(lacking)}
+    with pytest.raises(NotImplementedError, match=f"Lacking needs `{missing}"):
+        network.fit(X, Y, epochs=1, **given)
+    np.testing.assert_array_equal(network.weights[0], new().weights[0])

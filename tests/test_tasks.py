@@ -100,6 +100,39 @@ def test_labels_that_are_none() -> None:
         network.fit(X, LABELS[:, 0], epochs=1)
 
 
+SHARES = np.tile([0.5, 0.25, 0.25], (60, 1))
+SOFTMAX = {"activation": "softmax", "cost": "log_likelihood"}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "keywords", "y", "message"),
+    [
+        (1, {}, np.arange(60) % 3, "from 0 to 1 .*'cross_entropy'; row 2 has 2. Give classes as 0"),
+        (1, {}, np.where(LABELS[:, 0], 1, -1), r"row \d+ has -1\. Give classes as 0 and 1"),
+        (3, {}, 5 * np.eye(3)[np.arange(60) % 3], r"row 0 has 5\. Give class indices"),
+        (3, SOFTMAX, -np.eye(3)[np.arange(60) % 3], "'log_likelihood'; row 0 has -1"),
+        (3, SOFTMAX, SHARES * np.linspace(1, 1.99, 60)[:, None], "of row 1 sum to 1.01678"),
+        (3, SOFTMAX, LABELS * 0, "must sum to 1 .* those of row 0 sum to 0. Divide"),
+    ],
+)
+def test_targets_whose_cost_means_nothing(outputs, keywords, y, message) -> None:
+    network = Network([12, outputs], seed=1, **keywords)
+    before = network.weights[0].copy()
+    with pytest.raises(ValueError, match=message):
+        network.fit(X, y, epochs=1)
+    np.testing.assert_array_equal(network.weights[0], before)
+    for ask in (network.total_cost, network.accuracy):
+        with pytest.raises(ValueError, match=message):
+            ask(X, y)
+
+
+def test_targets_that_are_shares() -> None:
+    Network([12, 3], **SOFTMAX).fit(X, SHARES * 1.0004, epochs=1)
+    Network([12, 3]).fit(X, 2 * SHARES, epochs=1)
+    Network([12, 1]).fit(X, LABELS[:, 0], epochs=1)
+    Network([12, 3], cost="quadratic").fit(X, -5 * SHARES, epochs=1)
+
+
 def test_counts_are_not_negative() -> None:
     network = Network([12, 2], activation="exponential", cost="poisson")
     with pytest.raises(ValueError, match=r"y must be at least 0 for this cost; row 3 is \[1.0, -2"):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastnn.bench.contestants import FASTNN
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from fastnn.plots import benchmark_times
 
 __all__ = ["best_peer", "case_lines", "draw", "is_reached", "machine_lines", "table_lines"]
 
@@ -106,31 +104,10 @@ def draw(cases: Sequence[dict[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(13, 1.5 + 0.75 * len(cases)), layout="constrained")
     times, shares = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
-    _draw_times(times, cases)
+    benchmark_times(cases, ax=times)
     shares.barh(range(len(cases)), [100 * _share(measured) for measured in cases], color="C0")
     shares.set_xlabel("share of the machine's limit, %")
     figure.savefig(path)
-
-
-def _draw_times(ax: Axes, cases: Sequence[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for measured in cases for name in measured["results"]))
-    for number, name in enumerate(names):
-        here = [(i, m["results"][name]) for i, m in enumerate(cases) if name in m["results"]]
-        ax.plot(
-            [1e3 * result["best"] for _, result in here],
-            [i for i, _ in here],
-            "D" if name == FASTNN else "o",
-            color=f"C{number % 10}",
-            label=name,
-        )
-    limits = [1e3 * measured["limit"]["seconds"] for measured in cases]
-    ax.plot(limits, range(len(cases)), "k|", markersize=16, label="limit")
-    ax.set_xscale("log")
-    ax.set_xlabel("ms, best of the rounds")
-    ax.set_yticks(range(len(cases)), [measured["name"] for measured in cases])
-    ax.invert_yaxis()
-    ax.grid(axis="x", alpha=0.3)
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.15), ncols=5)
 
 
 def _share(measured: dict[str, Any]) -> float:

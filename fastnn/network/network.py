@@ -119,9 +119,10 @@ class Network(Stack):
             or else of an IDX file. npy and IDX are mapped, and not read into memory.
             `fastnn.Blocks` are rows that are read as they are needed, with their y in them.
         y : array_like, shape (n,) or (n, sizes[-1]), or path
-            Class indices (0 or 1 where there is one output unit), or targets; real targets where
-            the cost is for these, and rows of 0 and 1 where the network is multilabel. An svmlight
-            file has its own.
+            Class indices (0 or 1 where there is one output unit), or targets, which the cost
+            "cross_entropy" needs from 0 to 1, and "log_likelihood" so that a row sums to 1 besides;
+            real targets where the cost is for these, and rows of 0 and 1 where the network is
+            multilabel. An svmlight file has its own.
         epochs : int
             Passes over the rows; a whole float is taken, and 0 trains nothing.
         batch_size : int, default 10

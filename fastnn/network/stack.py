@@ -17,6 +17,7 @@ from fastnn.network_checks import (
     checked_activations,
     checked_arrays,
     checked_dtype,
+    checked_generator,
     checked_scale,
     checked_sizes,
     in_place,
@@ -55,7 +56,7 @@ class Stack:
     ) -> None:
         start = initializers.named("initializer", initializer)
         self._consist(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
-        self._rng = np.random.default_rng(seed)
+        self._rng = checked_generator(seed)
         self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
 
     def _consist(
@@ -75,6 +76,11 @@ class Stack:
             raise ValueError(
                 f"cost {cost!r} needs one of the output activations "
                 f"{', '.join(map(repr, self._cost.outputs))}, not {self._activations[-1].name!r}"
+            )
+        if self._activations[-1].normalises and sizes[-1] == 1:
+            raise ValueError(
+                f"{self._activations[-1].name!r} of one output unit is always 1: for two classes "
+                "use 'sigmoid' and the cost 'cross_entropy', or two output units"
             )
         self._task = task_of(self._cost, self._activations[-1].name, multilabel=multilabel)
         self._dtype = checked_dtype(dtype)

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn.checks import real
-from fastnn.schedules import Schedule
+from fastnn.schedules import Schedule, constant_rate
 
 __all__ = ["Numbers", "Optimizer", "above_0", "share"]
 
@@ -45,7 +45,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if not isinstance(self.learning_rate, Schedule):
-            rate = real("learning_rate", self.learning_rate)
+            rate = constant_rate("learning_rate", self.learning_rate)
             object.__setattr__(self, "learning_rate", rate)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:

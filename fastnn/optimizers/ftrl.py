@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,19 +37,17 @@ class FTRL(Optimizer):
     name = "ftrl"
     memories = 2
     biases_apart = True
-    learning_rate: float | Schedule
-    alpha: float
-    beta: float
-    l1: float
-    l2: float
+    learning_rate: float | Schedule = field(init=False, repr=False)
+    alpha: float = 0.1
+    beta: float = 1.0
+    l1: float = 0.0
+    l2: float = 0.0
 
-    def __init__(
-        self, alpha: float = 0.1, beta: float = 1.0, l1: float = 0.0, l2: float = 0.0
-    ) -> None:
-        for name, value in (("alpha", alpha), ("beta", beta), ("l1", l1), ("l2", l2)):
-            object.__setattr__(self, name, real(name, value))
+    def __post_init__(self) -> None:
         above_0(self, "alpha")
         above_0(self, "beta")
+        object.__setattr__(self, "l1", real("l1", self.l1))
+        object.__setattr__(self, "l2", real("l2", self.l2))
         object.__setattr__(self, "learning_rate", self.alpha)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:

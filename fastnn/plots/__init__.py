@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastnn.plots.benchmarks import benchmark_times
 from fastnn.plots.classes import confusion_matrix, misclassified_digits
 from fastnn.plots.profiles import epoch_phases, penalty_overhead
 from fastnn.plots.sweeps import sweep_scores
@@ -9,6 +10,7 @@ from fastnn.plots.training import learning_curves
 from fastnn.plots.weights import sparsity_by_layer, sparsity_path, weight_images
 
 __all__ = [
+    "benchmark_times",
     "confusion_matrix",
     "epoch_phases",
     "learning_curves",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.checks import whole
+from fastnn.csr import is_sparse
 from fastnn.plots.drawing import image_shape, new_axes, tiles
 from fastnn.tasks import Classes
 
@@ -34,7 +35,7 @@ def confusion_matrix(
     ----------
     network : Network
         One for classes.
-    X : array_like, shape (n, n_inputs)
+    X : array_like or sparse matrix of scipy, shape (n, n_inputs)
     y : array_like, shape (n,) or (n, sizes[-1])
         The right classes, as `Network.accuracy` takes them.
     names : sequence of str, optional
@@ -89,7 +90,7 @@ def misclassified_digits(
     ----------
     network : Network
         One for classes.
-    X : array_like, shape (n, n_inputs)
+    X : array_like or sparse matrix of scipy, shape (n, n_inputs)
         An image a row.
     y : array_like, shape (n,) or (n, sizes[-1])
         The right classes, as `Network.accuracy` takes them.
@@ -122,7 +123,7 @@ def misclassified_digits(
     ax.set_title(f"{len(wrong):,} of {len(right):,} wrong; right class, and the one said")
     ax.set_axis_off()
     if len(shown):
-        images = np.asarray(X, np.float64)[shown].reshape(-1, height, width)
+        images = _dense_rows(X, shown).reshape(-1, height, width)
         # The labels stand in a margin of blank columns on the right of each image.
         margin = max(width // 2, 2)
         blank = np.full((len(shown), height, margin), np.nan)
@@ -132,6 +133,12 @@ def misclassified_digits(
             text = f"{right[row]}\n{said[row]}"
             ax.text(left + width, top + height / 2, text, va="center", fontsize="small")
     return ax
+
+
+def _dense_rows(X: Any, rows: np.ndarray) -> np.ndarray:
+    """Return some rows of an array or a sparse matrix, float64."""
+    chosen = X.tocsr()[rows].toarray() if is_sparse(X) else np.asarray(X)[rows]
+    return np.asarray(chosen, np.float64)
 
 
 def _classes(network: Network, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

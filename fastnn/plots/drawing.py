@@ -14,9 +14,13 @@ __all__ = ["image_shape", "new_axes", "tiles"]
 
 
 def new_axes() -> Axes:
-    """Return the axes of a new figure."""
-    import matplotlib.pyplot as plt
-
+    """Return the axes of a new figure; without matplotlib say what to install."""
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "pictures need the package matplotlib: install fastnn[plot]", name="matplotlib"
+        ) from error
     return plt.subplots(layout="constrained")[1]
 
 

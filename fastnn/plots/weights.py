@@ -45,16 +45,16 @@ def weight_images(
     ValueError
         If an image of this shape has not as many pixels as the network has inputs.
     """
-    from matplotlib import colormaps
-
     w, width = network.weights[0], network.n_inputs
     if network.kept_inputs is not None:
         w = with_all_columns(w, network.kept_inputs, width)
     shape = image_shape(width, shape)
     limit = float(np.abs(w).max()) or 1.0
     canvas, _ = tiles(w.reshape(-1, *shape), gap=2 * limit)
-    colours = colormaps["RdBu_r"].with_extremes(bad=ZERO_COLOUR, over="white")
     ax = ax or new_axes()
+    from matplotlib import colormaps
+
+    colours = colormaps["RdBu_r"].with_extremes(bad=ZERO_COLOUR, over="white")
     image = ax.imshow(
         np.ma.masked_equal(canvas, 0), cmap=colours, vmin=-limit, vmax=limit, interpolation="none"
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fastnn.arrays import Inputs
 from fastnn.callbacks import BestWeights, Callback, EarlyStopping
 from fastnn.checks import real, whole
-from fastnn.optimizers import SGD, Optimizer
+from fastnn.optimizers import ALL, SGD, Optimizer
 from fastnn.schedules import Schedule
 
 __all__ = [
@@ -26,9 +26,8 @@ def checked_optimizer(optimizer: object, learning_rate: float | Schedule | None)
     if optimizer is None:
         return SGD() if learning_rate is None else SGD(learning_rate)
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"optimizer must be one of fastnn's, such as fastnn.Adam(), not {optimizer!r}"
-        )
+        known = ", ".join(f"fastnn.{kind.__name__}()" for kind in ALL)
+        raise TypeError(f"optimizer must be one of {known}, not {optimizer!r}")
     if learning_rate is not None:
         raise ValueError(
             f"give learning_rate or optimizer, not both: {optimizer!r} has a rate of its own"
@@ -80,14 +79,28 @@ def checked_callbacks(
 ) -> tuple[list[Callback], BestWeights | None]:
     """Return all that is to be called, and what does the early stopping, if that is asked for."""
     if not isinstance(callbacks, Sequence) or not all(isinstance(c, Callback) for c in callbacks):
-        raise TypeError(f"callbacks must be a list of fastnn.Callback objects, not {callbacks!r}")
+        given = callbacks if isinstance(callbacks, Sequence) else [callbacks]
+        stops = any(isinstance(c, EarlyStopping) for c in given)
+        hint = "; give EarlyStopping as early_stopping=" if stops else ""
+        raise TypeError(
+            f"callbacks must be a list of fastnn.Callback objects, not {callbacks!r}{hint}"
+        )
     if early_stopping is None:
         return list(callbacks), None
     if not isinstance(early_stopping, EarlyStopping):
-        patience = whole("early_stopping", early_stopping, minimum=1)
-        early_stopping = EarlyStopping(patience)
+        early_stopping = EarlyStopping(_patience(early_stopping))
     best = BestWeights(early_stopping)
     return [*callbacks, best], best
+
+
+def _patience(early_stopping: object) -> int:
+    try:
+        return whole("early_stopping", early_stopping, minimum=1)
+    except TypeError:
+        raise TypeError(
+            "early_stopping must be a number of epochs or a fastnn.EarlyStopping, "
+            f"not {early_stopping!r} ({type(early_stopping).__name__})"
+        ) from None
 
 
 def refuse_unwatched(schedule: Schedule, best: BestWeights | None, *, validates: bool) -> None:

@@ -333,7 +333,7 @@ def note(
 def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
     """Return the learning rate of an epoch; None ends the training."""
     rate = schedule.rate(epoch, epochs, history.val_score)
-    if rate is None:
+    if rate is None or (rate == 0 < schedule.largest):  # it is too small for a float
         return None
     if not (0 < rate <= schedule.largest or rate == schedule.largest):
         raise ValueError(
@@ -344,5 +344,5 @@ def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> fl
 
 
 def asked_to_stop(answers: list[bool | None]) -> bool:
-    """Return whether a callback has asked for the end."""
-    return any(answer is True for answer in answers)
+    """Return whether a callback has asked for the end, with True or numpy's."""
+    return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
