@@ -123,7 +123,8 @@ def test_blocks_of_arrays_delayed_futures_and_files_are_the_same(client, digits,
 
 def test_a_partition_may_be_an_svmlight_file(client, digits, tmp_path: Path) -> None:
     path = tmp_path / "rows.svm"
-    dump_svmlight_file(*(a[:300] for a in digits[:2]), str(path), zero_based=False)
+    X, y = (array[:300].astype(float) for array in digits[:2])
+    dump_svmlight_file(X, y, str(path), zero_based=False)
     network, expected = new(), new()
     fastnn.dask.fit(network, [path], client=client, rounds=1, local_epochs=1)
     expected.fit(path, epochs=1)
