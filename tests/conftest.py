@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 
+import numba
 import pooch  # noqa: F401 - its logger keeps the stderr of its first import: not a CliRunner's
 import pytest
 
@@ -26,6 +27,12 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
         small = spec.Tiles((2, 2), 2)
         monkeypatch.setattr(spec, "TILES", {16: small, 32: small})
+
+
+@pytest.fixture
+def numpy_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's numpy path, for tests of what is around it: there is nothing to compile."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
 
 
 @pytest.fixture(scope="session")

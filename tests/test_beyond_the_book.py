@@ -176,6 +176,7 @@ def test_everything_is_written_out(written, module) -> None:
     assert written.keys() == {plugin.name for plugin in module.ALL}
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize(
     ("cost", "output"), [(c.name, output) for c in costs.ALL for output in c.outputs]
 )
@@ -217,6 +218,7 @@ def test_fit(hidden: str, output: str, cost: str, batch_size: int, rows) -> None
     assert_trains_as_written(new(hidden, output, cost), rows, None, batch_size)
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("batch_size", [1, 10, N])
 @pytest.mark.parametrize(
     "penalty",

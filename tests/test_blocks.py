@@ -79,6 +79,7 @@ def test_buffers_go_on_with_what_is_remembered(digits, parts) -> None:
     assert same(network, expected)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_sparse_blocks(digits, parts) -> None:
     expected, network = new(), new()
     expected.fit(sparse.csr_array(digits[0]), digits[1], epochs=1, penalty=L1(1.0))
@@ -232,6 +233,7 @@ def test_bad_arguments(make: Any, error: type[Exception], message: str, parts) -
         make(parts)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_weights_that_diverge_are_put_back(parts) -> None:
     """At once: a block that cannot be read later in the pass does not leave what diverged."""
     network, stream = new(), Stream(*parts, OSError("disk on fire"))

@@ -118,6 +118,7 @@ TASKS = {
 }
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("task", TASKS)
 def test_weights_of_every_task(task: str, early_stopping: bool) -> None:
@@ -277,6 +278,7 @@ def test_the_numpy_path() -> None:
 # -------------------------------------------------------------------------------- the additions
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_penalties_by_name_and_as_objects() -> None:
     """On all rows at once alpha/n is lmbda/n; l1 leaves zeros, and a ratio of 0 is l2."""
     whole = SGD | {"batch_size": N, "max_iter": 20}
@@ -323,6 +325,7 @@ def test_partial_fit_takes_the_n_of_all_rows() -> None:
         clone(at_once).partial_fit(X, CLASSES, classes=at_once.classes_)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_loss_curve_has_the_penalty() -> None:
     """The first batch's loss is that of the initial weights, with alpha/n times their L1."""
     parameters = SGD | {"batch_size": N, "max_iter": 1}
@@ -386,6 +389,7 @@ def test_lbfgs_has_scikit_learns_loss(outputs: int) -> None:
         assert mlp.loss_ == pytest.approx(0.5 * (errors**2).mean() + sizes / N, rel=1e-6)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_activations_by_layer() -> None:
     parameters = SGD | {"max_iter": 3}
     one = fastnn.MLPClassifier(**parameters, activation=["relu", "relu"]).fit(X, CLASSES)
@@ -399,6 +403,7 @@ def test_activations_by_layer() -> None:
     np.testing.assert_allclose(a, hidden @ mixed.coefs_[2] + mixed.intercepts_[2], rtol=1e-9)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_dropout_is_drawn_from_the_random_state() -> None:
     parameters = SGD | {"max_iter": 3, "dropout": [0.5, 0.0]}
     one, other, third = (

@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pytest
 import safetensors.numpy  # noqa: F401 - not while a file is watched
@@ -51,10 +50,8 @@ TOKENS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mutated activation would have a kernel of its own."""
-    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+# A mutated activation would have a kernel of its own.
+pytestmark = pytest.mark.usefixtures("numpy_path")
 
 
 # ---------------------------------------------------------------------------------- what is mutated

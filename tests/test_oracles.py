@@ -148,6 +148,7 @@ def test_threads_change_no_bit(penalty, batch_size: int) -> None:
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_history_and_total_cost_have_the_penalty_in_them() -> None:
     net = fastnn.Network([80, 6, 3], dtype="float64", seed=1)
     penalty = [fastnn.GroupLasso(2.0), fastnn.L1(3.0, biases=True)]

@@ -106,6 +106,7 @@ def reader(outputs: int = 3) -> Network:
 X = np.array([[9, 1, 0, 0], [1, 5, 0, 0], [0, 0, 7, 0], [0, 0, 8, 0], [4, 0, 0, 0], [0, 6, 0, 0]])
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_confusion_matrix(ax) -> None:
     y = [0, 1, 2, 1, 0, 0]
     assert plots.confusion_matrix(reader(), X, y, names=["a", "b", "c"], ax=ax) is ax

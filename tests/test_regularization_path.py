@@ -25,6 +25,7 @@ def path(digits, lambdas=LAMBDAS, network: Network | None = None, **keywords) ->
     return lambda_path(network or new(), *rows, lambdas, **options)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_each_strength_starts_where_the_one_before_ended(digits) -> None:
     network, by_hand = new(), new()
     steps = path(digits, network=network, batch_size=20, learning_rate=0.3)

@@ -84,6 +84,7 @@ def test_idx_of_another_length(cut: int, tmp_path: Path) -> None:
         map_idx(path)
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("kind", ["idx", "npy", "svm"])
 def test_blocks_of_files(kind: str, files, digits) -> None:
     """One buffer of all rows is `fit`, in whatever blocks these come."""

@@ -21,6 +21,7 @@ def values(outputs: int, **keywords) -> Network:
     return Network([12, outputs], **(settings | keywords))
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_a_linear_network_finds_the_plane(outputs: int) -> None:
     y = PLANE[:, 0] if outputs == 1 else PLANE
