@@ -21,7 +21,10 @@ from fastnn.engine import cache, compiled, jit, warmup
 from fastnn.nielsen import network as chapter1
 from fastnn.nielsen import network2
 
-pytestmark = pytest.mark.skipif(not jit.is_on(), reason="nothing is compiled")
+pytestmark = [
+    pytest.mark.cpu_tiles,  # as in other processes
+    pytest.mark.skipif(not jit.is_on(), reason="nothing is compiled"),
+]
 
 PACKAGE = Path(fastnn.__file__).parent
 
