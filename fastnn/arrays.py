@@ -293,7 +293,7 @@ def as_bytes(
     for scale in EXACT_SCALES:
         if _encode(rows, block, working.type(1 / scale), codes):
             return Inputs(codes, scale * input_scale)
-    rounds = dtype.itemsize <= working.itemsize <= np.float64().itemsize
+    rounds = dtype.itemsize <= working.itemsize  # float32 quotients are not those of float64
     if input_scale == 1 and rounds and _encode(rows, block, working.type(DIVISOR), codes):
         return Inputs(codes, 1.0, DIVISOR)
     return None
