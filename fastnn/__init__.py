@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastnn.exchange import from_sklearn, from_torch
     from fastnn.history import History
     from fastnn.network import Network, load
+    from fastnn.optimizer_state import OptimizerState
     from fastnn.optimizers import (
         FTRL,
         SGD,
@@ -87,6 +88,7 @@ __all__ = [
     "Nesterov",
     "Network",
     "Optimizer",
+    "OptimizerState",
     "RMSprop",
     "RegularizationWarning",
     "Schedule",
@@ -134,6 +136,7 @@ _HOMES = {
     "Nesterov": "fastnn.optimizers",
     "Network": "fastnn.network",
     "Optimizer": "fastnn.optimizers",
+    "OptimizerState": "fastnn.optimizer_state",
     "RMSprop": "fastnn.optimizers",
     "RegularizationWarning": "fastnn.strength",
     "SGD": "fastnn.optimizers",

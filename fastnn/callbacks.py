@@ -100,3 +100,4 @@ class BestWeights(Callback):
         """Put the best arrays back; where no epoch was a number, leave the last ones."""
         if self._kept is not None:
             network._restore(self._kept)
+            network.optimizer_state = None  # of later weights

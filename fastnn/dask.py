@@ -53,6 +53,7 @@ def fit(
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
+    warm_start: bool = False,
 ) -> History:
     """Train `network` on the partitions where they are: only weights travel.
 
@@ -79,7 +80,7 @@ def fit(
     local_epochs, local_batches : int
         One of them: what each worker does in a round. Passes over its rows, or steps, of which the
         next round goes on where this one has ended.
-    batch_size, learning_rate, optimizer, penalty, dropout, input_noise, shuffle
+    batch_size, learning_rate, optimizer, penalty, dropout, input_noise, shuffle, warm_start
         As in `Network.fit`. n in lmbda/n is the number of rows of all partitions. A schedule counts
         local epochs, or rounds with `local_batches`; it sees one validation score a round.
     validation_data, early_stopping, callbacks
@@ -123,6 +124,7 @@ def fit(
         early_stopping=early_stopping,
         callbacks=callbacks,
         shuffle=shuffle,
+        warm_start=warm_start,
     )
 
 

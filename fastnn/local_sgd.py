@@ -43,6 +43,7 @@ from fastnn.trainer.arguments import (
 )
 from fastnn.trainer.exclusive import alone
 from fastnn.trainer.fitting import validation_of
+from fastnn.trainer.leaving import begun_from, left_by
 from fastnn.trainer.position import Position
 from fastnn.trainer.run import asked_to_stop, diverged, note, rate_of
 
@@ -124,7 +125,7 @@ Runner = Callable[[Task, Model, "list[Place]"], "list[Done]"]
 def reader(network: Network) -> Network:
     """Return the network without its numbers: what a worker reads rows with, and how it is made."""
     like = copy.copy(network)
-    like.weights, like.biases, like.history = [], [], None
+    like.weights, like.biases, like.history, like.optimizer_state = [], [], None, None
     like._rng = np.random.default_rng(0)
     return like
 
@@ -224,6 +225,7 @@ def fit(
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
+    warm_start: bool = False,
 ) -> History:
     """Train `network` by rounds of local SGD.
 
@@ -238,7 +240,7 @@ def fit(
     counts : sequence of int
         The rows of each worker.
     rounds, local_epochs, local_batches, batch_size, learning_rate, optimizer, penalty, dropout,
-    input_noise, validation_data, early_stopping, callbacks, shuffle
+    input_noise, validation_data, early_stopping, callbacks, shuffle, warm_start
         As `fastnn.dask.fit` says.
     """
     rounds = whole("rounds", rounds, minimum=0)
@@ -274,9 +276,10 @@ def fit(
             batch_size=task.batch_size, stacklevel=4,
         )  # fmt: skip
     places = [Place(rng) for rng in _generators(network._rng, len(counts))]
-    state: State | None = None
+    left = network.optimizer_state if warm_start else None
+    state = begun_from(left, optimizer, task.penalties, [*weights, *biases])
     with alone(network):
-        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
+        network._trained_with(penalty)
         history = network.history = History()
         for number in range(rounds):
             rates = _rates(schedule, number, rounds, local_epochs or 1, history)
@@ -299,6 +302,8 @@ def fit(
             note(history, network, position, shrinkage, scores)
             if asked_to_stop([c.epoch_end(number, network, history) for c in chosen]):
                 break
+    state = unpacked(Model(weights, biases, state), places[0])
+    network.optimizer_state = left_by(optimizer, task.penalties, state)
     if best is not None:
         best.restore(network)
     return history
@@ -363,7 +368,7 @@ def training_of(
 
 def seed_of(task: Task, state: State | None, rng: np.random.Generator) -> int:
     """Return the seed of dropout and noise, drawn once in a fit as `Network.fit` does."""
-    draws = state is None and (task.dropout or task.input_noise)
+    draws = not (state and state.draws) and (task.dropout or task.input_noise)
     return int(rng.integers(2**63)) if draws else 0
 
 

@@ -33,6 +33,7 @@ FLOORS = {
     "fastnn.initializers": 1,
     "fastnn.schedules": 1,
     "fastnn.history": 1,
+    "fastnn.optimizer_state": 1,
     "fastnn.arrays": 1,
     "fastnn.data": 2,
     "fastnn.model_files": 2,

@@ -23,11 +23,15 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
     Raises
     ------
     ValueError
-        If a weight or bias is not finite; nothing is written.
+        If a weight, a bias or what the optimizer remembers is not finite; nothing is written.
     OSError
         If the file cannot be written.
     """
-    for name, layers in (("weights", model.weights), ("biases", model.biases)):
+    groups = {"weights": model.weights, "biases": model.biases}
+    if (left := model.optimizer_state) is not None:
+        groups |= {f"optimizer_state.memories[{k}]": m for k, m in enumerate(left.memories)}
+        groups["optimizer_state.kept"] = left.kept
+    for name, layers in groups.items():
         for layer, values in enumerate(layers):
             if not np.isfinite(values).all():
                 raise ValueError(

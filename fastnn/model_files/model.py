@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.checks import one_of, real
+from fastnn.optimizer_state import OptimizerState
 
 __all__ = ["FORMAT", "Model", "dtype_of", "from_record", "parsed", "record_of", "require"]
 
@@ -33,6 +34,8 @@ class Model(NamedTuple):
     multilabel : bool
     penalty : JSON value
         What `fastnn.penalties.to_record` made of the penalty it was trained with.
+    optimizer_state : OptimizerState or None
+        Of the columns in use alone; kept by safetensors only.
     """
 
     weights: list[np.ndarray]
@@ -44,10 +47,11 @@ class Model(NamedTuple):
     kept_inputs: np.ndarray | None = None
     multilabel: bool = False
     penalty: Any = None
+    optimizer_state: OptimizerState | None = None
 
 
 def record_of(model: Model) -> dict[str, Any]:
-    """Return all of `model` but weights and biases, as a JSON object.
+    """Return all of `model` but weights, biases and optimizer_state, as a JSON object.
 
     What is None or False is left out, input_scale apart.
     """

@@ -1,7 +1,7 @@
 """The native form: safetensors, with the record as JSON under ``fastnn`` in the header's metadata.
 
 Layer i, from 0, is the tensors ``layers.i.weight`` (out, in) and ``layers.i.bias`` (out,), in the
-network's dtype. What an optimiser remembers is in a fit's checkpoints (`fastnn.trainer`).
+network's dtype. What a fit has left for the next one stands beside them, as `state_form` says.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.model_files.model import Model, dtype_of, from_record, parsed, record_of, require
+from fastnn.model_files.state_form import decode_state, encode_state
 
 __all__ = ["decode", "encode"]
 
@@ -20,12 +21,13 @@ def encode(model: Model) -> bytes:
     """Return `model` in the safetensors format."""
     from safetensors.numpy import save
 
-    tensors: dict[str, np.ndarray] = {}
-    for layer, (w, b) in enumerate(zip(model.weights, model.biases, strict=True)):
-        tensors |= {_weight(layer): w, _bias(layer): b}
-    record = json.dumps(record_of(model), allow_nan=False)
+    names, record = _names(len(model.weights)), record_of(model)
+    tensors = dict(zip(names, [*model.weights, *model.biases], strict=True))
+    if model.optimizer_state is not None:
+        record["optimizer_state"], beside = encode_state(model.optimizer_state, names)
+        tensors |= beside
     contiguous = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-    return save(contiguous, metadata={"fastnn": record})
+    return save(contiguous, metadata={"fastnn": json.dumps(record, allow_nan=False)})
 
 
 def decode(raw: bytes) -> Model:
@@ -60,8 +62,19 @@ def decode(raw: bytes) -> Model:
         weights.append(w)
         biases.append(b)
     require(len(weights) > 0, f"no tensor {_weight(0)!r} in it")
+    model = from_record(record, weights, biases)
+    used = list(weights)
+    if model.kept_inputs is not None:
+        used[0] = weights[0][:, model.kept_inputs]
+    like = dict(zip(_names(len(weights)), [*used, *biases], strict=True))
+    state = decode_state(record.get("optimizer_state"), tensors, like)
     require(not tensors, f"it holds a tensor {sorted(tensors)[:1]} that is none of a network's")
-    return from_record(record, weights, biases)
+    return model._replace(optimizer_state=state)
+
+
+def _names(layers: int) -> list[str]:
+    """Return the names of weights, then biases."""
+    return [name(layer) for name in (_weight, _bias) for layer in range(layers)]
 
 
 def _weight(layer: int) -> str:

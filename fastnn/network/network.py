@@ -72,6 +72,10 @@ class Network(Stack):
         The columns of X that the network uses, where `compact` has dropped others.
     penalty : Penalty, list or None
         What the last `fit` took; it is saved with the network.
+    optimizer_state : OptimizerState or None
+        What the optimizer of the last `fit` remembers, for `warm_start`; it is saved with the
+        network in safetensors. None where that is nothing, where the fit ended in an error or early
+        stopping put earlier weights back, and after `compact`. Set it to None to forget it.
     history : History or None
         The history of the last `fit`; after a `KeyboardInterrupt`, of the epochs it finished.
 
@@ -107,6 +111,7 @@ class Network(Stack):
         checkpoint_every: int = 1,
         checkpoint_seconds: float | None = None,
         resume: bool = False,
+        warm_start: bool = False,
     ) -> History:
         """Train by stochastic gradient descent on mini-batches, from the weights as they are.
 
@@ -132,8 +137,8 @@ class Network(Stack):
             `fastnn.schedules` gives each epoch its own. By default 0.5; an optimizer has its own.
         optimizer : Optimizer, optional
             One of `fastnn.optimizers`, such as `fastnn.Adam`; by default plain descent,
-            ``SGD(learning_rate)``. What it remembers of earlier steps begins anew with each fit,
-            and where `compact_every` removes something.
+            ``SGD(learning_rate)``. What it remembers of earlier steps begins anew with each fit
+            that has no `warm_start`, and where `compact_every` removes something.
         penalty : Penalty, sequence of Penalty or None, or None
             One of `fastnn.penalties`, such as `fastnn.L1`, for all layers, or a list with one for
             each layer after the input. A step shrinks the weights by learning_rate*lmbda/n, n being
@@ -190,6 +195,11 @@ class Network(Stack):
             Go on from the checkpoint, to the same bits as a fit that was never stopped; where there
             is none yet, start afresh. Everything else must be as it was then, but for `epochs`,
             `threads` and the callbacks, of which only early stopping is kept.
+        warm_start : bool, default False
+            Go on with what the optimizer remembers of the last fit (`optimizer_state`), and a
+            penalty such as `CumulativeL1` if it is the same; where there is nothing, begin anew.
+            Two fits of 5 epochs are then one of 10, bit by bit, without dropout and noise, which
+            are drawn anew, and with a constant learning rate.
 
         Returns
         -------
@@ -249,6 +259,7 @@ class Network(Stack):
             checkpoint_every=checkpoint_every,
             checkpoint_seconds=checkpoint_seconds,
             resume=resume,
+            warm_start=warm_start,
         )
 
     def predict(self, X: ArrayLike) -> np.ndarray:

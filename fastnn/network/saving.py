@@ -56,4 +56,5 @@ def _network(model: Model) -> Network:
     if (kept := model.kept_inputs) is not None:
         network.weights[0] = np.ascontiguousarray(network.weights[0][:, kept])
         network._sizes, network.kept_inputs = (len(kept), *network._sizes[1:]), kept
+    network.optimizer_state = model.optimizer_state
     return network

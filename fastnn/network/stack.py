@@ -22,6 +22,7 @@ from fastnn.network_checks import (
     checked_sizes,
     in_place,
 )
+from fastnn.optimizer_state import OptimizerState
 from fastnn.penalties import Layers, records
 from fastnn.tasks import Labels, task_of
 
@@ -40,6 +41,7 @@ class Stack:
     biases: list[np.ndarray]
     kept_inputs: np.ndarray | None
     penalty: Layers
+    optimizer_state: OptimizerState | None
     history: History | None
 
     def __init__(
@@ -86,7 +88,7 @@ class Stack:
         self._dtype = checked_dtype(dtype)
         self._input_scale = None if input_scale is None else checked_scale(input_scale)
         self._n_inputs, self.kept_inputs = sizes[0], None
-        self.penalty, self.history = None, None
+        self.penalty, self.optimizer_state, self.history = None, None, None
 
     @classmethod
     def _of(
@@ -192,7 +194,7 @@ class Stack:
         self._compact()
         return [b - now for b, now in zip(before, self._sizes, strict=True)]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, optimizer_state: bool = True) -> None:
         """Write the network to `path`, from where `fastnn.load` reads it back exactly.
 
         The native form is safetensors. Where the suffix is ``.json`` it is JSON, and the book's
@@ -200,6 +202,13 @@ class Stack:
         the quadratic or the cross-entropy cost. Such a network takes ``X * input_scale``. Columns
         that `compact` has dropped are written as zeros, so that every reader takes the same X. A
         file already at `path` is replaced whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        optimizer_state : bool, default True
+            Whether `optimizer_state` is saved as well, in safetensors alone. A network that is only
+            to predict does without; of Adam it is twice the size of the weights.
 
         Raises
         ------
@@ -219,6 +228,7 @@ class Stack:
             self.kept_inputs,
             self.multilabel,
             records.to_record(self.penalty, penalties.ALL),
+            self.optimizer_state if optimizer_state else None,
         )
         write_model(path, model)
 
@@ -237,6 +247,7 @@ class Stack:
         if len(kept[0]) < self._sizes[0]:
             columns = kept[0] if columns is None else columns[kept[0]]
         self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, columns
+        self.optimizer_state = None  # of arrays that are no more
         return kept[0]
 
     def _copied(self) -> tuple[Any, ...]:
@@ -252,6 +263,11 @@ class Stack:
                 array[...] = old
         else:
             self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, kept
+
+    def _trained_with(self, penalty: Layers) -> None:
+        """Note what a fit takes as penalty, as it begins; what an earlier fit left is used up."""
+        self.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
+        self.optimizer_state = None
 
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Check what stands in `weights` and `biases` and return it, ready for the engine."""

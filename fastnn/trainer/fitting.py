@@ -26,6 +26,7 @@ from fastnn.trainer.arguments import (
 )
 from fastnn.trainer.checkpoints import keeper_of
 from fastnn.trainer.exclusive import alone
+from fastnn.trainer.leaving import begun_from
 from fastnn.trainer.run import Options, Rows, Run, rows_of
 from fastnn.weighting import row_weights
 
@@ -58,6 +59,7 @@ def fit(
     checkpoint_every: int = 1,
     checkpoint_seconds: float | None = None,
     resume: bool = False,
+    warm_start: bool = False,
 ) -> History:
     """Train `network`, as `Network.fit` says."""
     optimizer = checked_optimizer(optimizer, learning_rate)
@@ -79,7 +81,9 @@ def fit(
     )
     check_penalties(optimizer, options.penalties)
     keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
-    weights, _ = network._arrays()
+    weights, biases = network._arrays()
+    left = network.optimizer_state if warm_start else None
+    state = begun_from(left, optimizer, options.penalties, [*weights, *biases])
     rows = rows_of(network, X, y)
     refuse_noise(options.input_noise, rows.inputs)
     counts = row_weights(
@@ -101,10 +105,9 @@ def fit(
     run = Run(network, options, rows, counts, validation, held, keeper)
     with ExitStack() as stack:
         stack.enter_context(alone(network))
-        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         if not (resume and run.resume()):
-            run.start()
-        network.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
+            run.start(state)
+        network._trained_with(penalty)
         if progress:
             from fastnn.progress import ProgressBar
 

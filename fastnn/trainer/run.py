@@ -21,6 +21,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty, value_of
 from fastnn.schedules import Schedule
 from fastnn.trainer.checkpoints import Keeper
+from fastnn.trainer.leaving import left_by
 from fastnn.trainer.position import Position, digest_of, load, saved
 
 if TYPE_CHECKING:
@@ -125,10 +126,10 @@ class Run:
         """The rows that are trained on."""
         return self.rows.total - self.held
 
-    def start(self) -> None:
-        """Begin at the first epoch."""
+    def start(self, state: engine.State | None) -> None:
+        """Begin at the first epoch, with what an earlier fit has left."""
         network = self.network
-        self.training = self._ready(None)
+        self.training = self._ready(state)
         if self.held:
             drawn = network._rng.permutation(self.chosen)
             self.chosen, self.drawn = np.sort(drawn[self.held :]), np.sort(drawn[: self.held])
@@ -186,10 +187,19 @@ class Run:
         except (KeyboardInterrupt, SystemExit):
             if self.keeper is not None:
                 self.keeper.save(lambda: saved(self))
+            self._leave_state()
             raise
+        self._leave_state()
         if options.best is not None:
             options.best.restore(self.network)
         return self.history
+
+    def _leave_state(self) -> None:
+        """Leave what is remembered to the next fit."""
+        optimizer, penalties = self.options.optimizer, self.options.penalties
+        if optimizer.memories or any(p is not None and p.stateful for p in penalties):
+            state = left_by(optimizer, penalties, self.training.state())
+            self.network.optimizer_state = state
 
     def _begin(self) -> bool:
         """Draw the order and the rate of an epoch; return False if there is to be none."""
@@ -263,7 +273,8 @@ class Run:
 
     def _ready(self, state: engine.State | None) -> engine.Training:
         network, options = self.network, self.options
-        draws = state is None and (options.dropout or options.input_noise)
+        begins = state is None or not state.draws
+        draws = begins and (options.dropout or options.input_noise)
         return engine.Training(
             *network._arrays(),
             activations=network._activations,

@@ -1,0 +1,73 @@
+"""What one fit leaves to the next: from the engine's state, and back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastnn.engine import State
+from fastnn.optimizer_state import OptimizerState
+from fastnn.optimizers import Optimizer
+from fastnn.penalties import Penalty
+
+__all__ = ["begun_from", "left_by"]
+
+
+def left_by(
+    optimizer: Optimizer, penalties: Sequence[Penalty | None], state: State | None
+) -> OptimizerState | None:
+    """Return what a fit leaves; None where there is nothing, or something in it is not finite."""
+    if state is None:
+        return None
+    kept = state.kept if any(array.any() for array in state.kept) else []
+    arrays = [array for memory in state.memories for array in memory] + kept
+    if not arrays or not all(np.isfinite(array).all() for array in arrays):
+        return None
+    return OptimizerState(
+        optimizer.name, _shown(penalties), state.steps, state.total, state.memories, kept
+    )
+
+
+def begun_from(
+    left: OptimizerState | None,
+    optimizer: Optimizer,
+    penalties: Sequence[Penalty | None],
+    arrays: Sequence[np.ndarray],
+) -> State | None:
+    """Return the state that a fit of `arrays`, weights and then biases, begins with.
+
+    What penalties remember goes on where these are the same.
+
+    Raises
+    ------
+    ValueError
+        If another optimizer left it, or arrays of other shapes.
+    """
+    if left is None:
+        return None
+    shapes = [array.shape for array in arrays]
+    found = [[array.shape for array in memory] for memory in left.memories]
+    if left.optimizer != optimizer.name or len(left.memories) != optimizer.memories:
+        raise ValueError(
+            f"warm_start goes on with the optimizer of the last fit, {left.optimizer!r}, and not "
+            f"with {optimizer!r}: leave warm_start out to begin anew"
+        )
+    if any(memory != shapes for memory in found):
+        raise ValueError(
+            "warm_start goes on with what the optimizer remembers, and the network's layers have "
+            "other sizes now: leave warm_start out, or set optimizer_state to None, to begin anew"
+        )
+    dtype, fresh = arrays[0].dtype, [np.zeros_like(array) for array in arrays]
+    same = left.penalties == _shown(penalties)
+    return State(
+        left.steps,
+        left.total if same else 0.0,
+        [[np.asarray(array, dtype) for array in memory] for memory in left.memories],
+        [np.asarray(array, dtype) for array in left.kept] if same and left.kept else fresh,
+        {},
+    )
+
+
+def _shown(penalties: Sequence[Penalty | None]) -> list[str | None]:
+    return [None if penalty is None else repr(penalty) for penalty in penalties]
