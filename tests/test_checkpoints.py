@@ -155,6 +155,13 @@ def test_another_fit_is_refused(name: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_pixels_by_another_scale_are_other_data(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(6).integers(256, size=(N, COLUMNS), dtype=np.uint8)
+    new().fit(pixels, Y, epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match="of another fit: its data is"):  # kept as bytes, too
+        new().fit(pixels / 255, Y, epochs=2, checkpoint=tmp_path / "run", resume=True)
+
+
 @pytest.mark.parametrize(
     ("keywords", "error"),
     [

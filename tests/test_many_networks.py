@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -109,6 +109,7 @@ def check(case: Case, fault: Callable[[list[np.ndarray], list[np.ndarray]], None
 
 @settings(max_examples=2000, deadline=None, derandomize=True, database=None)
 @given(case=cases)
+@example(case=Case([1, 9], 1, 1, "float64", "l1", False, 0.0, 2, 1, 0, True))  # less than threads
 def test_two_thousand(case: Case) -> None:
     check(case.usual)
 

@@ -95,5 +95,6 @@ def update_from_rows(
             after(delta, i * pitch),
         )
         tile_update(
-            spec, rule, 1, vectors, numbers, values, 0, used, count, d, pitch, w, q, b, low == 0
-        )
+            spec, rule, 1, vectors, numbers, values, 0, used, count, d, pitch, w, q, b,
+            low == 0 and high > 0,  # none of the columns may be this thread's
+        )  # fmt: skip

@@ -65,7 +65,7 @@ class Trail:
         self._network, self._samples, self._monitors = network, samples, monitors
         self._options = options
         if keeper is not None:
-            data = digest_of(samples.inputs.matrix, samples.targets)
+            data = digest_of(samples.inputs, samples.targets)
             self._options = {"sizes": network.sizes, "dtype": network.dtype.name, "data": data}
             self._options |= options
 

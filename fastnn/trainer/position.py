@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastnn.arrays import Inputs
 from fastnn.engine import State
 from fastnn.history import History
 from fastnn.trainer.checkpoints import (
@@ -158,10 +159,10 @@ def fit_of(run: Run) -> dict[str, Any]:
     }
 
 
-def digest_of(*arrays: np.ndarray | None) -> str:
-    """Return a digest of a sample of the rows of some arrays."""
-    digest = hashlib.blake2b(digest_size=8)
-    for array in arrays:
+def digest_of(inputs: Inputs, *others: np.ndarray | None) -> str:
+    """Return a digest of a sample of the rows of inputs, and of other arrays, and of their scale."""
+    digest = hashlib.blake2b(f"{inputs.scale!r}/{inputs.divisor!r}".encode(), digest_size=8)
+    for array in (*inputs.arrays(), *others):
         if array is not None:
             step = max(1, len(array) // SAMPLED_ROWS)
             digest.update(f"{array.dtype}{array.shape}".encode())

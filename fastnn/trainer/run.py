@@ -109,9 +109,9 @@ class Run:
         self.drawn = np.empty(0, np.int64)
         self.digest = self.given = ""
         if keeper is not None:
-            self.digest = digest_of(*rows.inputs.arrays(), rows.targets, counts)
+            self.digest = digest_of(rows.inputs, rows.targets, counts)
         if keeper is not None and validation is not None:
-            self.given = digest_of(*validation.inputs.arrays(), validation.targets)
+            self.given = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
         self._finite: tuple[Any, ...] = ()
 
