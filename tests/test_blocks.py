@@ -172,6 +172,7 @@ def test_blocks_must_be_of_one_form(parts) -> None:
         new().fit(Blocks(Fails(), rows=3), epochs=1)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_sparse_blocks_keep_their_dtype(parts) -> None:
     """Entries for the same place are added; uint8 has its own scale, if they fit it."""
     X, y = parts[1]
@@ -184,6 +185,7 @@ def test_sparse_blocks_keep_their_dtype(parts) -> None:
         network.fit(Blocks([(twice, y)]), epochs=1)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_the_penalty_is_noted_as_fit_does(parts) -> None:
     network = new()
     network.fit(Blocks(parts), epochs=1, penalty=L1(1.0))

@@ -160,12 +160,14 @@ def test_mnist_with_the_books_l1_reaches_96_percent(mnist: data.Dataset) -> None
     assert sorted(summary["best_accuracy"] for summary in runs)[1] >= 0.96
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_every_penalty_can_be_chosen() -> None:
     assert get_args(PenaltyName) == tuple(penalty.name for penalty in penalties.ALL)
     told = run_json("train", *QUICK, "--penalty", "l1_proximal", "--lmbda", "0.5")
     assert (told["penalty"], told["lmbda"]) == ("l1_proximal", 0.5)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_every_optimizer_can_be_chosen(digits: data.Dataset) -> None:
     assert get_args(OptimizerName) == tuple(optimizer.name for optimizer in optimizers.ALL)
     told = run_json("train", *QUICK, "--optimizer", "adam")

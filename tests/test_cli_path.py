@@ -35,6 +35,7 @@ def parts(digits: data.Dataset) -> tuple[Any, Any]:
     return tuple((digits.train_images[p], digits.train_labels[p]) for p in (~held, held))
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_it_prints_a_line_for_each_strength_and_the_choice() -> None:
     result = run(*QUICK, "--lambdas", "2,0.5")
     assert result.exit_code == 0

@@ -27,6 +27,7 @@ def good(*arguments: object) -> list[str]:
     return result.stdout.splitlines()
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_it_is_sweep_with_these_options(tmp_path: Path, digits: data.Dataset) -> None:
     files = {name: tmp_path / f"sweep.{name}" for name in ("csv", "jsonl", "json", "png")}
     lines = good(

@@ -65,6 +65,7 @@ def test_training_goes_on_after_divergence() -> None:
     assert np.isfinite(history.train_cost).all()
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.filterwarnings("ignore::fastnn.RegularizationWarning")
 def test_the_books_modules_go_on_as_the_books_code_does() -> None:
     network = network2.Network([12, 9, 4])

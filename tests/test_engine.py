@@ -50,6 +50,7 @@ def train(
     ]
     biases = [rng.standard_normal(o).astype(dtype) for o in sizes[1:]]
     hidden, output = hidden or activations.Sigmoid(), output or activations.Sigmoid()
+    hidden = hidden if isinstance(hidden, list) else [hidden] * (len(sizes) - 2)
     cost = cost or costs.CrossEntropy()
     targets = rng.integers(0, sizes[-1], ROWS)
     if not labels:
@@ -58,7 +59,7 @@ def train(
     training = Training(
         weights,
         biases,
-        activations=[*[hidden] * (len(sizes) - 2), output],
+        activations=[*hidden, output],
         cost=AsNumpy(cost, output) if numpy else cost,
         penalties=penalty if isinstance(penalty, list) else [penalty] * len(weights),
         inputs=inputs_of(sizes[0], kind),
@@ -95,11 +96,8 @@ def test_shapes(sizes, batch_size: int) -> None:
     ("penalty", "kind"),
     [
         *(
-            pytest.param(*given, marks=pytest.mark.cpu_tiles)
-            for given in [
-                *((None, kind) for kind in ("uint8", "sparse uint8", "float32", "sparse float64")),
-                *((p(0.3), "uint8") for p in penalties.ALL),
-            ]
+            pytest.param(None, kind, marks=pytest.mark.cpu_tiles)
+            for kind in ("uint8", "sparse uint8", "float32", "sparse float64")
         ),
         *((p(0.3), "sparse uint8") for p in penalties.ALL),
     ],
@@ -109,20 +107,25 @@ def test_inputs_and_penalties(columns: int, penalty, kind: str) -> None:
     assert_same([columns, 17, 10], batch_size=7, penalty=penalty, kind=kind, epochs=4)
 
 
+@pytest.mark.cpu_tiles
+def test_every_penalty_on_a_layer_of_its_own() -> None:
+    """Where a batch uses all inputs of a layer; one kernel has all these rules."""
+    strengths = [p(0.3) for p in penalties.ALL]
+    sizes = [64, *range(19, 19 - len(strengths), -1)]
+    for rules in (strengths, strengths[::-1]):
+        assert_same(sizes, batch_size=7, penalty=rules, epochs=4)
+
+
 HIDDEN = [a for a in activations.ALL if not a.normalises]
-# Every output with the first cost that names it, and every cost for real targets.
-FIRST = {name: cost for cost in reversed(costs.ALL) for name in cost.outputs}
-PAIRS = [
-    (cost, type(activations.named("output", name)))
-    for name, cost in [*FIRST.items(), *((c.outputs[-1], c) for c in costs.ALL if c.regression)]
-]
+# Every cost with an output that names it.
+PAIRS = [(cost, type(activations.named("output", cost.outputs[-1]))) for cost in costs.ALL]
 
 
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize(
     ("hidden", "cost", "output", "dtype"),
-    # With the hidden activations in turn. Each formula alone is compared in both
-    # dtypes elsewhere; here float32 is for what adds up along a layer, and for the default.
+    # Each formula alone is compared in both dtypes elsewhere; here float32 is for what adds up
+    # along a layer, and for the default.
     [
         *((HIDDEN[i % len(HIDDEN)], *pair, "float64") for i, pair in enumerate(PAIRS)),
         (activations.Tanh, costs.LogLikelihood, activations.Softmax, "float32"),
@@ -139,12 +142,19 @@ def test_activations_and_costs(hidden, cost, output, labels: bool, dtype: str) -
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_activation_in_one_network() -> None:
+    sizes = [70, *range(20, 20 - len(HIDDEN), -1), 5]
+    assert_same(sizes, hidden=[a() for a in HIDDEN], batch_size=8, rate=0.01)
+
+
 @pytest.mark.parametrize(
-    # What a rule for a unit's weights does to a column depends on all others.
-    "penalty",
-    [p for p in penalties.ALL if p(0.9).grouping != "neurons"],
-    ids=lambda p: p.name,
+    ("penalty", "dtype"),
+    [
+        # What a rule for a unit's weights does to a column depends on all others.
+        *((p, "float64") for p in penalties.ALL if p(0.9).grouping != "neurons"),
+        *((p, "float32") for p in (penalties.L1, penalties.L2, penalties.ElasticNet)),
+    ],
+    ids=lambda value: getattr(value, "name", value),
 )
 def test_unused_columns_wait_for_the_penalty_and_get_it(penalty, dtype: str) -> None:
     """The columns that no row uses get every step of the penalty, through changes of sign."""

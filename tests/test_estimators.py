@@ -185,6 +185,7 @@ def test_a_saturated_loss_is_scikit_learns() -> None:
     np.testing.assert_allclose(estimators[0].loss_curve_, estimators[1].loss_curve_, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_negative_counts_have_no_loss(dtype: str) -> None:
     """As in scikit-learn the loss is NaN where a target is below 0, and no epoch is the best."""
@@ -293,6 +294,7 @@ def test_penalties_by_name_and_as_objects() -> None:
     assert_same(net.fit(X, CLASSES), l2)
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize(
     "parameters", [{"momentum": 0}, {"nesterovs_momentum": False}, {}], ids=str
 )
@@ -302,6 +304,7 @@ def test_steps_of_one_size_have_every_penalty(parameters: dict[str, Any]) -> Non
         mlp.set_params(penalty=penalty).fit(X, CLASSES)
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize(
     "penalty",
     ["l2", "l1", "elasticnet", fastnn.L1(9.0), fastnn.L2(9.0), fastnn.MaxNorm(1.0)],
@@ -417,6 +420,7 @@ def test_dropout_is_drawn_from_the_random_state() -> None:
     assert not np.allclose(one.coefs_[0], plain.coefs_[0], atol=1e-3)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_dropout_begins_and_ends_between_parts() -> None:
     mlp = fastnn.MLPRegressor(**SGD)
     for rate in (0.0, 0.5, 0.0, [0.5, 0.2], 0.5):
@@ -503,6 +507,7 @@ def test_parameters_out_of_range(parameters: dict[str, Any], words: str) -> None
         mlp.predict(X)
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
 def test_values_are_numbers(parameters: dict[str, Any]) -> None:
     """Strings are refused as in scikit-learn, those with numbers in them too."""

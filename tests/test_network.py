@@ -225,6 +225,7 @@ def test_arrays_that_cannot_be_used(change, error, message, pixels) -> None:
             call()
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("twin", [copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
 def test_a_copy_goes_on_as_the_original(twin, pixels) -> None:
     X, y = pixels

@@ -157,6 +157,7 @@ def test_printed_lines_without(
     assert capsys.readouterr().out == "Epoch 0 complete\nEpoch 1 complete\n"
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_progress_changes_no_line_and_no_number(
     net: network.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:

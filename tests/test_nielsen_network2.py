@@ -111,6 +111,7 @@ def test_draws_are_the_books(net: network2.Network) -> None:
     assert_equal(net.biases + net.weights, biases + weights)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_large_initializer_at_any_time(net: network2.Network, training: Pairs) -> None:
     net.SGD(training, 1, 10, 0.5)
     net.large_weight_initializer()
@@ -404,6 +405,7 @@ def test_a_delta_of_the_wrong_shape(training: Pairs) -> None:
     assert_equal(snapshot(net), before)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_a_cost_put_in_later_takes_effect(net: network2.Network, training: Pairs) -> None:
     net.cost = network2.QuadraticCost
     oracle = ref.update_mini_batch(

@@ -316,6 +316,7 @@ def test_one_number_of_ftrl_is_replaced() -> None:
     assert dataclasses.replace(one, alpha=0.5).learning_rate == 0.5
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_a_schedule_inside() -> None:
     one, other = new(), new()
     schedule = fastnn.ExponentialDecay(0.5, 0.5)
@@ -332,6 +333,7 @@ def test_the_default_is_plain_descent() -> None:
     np.testing.assert_array_equal(one.weights[0], other.weights[0])
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_a_strong_penalty_is_no_reason_to_warn_where_steps_have_their_own_size() -> None:
     network = new()
     network.fit(X, Y, epochs=1, optimizer=fastnn.Adam(0.01), penalty=L1(5.0 * N))

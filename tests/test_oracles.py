@@ -77,6 +77,7 @@ def test_cumulative_l1_is_scikit_learns(epochs: int) -> None:
     assert zeros
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("penalty", [penalties.GroupLasso, penalties.SparseGroupLasso])
 def test_a_group_lasso_ends_at_an_optimum(penalty) -> None:
     """At the optimum of a convex problem: the gradient of a group that is left is cancelled by the
@@ -104,6 +105,7 @@ def test_a_group_lasso_ends_at_an_optimum(penalty) -> None:
     assert 2 <= kept < 10
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_group_lasso_finds_the_inputs_that_are_never_used() -> None:
     rows = ROWS.copy()
     rows[:, ::4] = 0
@@ -115,6 +117,7 @@ def test_group_lasso_finds_the_inputs_that_are_never_used() -> None:
     assert not empty.all()
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_max_norm_holds() -> None:
     net = fastnn.Network([80, 6, 3], dtype="float64", seed=1)
     net.fit(ROWS, LABELS, epochs=5, penalty=fastnn.MaxNorm(0.75), learning_rate=3.0)

@@ -46,6 +46,7 @@ def files(digits, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[A
     }
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("kind", ["idx", "idx.gz", "npy", "svm"])
 def test_fit_on_paths_is_fit_on_arrays(kind: str, files, digits) -> None:
     X, y = digits.train_images[:300], digits.train_labels[:300]

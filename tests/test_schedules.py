@@ -117,6 +117,7 @@ def test_parameters_out_of_range(make) -> None:
         make()
 
 
+@pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("penalty", [None, L1(0.5), L2(4.0)], ids=str)
 def test_an_epoch_with_its_rate_is_a_fit_with_that_rate(penalty) -> None:
     """Lazily waiting penalties too are settled with the rate of their own epoch."""

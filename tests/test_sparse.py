@@ -195,6 +195,7 @@ def test_network_takes_what_it_takes_as_an_array(dtype: str, labels: np.ndarray)
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_held_out_rows_and_dropped_columns(labels: np.ndarray) -> None:
     X, histories = rows_of(), []
     for given in (X, X.toarray()):

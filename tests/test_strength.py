@@ -139,6 +139,7 @@ def start() -> fastnn.Network:
 STEPS, BATCH, ETA = 20, 6, 0.05
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_scikit_learn_trains_to_the_same_weights() -> None:
     """20 steps of MLPClassifier with alpha, and of ours with the converted penalty."""
     sklearn = pytest.importorskip("sklearn.neural_network")

@@ -68,6 +68,7 @@ def test_workers_change_nothing(backend: str, run, expected) -> None:
         assert untimed(run()) == expected
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_an_optimizers_class_is_called_with_the_learning_rate(run, digits) -> None:
     [record] = run({"optimizer": [fastnn.Momentum], "learning_rate": [0.05]})
     assert (record["optimizer"], record["learning_rate"]) == ("Momentum", 0.05)
@@ -175,6 +176,7 @@ def test_files_of_something_else_are_refused(run, digits, tmp_path: Path) -> Non
     assert len(other.read_bytes().split(b"\n")) == 3
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_rows_may_be_files_and_numbers_not_finite(digits, tmp_path: Path) -> None:
     np.save(tmp_path / "X.npy", digits.train_images)
     np.save(tmp_path / "y.npy", digits.train_labels)

@@ -33,6 +33,7 @@ def test_a_linear_network_finds_the_plane(outputs: int) -> None:
     assert network.total_cost(X, y) == pytest.approx(0, abs=1e-15)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_whole_numbers_are_values() -> None:
     y = np.arange(60)
     network, same = values(1), values(1)
@@ -127,6 +128,7 @@ def test_targets_whose_cost_means_nothing(outputs, keywords, y, message) -> None
             ask(X, y)
 
 
+@pytest.mark.usefixtures("numpy_path")
 def test_targets_that_are_shares() -> None:
     Network([12, 3], **SOFTMAX).fit(X, SHARES * 1.0004, epochs=1)
     Network([12, 3]).fit(X, 2 * SHARES, epochs=1)

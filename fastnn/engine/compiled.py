@@ -44,7 +44,7 @@ class Path:
         waits = (sparse or skip_zeros) and problem.waits
         wanted = spec.for_training(problem, waits)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
-        self._settle = _kernel(kernels.build_settle, wanted.encode()) if waits else None
+        self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.waits else None
         self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
@@ -53,10 +53,11 @@ class Path:
             problem.weights, _choices(problem, self._coefficients.places), problem.batch_size,
             wanted, problem.threads, listed=skip_zeros or sparse,
         )  # fmt: skip
-        self._order = _used_first(problem.inputs) if sparse else None
+        order = _used_first(problem.inputs) if sparse else None
         for panels, arrays in self._pairs():
-            layout.pack(self._arrays.table, panels, arrays, wanted.lanes, self._order)
-        self._rows = _either(problem.inputs, dtype, self._order)
+            layout.pack(self._arrays.table, panels, arrays, wanted.lanes, order)
+        self._places = None if order is None else np.argsort(order).astype(np.int32)
+        self._rows = _either(problem.inputs, dtype, self._places)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
@@ -115,7 +116,7 @@ class Path:
         """Copy the panels into the caller's arrays."""
         weights = (*self._problem.weights, *self._problem.biases)
         panels = self._arrays.weights, self._arrays.biases
-        layout.unpack(self._arrays.table, panels, weights, self._lanes, self._order)
+        layout.unpack(self._arrays.table, panels, weights, self._lanes, self._places)
 
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
@@ -134,7 +135,7 @@ class Path:
             {},
         )
         for panels, arrays in self._pairs()[1:]:
-            layout.unpack(self._arrays.table, panels, arrays, self._lanes, self._order)
+            layout.unpack(self._arrays.table, panels, arrays, self._lanes, self._places)
         return self._state
 
     def _pairs(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]]:
@@ -192,18 +193,16 @@ def _used_first(inputs: Inputs) -> np.ndarray | None:
 
 
 def _either(
-    inputs: Inputs, dtype: np.dtype[Any], order: np.ndarray | None = None
+    inputs: Inputs, dtype: np.dtype[Any], places: np.ndarray | None = None
 ) -> tuple[np.ndarray | None, SparseRows | None]:
     """Return the rows as a kernel takes them: a matrix, or the three arrays of sparse rows.
 
-    The columns of these are numbered as they come in `order`.
+    The columns of these are numbered by their `places`.
     """
     if not inputs.is_sparse:
         return inputs.matrix, None
     csr, numbers = inputs.matrix, inputs.matrix.indices
-    if order is not None:
-        places = np.empty(len(order), np.int32)
-        places[order] = np.arange(len(order), dtype=np.int32)
+    if places is not None:
         numbers = places[numbers]
     values = csr.data.astype(dtype, copy=False)
     if inputs.scale != 1:

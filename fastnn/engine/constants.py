@@ -11,6 +11,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I1, int64, read_spec
 
 __all__ = [
+    "decays",
     "follows",
     "groups_inputs",
     "has_groups",
@@ -39,9 +40,7 @@ def follows(typing: Any, spec: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def shrinks(typing: Any, spec: Any) -> Any:
     """Return whether the first layer's weights are shrunk as its gradient is added."""
-    known = read_spec(spec)
-    rule = known.first_rule
-    value = rule is not None and bool(rule.shrink) and known.stepper is None
+    value = read_spec(spec).shrinks
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))
@@ -53,6 +52,17 @@ def shrinks(typing: Any, spec: Any) -> Any:
 def waits(typing: Any, spec: Any) -> Any:
     """Return whether the penalty of columns that a batch does not use waits until they are."""
     value = read_spec(spec).waits
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return ir.Constant(I1, int(value))
+
+    return types.boolean(spec), generate
+
+
+@intrinsic(prefer_literal=True)
+def decays(typing: Any, spec: Any) -> Any:
+    """Return whether the first layer's weights are those of its panels times a factor."""
+    value = read_spec(spec).decays
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))
@@ -74,7 +84,7 @@ def is_sparse(typing: Any, spec: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def has_groups(typing: Any, spec: Any) -> Any:
     """Return whether a layer's penalty scales groups of weights."""
-    value = any(rule.scale for rule in read_spec(spec).rules)
+    value = read_spec(spec).has_groups
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return ir.Constant(I1, int(value))

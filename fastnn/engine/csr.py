@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from numba import types
 from numba.extending import overload
 
-from fastnn.engine.constants import lanes
+from fastnn.engine.constants import decays, lanes
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, place_of, prefetch
 from fastnn.engine.simd import tile_forward, tile_update
@@ -63,9 +63,10 @@ def ask_ahead_listed(csr, order, start, low, high):
 def product_of_rows(spec, net, csr, rows, part):
     """Fill the first layer's z, a part of it: b + x @ w over the columns that each row lists."""
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
+    start = net.zeros if decays(spec) else here.b
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
-        weights, b = after(here.w, inputs * column), after(here.b, column)
+        weights, b = after(here.w, inputs * column), after(start, column)
         for i in range(part.low, part.high):
             begin, end = get(csr.starts, get(rows, i)), get(csr.starts, get(rows, i) + 1)
             values, used = after(csr.values, begin), after(csr.columns, begin)
@@ -96,5 +97,5 @@ def update_from_rows(
         )
         tile_update(
             spec, rule, 1, vectors, numbers, values, 0, used, count, d, pitch, w, q, b,
-            low == 0 and high > 0,  # none of the columns may be this thread's
+            low == 0 and high > 0 and not decays(spec),  # it may be that no column is its own
         )  # fmt: skip

@@ -20,12 +20,20 @@ from typing import Any
 import numpy as np
 
 from fastnn.engine import phases
-from fastnn.engine.constants import follows, has_groups, has_stepper, is_sparse, lanes, waits
+from fastnn.engine.constants import (
+    decays,
+    follows,
+    is_sparse,
+    lanes,
+    waits,
+)
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
+from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.dropout import mask, unmasked_outputs
-from fastnn.engine.groups import scale_groups, share_vectors
-from fastnn.engine.jit import jit, jit_apart, kernel
+from fastnn.engine.gather import add_noise, gather, set_labels, set_row_weights, set_targets
+from fastnn.engine.groups import scale_columns, scale_groups, share_vectors
+from fastnn.engine.jit import jit, kernel
 from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.listing import (
     catch_up,
@@ -37,7 +45,7 @@ from fastnn.engine.listing import (
     settle_run,
     shrink_listed,
 )
-from fastnn.engine.pointers import after, at, get, layer_of, net_of, prefetch, put
+from fastnn.engine.pointers import after, at, get, layer_of, net_of, put
 from fastnn.engine.products import (
     block_rows,
     fuses,
@@ -48,21 +56,26 @@ from fastnn.engine.products import (
     update,
     weigh,
 )
-from fastnn.engine.rows import divide, each, log_normalise, sum_cost, sum_sizes, widen
+from fastnn.engine.rows import (
+    each,
+    log_normalise,
+    scale_rows,
+    sum_cost,
+)
+from fastnn.engine.spec import Spec
 from fastnn.engine.steps import step_layer
-from fastnn.engine.team import meet
+from fastnn.engine.team import meet_all
 
 __all__ = ["build_outputs", "build_settle", "build_train"]
-
-# So many rows before its turn a row is asked for: it comes in time, and has not left the cache.
-ROWS_AHEAD = 16
-
-# Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
-ASKED_APART = 64
 
 
 def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
+    # What a kernel is without is not compiled: where such a name is false, its branch goes first.
+    known = Spec.decode(spec)
+    waiting, decaying, stepping = known.waits, known.decays, known.stepper is not None
+    grouped, waiting_groups = known.has_groups, known.waits and known.groups_inputs
+    shrinking = known.shrinks
 
     @kernel
     def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
@@ -72,6 +85,7 @@ def build_train(spec: str) -> Any:
         columns = layer_of(net, 0).units
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
+        kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
         before = flush_denormals()
         ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
         for start in range(0, len(order), batch_size):
@@ -88,17 +102,19 @@ def build_train(spec: str) -> Any:
                 set_labels(net, at(labels, 0), rows, low, high)
             else:
                 set_targets(net, at(targets, 0), rows, low, high)
+            if decaying and kept < LEAST:
+                met, kept = bring_in(spec, net, kept, met, thread, threads), 1.0
             counted = float(m)
             if row_weights is not None:  # likewise
                 counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             if batches is not None and thread == 0:  # before a thread can change them
-                sizes, squares = sum_sizes(spec, at(arrays.weights, 0), len(arrays.weights))
+                sizes, squares = sizes_of(spec, net, kept)
                 batches[start // batch_size, 1] = sizes
                 batches[start // batch_size, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
-            if csr is not None and waits(spec) and thread == 0:
+            if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
@@ -113,45 +129,54 @@ def build_train(spec: str) -> Any:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.LIST, now)
-            if waits(spec) and get(net.counts, ENTERING):
+            if waiting and get(net.counts, ENTERING):
                 begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
                 listed = after(net.entering, begin)
                 until = step + SEEN if is_sparse(spec) else step
-                catch_up(spec, net, numbers, listed, end - begin, until, thread)
+                catch_up(spec, net, numbers, listed, end - begin, until)
+                if waiting_groups:
+                    scale_columns(spec, net, 1, numbers, listed, end - begin, until, thread)
                 met = meet_all(net, met, threads)
-            numbers = after(numbers, next_numbers)
+            numbers, before_step = after(numbers, next_numbers), kept
+            if decaying:
+                kept *= 1.0 - get(numbers, layer_of(net, 1).numbers)
             now = phases.lap(spec, ticks, phases.IDLE, now)
 
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, skip_zeros, nonzeros, rows, thread, threads)
+                forward(
+                    spec, net, number, m, skip_zeros, nonzeros, rows, before_step, thread, threads
+                )  # fmt: skip
                 if dropout is not None and number < net.layers:
                     a = layer_of(net, number).a
                     mask(spec, net, dropout, number, a, start, m, thread, threads)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.FORWARD, now)
-            output_delta(spec, net, row_weights, m, low, high, factor / counted)
+            of_delta = factor / counted if net.layers > 1 else factor / counted / kept
+            output_delta(spec, net, row_weights, m, low, high, of_delta)
             met = meet_all(net, met, threads)
             for number in range(net.layers, 1, -1):
-                backward(spec, net, dropout, number, start, m, thread, threads)
+                backward(spec, net, dropout, number, start, m, kept, thread, threads)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
-            if csr is not None and not follows(spec):
+            if csr is not None and shrinking and not follows(spec):
                 met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             for number in range(net.layers, 0, -1):
-                update(spec, net, number, m, numbers, skip_zeros, nonzeros, rows, thread, threads)
-            if csr is not None and follows(spec):
+                update(
+                    spec, net, number, m, numbers, skip_zeros, nonzeros, rows, kept, thread, threads
+                )  # fmt: skip
+            if csr is not None and shrinking and follows(spec):
                 met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
-            if has_stepper(spec):
+            if stepping:
                 met = meet_all(net, met, threads)
                 for number in range(1, net.layers + 1):
                     step_layer(spec, net, number, numbers, of_stepper, thread, threads)
-            elif skip_zeros and not waits(spec):
+            if shrinking and not waiting and skip_zeros:
                 idle = get(net.counts, IDLE)
                 shrink_listed(spec, net, numbers, net.idle, idle, thread, threads)
             now = phases.lap(spec, ticks, phases.IDLE, now)
-            if has_groups(spec):
+            if grouped:
                 met = meet_all(net, met, threads)
                 scale_layers(spec, net, numbers, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
@@ -161,6 +186,8 @@ def build_train(spec: str) -> Any:
                 batches[start // batch_size, 0] = cost
             met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
+        if decaying:
+            met = bring_in(spec, net, kept, met, thread, threads)
         restore_denormals(before)
         if thread == 0:
             put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
@@ -187,7 +214,7 @@ def build_outputs(spec: str) -> Any:
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, skip_zeros, nonzeros, rows, 0, 1)
+                forward(spec, net, number, m, skip_zeros, nonzeros, rows, 1.0, 0, 1)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
@@ -202,6 +229,8 @@ def build_settle(spec: str) -> Any:
 
     Steps are counted from there on.
     """
+    known = Spec.decode(spec)
+    waiting_groups = known.groups_inputs
 
     @kernel
     def settle(arrays, coefficients):
@@ -213,7 +242,10 @@ def build_settle(spec: str) -> Any:
                 arrays.idle[count] = j
                 count += 1
         end_list(spec, net.idle, count)
-        catch_up(spec, net, at(coefficients, 0), net.idle, count, arrays.steps[0], 0)
+        until = arrays.steps[0]
+        catch_up(spec, net, at(coefficients, 0), net.idle, count, until)
+        if waiting_groups:
+            scale_columns(spec, net, 1, at(coefficients, 0), net.idle, count, until, 0)
         arrays.in_use[:] = 0
         arrays.left_at[:] = 0
         arrays.steps[0] = 0
@@ -227,7 +259,7 @@ def shrink_apart(spec, net, m, numbers, met, thread, threads):
 
     The columns that the batch uses, or all of them if none may wait.
     """
-    if layer_of(net, 1).shrunk and not fuses(spec, m) and not has_stepper(spec):
+    if layer_of(net, 1).shrunk and not fuses(spec, m):
         columns, count = net.every, layer_of(net, 0).units
         if waits(spec):
             columns, count = net.in_batch, get(net.counts, IN_BATCH)
@@ -250,88 +282,15 @@ def scale_layers(spec, net, numbers, thread, threads):
 
 
 @jit
-def meet_all(net, met, threads):
-    """Wait for the other threads; return how often that was."""
-    if threads > 1:
-        meet(net.arrived, (met + 1) * threads)
-    return met + 1
-
-
-@jit
-def gather(spec, net, X, columns, scale, divisor, order, start, batch_size, low, high):
-    """Copy rows of a batch, scaled; ask for rows that come later to be brought into the cache."""
-    v, inputs, matrix = lanes(spec), layer_of(net, 0), at(X, 0)
-    ahead = min(ROWS_AHEAD, high - low)
-    for i in range(low, high):
-        later = start + i + ahead
-        if i + ahead >= high:  # this thread's rows of the next batch
-            later += batch_size - (high - low)
-        if later < len(order):
-            for j in range(0, columns, ASKED_APART):
-                prefetch(matrix, order[later] * columns + j)
-        row, x = after(matrix, order[start + i] * columns), after(inputs.a, i * inputs.pitch)
-        if columns < v:
-            for j in range(columns):
-                put(x, j, get(row, j) * scale)
-        else:
-            for j in range(0, columns - v, v):
-                widen(spec, after(row, j), after(x, j), scale)
-            last = columns - v  # overlaps the vector before, and never reads past the row
-            widen(spec, after(row, last), after(x, last), scale)
-        if divisor != 1:
-            divide(spec, x, divisor, inputs.vectors)
-
-
-@jit
-def add_noise(net, noise, start, columns, low, high):
-    """Add to rows of a batch what was drawn for them."""
-    inputs = layer_of(net, 0)
-    for i in range(low, high):
-        for j in range(columns):
-            place = i * inputs.pitch + j
-            put(inputs.a, place, get(inputs.a, place) + noise[start + i, j])
-
-
-@jit
-def set_labels(net, labels, rows, low, high):
-    """Write the targets of rows of a batch from class indices."""
-    pitch = layer_of(net, net.layers).pitch
-    for i in range(low, high):
-        for o in range(pitch):
-            put(net.targets, i * pitch + o, get(net.zeros, 0))
-        put(net.targets, i * pitch + get(labels, get(rows, i)), get(net.ones, 0))
-
-
-@jit
-def set_targets(net, targets, rows, low, high):
-    """Write the targets of rows of a batch from rows of targets."""
-    top = layer_of(net, net.layers)
-    for i in range(low, high):
-        for o in range(top.units):
-            put(net.targets, i * top.pitch + o, get(targets, get(rows, i) * top.units + o))
-
-
-@jit_apart
-def set_row_weights(net, row_weights, rows, m, low, high):
-    """Write the weights of rows of a batch where ones stand else; return the whole batch's sum.
-
-    It is infinite where all are 0, so that such a batch has no gradient.
-    """
-    top, total = layer_of(net, net.layers), 0.0
-    for i in range(m):
-        weight = get(row_weights, get(rows, i))
-        total += weight
-        if low <= i < high:
-            for o in range(top.units):
-                put(net.real, i * top.pitch + o, weight)
-    return total if total > 0.0 else np.inf
-
-
-@jit
-def forward(spec, net, number, m, skip_zeros, csr, rows, thread, threads):
-    """Fill a layer's z and a: this thread's part of them."""
+def forward(spec, net, number, m, skip_zeros, csr, rows, kept, thread, threads):
+    """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
     here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
     weigh(spec, net, number, m, skip_zeros, csr, rows, part)
+    if decays(spec) and number == 1:
+        column = part.first * lanes(spec)
+        z, b = after(here.z, part.low * here.pitch + column), after(here.b, column)
+        rows_here, vectors = part.high - part.low, part.last - part.first
+        scale_rows(spec, z, here.pitch, rows_here, vectors, kept, b)
     if number == net.layers:
         room = after(net.room, thread * here.vectors * lanes(spec) * lanes(spec))
         for i in range(part.low, part.high, lanes(spec)):
@@ -369,15 +328,18 @@ def output_delta(spec, net, row_weights, m, low, high, factor):
 
 
 @jit
-def backward(spec, net, dropout, number, start, m, thread, threads):
-    """Fill the delta of the layer below: delta times the weights, times the slope there."""
+def backward(spec, net, dropout, number, start, m, kept, thread, threads):
+    """Fill the delta of the layer below: delta times the weights, times the slope there.
+
+    That of the first layer is divided by `kept`, so that it goes as it is into the panels.
+    """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     part = part_of(spec, net, number - 1, m, thread, threads)
     product(
         spec, net, part, m, here.units, number == 1, here.delta, here.pitch, here.wt,
         here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
-    a = below.a
+    a, factor = below.a, 1.0 / kept if number == 2 else 1.0
     if dropout is not None:
         a = unmasked_outputs(spec, net, dropout, number - 1, m, thread, threads)
     runs, run, first = runs_of(spec, below, part)
@@ -385,7 +347,7 @@ def backward(spec, net, dropout, number, start, m, thread, threads):
         place = first + i * below.pitch
         delta = after(below.delta, place)
         inputs = (delta, after(below.z, place), after(a, place))
-        each(spec, "slopes", below.activation, delta, inputs, 1.0, run)
+        each(spec, "slopes", below.activation, delta, inputs, factor, run)
     if dropout is not None:
         mask(spec, net, dropout, number - 1, below.delta, start, m, thread, threads)
 

@@ -270,7 +270,7 @@ def pack(
     `order` has the input columns as the panels are to have them; without it they stay as they are.
     """
     for layer, panel, part in _parts(table, panels, arrays, lanes):
-        panel[...] = part if order is None or layer > 1 else part[order]
+        panel[..., : part.shape[-1]] = part if order is None or layer > 1 else part[order]
 
 
 def unpack(
@@ -278,13 +278,19 @@ def unpack(
     panels: tuple[np.ndarray, np.ndarray],
     arrays: Sequence[np.ndarray],
     lanes: int,
-    order: np.ndarray | None = None,
+    places: np.ndarray | None = None,
 ) -> None:
-    """Copy panels back into a network's weights (out, in), then biases (out,)."""
+    """Copy panels back into a network's weights (out, in), then biases (out,).
+
+    `places` are where the panels have each input column; without it they have them in their order.
+    """
     for layer, panel, part in _parts(table, panels, arrays, lanes):
         for start in range(0, len(panel), COPIED):
             rows = slice(start, start + COPIED)
-            part[rows if order is None or layer > 1 else order[rows]] = panel[rows]
+            found = panel[rows]
+            if places is not None and layer == 1:
+                found = panel.take(places[rows], axis=0)
+            part[rows] = found[..., : part.shape[-1]]
 
 
 def _parts(
@@ -293,7 +299,7 @@ def _parts(
     arrays: Sequence[np.ndarray],
     lanes: int,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield the parts of panels without the padding, each with that of `arrays` that lies there.
+    """Yield the parts of panels, each with that of `arrays` which lies there, the first in a row.
 
     With them the number of the layer whose weights they are; after these, past the last, biases.
     """
@@ -301,7 +307,7 @@ def _parts(
     layers = len(arrays) // 2
     for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
         for units, panel in _panels(table, of_weights, layer, lanes):
-            yield layer, panel[: w.shape[1], : len(w[units])], w[units].T
+            yield layer, panel[: w.shape[1]], w[units].T
         at = table[layer, B_AT]
         yield layers + 1, of_biases[at : at + len(b)], b
 

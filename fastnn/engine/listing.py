@@ -6,7 +6,6 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
 from fastnn.engine.constants import follows, groups_inputs, has_groups, lanes, shrinks, waits
-from fastnn.engine.groups import scale_columns
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import BLOCKS, ENTERING, IDLE, IN_BATCH, PARTS, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put
@@ -139,7 +138,7 @@ def end_list(spec, columns, count):
 
 
 @jit
-def catch_up(spec, net, numbers, columns, count, step, thread):
+def catch_up(spec, net, numbers, columns, count, step):
     """Give the weights of the listed input columns the steps of the penalty they missed.
 
     `numbers` are the penalties' coefficients in the last of these steps.
@@ -150,8 +149,6 @@ def catch_up(spec, net, numbers, columns, count, step, thread):
         w, q = after(here.w, inputs * first * v), after(here.q, inputs * first * v)
         of_layer = after(numbers, here.numbers)
         catch_up_columns(spec, vectors, of_layer, columns, count, w, q, net.left_at, step)
-    if groups_inputs(spec, here.scaled):
-        scale_columns(spec, net, 1, numbers, columns, count, step, thread)
 
 
 @jit

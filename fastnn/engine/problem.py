@@ -65,6 +65,8 @@ class Problem:
     def waits(self) -> bool:
         """Whether columns that a batch does not use may wait for the first layer's penalty."""
         first = self.penalties[0]
-        if first is None or self.n is None or self.stepper is not None:
+        if first is None or self.stepper is not None:
             return False
+        if self.n is None:  # it is a step of at most one row's, but rows may weigh less than 1
+            return first.decays and self.row_weights is None and first.waits(self.learning_rate)
         return first.waits(self.learning_rate / self.n)

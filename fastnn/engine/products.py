@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.engine.constants import (
+    decays,
     follows,
     has_stepper,
     is_sparse,
@@ -22,7 +23,7 @@ from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import BLOCKS, PARTS
 from fastnn.engine.pointers import after, get, layer_of, place_of
-from fastnn.engine.rows import transpose
+from fastnn.engine.rows import add_rows, transpose
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
 from fastnn.engine.team import share
@@ -99,14 +100,18 @@ def part_of(spec, net, number, m, thread, threads):
 
 @jit
 def weigh(spec, net, number, m, skip_zeros, csr, rows, part):
-    """Fill a part of a layer's z: the biases, and what is below times the weights."""
+    """Fill a part of a layer's z: the biases, and what is below times the weights.
+
+    Of a first layer whose penalty decays it is the product alone: the factor is to come.
+    """
     here, below = layer_of(net, number), layer_of(net, number - 1)
     if csr is not None and number == 1:  # the first is decided when the kernel is compiled
         product_of_rows(spec, net, csr, rows, part)
         return
+    start = net.zeros if decays(spec) and number == 1 else here.b
     product(
         spec, net, part, m, below.units, number == 1 and skip_zeros, below.a, below.pitch, here.w,
-        below.vectors * lanes(spec), here.vectors, here.panel, here.b, here.z, here.pitch,
+        below.vectors * lanes(spec), here.vectors, here.panel, start, here.z, here.pitch,
     )  # fmt: skip
 
 
@@ -133,12 +138,13 @@ def product(
 
 
 @jit
-def update(spec, net, number, m, numbers, skip_zeros, csr, rows, thread, threads):
+def update(spec, net, number, m, numbers, skip_zeros, csr, rows, kept, thread, threads):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
     `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
     to the zeros where that looks for it, and that is all. Of sparse rows the first layer is shrunk
-    here where the batch is a single one.
+    here where the batch is a single one. Where its penalty decays its delta is divided by the
+    factor `kept`, which is right for the panels, but not for the biases.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     first, last, low, high = 0, here.vectors, 0, below.units
@@ -169,6 +175,8 @@ def update(spec, net, number, m, numbers, skip_zeros, csr, rows, thread, threads
         for begin in range(done, high, step):
             end = min(begin + step, high)
             update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, begin, end)
+        if decays(spec) and number == 1 and biases:
+            add_rows(spec, delta, here.pitch, m, vectors, kept, b)
     if with_biases and here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
 
@@ -206,6 +214,9 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
     rows = block_rows(spec, m) if listed else rows_at_once(spec, m, vectors)
     pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
     shrunk = 0 if has_stepper(spec) or rests(here, numbers) else here.shrunk
+    apart = decays(spec) and number == 1
+    if apart:
+        shrunk = 0
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0
@@ -221,7 +232,7 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
                 if is_sparse(spec):
                     a = after(a, low)
                 acts = i + rows >= m if here.follows else i == 0
-            with_b = part == 0 and low == 0
+            with_b = part == 0 and low == 0 and not apart
             if n or with_b:
                 rule = shrunk if acts else 0
                 tile_update(

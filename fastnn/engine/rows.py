@@ -14,7 +14,18 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 
-__all__ = ["divide", "each", "log_normalise", "sum_cost", "sum_sizes", "transpose", "widen"]
+__all__ = [
+    "add_rows",
+    "divide",
+    "each",
+    "log_normalise",
+    "multiply",
+    "scale_rows",
+    "sum_cost",
+    "sum_sizes",
+    "transpose",
+    "widen",
+]
 
 
 @intrinsic(prefer_literal=True)
@@ -33,9 +44,7 @@ def each(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, _, choice, out, inputs, scalar, n = arguments
         pointers = cgutils.unpack_tuple(builder, inputs)
-        if scalar.type != vector.element:
-            scalar = builder.fptrunc(scalar, vector.element)
-        factor = Vec(builder, splat(builder, scalar, vector))
+        factor = Vec(builder, _spread(builder, scalar, vector))
         done = builder.append_basic_block("done")
         nowhere = builder.append_basic_block("nowhere")
         switch = builder.switch(choice, nowhere)
@@ -228,6 +237,79 @@ def widen(typing: Any, spec: Any, row: Any, x: Any, scale: Any) -> Any:
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def multiply(typing: Any, spec: Any, w: Any, begin: Any, end: Any, factor: Any) -> Any:
+    """w[begin * V : end * V] *= factor, a float64."""
+    signature = types.void(spec, w, types.int64, types.int64, types.float64)
+    vector = vector_of(w, read_spec(spec).lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, w, begin, end, factor = arguments
+        by = _spread(builder, factor, vector)
+        with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
+            place = builder.mul(builder.add(begin, loop.index), int64(vector.count))
+            store(builder, builder.fmul(load(builder, w, place, vector), by), w, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def scale_rows(
+    typing: Any, spec: Any, z: Any, pitch: Any, rows: Any, vectors: Any, factor: Any, start: Any
+) -> Any:
+    """z[r] = start + factor * z[r] for r < rows, each of `vectors` vectors; factor is a float64."""
+    signature = types.void(spec, z, types.int64, types.int64, types.int64, types.float64, start)
+    vector = vector_of(z, read_spec(spec).lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, z, pitch, rows, vectors, factor, start = arguments
+        by = _spread(builder, factor, vector)
+        with cgutils.for_range(builder, vectors) as column:
+            at = builder.mul(column.index, int64(vector.count))
+            first = load(builder, start, at, vector)
+            with cgutils.for_range(builder, rows) as row:
+                place = builder.add(builder.mul(row.index, pitch), at)
+                value = builder.fmul(load(builder, z, place, vector), by)
+                store(builder, builder.fadd(first, value), z, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def add_rows(
+    typing: Any, spec: Any, delta: Any, pitch: Any, rows: Any, vectors: Any, factor: Any, b: Any
+) -> Any:
+    """b += factor * the sum of delta's rows, each of `vectors` vectors; factor is a float64."""
+    signature = types.void(spec, delta, types.int64, types.int64, types.int64, types.float64, b)
+    vector = vector_of(b, read_spec(spec).lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, delta, pitch, rows, vectors, factor, b = arguments
+        by, zero = _spread(builder, factor, vector), ir.Constant(vector, [0.0] * vector.count)
+        total = cgutils.alloca_once_value(builder, zero)
+        with cgutils.for_range(builder, vectors) as column:
+            at = builder.mul(column.index, int64(vector.count))
+            builder.store(zero, total)
+            with cgutils.for_range(builder, rows) as row:
+                place = builder.add(builder.mul(row.index, pitch), at)
+                value = builder.fadd(builder.load(total), load(builder, delta, place, vector))
+                builder.store(value, total)
+            value = builder.fmul(by, builder.load(total))
+            store(builder, builder.fadd(load(builder, b, at, vector), value), b, at)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _spread(builder: Any, number: Any, vector: Any) -> Any:
+    """Return a float64 in every lane of a vector."""
+    if number.type != vector.element:
+        number = builder.fptrunc(number, vector.element)
+    return splat(builder, number, vector)
 
 
 @intrinsic(prefer_literal=True)

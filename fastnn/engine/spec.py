@@ -97,6 +97,7 @@ class Spec(NamedTuple):
     output's and the cost's formulas, empty where there is none. rules: the distinct penalties,
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
     whether the penalty of input columns that a batch does not use waits until they are used.
+    decays: whether the first layer's penalty is a factor that is kept beside its weights.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
     output is a softmax. sparse: whether rows list their nonzeros. timed: whether it counts the
     cycles of `phases`. stepper: what makes the step; without one, the gradient goes straight into
@@ -113,6 +114,7 @@ class Spec(NamedTuple):
     rules: tuple[Rule, ...] = ()
     first: int = 0
     waits: bool = False
+    decays: bool = False
     compresses: bool = False
     normalises: bool = False
     sparse: bool = False
@@ -140,6 +142,22 @@ class Spec(NamedTuple):
     def dense_panel(self) -> int:
         """The most vectors of another panel: as many as go with the most rows."""
         return sum(rows == max(self.rows) for rows in self.rows)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a layer's penalty scales groups of weights."""
+        return any(rule.scale for rule in self.rules)
+
+    @property
+    def groups_inputs(self) -> bool:
+        """Whether the groups of the first layer's penalty are inputs' weights."""
+        return self.first_rule is not None and self.first_rule.grouping == "inputs"
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether the first layer's weights are shrunk as its gradient is added."""
+        rule = self.first_rule
+        return rule is not None and bool(rule.shrink) and not (self.stepper or self.decays)
 
     @property
     def first_rule(self) -> Rule | None:
@@ -187,6 +205,7 @@ def for_training(problem: Problem, waits: bool) -> Spec:
     `waits` says whether the penalty of the columns that a batch does not use waits.
     """
     activations, penalties = problem.activations, problem.penalties
+    decays = waits and penalties[0] is not None and penalties[0].decays
     units = sparse_units(problem.inputs, problem.weights)
     return for_outputs(problem.dtype, activations, units)._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
@@ -194,7 +213,8 @@ def for_training(problem: Problem, waits: bool) -> Spec:
         cost=_real_cost(problem.cost) if problem.track_cost else "",
         rules=tuple(_rule(p, problem.stepper) for p in kinds(penalties).values()),
         first=number_of(penalties[0], penalties),
-        waits=waits,
+        waits=waits and not decays,
+        decays=decays,
         stepper=None if problem.stepper is None else _stepper(problem.stepper),
     )
 

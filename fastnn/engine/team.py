@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I32, I64, int64
 from fastnn.engine.jit import jit
 
-__all__ = ["call_together", "meet", "share"]
+__all__ = ["call_together", "meet_all", "share"]
 
 # After so many looks a waiting thread lets others run: there may be fewer CPUs than threads.
 PATIENCE = 4000
@@ -76,3 +76,11 @@ def meet(typing: Any, arrived: Any, expected: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(arrived, types.int64), generate
+
+
+@jit
+def meet_all(net, met, threads):
+    """Wait for the other threads; return how often that was."""
+    if threads > 1:
+        meet(net.arrived, (met + 1) * threads)
+    return met + 1

@@ -110,26 +110,21 @@ class L2(Shrinking):
     """
 
     name = "l2"
+    decays = True
 
     def coefficients(self, step: float) -> tuple[float, ...]:
-        kappa = step * self.lmbda
-        return kappa, _log_kept(kappa)
+        return (step * self.lmbda,)
 
     def waits(self, step: float) -> bool:
         return step * self.lmbda < 1
 
     @staticmethod
-    def shrink(xp: Any, w: Any, kappa: Any, log_kept: Any) -> Any:
+    def shrink(xp: Any, w: Any, kappa: Any) -> Any:
         return w - kappa * w
 
     @staticmethod
-    def slope(xp: Any, w: Any, kappa: Any, log_kept: Any) -> Any:
+    def slope(xp: Any, w: Any, kappa: Any) -> Any:
         return kappa * w
-
-    @staticmethod
-    def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, log_kept: Any) -> Any:
-        """w*(1-kappa)**steps."""
-        return w * xp.exp(steps * log_kept)
 
     def value(self, w: np.ndarray) -> float:
         return 0.5 * self.lmbda * float(np.square(w).sum(dtype=np.float64))

@@ -160,7 +160,7 @@ def fit_of(run: Run) -> dict[str, Any]:
 
 
 def digest_of(inputs: Inputs, *others: np.ndarray | None) -> str:
-    """Return a digest of a sample of the rows of inputs, and of other arrays, and of their scale."""
+    """Return a digest of the scale and a sample of the rows of inputs, and of other arrays."""
     digest = hashlib.blake2b(f"{inputs.scale!r}/{inputs.divisor!r}".encode(), digest_size=8)
     for array in (*inputs.arrays(), *others):
         if array is not None:
