@@ -347,7 +347,7 @@ def test_a_pair_trains_or_is_refused(optimizer, penalty) -> None:
     """What is refused is what has no closed form; the check needs no training to show that."""
     by_weight = optimizer.pace is not None
     wanted = optimizer is fastnn.FTRL or (
-        by_weight and penalty.name not in ("l1", "l1_proximal", "l2", "elasticnet", "max_norm")
+        by_weight and penalty.name in ("l1_cumulative", "truncated_gradient")
     )
     network = new()
     before = network.weights[0].copy()

@@ -17,6 +17,7 @@ from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.problem import Problem
 from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty
+from fastnn.penalties.groups import shortened
 
 __all__ = ["Path", "outputs"]
 
@@ -130,6 +131,10 @@ class Path:
             self._optimise(
                 len(p.weights) + layer, b, of_biases, biased, own, numbers[self._coefficients.own :]
             )
+            pace = self._pace(layer, numbers)
+            if penalty is not None and penalty.norm_number is not None and pace is not None:
+                shorten_groups(penalty, w, own, pace)
+                return
         else:
             if penalty is not None and not penalty.follows:
                 self._shrink(penalty, layer, own)
@@ -157,8 +162,17 @@ class Path:
         for memory, new in zip(memories, now, strict=True):
             memory[...] = new
         if penalty is not None and penalty.follows:
-            pace = None if stepper.pace is None else stepper.pace(np, *memories, *own)
+            pace = self._pace(place, numbers)
             shrink_layer(penalty, w, self._kept[place], of_penalty, pace)
+
+    def _pace(self, place: int, numbers: np.ndarray) -> np.ndarray | None:
+        """Return the size of each weight's step in an array; None where all are the same."""
+        stepper = self._problem.stepper
+        if stepper is None or stepper.pace is None:
+            return None
+        memories = [arrays[place] for arrays in self._memories]
+        pace: np.ndarray = stepper.pace(np, *memories, *numbers[: self._coefficients.own])
+        return pace
 
     def _factor(self, rows: np.ndarray) -> Any:
         """Return what a batch's deltas are multiplied by, a number or one a row.
@@ -224,6 +238,14 @@ def scale_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray) -> None:
     size, one = w.dtype.type(w.shape[axis]), w.dtype.type(1)
     with np.errstate(divide="ignore", invalid="ignore"):  # a norm of 0, which stays 0
         w *= penalty.scale(np, norm, size, one, *numbers[: width_of(penalty)])
+
+
+def shorten_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray, pace: np.ndarray) -> None:
+    """Shorten the groups of a layer's weights by steps of the sizes `pace`, in place."""
+    assert penalty.norm_number is not None
+    axis = 0 if penalty.grouping == "inputs" else 1
+    strength = numbers[penalty.norm_number] * w.dtype.type(w.shape[axis]) ** 0.5
+    w[...] = shortened(w, strength * pace, axis)
 
 
 def outputs(

@@ -236,7 +236,7 @@ def _arrays(
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     return layout.allocate(
         sizes, choices, rows, blocks, wanted.lanes, panels, threads, stateful, memories,
-        wanted.sparse, weights[0].dtype,
+        wanted.shortens, wanted.sparse, weights[0].dtype,
     )  # fmt: skip
 
 
@@ -251,15 +251,21 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
     numbered, choices = _numbered(problem.activations), []
     for activation, penalty, numbers in zip(numbered, problem.penalties, places, strict=True):
         rule = spec.number_of(penalty, problem.penalties)
+        paced = problem.stepper is not None and problem.stepper.pace is not None
+        shortened = 0
+        if paced and penalty is not None and penalty.norm_number is not None:
+            place = numbers + penalty.norm_number
+            shortened = 2 * (place + 1) + (penalty.grouping == "inputs")
         choices.append(
             layout.Choice(
                 activation=activation,
                 shrunk=rule if penalty is not None and penalty.shrink else 0,
-                scaled=rule if penalty is not None and penalty.scale else 0,
+                scaled=rule if penalty is not None and penalty.scale and not shortened else 0,
                 follows=penalty is not None and penalty.follows,
                 on_biases=penalty is not None and penalty.on_biases,
                 numbers=numbers,
                 rests=width_of(penalty) if penalty is not None and penalty.rests else 0,
+                shortened=shortened,
             )
         )
     return choices

@@ -62,6 +62,7 @@ from fastnn.engine.rows import (
     scale_rows,
     sum_cost,
 )
+from fastnn.engine.shorten import shorten_layers
 from fastnn.engine.spec import Spec
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
@@ -75,7 +76,7 @@ def build_train(spec: str) -> Any:
     known = Spec.decode(spec)
     waiting, decaying, stepping = known.waits, known.decays, known.stepper is not None
     grouped, waiting_groups = known.has_groups, known.waits and known.groups_inputs
-    shrinking = known.shrinks
+    shrinking, shortening = known.shrinks, known.shortens
 
     @kernel
     def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
@@ -179,6 +180,8 @@ def build_train(spec: str) -> Any:
             if grouped:
                 met = meet_all(net, met, threads)
                 scale_layers(spec, net, numbers, thread, threads)
+            if shortening:  # all have met
+                shorten_layers(spec, net, numbers, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
             cost = sum_of_costs(spec, net, m)
             total += cost

@@ -33,6 +33,7 @@ __all__ = [
     "RESTS",
     "SCALED",
     "SEEN",
+    "SHORTENED",
     "SHRUNK",
     "UNITS",
     "VECTORS",
@@ -49,8 +50,8 @@ __all__ = [
 
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
 UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(10)
-ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS = range(10, 17)
-FIELDS = 17
+ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(10, 18)
+FIELDS = 18
 
 # Places in `Arrays.counts`; a block of rows has PARTS of them, the first block's from BLOCKS on.
 ENTERING, IN_BATCH, IDLE, BLOCKS = range(4)
@@ -72,7 +73,9 @@ class Choice(NamedTuple):
     of that which scales groups of them, 0 where there is none. follows: whether the first comes
     after the gradient. on_biases: whether it is of the biases too. numbers: where in a row of
     coefficients the penalty's begin. rests: how many of them there are, if a step does nothing
-    whose last is above 0; else 0.
+    whose last is above 0; else 0. shortened: where the norms of groups are shortened by steps that
+    differ from weight to weight, twice the place after that of their strength in a row of
+    coefficients, and 1 more if a group is an input's weights; else 0.
     """
 
     activation: int
@@ -82,6 +85,7 @@ class Choice(NamedTuple):
     on_biases: int = 0
     numbers: int = 0
     rests: int = 0
+    shortened: int = 0
 
 
 class Arrays(NamedTuple):
@@ -98,6 +102,9 @@ class Arrays(NamedTuple):
     memory, bias_memory : 1-D, the network's dtype
         The gradient as the weights and biases lie, and after it likewise each number that an
         optimiser keeps beside them; without an optimiser, of length 1.
+    paces, members : 1-D, the network's dtype
+        The size of each weight's step, and two rows for each thread; where nothing is shortened by
+        these, of length 1.
     targets, real : 1-D, the network's dtype
         Rows of targets; rows with 1, or the row's weight, at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
@@ -146,6 +153,8 @@ class Arrays(NamedTuple):
     bias_state: np.ndarray
     memory: np.ndarray
     bias_memory: np.ndarray
+    paces: np.ndarray
+    members: np.ndarray
     work: np.ndarray
     targets: np.ndarray
     real: np.ndarray
@@ -182,6 +191,7 @@ def allocate(
     threads: int,
     stateful: bool,
     memories: int,
+    shortens: bool,
     sparse: bool,
     dtype: np.dtype[Any],
 ) -> Arrays:
@@ -189,7 +199,8 @@ def allocate(
 
     A batch of `batch_size` rows is taken in so many `blocks`; a layer's panels are at most so many
     vectors wide as `panels` says. `stateful` says whether a penalty keeps numbers beside the
-    weights, `memories` how many an optimiser does, its gradient among them; `sparse`, whether rows
+    weights, `memories` how many an optimiser does, its gradient among them; `shortens`, whether
+    groups are shortened by the sizes of its steps; `sparse`, whether rows
     list their nonzeros: then nothing is kept of the inputs, neither values nor lists for blocks.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
@@ -224,6 +235,8 @@ def allocate(
         bias_state=_zeros(biases if stateful else 1, dtype),
         memory=_zeros(memories * weights or 1, dtype),
         bias_memory=_zeros(memories * biases or 1, dtype),
+        paces=_zeros(weights if shortens else 1, dtype),
+        members=_zeros(threads * 2 * max(sizes) if shortens else 1, dtype),
         work=_zeros(work + lanes * width, dtype),  # V rows are read at a time
         targets=_zeros(len(real), dtype),
         real=real,

@@ -29,6 +29,7 @@ from fastnn.engine.layout import (
     PITCH,
     RESTS,
     SCALED,
+    SHORTENED,
     SHRUNK,
     UNITS,
     VECTORS,
@@ -54,8 +55,8 @@ __all__ = [
 class Net(NamedTuple):
     """`layout.Arrays` as pointers; the layers after the inputs, and some lengths.
 
-    list_room: the places in a list of columns; sums_room: a thread's part of `sums`; weight_count,
-    bias_count: the elements of weights and of biases.
+    list_room: the places in a list of columns; sums_room: a thread's part of `sums`; member_room:
+    the elements of a row of `members`; weight_count, bias_count: those of weights and of biases.
     """
 
     layers: Any
@@ -70,6 +71,9 @@ class Net(NamedTuple):
     bias_state: Any
     memory: Any
     bias_memory: Any
+    paces: Any
+    member_room: Any
+    members: Any
     work: Any
     targets: Any
     real: Any
@@ -114,6 +118,7 @@ class Layer(NamedTuple):
     bias_q: Any
     g: Any
     bias_g: Any
+    paces: Any
     activation: Any
     shrunk: Any
     scaled: Any
@@ -121,6 +126,7 @@ class Layer(NamedTuple):
     on_biases: Any
     numbers: Any
     rests: Any
+    shortened: Any
 
 
 @jit
@@ -139,6 +145,9 @@ def net_of(arrays):
         at(arrays.bias_state, 0),
         at(arrays.memory, 0),
         at(arrays.bias_memory, 0),
+        at(arrays.paces, 0),
+        len(arrays.members) // (2 * (len(arrays.missed) // len(arrays.one_step))),
+        at(arrays.members, 0),
         at(arrays.work, 0),
         at(arrays.targets, 0),
         at(arrays.real, 0),
@@ -186,6 +195,7 @@ def layer_of(net, number):
         after(net.bias_state, get(row, B_AT)),
         after(net.memory, get(row, W_AT)),
         after(net.bias_memory, get(row, B_AT)),
+        after(net.paces, get(row, W_AT)),
         get(row, ACTIVATION),
         get(row, SHRUNK),
         get(row, SCALED),
@@ -193,6 +203,7 @@ def layer_of(net, number):
         get(row, ON_BIASES),
         get(row, NUMBERS),
         get(row, RESTS),
+        get(row, SHORTENED),
     )
 
 

@@ -62,7 +62,7 @@ class Rule(NamedTuple):
     takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
     number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
     many coefficients its formulas take. slope: the key of its gradient's formula, where an
-    optimiser takes that.
+    optimiser takes that. by_norm: whether it takes from the norms of groups.
     """
 
     shrink: str
@@ -74,6 +74,7 @@ class Rule(NamedTuple):
     one_by_one: int
     numbers: int
     slope: str = ""
+    by_norm: bool = False
 
 
 class Stepper(NamedTuple):
@@ -147,6 +148,12 @@ class Spec(NamedTuple):
     def has_groups(self) -> bool:
         """Whether a layer's penalty scales groups of weights."""
         return any(rule.scale for rule in self.rules)
+
+    @property
+    def shortens(self) -> bool:
+        """Whether groups lose of their norms by steps that differ from weight to weight."""
+        by_norm = any(rule.by_norm for rule in self.rules)
+        return by_norm and self.stepper is not None and bool(self.stepper.pace)
 
     @property
     def groups_inputs(self) -> bool:
@@ -248,6 +255,7 @@ def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
     return Rule(
         shrink, caught_up, scale, penalty.grouping, penalty.follows, penalty.stateful,
         penalty.one_by_one, width_of(penalty), "" if stepper is None else _key(penalty.slope),
+        penalty.norm_number is not None,
     )  # fmt: skip
 
 

@@ -40,6 +40,8 @@ def step_layer(spec, net, number, numbers, of_stepper, thread, threads):
     step_vectors(
         spec, rule, begin, end, of_penalty, numbers, here.w, here.g, net.weight_count, here.q
     )
+    if here.shortened:
+        keep_paces(spec, begin, end, numbers, here.g, net.weight_count, here.paces)
     if thread == 0:
         rule = rule if here.on_biases else 0
         step_vectors(
@@ -101,6 +103,35 @@ def step_vectors(
 
         cases = [(0,), *((n,) for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
         switch(builder, (chosen,), cases, run)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def keep_paces(
+    typing: Any, spec: Any, begin: Any, end: Any, numbers: Any, g: Any, apart: Any, paces: Any
+) -> Any:
+    """Write the size of each weight's step beside it, from what the optimiser keeps after g."""
+    signature = types.void(spec, types.int64, types.int64, numbers, g, types.int64, paces)
+    kernel = read_spec(spec)
+    vector = vector_of(g, kernel.lanes)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        stepper = kernel.stepper
+        if stepper is None or not kernel.shortens:
+            return context.get_dummy_value()
+        _, begin, end, numbers, g, apart, paces = arguments
+        own = spread(builder, stepper.numbers, numbers, vector)
+        memories = [g]
+        for _ in range(stepper.memories):
+            memories.append(builder.gep(memories[-1], [apart]))
+        with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
+            place = builder.mul(builder.add(begin, loop.index), int64(vector.count))
+            now = [Vec(builder, load(builder, p, place, vector)) for p in memories[1:]]
+            pace = _pace(stepper, now, own)
+            if pace is not None:
+                store(builder, pace.value, paces, place)
         return context.get_dummy_value()
 
     return signature, generate

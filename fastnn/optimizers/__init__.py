@@ -69,9 +69,10 @@ def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -
         what = f"penalty {penalty!r} cannot be had with {optimizer!r}"
         if isinstance(optimizer, FTRL):
             raise ValueError(f"{what}, which has an l1 and an l2 of its own")
-        if optimizer.pace is not None and not (penalty.slope or penalty.by_weight):
+        of_norms = penalty.norm_number is not None
+        if optimizer.pace is not None and not (penalty.slope or penalty.by_weight or of_norms):
             raise ValueError(
                 f"{what}: its rule is for steps of one size, and this optimiser's differ from "
                 "weight to weight. Use SGD, Momentum or Nesterov, or L1, L2, ElasticNet, proximal "
-                "L1 or MaxNorm"
+                "L1, a group lasso or MaxNorm"
             )

@@ -12,13 +12,14 @@ A class in `penalties.ALL` has one of these, or both:
   that starts at 0.
 * ``scale(xp, norm, size, steps, *numbers)`` is the factor by which `steps` steps multiply a group
   of `size` weights with the Euclidean `norm`, after gradient and shrink; ``grouping`` says what
-  is a group.
+  is a group. Where it takes from the norm, ``norm_number`` is the place among the numbers of what
+  one step takes, by the root of the size.
 
 A penalty whose shrink comes before the gradient is a part of it: ``slope(xp, w, *numbers)`` is what
 shrink subtracts, and with the numbers of a step of 1/n its derivative, for optimisers that make
 their own step from the gradient. Where ``by_weight`` is true, a penalty that follows may be of
 steps whose size differs from weight to weight: its numbers are multiplied by these sizes, or do not
-depend on them.
+depend on them. One with a ``norm_number`` may, too, as `fastnn.penalties.groups.shortened` says.
 
 numbers are ``coefficients(step)``, for ``step`` = eta/n, and after them ``moving(...)``, which
 change from step to step. Where ``rests`` is true, a step whose last number is above 0 does nothing.
@@ -60,6 +61,7 @@ class Penalty:
     leaves_zeros: ClassVar[bool] = False
     one_by_one: ClassVar[int] = 0
     by_weight: ClassVar[bool] = False
+    norm_number: ClassVar[int | None] = None
     decays: ClassVar[bool] = False
     shrink: ClassVar[Callable[..., Any] | None] = None
     slope: ClassVar[Callable[..., Any] | None] = None

@@ -1,0 +1,96 @@
+"""Penalties of groups' norms where an optimiser's steps differ from weight to weight.
+
+A group v becomes the w that minimises sum((w-v)**2 / (2*pace)) + strength*norm(w), strength being
+kappa*sqrt(size): w = v*t/(t + strength*pace), and t = norm(w) is found by Newton's method, as in
+`fastnn.penalties.groups.shortened`. A thread takes a group at a time, in two rows of its own.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fastnn.engine.constants import lanes
+from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.team import share
+from fastnn.penalties.groups import CLOSE, MOST_STEPS
+
+__all__ = ["shorten_layers"]
+
+
+@jit_apart
+def shorten_layers(spec, net, numbers, thread, threads):
+    """Shorten the groups of every layer after a step of the optimiser."""
+    for number in range(1, net.layers + 1):
+        if layer_of(net, number).shortened:
+            shorten_groups(spec, net, number, numbers, thread, threads)
+
+
+@jit
+def shorten_groups(spec, net, number, numbers, thread, threads):
+    """Shorten this thread's share of a layer's groups."""
+    here, below = layer_of(net, number), layer_of(net, number - 1)
+    by_inputs, place = here.shortened % 2 == 1, here.shortened // 2 - 1
+    groups, size = here.units, below.units
+    if by_inputs:
+        groups, size = below.units, here.units
+    strength = get(numbers, place) * math.sqrt(size)
+    v = after(net.members, thread * 2 * net.member_room)
+    most = after(v, net.member_room)
+    begin, end = share(groups, thread, threads)
+    for group in range(begin, end):
+        move(spec, net, number, by_inputs, group, v, here.w, False)
+        move(spec, net, number, by_inputs, group, most, here.paces, False)
+        for k in range(size):
+            put(most, k, get(most, k) * strength)
+        t = norm_left(v, most, size)
+        for k in range(size):
+            put(v, k, get(v, k) * (t / (t + get(most, k)) if t > 0 else 0.0))
+        move(spec, net, number, by_inputs, group, v, here.w, True)
+
+
+@jit
+def norm_left(v, most, size):
+    """Return the norm of what is left of a group; `most` is the strength times each pace."""
+    beyond = squares = largest = 0.0
+    for k in range(size):
+        x, m = float(get(v, k)), float(get(most, k))
+        beyond += (x / m) * (x / m)
+        squares += x * x
+        largest = max(largest, m)
+    if beyond <= 1.0:
+        return 0.0
+    t = max(0.0, math.sqrt(squares) - largest)
+    for _ in range(MOST_STEPS):
+        f = slope = 0.0
+        for k in range(size):
+            x, kept = float(get(v, k)), t + get(most, k)
+            share_of = (x / kept) * (x / kept)
+            f += share_of
+            slope += share_of / kept
+        if f <= 1.0 + CLOSE:
+            break
+        t += f * (math.sqrt(f) - 1.0) / slope
+    return t
+
+
+@jit
+def move(spec, net, number, by_inputs, group, row, panels, back):
+    """Copy what lies in panels of a layer for a group into a row, or back."""
+    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    done = 0
+    for first in range(0, here.vectors, here.panel):
+        width = min(here.panel, here.vectors - first) * v
+        panel = after(panels, below.vectors * v * first * v)
+        if by_inputs:
+            at, apart, count = group * width, 1, min(width, here.units - first * v)
+        else:
+            at, apart, count = group - first * v, width, below.units
+            if at < 0 or at >= width:
+                continue
+        for k in range(count):
+            if back:
+                put(panel, at + k * apart, get(row, done + k))
+            else:
+                put(row, done + k, get(panel, at + k * apart))
+        done += count
