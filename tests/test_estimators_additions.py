@@ -1,0 +1,323 @@
+"""What `MLPClassifier` and `MLPRegressor` have beside scikit-learn's own, and what they refuse."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import machine
+
+sklearn = pytest.importorskip("sklearn", minversion="1.7")
+
+from sklearn import config_context, neural_network  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import NotFittedError  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(7)
+N = 83  # with batches of 20 the last one has 3 rows
+X = RNG.standard_normal((N, 11))
+CLASSES = np.array(["ant", "bee", "cat", "dog"])[np.digitize(X[:, 0] + X[:, 1], [-1, 0, 1])]
+BINARY = X[:, 2] * X[:, 3] > 0
+VALUES = X[:, :2] @ np.array([[1.0, 0.5], [-0.3, 2.0]])
+COUNTS = RNG.poisson(np.exp(0.5 * X[:, 0]))
+WEIGHTS = RNG.random(N)
+TEN = {"hidden_layer_sizes": (9, 6), "batch_size": 20, "max_iter": 10, "random_state": 5}
+SGD = TEN | {"solver": "sgd", "learning_rate_init": 0.05}
+
+
+def assert_same_weights(ours: Any, theirs: Any) -> None:
+    for name in ("coefs_", "intercepts_"):
+        for one, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-8)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_penalties_by_name_and_as_objects() -> None:
+    """On all rows at once alpha/n is lmbda/n; l1 leaves zeros, and a ratio of 0 is l2."""
+    whole = SGD | {"batch_size": N, "max_iter": 20}
+    by_name = fastnn.MLPClassifier(**whole, penalty="l1", alpha=20.0).fit(X, CLASSES)
+    given = fastnn.MLPClassifier(**whole, penalty=fastnn.L1(20.0, method="proximal"))
+    given.fit(X, CLASSES)
+    for one, other in zip(by_name.coefs_, given.coefs_, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    assert (by_name.coefs_[0] == 0).any()
+    net = fastnn.MLPClassifier(**SGD, penalty="elasticnet", l1_ratio=0.0, alpha=0.8)
+    l2 = neural_network.MLPClassifier(**SGD, alpha=0.8).fit(X, CLASSES)
+    assert_same_weights(net.fit(X, CLASSES), l2)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(
+    "parameters", [{"momentum": 0}, {"nesterovs_momentum": False}, {}], ids=str
+)
+def test_steps_of_one_size_have_every_penalty(parameters: dict[str, Any]) -> None:
+    mlp = fastnn.MLPClassifier(**SGD | parameters | {"max_iter": 2})
+    for penalty in ("l1", fastnn.L1(9.0, method="cumulative"), fastnn.GroupLasso(9.0)):
+        mlp.set_params(penalty=penalty).fit(X, CLASSES)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(
+    "penalty",
+    ["l2", "l1", "elasticnet", fastnn.L1(9.0), fastnn.L2(9.0), fastnn.MaxNorm(1.0)],
+    ids=str,
+)
+def test_adam_has_the_others(penalty: Any) -> None:
+    fastnn.MLPClassifier(**TEN | {"max_iter": 2}, penalty=penalty).fit(X, CLASSES)
+
+
+def test_partial_fit_takes_the_n_of_all_rows() -> None:
+    """Two calls with the halves of the rows are one with all of them."""
+    whole = SGD | {"batch_size": 10, "max_iter": 1, "shuffle": False}
+    penalty = fastnn.L1(20.0, method="proximal")
+    with pytest.warns(match="Maximum iterations"):
+        at_once = fastnn.MLPClassifier(**whole, penalty=penalty).fit(X, CLASSES)
+    by_parts = fastnn.MLPClassifier(**whole, penalty=penalty, n_rows=N)
+    for part in (slice(0, N // 20 * 10), slice(N // 20 * 10, N)):
+        by_parts.partial_fit(X[part], CLASSES[part], classes=np.unique(CLASSES))
+    assert_same_weights(by_parts, at_once)
+    with pytest.raises(ValueError, match="together as n_rows"):
+        clone(at_once).partial_fit(X, CLASSES, classes=at_once.classes_)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_loss_curve_has_the_penalty() -> None:
+    """The first batch's loss is that of the initial weights, with alpha/n times their L1."""
+    parameters = SGD | {"batch_size": N, "max_iter": 1}
+    small, large = (
+        fastnn.MLPClassifier(**parameters, penalty="l1", alpha=alpha).fit(X, CLASSES).loss_
+        for alpha in (0.2, 0.7)
+    )
+    start = fastnn.MLPClassifier(**parameters | {"learning_rate_init": 1e-12}).fit(X, CLASSES)
+    size = sum(float(abs(w).sum()) for w in start.coefs_)
+    assert large - small == pytest.approx(0.5 * size / N, rel=1e-9)
+
+
+def test_lbfgs_with_l1_is_logistic_regression() -> None:
+    """Without a hidden layer the optimum is that of scikit-learn's linear model, zeros and all."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    peer = linear_model.LogisticRegression(
+        C=0.25, l1_ratio=1, solver="saga", tol=1e-9, max_iter=100_000
+    ).fit(X, BINARY)
+    mlp = fastnn.MLPClassifier(
+        (), solver="lbfgs", penalty="l1", alpha=4.0, tol=1e-8, random_state=1, max_iter=1000
+    ).fit(X, BINARY)
+    np.testing.assert_allclose(mlp.coefs_[0].T, peer.coef_, atol=2e-4)
+    np.testing.assert_array_equal(mlp.coefs_[0].T == 0, peer.coef_ == 0)
+    assert (mlp.coefs_[0] == 0).any()
+
+
+def test_lbfgs_takes_the_objectives_derivatives() -> None:
+    from fastnn.estimators.lbfgs import Objective
+
+    mlp = fastnn.MLPRegressor(
+        "poisson", (4, 3), activation=["tanh", "softplus"], solver="lbfgs", max_iter=1,
+        penalty=[fastnn.L2(0.5), fastnn.ElasticNet(0.5, biases=True), None], random_state=0,
+    ).fit(X, COUNTS)  # fmt: skip
+    objective = Objective(mlp, X, COUNTS[:, np.newaxis], WEIGHTS)
+    parameters = RNG.standard_normal(len(objective.l1)) / 4
+    steps = 1e-6 * np.eye(len(parameters))
+    slopes = [(objective(parameters + s)[0] - objective(parameters - s)[0]) / 2e-6 for s in steps]
+    np.testing.assert_allclose(objective(parameters)[1], slopes, atol=1e-7)
+
+
+def test_lbfgs_is_scikit_learns() -> None:
+    kinds = fastnn.MLPRegressor, neural_network.MLPRegressor
+    estimators = [kind(solver="lbfgs", max_iter=20, random_state=2) for kind in kinds]
+    for mlp in estimators:
+        mlp.fit(X, VALUES, sample_weight=WEIGHTS)
+    for one, other in zip(*(mlp.coefs_ for mlp in estimators), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_lbfgs_has_scikit_learns_loss(outputs: int) -> None:
+    """Half the squared error's mean over rows and outputs, and the penalty once."""
+    penalty = fastnn.ElasticNet(9.0, l1_ratio=0.4)
+    for parameters in {"penalty": "l2", "activation": ["relu"]}, {"penalty": penalty}:
+        mlp = fastnn.MLPRegressor(
+            hidden_layer_sizes=(7,), solver="lbfgs", max_iter=300, random_state=2, **parameters
+        )
+        y = VALUES[:, :outputs] - 3
+        errors = mlp.fit(X, y.squeeze()).predict(X).reshape(y.shape) - y
+        l1, l2 = (0, 1e-4) if parameters["penalty"] == "l2" else penalty.strengths(1)
+        sizes = sum(l1 * abs(w).sum() + 0.5 * l2 * (w**2).sum() for w in mlp.coefs_)
+        assert mlp.loss_ == pytest.approx(0.5 * (errors**2).mean() + sizes / N, rel=1e-6)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_activations_by_layer() -> None:
+    parameters = SGD | {"max_iter": 3}
+    one = fastnn.MLPClassifier(**parameters, activation=["relu", "relu"]).fit(X, CLASSES)
+    assert_same_weights(one, neural_network.MLPClassifier(**parameters).fit(X, CLASSES))
+    mixed = fastnn.MLPRegressor(
+        hidden_layer_sizes=(9, 6), activation=["gelu", "logistic"], solver="lbfgs", max_iter=9
+    )
+    a = mixed.fit(X, VALUES).predict(X)
+    hidden = fastnn.activations.GELU.value(np, X @ mixed.coefs_[0] + mixed.intercepts_[0])
+    hidden = 1 / (1 + np.exp(-(hidden @ mixed.coefs_[1] + mixed.intercepts_[1])))
+    np.testing.assert_allclose(a, hidden @ mixed.coefs_[2] + mixed.intercepts_[2], rtol=1e-9)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_dropout_is_drawn_from_the_random_state() -> None:
+    parameters = SGD | {"max_iter": 3, "dropout": [0.5, 0.0]}
+    one, other, third = (
+        fastnn.MLPClassifier(**parameters | {"random_state": seed}).fit(X, CLASSES)
+        for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(one.coefs_[0], other.coefs_[0])
+    assert not np.array_equal(one.coefs_[0], third.coefs_[0])
+    np.testing.assert_array_equal(one.predict_proba(X), one.predict_proba(X))
+    plain = fastnn.MLPClassifier(**SGD | {"max_iter": 3}).fit(X, CLASSES)
+    assert not np.allclose(one.coefs_[0], plain.coefs_[0], atol=1e-3)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_dropout_begins_and_ends_between_parts() -> None:
+    mlp = fastnn.MLPRegressor(**SGD)
+    for rate in (0.0, 0.5, 0.0, [0.5, 0.2], 0.5):
+        before = mlp.set_params(dropout=rate).partial_fit(X, VALUES).coefs_[0].copy()
+        plain = pickle.loads(pickle.dumps(mlp)).set_params(dropout=0.0).partial_fit(X, VALUES)
+        dropped = pickle.loads(pickle.dumps(mlp)).set_params(dropout=0.5).partial_fit(X, VALUES)
+        assert not np.array_equal(plain.coefs_[0], before)
+        assert not np.allclose(plain.coefs_[0], dropped.coefs_[0], atol=1e-3)
+
+
+def test_dtype_and_threads() -> None:
+    parameters = SGD | {"max_iter": 2, "dtype": "float32"}
+    one, two = (
+        fastnn.MLPClassifier(**parameters, n_threads=threads).fit(X, CLASSES) for threads in (1, 2)
+    )
+    assert one.predict_proba(X).dtype == one.coefs_[0].dtype == np.float32
+    for mine, other in zip(one.coefs_, two.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_grid_search_in_processes() -> None:
+    """Each process has its share of the CPUs; weights of rows are routed; clones have all."""
+    mlp = fastnn.MLPClassifier(**SGD, activation="tanh", penalty=fastnn.L2(0.1))
+    grid = {"mlpclassifier__penalty": [fastnn.L2(0.1), fastnn.L2(5.0)]}
+    with config_context(enable_metadata_routing=True):
+        mlp.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        search = GridSearchCV(make_pipeline(scaler, mlp), grid, n_jobs=2, cv=2)
+        search.fit(X, BINARY, sample_weight=WEIGHTS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    found = clone(search.best_estimator_).get_params()["mlpclassifier__penalty"]
+    assert found in grid["mlpclassifier__penalty"]
+
+
+@pytest.mark.parametrize(
+    ("value", "most"), [("1", 1), ("1,4", 1), ("1000", None), ("0", None), ("many", None)]
+)
+def test_threads_that_the_environment_allows(value: str, most: int | None, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert machine.threads_allowed() == (most or machine.cpus())
+
+
+# ------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"penalty": "l3"}, "'penalty' parameter"),
+        ({"penalty": fastnn.L1(3.0), "alpha": 0.01}, "strength of its own: leave alpha"),
+        ({"penalty": [fastnn.L1(3.0)]}, "one .or None. for each of the 3 layers"),
+        ({"l1_ratio": 1.5}, "'l1_ratio' parameter"),
+        ({"activation": "softmax"}, "'activation' parameter"),
+        ({"activation": ["relu"]}, "one for each of the 2 hidden layers, not 1"),
+        ({"activation": ["relu", "rely"]}, r"activation\[1\] must be one of .*'relu'\?"),
+        ({"dropout": 1.0}, "'dropout' parameter"),
+        ({"dropout": [0.5]}, "one for each of the 2 hidden layers, not 1"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "dropout is for solver='sgd' or 'adam'"),
+        ({"penalty": fastnn.GroupLasso(1.0), "solver": "lbfgs"}, "lbfgs takes L1, L2 and Elastic"),
+        *(
+            ({"penalty": penalty, "solver": "adam"}, "cannot be had with Adam.* Use SGD")
+            for penalty in (
+                fastnn.TruncatedGradient(1.0),
+                [None, fastnn.L1(1.0, method="cumulative"), None],
+            )
+        ),
+        ({"dtype": "float16"}, "'dtype' parameter"),
+        ({"dtype": np.int32}, "dtype must be one of 'float32', 'float64', not 'int32'"),
+        ({"n_threads": 0}, "'n_threads' parameter"),
+        ({"n_rows": 0}, "'n_rows' parameter"),
+        ({"n_rows": 9}, "n_rows is for a penalty of fastnn"),
+        ({"n_rows": 9, "penalty": fastnn.L1(1.0), "solver": "lbfgs"}, "has all rows at once"),
+        ({"solver": "rmsprop"}, "'solver' parameter"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_parameters_out_of_range(parameters: dict[str, Any], words: str) -> None:
+    mlp = fastnn.MLPRegressor(**(TEN | parameters))
+    with pytest.raises(ValueError, match=words):
+        mlp.fit(X, VALUES)
+    with pytest.raises(NotFittedError):
+        mlp.predict(X)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
+def test_values_are_numbers(parameters: dict[str, Any]) -> None:
+    """Strings are refused as in scikit-learn, those with numbers in them too."""
+    for y in (VALUES.astype(str), VALUES[:, 0].astype(bytes)):
+        with pytest.raises(TypeError, match=r"y must be numbers, not of dtype .*astype"):
+            fastnn.MLPRegressor(**TEN | parameters).fit(X, y)
+    for kind in (bool, np.uint8, np.float32, object):
+        fastnn.MLPRegressor(**TEN | parameters).fit(X, abs(VALUES).astype(kind))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
+@pytest.mark.parametrize("sizes", [5, (9, 6, 3), ()], ids=str)
+def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any) -> None:
+    mlp = fastnn.MLPClassifier(**TEN | parameters | {"max_iter": 2}, warm_start=True)
+    mlp.fit(X, CLASSES).set_params(hidden_layer_sizes=sizes)
+    with pytest.raises(AttributeError, match="hidden layers, and the weights to go on from have 2"):
+        mlp.fit(X, CLASSES)
+    mlp.set_params(warm_start=False).fit(X, CLASSES)
+
+
+def test_a_batch_without_weight_has_no_mean() -> None:
+    """As in scikit-learn, and the same exception."""
+    weights = np.arange(N) >= 20
+    for kind in (fastnn.MLPClassifier, neural_network.MLPClassifier):
+        mlp = kind(**SGD, shuffle=False)
+        with pytest.raises(ZeroDivisionError):
+            mlp.fit(X, CLASSES, sample_weight=weights)
+
+
+def test_without_scikit_learn() -> None:
+    program = (
+        "import sys; sys.modules['sklearn'] = None; import fastnn; fastnn.Network\n"
+        "try: fastnn.MLPClassifier\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert b'pip install "fastnn[sklearn]"' in done.stdout
+
+
+def test_another_scikit_learn() -> None:
+    """A release that lacks a method which is overridden here is named, with what it lacks."""
+    program = (
+        "import sklearn.neural_network as n\n"
+        "base = n.MLPClassifier.__mro__[2]\n"
+        "base._fit_lbfgs = lambda self, X, y: None\n"
+        "try: import fastnn.estimators\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert sklearn.__version__.encode() in done.stdout
+    assert b"_fit_lbfgs(X, y, sample_weight, ...)" in done.stdout
