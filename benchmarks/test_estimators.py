@@ -18,6 +18,9 @@ neural_network = pytest.importorskip("sklearn.neural_network")
 ESTIMATORS = {"fastnn": fastnn.MLPClassifier, "scikit-learn": neural_network.MLPClassifier}
 FEW_ROWS = 200
 
+# Epochs after which the fit of the digits has ended by itself.
+ENOUGH = 2000
+
 
 class Case(NamedTuple):
     """A data set, how many of its rows, and parameters of the estimator."""
@@ -36,7 +39,7 @@ CASES = {
         20_000,
         {"hidden_layer_sizes": (30,), "batch_size": 10, "solver": "sgd", "max_iter": 5},
     ),
-    "digits, defaults": Case("digits", 1437, {}),
+    "digits, to convergence": Case("digits", 1437, {"max_iter": ENOUGH}),
 }
 
 
@@ -77,3 +80,4 @@ def test_fit(
 
     fitted = timed(fit, lambda: 1, data=origin, rows=len(X))
     assert np.isfinite(fitted.loss_)
+    assert fitted.n_iter_ < ENOUGH

@@ -63,9 +63,15 @@ def saved(suffix: str, tmp_path: Path) -> list[bytes]:
     rich = Network(
         [4, 2, 3], activation=["relu", "softmax"], cost="log_likelihood", dtype="float64", seed=1
     )
-    rich.penalty = [L1(1.0), L2(2.0)]
     rich.weights[0][:, 1] = 0
     rich.compact()
+    with np.errstate(all="ignore"):
+        rich.fit(
+            np.ones((3, 4)), [0, 1, 2], epochs=1, optimizer=fastnn.Momentum(0.1),
+            penalty=[L1(0.1, method="cumulative"), L2(0.2)],
+        )  # fmt: skip
+    assert rich.optimizer_state is not None
+    assert rich.optimizer_state.kept
     labels = Network([2, 2], multilabel=True, input_scale=0.5, seed=1)
     contents = []
     for number, network in enumerate((plain, rich, labels)):
@@ -143,6 +149,13 @@ def sound_network(network: Network) -> None:
         assert w.dtype == b.dtype == network.dtype
         assert np.isfinite(w).all()
         assert np.isfinite(b).all()
+    if (left := network.optimizer_state) is not None:
+        own = [(a.shape, a.dtype) for a in network.weights + network.biases]
+        for arrays in [*left.memories, *([left.kept] if left.kept else [])]:
+            assert [(a.shape, a.dtype) for a in arrays] == own
+            assert all(np.isfinite(a).all() for a in arrays)
+        assert left.steps >= 0
+        assert left.total >= 0
     with np.errstate(all="ignore"):
         outputs = network.predict_proba(np.zeros((2, network.n_inputs), "u1"))
     assert outputs.shape == (2, network.sizes[-1])
