@@ -107,7 +107,6 @@ def test_inputs_and_penalties(columns: int, penalty, kind: str) -> None:
     assert_same([columns, 17, 10], batch_size=7, penalty=penalty, kind=kind, epochs=4)
 
 
-@pytest.mark.cpu_tiles
 def test_every_penalty_on_a_layer_of_its_own() -> None:
     """Where a batch uses all inputs of a layer; one kernel has all these rules."""
     strengths = [p(0.3) for p in penalties.ALL]
