@@ -14,6 +14,7 @@ import gzip
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # nothing is compiled, and formulas are instrumented too
@@ -27,6 +28,7 @@ with atheris.instrument_imports(include=["fastnn"]):
 
 def main(name: str, options: list[str]) -> None:
     """Fuzz one format until libFuzzer's options say that it is enough."""
+    warnings.simplefilter("ignore")  # to show one, Python opens the source file
     with tempfile.TemporaryDirectory() as folder:
         form = hostile.FORMATS[name]
         path = Path(folder) / form.name
