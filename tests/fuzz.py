@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # nothing is compiled, and formulas are instrumented too
@@ -25,6 +26,8 @@ import atheris
 with atheris.instrument_imports(include=["fastnn"]):
     import test_hostile_files as hostile
 
+import fastnn
+
 
 def main(name: str, options: list[str]) -> None:
     """Fuzz one format until libFuzzer's options say that it is enough."""
@@ -34,14 +37,21 @@ def main(name: str, options: list[str]) -> None:
         path = Path(folder) / form.name
         corpus = Path(folder) / "corpus"
         corpus.mkdir()
-        for number, seed in enumerate(form.seeds(Path(folder))):
+        seeds, zipped = form.seeds(Path(folder)), form.zipped == (True,)
+        for number, seed in enumerate(seeds):
             (corpus / str(number)).write_bytes(seed)
-        zipped = form.zipped == (True,)
+
+        def write(content: bytes) -> None:
+            path.write_bytes(gzip.compress(content, 1) if zipped else content)
 
         def one(content: bytes) -> None:
-            path.write_bytes(gzip.compress(content, 1) if zipped else content)
+            write(content)
             hostile.outcome(form, path)
 
+        for content in (*seeds, b"", b"other"):  # what is imported at first use is no other file
+            write(content)
+            with suppress(fastnn.FileFormatError):
+                form.sound(form.read(path))
         atheris.Setup([sys.argv[0], *options, str(corpus)], one)
         atheris.Fuzz()
 
