@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 import fastnn
 from fastnn import data, sweeps
 from fastnn.cli import app
-from fastnn.cli.options import training_and_validation
+from fastnn.cli.rows import named_rows
 
 QUICK = ["--epochs", "2", "--hidden", "20", "--jobs", "2"]
 
@@ -36,7 +36,7 @@ def test_it_is_sweep_with_these_options(tmp_path: Path, digits: data.Dataset) ->
         "--out", files["json"], "--plot", files["png"],
     )  # fmt: skip
     assert "1,149 training and 288 validation images; 12 trials, 2 at a time" in lines[0]
-    rows, validation = training_and_validation(digits)
+    rows, validation = named_rows("digits", None, None, None, progress=False).validation()
     common = {"sizes": [64, 20, 10], "epochs": 2, "batch_size": 20, "input_scale": 1 / 16}
     space = {
         "learning_rate": [0.1, 0.5], "penalty": [fastnn.L1, fastnn.L2], "lmbda": [0.1, 1.0, 10.0],
@@ -90,3 +90,33 @@ def test_wrong_usage(arguments: list[object], message: str) -> None:
     result = run(*QUICK, *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
+    """Two classes, so one output unit; a file of its own to report on, or every fifth row."""
+    rng, files = np.random.default_rng(0), [tmp_path / "rows.svm", tmp_path / "test.svm"]
+    for file, count in zip(files, (100, 30), strict=True):
+        X = rng.random((count, 6)) * (rng.random((count, 6)) < 0.5)
+        lines = [
+            f"{1 if row[0] > row[1] else -1} "
+            + " ".join(f"{j + 1}:{v}" for j, v in enumerate(row) if v)
+            for row in X
+        ]
+        file.write_text("\n".join(lines) + "\n")
+    out = tmp_path / "best.safetensors"
+    lines = good(files[0], "--learning-rate", "0.5,1", "--features", "7", "--out", out)
+    assert "64 training and 16 validation rows; 2 trials" in lines[0]
+    assert "of 20 test rows" in lines[-1]
+    assert fastnn.load(out).sizes == [7, 20, 1]
+    lines = good(files[0], "--learning-rate", "0.5,1", "--test", files[1], "--out", out)
+    assert "80 training and 20 validation rows; 2 trials" in lines[0]
+    assert "of 30 test rows" in lines[-1]
+    result = CliRunner().invoke(
+        app, ["path", str(files[0]), "--epochs", "2", "--lambdas", "0.005,0.01"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "64 training and 16 validation rows; network [6, 30, 1]" in result.stdout
+    refused = run("digits", "--test", files[1])
+    assert refused.exit_code == 2
+    assert "is for svmlight files" in refused.output

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from fastnn.data import Dataset
+    pass
 
 __all__ = [
-    "TRAINING_IMAGES",
     "BatchSize",
     "DataFolder",
     "DataName",
@@ -26,12 +25,8 @@ __all__ = [
     "finite",
     "hidden_layers",
     "new_figure",
-    "training_and_validation",
     "writable",
 ]
-
-TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
-VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
 
 PenaltyName = Literal[
     "l1",
@@ -47,6 +42,7 @@ PenaltyName = Literal[
 OptimizerName = Literal[
     "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adam", "adamw", "ftrl"
 ]
+
 DataName = Literal["digits", "mnist", "fashion"]
 
 DataFolder = Annotated[
@@ -86,18 +82,6 @@ def writable(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}")
     return path
-
-
-def training_and_validation(dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Return the training rows and the validation rows, each images and labels."""
-    import numpy as np
-
-    images, labels = dataset.train_images, dataset.train_labels
-    number = np.arange(len(images))
-    held = number >= TRAINING_IMAGES
-    if not held.any():
-        held = number % VALIDATION_EVERY == 0
-    return (images[~held], labels[~held]), (images[held], labels[held])
 
 
 def new_figure(plot: Path) -> Any:

@@ -14,7 +14,6 @@ import typer
 from fastnn.cli.options import (
     BatchSize,
     DataFolder,
-    DataName,
     Dtype,
     Hidden,
     LearningRate,
@@ -23,9 +22,9 @@ from fastnn.cli.options import (
     finite,
     hidden_layers,
     new_figure,
-    training_and_validation,
     writable,
 )
+from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,8 +41,10 @@ FIRST, LAST, COUNT = 0.1, 10.0, 9
 
 
 def path(
-    name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
+    name: RowsName = "digits",
     folder: DataFolder = None,
+    test: TestFile = None,
+    features: Features = None,
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     penalty: Annotated[
         SparsePenaltyName, typer.Option(help="One of those that leave exact zeros.")
@@ -109,8 +110,8 @@ def path(
 
     Each strength starts from the weights that the one before left. The chosen one has the fewest
     weights of those within one standard error of the best accuracy on the validation images:
-    MNIST's and Fashion-MNIST's training images after the first 50,000, every fifth of the digits
-    that are not held out. The test images judge the chosen one alone.
+    MNIST's and Fashion-MNIST's training images after the first 50,000, every fifth of the digits,
+    or the rows of a file, that are not held out. These judge the chosen one alone.
     """
     layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
     figure = None if plot is None else new_figure(plot)
@@ -118,20 +119,20 @@ def path(
     from rich.console import Console
     from rich.live import Live
 
-    from fastnn import data, penalties
+    from fastnn import penalties
     from fastnn.network import Network
     from fastnn.regularization_path import lambda_path, sparsest
 
-    dataset = data.load(name, folder)
-    rows, validation = training_and_validation(dataset)
+    split = named_rows(name, folder, test, features, progress=False)
+    rows, validation = split.validation()
     network = Network(
-        [rows[0].shape[1], *layers, int(dataset.train_labels.max()) + 1],
+        [split.X.shape[1], *layers, split.outputs],
         dtype=dtype,
-        input_scale=dataset.input_scale,
+        input_scale=split.input_scale,
         seed=seed,
     )
     typer.echo(
-        f"{name}: {len(rows[0]):,} training and {len(validation[0]):,} validation images; "
+        f"{name}: {len(rows[1]):,} training and {len(validation[1]):,} validation {split.what}; "
         f"network {network.sizes}, {dtype}, {penalty}, {epochs} epochs a strength"
     )
     table, console = _table(), Console()
@@ -156,9 +157,9 @@ def path(
     if not console.is_terminal:  # where it is one, Live ends the line
         console.line()
     chosen = sparsest(steps)
-    test_accuracy = chosen.network.accuracy(dataset.test_images, dataset.test_labels)
+    test_accuracy = chosen.network.accuracy(split.X_test, split.y_test)
     typer.echo(
-        f"chosen: lmbda {chosen.lmbda:g}; of {len(dataset.test_images):,} test images "
+        f"chosen: lmbda {chosen.lmbda:g}; of {len(split.y_test):,} test {split.what} "
         f"{100 * test_accuracy:.2f} % are right"
     )
     if out is not None:
@@ -172,8 +173,8 @@ def path(
         options = {
             "data": name,
             "sizes": network.sizes,
-            "training_images": len(rows[0]),
-            "validation_images": len(validation[0]),
+            "training_images": len(rows[1]),
+            "validation_images": len(validation[1]),
             "penalty": penalty,
             "epochs": epochs,
             "batch_size": batch_size,

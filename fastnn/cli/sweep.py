@@ -10,13 +10,12 @@ import typer
 
 from fastnn.cli.options import (
     DataFolder,
-    DataName,
     Dtype,
     hidden_layers,
     new_figure,
-    training_and_validation,
     writable,
 )
+from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 
 if TYPE_CHECKING:
     from fastnn.sweep_records import Records
@@ -29,8 +28,10 @@ Values = "Values, such as 0.1,0.5; LOW:HIGH:COUNT in equal ratios; LOW:HIGH with
 
 
 def sweep(
-    name: Annotated[DataName, typer.Argument(metavar="[DATA]", help="Data set.")] = "digits",
+    name: RowsName = "digits",
     folder: DataFolder = None,
+    test: TestFile = None,
+    features: Features = None,
     hidden: Annotated[
         list[str],
         typer.Option(
@@ -96,8 +97,8 @@ def sweep(
     """Train a network for each combination of values and show the best.
 
     The trials are ranked by the validation images: MNIST's and Fashion-MNIST's training images
-    after the first 50,000, every fifth of the digits that are not held out. The test images judge
-    the best network alone, where --out asks for it.
+    after the first 50,000, every fifth of the digits, or the rows of a file, that are not held out.
+    What is held out judges the best network alone, where --out asks for it.
     """
     drawn = samples is not None
     space: dict[str, Any] = {
@@ -109,19 +110,18 @@ def sweep(
     layers = [hidden_layers([value]) for value in hidden]
     figure: Any = None if plot is None else new_figure(plot)
 
-    from fastnn import data, sweeps
+    from fastnn import sweeps
     from fastnn.machine import cpus
     from fastnn.sweep_space import grid, sample
 
-    dataset = data.load(name, folder)
-    rows, validation = training_and_validation(dataset)
-    outputs = int(dataset.train_labels.max()) + 1
-    space = {"sizes": [[rows[0].shape[1], *units, outputs] for units in layers], **space}
+    split = named_rows(name, folder, test, features, progress=False)
+    rows, validation = split.validation()
+    space = {"sizes": [[split.X.shape[1], *units, split.outputs] for units in layers], **space}
     trials = grid(space) if samples is None else sample(space, samples, seed=sample_seed)
-    common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": dataset.input_scale}
+    common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": split.input_scale}
     workers = cpus() if jobs is None else jobs
     typer.echo(
-        f"{name}: {len(rows[0]):,} training and {len(validation[0]):,} validation images; "
+        f"{name}: {len(rows[1]):,} training and {len(validation[1]):,} validation {split.what}; "
         f"{len(trials)} trials, {workers} at a time"
     )
     records = sweeps.sweep(
@@ -147,9 +147,9 @@ def sweep(
         best = trials[records.best()["trial"]]
         network, _ = sweeps.train(common | best, *rows, validation_data=validation)
         network.save(out)
-        accuracy = network.accuracy(dataset.test_images, dataset.test_labels)
+        accuracy = network.accuracy(split.X_test, split.y_test)
         typer.echo(
-            f"of {len(dataset.test_images):,} test images {100 * accuracy:.2f} % are right; "
+            f"of {len(split.y_test):,} test {split.what} {100 * accuracy:.2f} % are right; "
             f"model saved to {out}"
         )
 

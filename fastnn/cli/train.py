@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastnn.cli.options import (
-    TRAINING_IMAGES,
     BatchSize,
     DataFolder,
     Dtype,
@@ -25,10 +24,9 @@ from fastnn.cli.options import (
     hidden_layers,
     writable,
 )
+from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fastnn.history import History
     from fastnn.network import Network
     from fastnn.penalties import Penalty
@@ -51,28 +49,10 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
 
 
 def train(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="[DATA]",
-            help="Data set: digits, mnist or fashion; or an svmlight file, by its name: .svm, "
-            ".svmlight or .libsvm, plain or .gz.",
-        ),
-    ] = "digits",
+    name: RowsName = "digits",
     folder: DataFolder = None,
-    test: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            exists=True,
-            help="svmlight file to report on [default: every fifth row is held out].",
-        ),
-    ] = None,
-    features: Annotated[
-        int | None,
-        typer.Option(min=1, help="Columns of svmlight files [default: the largest index]."),
-    ] = None,
+    test: TestFile = None,
+    features: Features = None,
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
     batch_size: BatchSize = 10,
@@ -140,10 +120,9 @@ def train(
     layers = hidden_layers(hidden)
     chosen_penalty = _penalty(penalty, lmbda)
 
-    from fastnn import data, optimizers, trainer
+    from fastnn import optimizers, trainer
     from fastnn.callbacks import Callback
     from fastnn.network import Network
-    from fastnn.svmlight import has_svmlight_name
 
     rule = optimizers.named("--optimizer", optimizer, learning_rate)
     try:
@@ -152,30 +131,11 @@ def train(
         raise typer.BadParameter(str(error), param_hint="--penalty") from error
     lines = sys.stderr if as_json else sys.stdout
     on_terminal = lines.isatty() and sys.stderr.isatty()
-    if has_svmlight_name(name):
-        images, labels, test_images, test_labels = _svmlight(name, test, features)
-        what, input_scale = "rows", None
-    else:
-        if test is not None or features is not None:
-            raise typer.BadParameter(
-                f"it is for svmlight files, and {name} is not named as one",
-                param_hint="--features" if test is None else "--test",
-            )
-        if name not in data.NAMES:
-            raise typer.BadParameter(
-                f"{name!r} is none of {', '.join(data.NAMES)}, nor named as an svmlight file",
-                param_hint="[DATA]",
-            )
-        images, labels, test_images, test_labels, input_scale, *_ = data.load(
-            name, folder, progress=sys.stderr.isatty()
-        )
-        images, labels = images[:TRAINING_IMAGES], labels[:TRAINING_IMAGES]
-        what = "images"
-    classes = int(labels.max()) + 1
+    rows = named_rows(name, folder, test, features, progress=sys.stderr.isatty()).book()
     network = Network(
-        [images.shape[1], *layers, 1 if classes <= 2 else classes],
+        [rows.X.shape[1], *layers, rows.outputs],
         dtype=dtype,
-        input_scale=input_scale,
+        input_scale=rows.input_scale,
         seed=seed,
     )
 
@@ -188,19 +148,19 @@ def train(
             )
 
     typer.echo(
-        f"{name}: {len(labels):,} training {what}, {len(test_labels):,} held out; "
+        f"{name}: {len(rows.y):,} training {rows.what}, {len(rows.y_test):,} held out; "
         f"network {network.sizes}, {dtype}",
         err=as_json,
     )
     history = trainer.fit(
         network,
-        images,
-        labels,
+        rows.X,
+        rows.y,
         epochs=epochs,
         batch_size=batch_size,
         optimizer=rule,
         penalty=chosen_penalty,
-        validation_data=(test_images, test_labels),
+        validation_data=(rows.X_test, rows.y_test),
         progress=on_terminal,
         threads=threads,
         callbacks=[PrintEpochs()],
@@ -208,7 +168,7 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
         resume=resume,
     )
-    summary = _summary(network, history, len(labels))
+    summary = _summary(network, history, len(rows.y))
     if out is not None:
         network.save(out)
         summary["model"] = str(out)
@@ -231,30 +191,6 @@ def train(
         typer.echo(json.dumps(options | summary, allow_nan=False))
     else:
         _print_summary(summary)
-
-
-def _svmlight(
-    name: str, test: Path | None, features: int | None
-) -> tuple[Any, np.ndarray, Any, np.ndarray]:
-    """Return the rows and labels of an svmlight file, and those to report on."""
-    import numpy as np
-
-    from fastnn.data import HOLD_OUT_EVERY
-    from fastnn.svmlight import read_svmlight
-
-    X, y = read_svmlight(name, features)
-    if test is None:
-        held = np.arange(len(y)) % HOLD_OUT_EVERY == 0
-        parts = X[~held], y[~held], X[held], y[held]
-    else:
-        parts = X, y, *read_svmlight(test, X.shape[1])
-    for labels in parts[1::2]:
-        if len(labels) == 0 or labels.dtype != np.int64:
-            raise ValueError(
-                f"{name} and what is reported on need rows whose labels are whole numbers from "
-                "0 on, or -1 and +1"
-            )
-    return parts
 
 
 def _summary(network: Network, history: History, n: int) -> dict[str, Any]:

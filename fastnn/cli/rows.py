@@ -1,0 +1,125 @@
+"""What a command trains on: a data set by its name, or an svmlight file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from fastnn.data import HOLD_OUT_EVERY, NAMES
+
+__all__ = ["Features", "RowsName", "Split", "TestFile", "named_rows"]
+
+TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
+VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
+
+RowsName = Annotated[
+    str,
+    typer.Argument(
+        metavar="[DATA]",
+        help="Data set: digits, mnist or fashion; or an svmlight file, by its name: .svm, "
+        ".svmlight or .libsvm, plain or .gz.",
+    ),
+]
+TestFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        dir_okay=False,
+        exists=True,
+        help="svmlight file to report on [default: every fifth row is held out].",
+    ),
+]
+Features = Annotated[
+    int | None,
+    typer.Option(min=1, help="Columns of svmlight files [default: the largest index]."),
+]
+
+
+class Split(NamedTuple):
+    """Rows and classes, those to train on and those to report on.
+
+    what: "images" or "rows". input_scale: that of images, None of rows.
+    """
+
+    X: Any
+    y: Any
+    X_test: Any
+    y_test: Any
+    input_scale: float | None
+    what: str
+
+    @property
+    def outputs(self) -> int:
+        """The output units: one for two classes of rows, else one for each class."""
+        classes = int(self.y.max()) + 1
+        return 1 if classes <= 2 else classes
+
+    def book(self) -> Split:
+        """Return it with no more images to train on than the book has."""
+        if self.what == "rows":
+            return self
+        return self._replace(X=self.X[:TRAINING_IMAGES], y=self.y[:TRAINING_IMAGES])
+
+    def validation(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Return the training rows, and of these the validation rows apart, each with classes."""
+        import numpy as np
+
+        number = np.arange(len(self.y))
+        held = number >= TRAINING_IMAGES
+        if self.what == "rows" or not held.any():
+            held = number % VALIDATION_EVERY == 0
+        return (self.X[~held], self.y[~held]), (self.X[held], self.y[held])
+
+
+def named_rows(
+    name: str, folder: Path | None, test: Path | None, features: int | None, *, progress: bool
+) -> Split:
+    """Return what a command's arguments name; `progress` is of a download.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the name is none, or an option is not for it.
+    FileFormatError, OSError, ValueError
+        If a file is not right.
+    """
+    from fastnn import data
+    from fastnn.svmlight import has_svmlight_name
+
+    if has_svmlight_name(name):
+        return Split(*_svmlight(name, test, features), None, "rows")
+    if test is not None or features is not None:
+        raise typer.BadParameter(
+            f"it is for svmlight files, and {name} is not named as one",
+            param_hint="--features" if test is None else "--test",
+        )
+    if name not in NAMES:
+        raise typer.BadParameter(
+            f"{name!r} is none of {', '.join(NAMES)}, nor named as an svmlight file",
+            param_hint="[DATA]",
+        )
+    X, y, X_test, y_test, input_scale, *_ = data.load(name, folder, progress=progress)
+    return Split(X, y, X_test, y_test, input_scale, "images")
+
+
+def _svmlight(name: str, test: Path | None, features: int | None) -> tuple[Any, Any, Any, Any]:
+    """Return the rows and labels of an svmlight file, and those to report on."""
+    import numpy as np
+
+    from fastnn.svmlight import read_svmlight
+
+    X, y = read_svmlight(name, features)
+    if test is None:
+        held = np.arange(len(y)) % HOLD_OUT_EVERY == 0
+        parts = X[~held], y[~held], X[held], y[held]
+    else:
+        parts = X, y, *read_svmlight(test, X.shape[1])
+    for labels in parts[1::2]:
+        if len(labels) == 0 or labels.dtype != np.int64:
+            raise ValueError(
+                f"{name} and what is reported on need rows whose labels are whole numbers from "
+                "0 on, or -1 and +1"
+            )
+    return parts
