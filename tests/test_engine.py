@@ -171,6 +171,15 @@ def test_unused_columns_wait_for_the_penalty_and_get_it(penalty, dtype: str) -> 
     np.testing.assert_allclose(ours[:, :30], w, rtol=0, atol=shrinks * 0.9 * 0.5 / ROWS)
 
 
+@pytest.mark.parametrize("kind", ["sparse uint8", "uint8"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_decay_that_leaves_next_to_nothing(threads: int, kind: str) -> None:
+    """Kept as a factor beside the weights, 0.6**60 has to be brought into them on the way."""
+    for biases in (False, True):
+        strengths = [penalties.L2(0.4 / 0.5 * ROWS, biases=biases), penalties.L2(0.3)]
+        assert_same([90, 17, 10], batch_size=1, penalty=strengths, kind=kind, threads=threads)
+
+
 def test_the_cost_is_tracked_in_either_path() -> None:
     rng = np.random.default_rng(0)
     weights, biases = rng.standard_normal((10, 70)) / 8, rng.standard_normal(10)

@@ -116,7 +116,7 @@ class L2(Shrinking):
         return (step * self.lmbda,)
 
     def waits(self, step: float) -> bool:
-        return step * self.lmbda < 1
+        return step * self.lmbda <= 0.5  # beyond, kept numbers would be lost soon
 
     @staticmethod
     def shrink(xp: Any, w: Any, kappa: Any) -> Any:
