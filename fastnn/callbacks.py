@@ -100,4 +100,5 @@ class BestWeights(Callback):
         """Put the best arrays back; where no epoch was a number, leave the last ones."""
         if self._kept is not None:
             network._restore(self._kept)
-            network.optimizer_state = None  # of later weights
+            if self._waited:
+                network.optimizer_state = None  # of later weights

@@ -51,6 +51,26 @@ def test_equal_paces_are_the_plain_rule() -> None:
     np.testing.assert_allclose(shortened(v, np.full_like(v, 2.5), 0), wanted, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_no_strength_changes_nothing_and_nan_stays(axis: int) -> None:
+    v = RNG.standard_normal((4, 5))
+    v[0, 0] = v[1, 1] = 0
+    np.testing.assert_array_equal(shortened(v, np.zeros_like(v), axis), v)
+    assert not shortened(np.zeros_like(v), np.zeros_like(v), axis).any()
+    v[2, 2] = np.nan
+    assert np.isnan(shortened(v, np.full_like(v, 0.1), axis)[2, 2])
+
+
+def test_all_of_it_on_the_single_weights_is_proximal_l1(numpy_path: None) -> None:
+    nets = []
+    for penalty in (SparseGroupLasso(0.9, l1_ratio=1.0), fastnn.L1(0.9, method="proximal")):
+        net = Network([COLUMNS, 4, 3], dtype="float64", seed=1)
+        net.fit(X, Y, epochs=3, optimizer=fastnn.Adam(0.01), penalty=[penalty, None])
+        nets.append(net.weights[0])
+    np.testing.assert_array_equal(*nets)
+    assert 0 < (nets[0] == 0).mean() < 1
+
+
 def by_hand(v: np.ndarray, most: np.ndarray) -> np.ndarray:
     """Return what is left of one group, its norm found by bisection."""
     if np.linalg.norm(v / most) <= 1:

@@ -133,6 +133,20 @@ def test_where_nothing_is_left(numpy_path: None) -> None:
     assert net.optimizer_state is None
 
 
+def test_the_last_epoch_may_be_the_best(numpy_path: None) -> None:
+    net = trained(2, optimizer=Adam(0.01), early_stopping=9, validation_data=(X, Y))
+    best, epochs = net.history.best_epoch, len(net.history.seconds)
+    assert (net.optimizer_state is not None) == (best == epochs - 1)
+    net = trained(4, optimizer=Adam(0.01))
+    kept = net.optimizer_state
+    trained(2, net=net, penalty=CumulativeL1(1.0), warm=False)
+    trained(1, net=net, optimizer=Adam(0.01))  # which plain descent's penalty does not hinder
+    other = Network([6, 4, 3], dtype="float64")
+    other.optimizer_state = kept
+    with pytest.raises(ValueError, match="layers of other sizes; set it to None"):
+        other.save("never written")
+
+
 def test_what_cannot_go_on_is_refused(numpy_path: None) -> None:
     net = trained(1, optimizer=Adam(0.05))
     left, before = net.optimizer_state, net.weights[0].copy()

@@ -164,7 +164,7 @@ def path(
     )
     if out is not None:
         chosen.network.compact()
-        chosen.network.save(out)
+        chosen.network.save(out, optimizer_state=False)
         typer.echo(f"model saved to {out}")
     if plot is not None:
         _draw(steps, figure, plot)

@@ -146,7 +146,7 @@ def sweep(
     if out is not None:
         best = trials[records.best()["trial"]]
         network, _ = sweeps.train(common | best, *rows, validation_data=validation)
-        network.save(out)
+        network.save(out, optimizer_state=False)
         accuracy = network.accuracy(split.X_test, split.y_test)
         typer.echo(
             f"of {len(split.y_test):,} test {split.what} {100 * accuracy:.2f} % are right; "

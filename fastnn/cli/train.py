@@ -170,7 +170,7 @@ def train(
     )
     summary = _summary(network, history, len(rows.y))
     if out is not None:
-        network.save(out)
+        network.save(out, optimizer_state=False)
         summary["model"] = str(out)
         picture = _draw(history, out.with_name(f"{out.stem}.curves.png"))
         summary["picture"] = None if picture is None else str(picture)

@@ -13,9 +13,14 @@ from fastnn.engine.constants import lanes
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.team import share
-from fastnn.penalties.groups import CLOSE, MOST_STEPS
 
 __all__ = ["shorten_layers"]
+
+# Newton's method is at its end where a sum that is to be 1 is as near, or after so many steps.
+CLOSE, NEWTON_STEPS = 1e-13, 100
+
+# In place of a strength that has underflowed.
+TINY = 1e-300
 
 
 @jit_apart
@@ -55,13 +60,13 @@ def norm_left(v, most, size):
     beyond = squares = largest = 0.0
     for k in range(size):
         x, m = float(get(v, k)), float(get(most, k))
-        beyond += (x / m) * (x / m)
+        beyond += (x / max(m, TINY)) * (x / max(m, TINY))
         squares += x * x
         largest = max(largest, m)
     if beyond <= 1.0:
         return 0.0
     t = max(0.0, math.sqrt(squares) - largest)
-    for _ in range(MOST_STEPS):
+    for _ in range(NEWTON_STEPS):
         f = slope = 0.0
         for k in range(size):
             x, kept = float(get(v, k)), t + get(most, k)

@@ -74,8 +74,9 @@ class Network(Stack):
         What the last `fit` took; it is saved with the network.
     optimizer_state : OptimizerState or None
         What the optimizer of the last `fit` remembers, for `warm_start`; it is saved with the
-        network in safetensors. None where that is nothing, where the fit ended in an error or early
-        stopping put earlier weights back, and after `compact`. Set it to None to forget it.
+        network in safetensors. None where that is nothing, where the fit ended in an error (with
+        rows in blocks or on a cluster also by Ctrl-C) or early stopping put earlier weights back,
+        and after `compact`. Set it to None to forget it.
     history : History or None
         The history of the last `fit`; after a `KeyboardInterrupt`, of the epochs it finished.
 
@@ -197,9 +198,11 @@ class Network(Stack):
             `threads` and the callbacks, of which only early stopping is kept.
         warm_start : bool, default False
             Go on with what the optimizer remembers of the last fit (`optimizer_state`), and a
-            penalty such as `CumulativeL1` if it is the same; where there is nothing, begin anew.
-            Two fits of 5 epochs are then one of 10, bit by bit, without dropout and noise, which
-            are drawn anew, and with a constant learning rate.
+            penalty such as `CumulativeL1` if it is the same; where there is nothing, begin anew. It
+            is an error if another optimizer left it. Two fits of 5 epochs are then one of 10, bit
+            by bit, but for what is drawn or counted anew: dropout, noise, rows held out by
+            `validation_fraction`, a schedule's epochs, and without an optimizer's memory the steps
+            of `TruncatedGradient`.
 
         Returns
         -------

@@ -41,7 +41,7 @@ class Stack:
     biases: list[np.ndarray]
     kept_inputs: np.ndarray | None
     penalty: Layers
-    optimizer_state: OptimizerState | None
+    optimizer_state: OptimizerState | None = None
     history: History | None
 
     def __init__(
@@ -213,11 +213,20 @@ class Stack:
         Raises
         ------
         ValueError
-            If a weight or bias is not finite.
+            If a weight, a bias or a number of `optimizer_state` is not finite, or that is of layers
+            of other sizes.
         OSError
             If the file cannot be written.
         """
         weights, biases = self._arrays()
+        left = self.optimizer_state if optimizer_state else None
+        if left is not None:
+            shapes = [array.shape for array in (*weights, *biases)]
+            if any([a.shape for a in m] != shapes for m in (*left.memories, left.kept) if m):
+                raise ValueError(
+                    "optimizer_state is of layers of other sizes; set it to None, or save with "
+                    "optimizer_state=False"
+                )
         model = Model(
             [self._first_weights(), *weights[1:]],
             biases,
@@ -228,7 +237,7 @@ class Stack:
             self.kept_inputs,
             self.multilabel,
             records.to_record(self.penalty, penalties.ALL),
-            self.optimizer_state if optimizer_state else None,
+            left,
         )
         write_model(path, model)
 

@@ -28,9 +28,12 @@ An input column that a batch does not use has no gradient, and its weights may w
 next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps, *numbers)``) is
 what `steps` >= 1 steps without a gradient leave, in closed form; the numbers are those of the last
 of these steps. `waits` says for which step the closed form, of shrink or of scale, holds. Up to
-``one_by_one`` steps take less time one by one. Where ``decays`` is true, shrink multiplies a weight
-by 1 minus the first number: then no weight is touched for it where columns may wait, as one factor
-is kept beside all of them (Shalev-Shwartz, Singer and Srebro, "Pegasos", 2007, section 2.3).
+``one_by_one`` steps take less time one by one.
+
+Where ``decays`` is true, shrink multiplies a weight by 1 minus the first number: then no weight is
+touched for it where columns may wait, as one factor is kept beside all of them (Shalev-Shwartz,
+Singer and Srebro, "Pegasos", 2007, section 2.3), and `waits` says for which step that stays large
+enough.
 
 ``leaves_zeros`` says whether weights become exactly 0. ``value(w)`` is the penalty of a layer's
 weights times n, as `total_cost` divides it by n; ``strengths(step)`` is what one step takes: the L1

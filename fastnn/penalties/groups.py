@@ -10,11 +10,12 @@ import numpy as np
 
 from fastnn.checks import one_of, real
 from fastnn.penalties.base import Penalty, soft, sum_of_sizes
+from fastnn.penalties.shrinking import ProximalL1
 
-__all__ = ["CLOSE", "MOST_STEPS", "GroupLasso", "MaxNorm", "SparseGroupLasso", "shortened"]
+__all__ = ["GroupLasso", "MaxNorm", "SparseGroupLasso", "shortened"]
 
 # Newton's method is at its end where a sum that is to be 1 is as near, or after so many steps.
-CLOSE, MOST_STEPS = 1e-13, 100
+_CLOSE, _NEWTON_STEPS = 1e-13, 100
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class SparseGroupLasso(_OfGroups):
         if self.l1_ratio > 1:
             raise ValueError(f"l1_ratio must be from 0 to 1, not {self.l1_ratio!r}")
 
+    def simplified(self) -> Penalty | None:
+        if self.l1_ratio == 1:
+            return ProximalL1(self.lmbda).simplified()
+        return super().simplified()
+
     def coefficients(self, step: float) -> tuple[float, ...]:
         kappa = step * self.lmbda
         return kappa * self.l1_ratio, kappa * (1 - self.l1_ratio)
@@ -187,19 +193,20 @@ def shortened(v: np.ndarray, most: np.ndarray, axis: int) -> np.ndarray:
         Along which a group lies.
     """
     x, m = v.astype(np.float64), most.astype(np.float64)
-    with np.errstate(over="ignore"):
-        stays = np.square(x / m).sum(axis=axis, keepdims=True) > 1
     norm = np.sqrt(np.square(x).sum(axis=axis, keepdims=True))
     t = np.maximum(0.0, norm - m.max(axis=axis, keepdims=True))
-    for _ in range(MOST_STEPS):
-        share = np.square(x / (t + m))
-        f = share.sum(axis=axis, keepdims=True)
-        further = stays & (f > 1 + CLOSE)
-        if not further.any():
-            break
-        slope = (share / (t + m)).sum(axis=axis, keepdims=True)
-        t = np.where(further, t + f * (np.sqrt(f) - 1) / np.where(further, slope, 1.0), t)
-    left: np.ndarray = np.where(stays, x * (t / (t + m)), 0.0)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # most may underflow to 0
+        ratio = np.where(x == 0, 0.0, x / m)
+        stays = ~(np.square(ratio).sum(axis=axis, keepdims=True) <= 1)  # NaN does
+        for _ in range(_NEWTON_STEPS):
+            share = np.square(x / (t + m))
+            f = share.sum(axis=axis, keepdims=True)
+            further = stays & (f > 1 + _CLOSE)
+            if not further.any():
+                break
+            slope = (share / (t + m)).sum(axis=axis, keepdims=True)
+            t = np.where(further, t + f * (np.sqrt(f) - 1) / slope, t)
+        left: np.ndarray = np.where(stays, x * (t / (t + m)), 0.0)
     return left.astype(v.dtype)
 
 

@@ -44,7 +44,7 @@ def begun_from(
     ValueError
         If another optimizer left it, or arrays of other shapes.
     """
-    if left is None:
+    if left is None or (not left.memories and left.optimizer != optimizer.name):
         return None
     shapes = [array.shape for array in arrays]
     found = [[array.shape for array in memory] for memory in left.memories]
