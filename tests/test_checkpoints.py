@@ -213,6 +213,7 @@ def test_a_file_that_is_read_only_stays_and_training_goes_on(tmp_path: Path, mon
     assert path.read_bytes() == last
 
 
+@pytest.mark.usefixtures("numpy_path")  # a kernel could not be saved either
 def test_a_folder_that_has_become_read_only_is_no_reason_to_stop(tmp_path: Path, monkeypatch):
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
