@@ -196,10 +196,8 @@ class Run:
 
     def _leave_state(self) -> None:
         """Leave what is remembered to the next fit."""
-        optimizer, penalties = self.options.optimizer, self.options.penalties
-        if optimizer.memories or any(p is not None and p.stateful for p in penalties):
-            state = left_by(optimizer, penalties, self.training.state())
-            self.network.optimizer_state = state
+        options, state = self.options, self.training.state()
+        self.network.optimizer_state = left_by(options.optimizer, options.penalties, state)
 
     def _begin(self) -> bool:
         """Draw the order and the rate of an epoch; return False if there is to be none."""
