@@ -7,8 +7,6 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from fastnn.data import HOLD_OUT_EVERY, NAMES
-
 __all__ = ["Features", "RowsName", "Split", "TestFile", "named_rows"]
 
 TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
@@ -95,9 +93,9 @@ def named_rows(
             f"it is for svmlight files, and {name} is not named as one",
             param_hint="--features" if test is None else "--test",
         )
-    if name not in NAMES:
+    if name not in data.NAMES:
         raise typer.BadParameter(
-            f"{name!r} is none of {', '.join(NAMES)}, nor named as an svmlight file",
+            f"{name!r} is none of {', '.join(data.NAMES)}, nor named as an svmlight file",
             param_hint="[DATA]",
         )
     X, y, X_test, y_test, input_scale, *_ = data.load(name, folder, progress=progress)
@@ -108,6 +106,7 @@ def _svmlight(name: str, test: Path | None, features: int | None) -> tuple[Any, 
     """Return the rows and labels of an svmlight file, and those to report on."""
     import numpy as np
 
+    from fastnn.data import HOLD_OUT_EVERY
     from fastnn.svmlight import read_svmlight
 
     X, y = read_svmlight(name, features)

@@ -213,10 +213,8 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
     here, below = layer_of(net, number), layer_of(net, number - 1)
     rows = block_rows(spec, m) if listed else rows_at_once(spec, m, vectors)
     pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
-    shrunk = 0 if has_stepper(spec) or rests(here, numbers) else here.shrunk
     apart = decays(spec) and number == 1
-    if apart:
-        shrunk = 0
+    shrunk = 0 if apart or has_stepper(spec) or rests(here, numbers) else here.shrunk
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0
