@@ -6,6 +6,8 @@ Symbols: m rows of a batch, V elements of a vector; this thread's rows are those
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from fastnn.engine.constants import lanes
@@ -13,28 +15,49 @@ from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, prefetch, put
 from fastnn.engine.rows import divide, widen
 
-__all__ = ["add_noise", "gather", "set_labels", "set_row_weights", "set_targets"]
+__all__ = [
+    "add_noise",
+    "ask_for_labels",
+    "ask_for_rows",
+    "coming_after",
+    "gather",
+    "set_labels",
+    "set_row_weights",
+    "set_targets",
+]
 
-# So many rows before its turn a row is asked for: it comes in time, and has not left the cache.
+# So many rows of the next batch are asked for while this one's update runs: they are in the cache
+# then before they are gathered. The rest would have left it again, and is asked for so many rows
+# before its turn.
+ROWS_OF_NEXT = 256
 ROWS_AHEAD = 16
 
 # Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
 ASKED_APART = 64
 
 
+class Coming(NamedTuple):
+    """The next batch, asked for while this one is computed with.
+
+    matrix : pointer to all rows, of `columns` numbers each
+    rows : pointer to the numbers of its rows, of which those from `low` to `high` are this thread's
+    """
+
+    matrix: Any
+    columns: Any
+    rows: Any
+    low: Any
+    high: Any
+
+
 @jit
-def gather(spec, net, X, columns, scale, divisor, order, start, batch_size, low, high):
-    """Copy rows of a batch, scaled; ask for rows that come later to be brought into the cache."""
+def gather(spec, net, X, columns, scale, divisor, rows, low, high):
+    """Copy rows of a batch, scaled."""
     v, inputs, matrix = lanes(spec), layer_of(net, 0), at(X, 0)
-    ahead = min(ROWS_AHEAD, high - low)
     for i in range(low, high):
-        later = start + i + ahead
-        if i + ahead >= high:  # this thread's rows of the next batch
-            later += batch_size - (high - low)
-        if later < len(order):
-            for j in range(0, columns, ASKED_APART):
-                prefetch(matrix, order[later] * columns + j)
-        row, x = after(matrix, order[start + i] * columns), after(inputs.a, i * inputs.pitch)
+        if low + ROWS_OF_NEXT <= i + ROWS_AHEAD < high:
+            ask_for_row(matrix, columns, get(rows, i + ROWS_AHEAD))
+        row, x = after(matrix, get(rows, i) * columns), after(inputs.a, i * inputs.pitch)
         if columns < v:
             for j in range(columns):
                 put(x, j, get(row, j) * scale)
@@ -45,6 +68,36 @@ def gather(spec, net, X, columns, scale, divisor, order, start, batch_size, low,
             widen(spec, after(row, last), after(x, last), scale)
         if divisor != 1:
             divide(spec, x, divisor, inputs.vectors)
+
+
+@jit
+def coming_after(X, columns, order, start, low, high):
+    """Return the batch from `start` of the order on; of sparse rows None."""
+    if X is None:  # decided when the kernel is compiled
+        return None
+    last = min(high, low + ROWS_OF_NEXT, len(order) - start)
+    return Coming(at(X, 0), columns, at(order, start), low, last)
+
+
+@jit
+def ask_for_rows(coming, begin, end):
+    """Ask for those rows of the next batch that are this thread's."""
+    for i in range(max(begin, coming.low), min(end, coming.high)):
+        ask_for_row(coming.matrix, coming.columns, get(coming.rows, i))
+
+
+@jit
+def ask_for_row(matrix, columns, row):
+    """Ask for a row to be brought into the second-level cache."""
+    for j in range(0, columns, ASKED_APART):
+        prefetch(matrix, row * columns + j)
+
+
+@jit
+def ask_for_labels(labels, order, start, low, high):
+    """Ask for class indices of a batch to come to be brought into the cache."""
+    for i in range(start + low, min(start + high, len(order))):
+        prefetch(labels, order[i])
 
 
 @jit

@@ -31,7 +31,16 @@ from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.dropout import mask, unmasked_outputs
-from fastnn.engine.gather import add_noise, gather, set_labels, set_row_weights, set_targets
+from fastnn.engine.gather import (
+    add_noise,
+    ask_for_labels,
+    ask_for_rows,
+    coming_after,
+    gather,
+    set_labels,
+    set_row_weights,
+    set_targets,
+)
 from fastnn.engine.groups import scale_columns, scale_groups, share_vectors
 from fastnn.engine.jit import jit, kernel
 from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
@@ -94,7 +103,7 @@ def build_train(spec: str) -> Any:
             step = first_step + start // batch_size
             low, high = rows_of(spec, m, thread, threads)
             if X is not None:  # decided when the kernel is compiled, for its types
-                gather(spec, net, X, columns, scale, divisor, order, start, batch_size, low, high)
+                gather(spec, net, X, columns, scale, divisor, rows, low, high)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
@@ -129,6 +138,9 @@ def build_train(spec: str) -> Any:
                 if thread == 0:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
                 met = meet_all(net, met, threads)
+            coming = coming_after(X, columns, order, start + batch_size, low, high)
+            if len(labels):
+                ask_for_labels(at(labels, 0), order, start + batch_size, low, high)
             now = phases.lap(spec, ticks, phases.LIST, now)
             if waiting and get(net.counts, ENTERING):
                 begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
@@ -164,7 +176,8 @@ def build_train(spec: str) -> Any:
                 met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             for number in range(net.layers, 0, -1):
                 update(
-                    spec, net, number, m, numbers, skip_zeros, nonzeros, rows, kept, thread, threads
+                    spec, net, number, m, numbers, skip_zeros, nonzeros, rows, coming, kept, thread,
+                    threads,
                 )  # fmt: skip
             if csr is not None and shrinking and follows(spec):
                 met = shrink_apart(spec, net, m, numbers, met, thread, threads)
@@ -210,14 +223,17 @@ def build_outputs(spec: str) -> Any:
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                gather(spec, net, X, columns, scale, divisor, order, start, batch_size, 0, m)
+                gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 if skip_zeros:
                     list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
+            coming = coming_after(X, columns, order, start + batch_size, 0, batch_size)
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, nonzeros, rows, 1.0, 0, 1)
+                if coming is not None and number == 1:
+                    ask_for_rows(coming, 0, batch_size)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)

@@ -20,6 +20,7 @@ from fastnn.engine.constants import (
     waits,
 )
 from fastnn.engine.csr import product_of_rows, update_from_rows
+from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import BLOCKS, PARTS
 from fastnn.engine.pointers import after, get, layer_of, place_of
@@ -138,7 +139,9 @@ def product(
 
 
 @jit
-def update(spec, net, number, m, numbers, skip_zeros, csr, rows, kept, thread, threads):
+def update(
+    spec, net, number, m, numbers, skip_zeros, csr, rows, coming, kept, thread, threads
+):  # fmt: skip
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
     `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
@@ -174,7 +177,11 @@ def update(spec, net, number, m, numbers, skip_zeros, csr, rows, kept, thread, t
             done = high
         for begin in range(done, high, step):
             end = min(begin + step, high)
-            update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, begin, end)
+            asks = number == 1 and panel == first and begin == low
+            update_panel(
+                spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, listed, begin,
+                end,
+            )  # fmt: skip
         if decays(spec) and number == 1 and biases:
             add_rows(spec, delta, here.pitch, m, vectors, kept, b)
     if with_biases and here.follows:
@@ -203,7 +210,9 @@ def shrink_biases(spec, net, number, numbers, first, last):
 
 
 @jit_apart
-def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed, low, high):
+def update_panel(
+    spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, listed, low, high
+):  # fmt: skip
     """Update the inputs from `low` to `high` of a panel; with them from 0 on, the biases.
 
     The penalty acts with the first block of rows that uses an input, or with the last one if it
@@ -217,6 +226,8 @@ def update_panel(spec, net, number, m, numbers, vectors, delta, w, q, b, listed,
     shrunk = 0 if apart or has_stepper(spec) or rests(here, numbers) else here.shrunk
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
+        if coming is not None and asks:
+            ask_for_rows(coming, i, i + some)
         block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0
         for part in range(PARTS if listed else 1):
             if listed:

@@ -86,6 +86,8 @@ class Vec:
         return self._emit("fadd", other, self)
 
     def __sub__(self, other: Any) -> Vec:
+        if isinstance(other, Signed) and other.of is self:
+            return other.taken_from_own()
         return self._emit("fsub", self, other)
 
     def __rsub__(self, other: Any) -> Vec:
@@ -144,20 +146,33 @@ class Sign(Vec):
 
     def times(self, factor: Any) -> Vec:
         """Return this sign times `factor`, a finite number or vector."""
-        builder, vector = self.builder, self.of.value.type
-        bits = 32 if isinstance(vector.element, ir.FloatType) else 64
-        integers = ir.VectorType(ir.IntType(bits), vector.count)
-        sign_bit = ir.Constant(integers, [1 << (bits - 1)] * vector.count)
-        sign = builder.and_(builder.bitcast(self.of.value, integers), sign_bit)
-        turned = builder.xor(builder.bitcast(self.of.lift(factor), integers), sign)
-        turned = builder.bitcast(turned, vector)
-        return Vec(builder, builder.select(self.nonzero, turned, self.of.value))
+        return Signed(self, factor)
 
     def __mul__(self, other: Any) -> Vec:
         return self.times(other)
 
     def __rmul__(self, other: Any) -> Vec:
         return self.times(other)
+
+
+class Signed(Vec):
+    """A factor that has got the sign of a vector, or 0 where that is 0 and NaN where it is NaN."""
+
+    def __init__(self, sign: Sign, factor: Any) -> None:
+        self.of, self._nonzero, builder = sign.of, sign.nonzero, sign.builder
+        vector = self.of.value.type
+        bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+        integers = ir.VectorType(ir.IntType(bits), vector.count)
+        sign_bit = ir.Constant(integers, [1 << (bits - 1)] * vector.count)
+        signs = builder.and_(builder.bitcast(self.of.value, integers), sign_bit)
+        turned = builder.xor(builder.bitcast(self.of.lift(factor), integers), signs)
+        self._turned = builder.bitcast(turned, vector)
+        super().__init__(builder, builder.select(sign.nonzero, self._turned, self.of.value))
+
+    def taken_from_own(self) -> Vec:
+        """Return the vector whose sign it has minus this, by a subtraction with a mask."""
+        less = self.of._emit("fsub", self.of, Vec(self.builder, self._turned))
+        return Vec(self.builder, self.builder.select(self._nonzero, less.value, self.of.value))
 
 
 class VecSpace:
@@ -171,10 +186,17 @@ class VecSpace:
         return Vec(vec.builder, vec.builder.select(condition, vec.lift(x), vec.lift(y)))
 
     def maximum(self, x: Vec, y: Any) -> Vec:
-        return x._call("maximum", x, y)
+        return self._chosen(x < y, x, y)
 
     def minimum(self, x: Vec, y: Any) -> Vec:
-        return x._call("minimum", x, y)
+        return self._chosen(x > y, x, y)
+
+    def _chosen(self, beyond: Any, x: Vec, y: Any) -> Vec:
+        """Return y where x is `beyond` it, or where y is NaN, else x, with its NaN."""
+        chosen = self.where(beyond, y, x)
+        if not isinstance(y, Vec):
+            return chosen
+        return self.where(y.builder.fcmp_unordered("uno", y.value, y.value), y, chosen)
 
     def copysign(self, x: Any, y: Vec) -> Vec:
         return y._call("copysign", x, y)

@@ -58,13 +58,12 @@ class L1(Shrinking):
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
         """abs(w) = whole*kappa + rest shrinks `whole` times; rest, rest-kappa, rest, ... follow."""
-        size = abs(w)
-        taken = xp.minimum(xp.floor(size * inverse), steps)
-        rest = size - taken * kappa  # just below 0 where size*inverse was rounded up
+        whole = xp.floor(abs(w) * inverse)
+        taken = xp.where(whole < steps, whole, steps)
+        rest = w - taken * xp.copysign(kappa, w)  # past 0 where w*inverse was rounded up
         half = 0.5 * (steps - taken)
         turned = xp.where(abs(rest) > 0, rest - xp.copysign(kappa, rest), rest)
-        left = xp.where(half > xp.floor(half), turned, rest)
-        return xp.where(w < 0, -left, left)
+        return xp.where(half > xp.floor(half), turned, rest)
 
     def value(self, w: np.ndarray) -> float:
         return self.lmbda * sum_of_sizes(w)
@@ -175,7 +174,7 @@ class ElasticNet(Shrinking):
 
     @staticmethod
     def shrink(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
-        return w - kappa2 * w - kappa1 * xp.sign(w)
+        return w - kappa1 * xp.sign(w) - kappa2 * w
 
     @staticmethod
     def slope(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
