@@ -81,7 +81,7 @@ class Classes(Task):
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
         """Return the accuracy: the share of rows, 0 to 1, with the right class."""
-        return np.count_nonzero(predictions == wanted) / len(wanted)
+        return float(np.count_nonzero(predictions == wanted) / len(wanted))
 
     def _check_rows(self, targets: np.ndarray) -> None:
         """Raise a `ValueError` where the cost of a row of targets would mean nothing."""

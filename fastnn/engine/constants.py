@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -9,6 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, int64, read_spec
+from fastnn.engine.spec import Spec
 
 __all__ = [
     "decays",
@@ -25,82 +27,48 @@ __all__ = [
 ]
 
 
-@intrinsic(prefer_literal=True)
-def follows(typing: Any, spec: Any) -> Any:
-    """Return whether the first layer's penalty comes after the gradient."""
-    rule = read_spec(spec).first_rule
-    value = rule is not None and rule.follows
+def _constant(read: Callable[[Spec], int]) -> Any:
+    """Return what is in kernels, called with their specification, the constant read from it."""
 
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
+    @intrinsic(prefer_literal=True)
+    def constant(typing: Any, spec: Any) -> Any:
+        value = read(read_spec(spec))
+        known: Any = types.boolean if isinstance(value, bool) else types.int64
 
-    return types.boolean(spec), generate
+        def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+            return ir.Constant(context.get_value_type(known), int(value))
 
+        return known(spec), generate
 
-@intrinsic(prefer_literal=True)
-def shrinks(typing: Any, spec: Any) -> Any:
-    """Return whether the first layer's weights are shrunk as its gradient is added."""
-    value = read_spec(spec).shrinks
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
-
-    return types.boolean(spec), generate
+    return constant
 
 
-@intrinsic(prefer_literal=True)
-def waits(typing: Any, spec: Any) -> Any:
-    """Return whether the penalty of columns that a batch does not use waits until they are."""
-    value = read_spec(spec).waits
+# V.
+lanes = _constant(lambda spec: spec.lanes)
 
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
+# The most rows that share a list of columns.
+listed_rows = _constant(lambda spec: spec.listed)
 
-    return types.boolean(spec), generate
+# Whether the first layer's penalty comes after the gradient.
+follows = _constant(lambda spec: spec.first_rule is not None and spec.first_rule.follows)
 
+# Whether the first layer's weights are shrunk as its gradient is added.
+shrinks = _constant(lambda spec: spec.shrinks)
 
-@intrinsic(prefer_literal=True)
-def decays(typing: Any, spec: Any) -> Any:
-    """Return whether the first layer's weights are those of its panels times a factor."""
-    value = read_spec(spec).decays
+# Whether the penalty of columns that a batch does not use waits until they are.
+waits = _constant(lambda spec: spec.waits)
 
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
+# Whether the first layer's weights are those of its panels times a factor.
+decays = _constant(lambda spec: spec.decays)
 
-    return types.boolean(spec), generate
+# Whether the rows list their nonzeros.
+is_sparse = _constant(lambda spec: spec.sparse)
 
+# Whether a layer's penalty scales groups of weights.
+has_groups = _constant(lambda spec: spec.has_groups)
 
-@intrinsic(prefer_literal=True)
-def is_sparse(typing: Any, spec: Any) -> Any:
-    """Return whether the rows list their nonzeros."""
-    value = read_spec(spec).sparse
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
-
-    return types.boolean(spec), generate
-
-
-@intrinsic(prefer_literal=True)
-def has_groups(typing: Any, spec: Any) -> Any:
-    """Return whether a layer's penalty scales groups of weights."""
-    value = read_spec(spec).has_groups
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
-
-    return types.boolean(spec), generate
-
-
-@intrinsic(prefer_literal=True)
-def has_stepper(typing: Any, spec: Any) -> Any:
-    """Return whether an optimiser makes the step, from the whole gradient."""
-    value = read_spec(spec).stepper is not None
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return ir.Constant(I1, int(value))
-
-    return types.boolean(spec), generate
+# Whether an optimiser makes the step, from the whole gradient.
+has_stepper = _constant(lambda spec: spec.stepper is not None)
 
 
 @intrinsic(prefer_literal=True)
@@ -116,28 +84,6 @@ def groups_inputs(typing: Any, spec: Any, number: Any) -> Any:
         return found
 
     return types.boolean(spec, types.int64), generate
-
-
-@intrinsic(prefer_literal=True)
-def lanes(typing: Any, spec: Any) -> Any:
-    """Return V."""
-    value = read_spec(spec).lanes
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return int64(value)
-
-    return types.int64(spec), generate
-
-
-@intrinsic(prefer_literal=True)
-def listed_rows(typing: Any, spec: Any) -> Any:
-    """Return the most rows that share a list of columns."""
-    value = read_spec(spec).listed
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return int64(value)
-
-    return types.int64(spec), generate
 
 
 @intrinsic(prefer_literal=True)

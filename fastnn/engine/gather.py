@@ -19,7 +19,7 @@ __all__ = [
     "add_noise",
     "ask_for_labels",
     "ask_for_rows",
-    "coming_after",
+    "coming_of",
     "gather",
     "set_labels",
     "set_row_weights",
@@ -71,12 +71,11 @@ def gather(spec, net, X, columns, scale, divisor, rows, low, high):
 
 
 @jit
-def coming_after(X, columns, order, start, low, high):
-    """Return the batch from `start` of the order on; of sparse rows None."""
+def coming_of(X, columns, rows, count, low, high):
+    """Return the next batch, of `count` rows, if any; of sparse rows None."""
     if X is None:  # decided when the kernel is compiled
         return None
-    last = min(high, low + ROWS_OF_NEXT, len(order) - start)
-    return Coming(at(X, 0), columns, at(order, start), low, last)
+    return Coming(at(X, 0), columns, rows, low, min(high, low + ROWS_OF_NEXT, count))
 
 
 @jit
@@ -94,9 +93,9 @@ def ask_for_row(matrix, columns, row):
 
 
 @jit
-def ask_for_labels(labels, order, start, low, high):
-    """Ask for class indices of a batch to come to be brought into the cache."""
-    for i in range(start + low, min(start + high, len(order))):
+def ask_for_labels(labels, order, start, m):
+    """Ask for the class indices of a batch to come to be brought into the cache."""
+    for i in range(start, min(start + m, len(order))):
         prefetch(labels, order[i])
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.engine import phases
+from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
 from fastnn.engine.constants import (
     decays,
     follows,
@@ -35,7 +36,7 @@ from fastnn.engine.gather import (
     add_noise,
     ask_for_labels,
     ask_for_rows,
-    coming_after,
+    coming_of,
     gather,
     set_labels,
     set_row_weights,
@@ -98,9 +99,14 @@ def build_train(spec: str) -> Any:
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
         before = flush_denormals()
         ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
+        by_class = skip_zeros and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
+        if by_class:
+            room = room_of(net, batch_size, 0, thread)
+            rows_by_class(net, at(labels, 0), at(order, 0), min(batch_size, len(order)), room)
         for start in range(0, len(order), batch_size):
-            m, rows = min(batch_size, len(order) - start), at(order, start)
-            step = first_step + start // batch_size
+            m, batch = min(batch_size, len(order) - start), start // batch_size
+            rows = room_of(net, batch_size, batch, thread) if by_class else at(order, start)
+            step = first_step + batch
             low, high = rows_of(spec, m, thread, threads)
             if X is not None:  # decided when the kernel is compiled, for its types
                 gather(spec, net, X, columns, scale, divisor, rows, low, high)
@@ -119,8 +125,8 @@ def build_train(spec: str) -> Any:
                 counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             if batches is not None and thread == 0:  # before a thread can change them
                 sizes, squares = sizes_of(spec, net, kept)
-                batches[start // batch_size, 1] = sizes
-                batches[start // batch_size, 2] = squares
+                batches[batch, 1] = sizes
+                batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
                 list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
@@ -138,9 +144,14 @@ def build_train(spec: str) -> Any:
                 if thread == 0:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
                 met = meet_all(net, met, threads)
-            coming = coming_after(X, columns, order, start + batch_size, low, high)
+            later = start + batch_size
+            rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
+            if by_class:
+                room = room_of(net, batch_size, batch + 1, thread)
+                rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
+            coming = coming_of(X, columns, rows_to_come, count, low, high)
             if len(labels):
-                ask_for_labels(at(labels, 0), order, start + batch_size, low, high)
+                ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
             now = phases.lap(spec, ticks, phases.LIST, now)
             if waiting and get(net.counts, ENTERING):
                 begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
@@ -199,7 +210,7 @@ def build_train(spec: str) -> Any:
             cost = sum_of_costs(spec, net, m)
             total += cost
             if batches is not None and thread == 0:
-                batches[start // batch_size, 0] = cost
+                batches[batch, 0] = cost
             met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
         if decaying:
@@ -229,10 +240,12 @@ def build_outputs(spec: str) -> Any:
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
-            coming = coming_after(X, columns, order, start + batch_size, 0, batch_size)
+            later = start + batch_size
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, nonzeros, rows, 1.0, 0, 1)
-                if coming is not None and number == 1:
+                if X is not None and number == 1:
+                    count = len(order) - later
+                    coming = coming_of(X, columns, at(order, later), count, 0, batch_size)
                     ask_for_rows(coming, 0, batch_size)
             for i in range(m):
                 for o in range(top.units):

@@ -137,6 +137,8 @@ class Arrays(NamedTuple):
     counts : int64
         How many columns are in `entering`, `in_batch` and `idle`; where the parts of each
         `block_used` end.
+    by_class : int64
+        For each thread, twice the numbers of a batch's rows, and a count for each class.
     costs : float64
         The sum of the costs of each block of rows.
     arrived : int64, length 1
@@ -176,6 +178,7 @@ class Arrays(NamedTuple):
     left_at: np.ndarray
     steps: np.ndarray
     counts: np.ndarray
+    by_class: np.ndarray
     costs: np.ndarray
     arrived: np.ndarray
     ticks: np.ndarray
@@ -258,6 +261,7 @@ def allocate(
         left_at=np.zeros(-(-sizes[0] // 64) * 64, np.int32),
         steps=np.zeros(1, np.int64),
         counts=np.zeros(BLOCKS + PARTS * blocks, np.int64),
+        by_class=np.zeros(threads * 2 * (batch_size + sizes[-1] + 1), np.int64),
         costs=np.zeros(blocks),
         arrived=np.zeros(1, np.int64),
         ticks=np.zeros(threads * PHASE_COUNT, np.int64),

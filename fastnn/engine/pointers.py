@@ -96,6 +96,7 @@ class Net(NamedTuple):
     left_at: Any
     steps: Any
     counts: Any
+    by_class: Any
     costs: Any
     arrived: Any
     ticks: Any
@@ -170,6 +171,7 @@ def net_of(arrays):
         at(arrays.left_at, 0),
         at(arrays.steps, 0),
         at(arrays.counts, 0),
+        at(arrays.by_class, 0),
         at(arrays.costs, 0),
         at(arrays.arrived, 0),
         at(arrays.ticks, 0),

@@ -1,0 +1,44 @@
+"""A batch's rows by class, as rows of a class use much the same columns.
+
+Blocks of such rows have shorter lists, and so fewer products. The order of a batch's rows changes
+nothing else but the rounding of sums over them. Symbols: m rows of a batch.
+"""
+
+from __future__ import annotations
+
+from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.pointers import after, get, layer_of, put
+
+__all__ = ["LEAST_ROWS", "room_of", "rows_by_class"]
+
+# In smaller batches blocks of one class are too few: with 10 rows it saves 1 %, with 30 it saves 4.
+LEAST_ROWS = 20
+
+
+@jit
+def room_of(net, batch_size, number, thread):
+    """Return this thread's room for the order of a batch; there are two, by its `number`."""
+    counts = layer_of(net, net.layers).units + 1
+    return after(net.by_class, (2 * thread + number % 2) * (batch_size + counts))
+
+
+@jit_apart
+def rows_by_class(net, labels, rows, m, room):
+    """Write the numbers of m rows to ``room``, class after class, else in their order; return it.
+
+    ``room`` has as many places more as there are classes, and one.
+    """
+    classes, counts = layer_of(net, net.layers).units, after(room, m)
+    for c in range(classes + 1):
+        put(counts, c, 0)
+    for i in range(m):
+        after_it = get(labels, get(rows, i)) + 1
+        put(counts, after_it, get(counts, after_it) + 1)
+    for c in range(classes):
+        put(counts, c + 1, get(counts, c + 1) + get(counts, c))
+    for i in range(m):
+        row = get(rows, i)
+        own = after(counts, get(labels, row))
+        put(room, get(own, 0), row)
+        put(own, 0, get(own, 0) + 1)
+    return room
