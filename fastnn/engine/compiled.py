@@ -283,5 +283,5 @@ def _worth_skipping(inputs: Inputs) -> bool:
         return False
     matrix = inputs.matrix
     some = matrix[:: max(1, len(matrix) // SAMPLED_ROWS)]
-    zeros: float = 1 - np.count_nonzero(some) / some.size
+    zeros = 1 - float(np.count_nonzero(some) / some.size)
     return matrix.shape[1] >= MASK_COLUMNS and zeros > WORTHWHILE_ZEROS

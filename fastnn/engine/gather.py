@@ -1,7 +1,8 @@
 """What a batch consists of: its rows as floats, what they should give, and what each counts.
 
-Symbols: m rows of a batch, V elements of a vector; this thread's rows are those from `low` to
-`high`.
+Every thread has the rows for itself: to read what another one has written takes longer than to
+write it. Symbols: m rows of a batch, V elements of a vector; `low` and `high`, this thread's rows
+of what there is only once.
 """
 
 from __future__ import annotations
@@ -40,22 +41,21 @@ class Coming(NamedTuple):
     """The next batch, asked for while this one is computed with.
 
     matrix : pointer to all rows, of `columns` numbers each
-    rows : pointer to the numbers of its rows, of which those from `low` to `high` are this thread's
+    rows : pointer to the numbers of its rows, of which the first `count` are asked for
     """
 
     matrix: Any
     columns: Any
     rows: Any
-    low: Any
-    high: Any
+    count: Any
 
 
 @jit
-def gather(spec, net, X, columns, scale, divisor, rows, low, high):
+def gather(spec, net, X, columns, scale, divisor, rows, m):
     """Copy rows of a batch, scaled."""
     v, inputs, matrix = lanes(spec), layer_of(net, 0), at(X, 0)
-    for i in range(low, high):
-        if low + ROWS_OF_NEXT <= i + ROWS_AHEAD < high:
+    for i in range(m):
+        if ROWS_OF_NEXT <= i + ROWS_AHEAD < m:
             ask_for_row(matrix, columns, get(rows, i + ROWS_AHEAD))
         row, x = after(matrix, get(rows, i) * columns), after(inputs.a, i * inputs.pitch)
         if columns < v:
@@ -71,17 +71,17 @@ def gather(spec, net, X, columns, scale, divisor, rows, low, high):
 
 
 @jit
-def coming_of(X, columns, rows, count, low, high):
+def coming_of(X, columns, rows, count):
     """Return the next batch, of `count` rows, if any; of sparse rows None."""
     if X is None:  # decided when the kernel is compiled
         return None
-    return Coming(at(X, 0), columns, rows, low, min(high, low + ROWS_OF_NEXT, count))
+    return Coming(at(X, 0), columns, rows, min(count, ROWS_OF_NEXT))
 
 
 @jit
 def ask_for_rows(coming, begin, end):
-    """Ask for those rows of the next batch that are this thread's."""
-    for i in range(max(begin, coming.low), min(end, coming.high)):
+    """Ask for some rows of the next batch to be brought into the cache."""
+    for i in range(begin, min(end, coming.count)):
         ask_for_row(coming.matrix, coming.columns, get(coming.rows, i))
 
 
@@ -100,10 +100,10 @@ def ask_for_labels(labels, order, start, m):
 
 
 @jit
-def add_noise(net, noise, start, columns, low, high):
-    """Add to rows of a batch what was drawn for them."""
+def add_noise(net, noise, start, columns, m):
+    """Add to a batch's rows what was drawn for them."""
     inputs = layer_of(net, 0)
-    for i in range(low, high):
+    for i in range(m):
         for j in range(columns):
             place = i * inputs.pitch + j
             put(inputs.a, place, get(inputs.a, place) + noise[start + i, j])

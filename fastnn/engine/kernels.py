@@ -92,7 +92,7 @@ def build_train(spec: str) -> Any:
     def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
               factor, coefficients, of_stepper, skip_zeros, dropout, noise, batches, thread,
               threads):  # fmt: skip
-        net, numbers, nonzeros = net_of(arrays), at(coefficients, 0), pointers_of(csr)
+        net, numbers, nonzeros = net_of(arrays, thread), at(coefficients, 0), pointers_of(csr)
         columns = layer_of(net, 0).units
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
@@ -109,11 +109,11 @@ def build_train(spec: str) -> Any:
             step = first_step + batch
             low, high = rows_of(spec, m, thread, threads)
             if X is not None:  # decided when the kernel is compiled, for its types
-                gather(spec, net, X, columns, scale, divisor, rows, low, high)
+                gather(spec, net, X, columns, scale, divisor, rows, m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
-                add_noise(net, noise, start, columns, low, high)
+                add_noise(net, noise, start, columns, m)
             if len(labels):
                 set_labels(net, at(labels, 0), rows, low, high)
             else:
@@ -129,27 +129,26 @@ def build_train(spec: str) -> Any:
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
-                list_bits(spec, net, at(X, 0), columns, rows, low, high, block_rows(spec, m))
+                list_bits(net, at(X, 0), columns, rows, m, block_rows(spec, m))
             if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
                 transpose_weights(spec, net, number, thread, threads)
-            met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
             if skip_zeros:
-                list_blocks(spec, net, columns, low, high, block_rows(spec, m), m)
-                met = meet_all(net, met, threads)
+                list_blocks(spec, net, columns, m, block_rows(spec, m))
                 if thread == 0:
                     list_columns(spec, net, m, columns, step, block_rows(spec, m))
+            if skip_zeros or waiting:
                 met = meet_all(net, met, threads)
             later = start + batch_size
             rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
             if by_class:
                 room = room_of(net, batch_size, batch + 1, thread)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
-            coming = coming_of(X, columns, rows_to_come, count, low, high)
+            coming = coming_of(X, columns, rows_to_come, count)
             if len(labels):
                 ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
             now = phases.lap(spec, ticks, phases.LIST, now)
@@ -228,24 +227,24 @@ def build_outputs(spec: str) -> Any:
 
     @kernel
     def outputs(arrays, X, csr, scale, divisor, order, batch_size, skip_zeros, z, a):
-        net, nonzeros = net_of(arrays), pointers_of(csr)
+        net, nonzeros = net_of(arrays, 0), pointers_of(csr)
         columns = layer_of(net, 0).units
         top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                gather(spec, net, X, columns, scale, divisor, rows, 0, m)
+                gather(spec, net, X, columns, scale, divisor, rows, m)
                 if skip_zeros:
-                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
-                    list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
+                    list_bits(net, at(X, 0), columns, rows, m, block_rows(spec, m))
+                    list_blocks(spec, net, columns, m, block_rows(spec, m))
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
             later = start + batch_size
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, nonzeros, rows, 1.0, 0, 1)
                 if X is not None and number == 1:
-                    count = len(order) - later
-                    coming = coming_of(X, columns, at(order, later), count, 0, batch_size)
+                    count = min(batch_size, len(order) - later)
+                    coming = coming_of(X, columns, at(order, later), count)
                     ask_for_rows(coming, 0, batch_size)
             for i in range(m):
                 for o in range(top.units):
@@ -266,7 +265,7 @@ def build_settle(spec: str) -> Any:
 
     @kernel
     def settle(arrays, coefficients):
-        count, net = 0, net_of(arrays)
+        count, net = 0, net_of(arrays, 0)
         first = settle_run(spec, net, at(coefficients, 0), arrays.steps[0])
         for j in range(first, layer_of(net, 0).units):
             in_use = (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1)

@@ -18,7 +18,6 @@ from fastnn.engine.phases import PHASE_COUNT
 __all__ = [
     "ACTIVATION",
     "A_AT",
-    "BLOCKS",
     "B_AT",
     "DELTA_AT",
     "ENTERING",
@@ -53,8 +52,10 @@ UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(10
 ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(10, 18)
 FIELDS = 18
 
-# Places in `Arrays.counts`; a block of rows has PARTS of them, the first block's from BLOCKS on.
-ENTERING, IN_BATCH, IDLE, BLOCKS = range(4)
+# Places in `Arrays.counts`.
+ENTERING, IN_BATCH, IDLE = range(3)
+
+# The list of a block of rows has so many parts.
 PARTS = 4
 
 # Above every number of steps: what `Arrays.left_at` is raised by for a column in a batch's list.
@@ -91,12 +92,13 @@ class Choice(NamedTuple):
 class Arrays(NamedTuple):
     """What a kernel works on.
 
-    table : int64 (layers + 1, FIELDS)
-        For the inputs and each layer: units; vectors they fill; vectors of a panel; elements from
-        a row to the next; where z, a, delta, weights, transposed weights and biases start; the
-        `Choice`.
+    tables : int64 (threads, layers + 1, FIELDS)
+        For each thread, as each has the inputs for itself; there for the inputs and each layer:
+        units; vectors they fill; vectors of a panel; elements from a row to the next; where z, a,
+        delta, weights, transposed weights and biases start; the `Choice`.
     weights, transposed, biases, work : 1-D, the network's dtype
-        Panels of all layers; of all layers but the first, transposed; biases; z, a, delta.
+        Panels of all layers; of all layers but the first, transposed; biases; each thread's inputs
+        and each layer's z, a, delta.
     state, bias_state : 1-D, the network's dtype
         What a penalty keeps beside each weight and bias; without one that does, of length 1.
     memory, bias_memory : 1-D, the network's dtype
@@ -120,11 +122,14 @@ class Arrays(NamedTuple):
     in_batch : int32
         The input columns that a batch uses.
     block_used : int32
-        The input columns that each block of a batch's rows uses, in four parts: those of a block
-        after it, but of none before; of neither; of one before, but of none after; of both. What
-        matters of this for the penalty is kept apart; the other parts may be empty.
+        For each thread, the input columns that each block of a batch's rows uses, in four parts:
+        those of a block after it, but of none before; of neither; of one before, but of none after;
+        of both. What matters of this for the penalty is kept apart; the other parts may be empty.
+    block_ends : int64
+        For each thread, where the parts of each block's list end.
     block_bits, block_seen, block_left : uint64
-        A bit for each column: whether the block uses it, a block before it, a block after it.
+        For each thread, a bit for each column: whether the block uses it, a block before it, a
+        block after it.
     entering : int32
         The columns in use that were not in the batch before.
     in_use : uint64
@@ -135,10 +140,9 @@ class Arrays(NamedTuple):
     steps : int64, length 1
         How many batches have been trained on since all columns were last up to date.
     counts : int64
-        How many columns are in `entering`, `in_batch` and `idle`; where the parts of each
-        `block_used` end.
+        How many columns are in `entering`, `in_batch` and `idle`.
     by_class : int64
-        For each thread, twice the numbers of a batch's rows, and a count for each class.
+        For each thread, the numbers of two batches' rows, and after each a count for each class.
     costs : float64
         The sum of the costs of each block of rows.
     arrived : int64, length 1
@@ -147,7 +151,7 @@ class Arrays(NamedTuple):
         For each thread, the cycles of each of `phases.PHASES`, in a kernel that is timed.
     """
 
-    table: np.ndarray
+    tables: np.ndarray
     weights: np.ndarray
     transposed: np.ndarray
     biases: np.ndarray
@@ -170,6 +174,7 @@ class Arrays(NamedTuple):
     every: np.ndarray
     in_batch: np.ndarray
     block_used: np.ndarray
+    block_ends: np.ndarray
     block_bits: np.ndarray
     block_seen: np.ndarray
     block_left: np.ndarray
@@ -182,6 +187,12 @@ class Arrays(NamedTuple):
     costs: np.ndarray
     arrived: np.ndarray
     ticks: np.ndarray
+
+    @property
+    def table(self) -> np.ndarray:
+        """The first thread's table; the others' differ in where the inputs are."""
+        first: np.ndarray = self.tables[0]
+        return first
 
 
 def allocate(
@@ -215,22 +226,24 @@ def allocate(
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
         if sparse and not layer:
             row[PITCH] = 0
-        for column in (Z_AT, A_AT, DELTA_AT):
+        for column in (Z_AT, A_AT, DELTA_AT) if layer else (A_AT,):
             row[column] = work
-            work += batch_size * int(row[PITCH])
+            work += batch_size * int(row[PITCH]) * (1 if layer else threads)
         if layer:
             padded, below = int(row[VECTORS]) * lanes, int(table[layer - 1, VECTORS]) * lanes
             row[W_AT], row[WT_AT], row[B_AT] = weights, transposed, biases
             row[ACTIVATION:] = choices[layer - 1]
             weights, biases = weights + below * padded, biases + padded
             transposed += below * padded if layer > 1 else 0
+    tables = np.repeat(table[np.newaxis], threads, axis=0)
+    tables[:, 0, A_AT] += np.arange(threads) * batch_size * table[0, PITCH]
     out, width = table[-1], int(max(table[:, PITCH]))
     real = _zeros(batch_size * int(out[PITCH]), dtype)
     real.reshape(batch_size, -1)[:, : sizes[-1]] = 1
     columns = max(*sizes, batch_size) + 2 * lanes + CACHE_LINE
-    listed = 0 if sparse else blocks
+    listed = 0 if sparse else threads * blocks
     return Arrays(
-        table=table,
+        tables=tables,
         weights=_zeros(weights, dtype),
         transposed=_zeros(transposed, dtype),
         biases=_zeros(biases, dtype),
@@ -253,6 +266,7 @@ def allocate(
         every=_counting(columns),
         in_batch=_counting(columns),
         block_used=np.zeros(listed * columns, np.int32),
+        block_ends=np.zeros(listed * PARTS, np.int64),
         block_bits=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
         block_seen=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
         block_left=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
@@ -260,7 +274,7 @@ def allocate(
         in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
         left_at=np.zeros(-(-sizes[0] // 64) * 64, np.int32),
         steps=np.zeros(1, np.int64),
-        counts=np.zeros(BLOCKS + PARTS * blocks, np.int64),
+        counts=np.zeros(3, np.int64),
         by_class=np.zeros(threads * 2 * (batch_size + sizes[-1] + 1), np.int64),
         costs=np.zeros(blocks),
         arrived=np.zeros(1, np.int64),

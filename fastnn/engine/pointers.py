@@ -88,6 +88,7 @@ class Net(NamedTuple):
     every: Any
     in_batch: Any
     block_used: Any
+    block_ends: Any
     block_bits: Any
     block_seen: Any
     block_left: Any
@@ -103,7 +104,7 @@ class Net(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """A row of `layout.Arrays.table`, its places as pointers."""
+    """A row of one of `layout.Arrays.tables`, its places as pointers."""
 
     units: Any
     vectors: Any
@@ -131,14 +132,15 @@ class Layer(NamedTuple):
 
 
 @jit
-def net_of(arrays):
-    """Return the pointers of `arrays`, which the caller keeps alive."""
+def net_of(arrays, thread):
+    """Return the pointers of `arrays`, which the caller keeps alive, for one of the threads."""
+    threads, rows, _ = arrays.tables.shape
     return Net(
-        len(arrays.table) - 1,
+        rows - 1,
         len(arrays.every),
         len(arrays.weights),
         len(arrays.biases),
-        at(arrays.table, 0),
+        at(arrays.tables, thread * rows * FIELDS),
         at(arrays.weights, 0),
         at(arrays.transposed, 0),
         at(arrays.biases, 0),
@@ -147,7 +149,7 @@ def net_of(arrays):
         at(arrays.memory, 0),
         at(arrays.bias_memory, 0),
         at(arrays.paces, 0),
-        len(arrays.members) // (2 * (len(arrays.missed) // len(arrays.one_step))),
+        len(arrays.members) // (2 * threads),
         at(arrays.members, 0),
         at(arrays.work, 0),
         at(arrays.targets, 0),
@@ -155,17 +157,18 @@ def net_of(arrays):
         at(arrays.ones, 0),
         at(arrays.zeros, 0),
         at(arrays.room, 0),
-        len(arrays.sums) // (len(arrays.missed) // len(arrays.one_step)),
+        len(arrays.sums) // threads,
         at(arrays.sums, 0),
         at(arrays.missed, 0),
         at(arrays.one_step, 0),
         at(arrays.idle, 0),
         at(arrays.every, 0),
         at(arrays.in_batch, 0),
-        at(arrays.block_used, 0),
-        at(arrays.block_bits, 0),
-        at(arrays.block_seen, 0),
-        at(arrays.block_left, 0),
+        own(arrays.block_used, thread, threads),
+        own(arrays.block_ends, thread, threads),
+        own(arrays.block_bits, thread, threads),
+        own(arrays.block_seen, thread, threads),
+        own(arrays.block_left, thread, threads),
         at(arrays.entering, 0),
         at(arrays.in_use, 0),
         at(arrays.left_at, 0),
@@ -176,6 +179,12 @@ def net_of(arrays):
         at(arrays.arrived, 0),
         at(arrays.ticks, 0),
     )
+
+
+@jit
+def own(array, thread, threads):
+    """Return a pointer to a thread's part of an array."""
+    return at(array, thread * (len(array) // threads))
 
 
 @jit

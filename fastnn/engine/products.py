@@ -22,7 +22,7 @@ from fastnn.engine.constants import (
 from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
-from fastnn.engine.layout import BLOCKS, PARTS
+from fastnn.engine.layout import PARTS
 from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows, transpose
 from fastnn.engine.shrink import shrink_columns
@@ -134,7 +134,7 @@ def product(
             some, used = min(rows, part.high - i), net.every
             if own_lists:
                 used = after(net.block_used, i // rows * net.list_room)
-                k = get(net.counts, BLOCKS + i // rows * PARTS + PARTS - 1)
+                k = get(net.block_ends, i // rows * PARTS + PARTS - 1)
             tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
 
 
@@ -228,11 +228,11 @@ def update_panel(
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         if coming is not None and asks:
             ask_for_rows(coming, i, i + some)
-        block, ends, end = i // rows, BLOCKS + i // rows * PARTS, 0
+        block, end = i // rows, 0
         for part in range(PARTS if listed else 1):
             if listed:
                 used, begin, end = after(net.block_used, block * net.list_room), end, 0
-                end = get(net.counts, ends + part)
+                end = get(net.block_ends, block * PARTS + part)
                 first = place_of(used, begin, end, low)
                 n, used = place_of(used, first, end, high) - first, after(used, first)
                 acts = part in (1, 2) if follows(spec) else part < 2
