@@ -16,10 +16,9 @@ LEAST_ROWS = 20
 
 
 @jit
-def room_of(net, batch_size, number, thread):
+def room_of(net, batch_size, number):
     """Return this thread's room for the order of a batch; there are two, by its `number`."""
-    counts = layer_of(net, net.layers).units + 1
-    return after(net.by_class, (2 * thread + number % 2) * (batch_size + counts))
+    return after(net.orders, number % 2 * (batch_size + layer_of(net, net.layers).units + 1))
 
 
 @jit_apart
@@ -38,7 +37,7 @@ def rows_by_class(net, labels, rows, m, room):
         put(counts, c + 1, get(counts, c + 1) + get(counts, c))
     for i in range(m):
         row = get(rows, i)
-        own = after(counts, get(labels, row))
-        put(room, get(own, 0), row)
-        put(own, 0, get(own, 0) + 1)
+        place = after(counts, get(labels, row))
+        put(room, get(place, 0), row)
+        put(place, 0, get(place, 0) + 1)
     return room

@@ -22,7 +22,7 @@ __all__ = ["Path", "outputs"]
 # Below this share of zeros, listing the columns in use costs more than it saves.
 WORTHWHILE_ZEROS = 0.25
 
-# The share is that of so many rows, evenly over all.
+# The share is that of at least so many rows, evenly over all.
 SAMPLED_ROWS = 64
 
 # Where more of the columns are used by some row, to put these first gains nothing.
@@ -239,7 +239,7 @@ def _arrays(
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     return layout.allocate(
         sizes, choices, rows, blocks, wanted.lanes, panels, threads, stateful, memories,
-        wanted.shortens, wanted.sparse, weights[0].dtype,
+        wanted.shortens, wanted.sparse, listed and not wanted.sparse, weights[0].dtype,
     )  # fmt: skip
 
 

@@ -1,8 +1,7 @@
 """What a batch consists of: its rows as floats, what they should give, and what each counts.
 
-Every thread has the rows for itself: to read what another one has written takes longer than to
-write it. Symbols: m rows of a batch, V elements of a vector; `low` and `high`, this thread's rows
-of what there is only once.
+Symbols: m rows of a batch, V elements of a vector; the rows from `low` to `high` are this thread's,
+or all of them where it has them for itself.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ __all__ = [
     "set_targets",
 ]
 
-# So many rows of the next batch are asked for while this one's update runs: they are in the cache
-# then before they are gathered. The rest would have left it again, and is asked for so many rows
-# before its turn.
-ROWS_OF_NEXT = 256
+# So many bytes of the next batch are asked for while this one's update runs: they are in the cache
+# then before they are gathered. More would have left it again, and is asked for so many rows before
+# its turn.
+BYTES_OF_NEXT = 1 << 18
 ROWS_AHEAD = 16
 
 # Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
@@ -41,21 +40,23 @@ class Coming(NamedTuple):
     """The next batch, asked for while this one is computed with.
 
     matrix : pointer to all rows, of `columns` numbers each
-    rows : pointer to the numbers of its rows, of which the first `count` are asked for
+    rows : pointer to the numbers of its rows, of which those from `low` to `high` are asked for
     """
 
     matrix: Any
     columns: Any
     rows: Any
-    count: Any
+    low: Any
+    high: Any
 
 
 @jit
-def gather(spec, net, X, columns, scale, divisor, rows, m):
+def gather(spec, net, X, columns, scale, divisor, rows, low, high):
     """Copy rows of a batch, scaled."""
     v, inputs, matrix = lanes(spec), layer_of(net, 0), at(X, 0)
-    for i in range(m):
-        if ROWS_OF_NEXT <= i + ROWS_AHEAD < m:
+    in_time = low + rows_in_time(X, columns)
+    for i in range(low, high):
+        if in_time <= i + ROWS_AHEAD < high:
             ask_for_row(matrix, columns, get(rows, i + ROWS_AHEAD))
         row, x = after(matrix, get(rows, i) * columns), after(inputs.a, i * inputs.pitch)
         if columns < v:
@@ -71,17 +72,23 @@ def gather(spec, net, X, columns, scale, divisor, rows, m):
 
 
 @jit
-def coming_of(X, columns, rows, count):
-    """Return the next batch, of `count` rows, if any; of sparse rows None."""
+def coming_of(X, columns, rows, low, high):
+    """Return the next batch, or what there is of it; of sparse rows None."""
     if X is None:  # decided when the kernel is compiled
         return None
-    return Coming(at(X, 0), columns, rows, min(count, ROWS_OF_NEXT))
+    return Coming(at(X, 0), columns, rows, low, min(high, low + rows_in_time(X, columns)))
+
+
+@jit
+def rows_in_time(X, columns):
+    """Return how many rows of the next batch are asked for while this one's update runs."""
+    return max(1, BYTES_OF_NEXT // (columns * X.itemsize))
 
 
 @jit
 def ask_for_rows(coming, begin, end):
-    """Ask for some rows of the next batch to be brought into the cache."""
-    for i in range(begin, min(end, coming.count)):
+    """Ask for those of some rows of the next batch that are this thread's."""
+    for i in range(max(begin, coming.low), min(end, coming.high)):
         ask_for_row(coming.matrix, coming.columns, get(coming.rows, i))
 
 
@@ -100,10 +107,10 @@ def ask_for_labels(labels, order, start, m):
 
 
 @jit
-def add_noise(net, noise, start, columns, m):
-    """Add to a batch's rows what was drawn for them."""
+def add_noise(net, noise, start, columns, low, high):
+    """Add to rows of a batch what was drawn for them."""
     inputs = layer_of(net, 0)
-    for i in range(m):
+    for i in range(low, high):
         for j in range(columns):
             place = i * inputs.pitch + j
             put(inputs.a, place, get(inputs.a, place) + noise[start + i, j])

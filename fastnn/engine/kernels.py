@@ -99,21 +99,23 @@ def build_train(spec: str) -> Any:
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
         before = flush_denormals()
         ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
-        by_class = skip_zeros and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
-        if by_class:
-            room = room_of(net, batch_size, 0, thread)
-            rows_by_class(net, at(labels, 0), at(order, 0), min(batch_size, len(order)), room)
+        alone = arrays.tables.shape[0] == threads  # each thread has the inputs for itself
+        sorts = skip_zeros and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
+        if sorts:
+            room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
+            rows_by_class(net, at(labels, 0), at(order, 0), count, room)
         for start in range(0, len(order), batch_size):
             m, batch = min(batch_size, len(order) - start), start // batch_size
-            rows = room_of(net, batch_size, batch, thread) if by_class else at(order, start)
-            step = first_step + batch
+            rows = room_of(net, batch_size, batch) if sorts else at(order, start)
+            step, block = first_step + batch, block_rows(spec, m)
             low, high = rows_of(spec, m, thread, threads)
+            begin, end = (0, m) if alone else (low, high)
             if X is not None:  # decided when the kernel is compiled, for its types
-                gather(spec, net, X, columns, scale, divisor, rows, m)
+                gather(spec, net, X, columns, scale, divisor, rows, begin, end)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
-                add_noise(net, noise, start, columns, m)
+                add_noise(net, noise, start, columns, begin, end)
             if len(labels):
                 set_labels(net, at(labels, 0), rows, low, high)
             else:
@@ -129,36 +131,41 @@ def build_train(spec: str) -> Any:
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
-                list_bits(net, at(X, 0), columns, rows, m, block_rows(spec, m))
+                list_bits(net, at(X, 0), columns, rows, begin, end, block)
             if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
                 transpose_weights(spec, net, number, thread, threads)
+            if not alone:
+                met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
             if skip_zeros:
-                list_blocks(spec, net, columns, m, block_rows(spec, m))
+                list_blocks(spec, net, columns, begin, end, block, m)
+                if not alone:
+                    met = meet_all(net, met, threads)
                 if thread == 0:
-                    list_columns(spec, net, m, columns, step, block_rows(spec, m))
+                    list_columns(spec, net, m, columns, step, block)
             if skip_zeros or waiting:
                 met = meet_all(net, met, threads)
             later = start + batch_size
             rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
-            if by_class:
-                room = room_of(net, batch_size, batch + 1, thread)
+            if sorts:
+                room = room_of(net, batch_size, batch + 1)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
-            coming = coming_of(X, columns, rows_to_come, count)
+            last = count if alone else min(high, count)
+            coming = coming_of(X, columns, rows_to_come, begin, last)
             if len(labels):
                 ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
             now = phases.lap(spec, ticks, phases.LIST, now)
             if waiting and get(net.counts, ENTERING):
-                begin, end = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
-                listed = after(net.entering, begin)
+                first, last = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
+                listed, count = after(net.entering, first), last - first
                 until = step + SEEN if is_sparse(spec) else step
-                catch_up(spec, net, numbers, listed, end - begin, until)
+                catch_up(spec, net, numbers, listed, count, until)
                 if waiting_groups:
-                    scale_columns(spec, net, 1, numbers, listed, end - begin, until, thread)
+                    scale_columns(spec, net, 1, numbers, listed, count, until, thread)
                 met = meet_all(net, met, threads)
             numbers, before_step = after(numbers, next_numbers), kept
             if decaying:
@@ -233,10 +240,10 @@ def build_outputs(spec: str) -> Any:
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                gather(spec, net, X, columns, scale, divisor, rows, m)
+                gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 if skip_zeros:
-                    list_bits(net, at(X, 0), columns, rows, m, block_rows(spec, m))
-                    list_blocks(spec, net, columns, m, block_rows(spec, m))
+                    list_bits(net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
+                    list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
             later = start + batch_size
@@ -244,7 +251,7 @@ def build_outputs(spec: str) -> Any:
                 forward(spec, net, number, m, skip_zeros, nonzeros, rows, 1.0, 0, 1)
                 if X is not None and number == 1:
                     count = min(batch_size, len(order) - later)
-                    coming = coming_of(X, columns, at(order, later), count)
+                    coming = coming_of(X, columns, at(order, later), 0, count)
                     ask_for_rows(coming, 0, batch_size)
             for i in range(m):
                 for o in range(top.units):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn.engine.phases import PHASE_COUNT
 
@@ -63,6 +64,11 @@ SEEN = 1 << 30
 
 CACHE_LINE = 64
 
+# Up to so many threads, and bytes of a batch's inputs, each thread has these for itself: to read
+# what another one has written takes longer than to write it. Beyond, they share the work.
+OWN_THREADS = 4
+OWN_BYTES = 1 << 20
+
 # So many inputs of a panel are turned into rows of weights at a time: they stay in the cache.
 COPIED = 1024
 
@@ -92,13 +98,14 @@ class Choice(NamedTuple):
 class Arrays(NamedTuple):
     """What a kernel works on.
 
-    tables : int64 (threads, layers + 1, FIELDS)
-        For each thread, as each has the inputs for itself; there for the inputs and each layer:
-        units; vectors they fill; vectors of a panel; elements from a row to the next; where z, a,
-        delta, weights, transposed weights and biases start; the `Choice`.
+    tables : int64 (copies, layers + 1, FIELDS)
+        For each thread where each has the inputs and their lists for itself, else for all; there
+        for the inputs, which have `a` alone, and each layer: units; vectors they fill; vectors of a
+        panel; elements from a row to the next; where z, a, delta, weights, transposed weights and
+        biases start; the `Choice`.
     weights, transposed, biases, work : 1-D, the network's dtype
-        Panels of all layers; of all layers but the first, transposed; biases; each thread's inputs
-        and each layer's z, a, delta.
+        Panels of all layers; of all layers but the first, transposed; biases; each copy of
+        the inputs, and each layer's z, a, delta.
     state, bias_state : 1-D, the network's dtype
         What a penalty keeps beside each weight and bias; without one that does, of length 1.
     memory, bias_memory : 1-D, the network's dtype
@@ -122,14 +129,14 @@ class Arrays(NamedTuple):
     in_batch : int32
         The input columns that a batch uses.
     block_used : int32
-        For each thread, the input columns that each block of a batch's rows uses, in four parts:
+        For each copy, the input columns that each block of a batch's rows uses, in four parts:
         those of a block after it, but of none before; of neither; of one before, but of none after;
         of both. What matters of this for the penalty is kept apart; the other parts may be empty.
     block_ends : int64
-        For each thread, where the parts of each block's list end.
+        For each copy, where the parts of each block's list end.
     block_bits, block_seen, block_left : uint64
-        For each thread, a bit for each column: whether the block uses it, a block before it, a
-        block after it.
+        For each copy, a bit for each column: whether the block uses it, a block before it, a block
+        after it.
     entering : int32
         The columns in use that were not in the batch before.
     in_use : uint64
@@ -141,7 +148,7 @@ class Arrays(NamedTuple):
         How many batches have been trained on since all columns were last up to date.
     counts : int64
         How many columns are in `entering`, `in_batch` and `idle`.
-    by_class : int64
+    orders : int64
         For each thread, the numbers of two batches' rows, and after each a count for each class.
     costs : float64
         The sum of the costs of each block of rows.
@@ -183,7 +190,7 @@ class Arrays(NamedTuple):
     left_at: np.ndarray
     steps: np.ndarray
     counts: np.ndarray
-    by_class: np.ndarray
+    orders: np.ndarray
     costs: np.ndarray
     arrived: np.ndarray
     ticks: np.ndarray
@@ -207,6 +214,7 @@ def allocate(
     memories: int,
     shortens: bool,
     sparse: bool,
+    lists: bool,
     dtype: np.dtype[Any],
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes`.
@@ -215,10 +223,12 @@ def allocate(
     vectors wide as `panels` says. `stateful` says whether a penalty keeps numbers beside the
     weights, `memories` how many an optimiser does, its gradient among them; `shortens`, whether
     groups are shortened by the sizes of its steps; `sparse`, whether rows
-    list their nonzeros: then nothing is kept of the inputs, neither values nor lists for blocks.
+    list their nonzeros: then the values of the inputs are not kept; `lists`, whether the columns
+    are listed that each block of rows uses.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
+    copies = 1
     for layer, units in enumerate(sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
@@ -226,22 +236,25 @@ def allocate(
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
         if sparse and not layer:
             row[PITCH] = 0
+        size = batch_size * int(row[PITCH])
+        if not layer and threads <= OWN_THREADS and size * dtype.itemsize <= OWN_BYTES:
+            copies = threads
         for column in (Z_AT, A_AT, DELTA_AT) if layer else (A_AT,):
             row[column] = work
-            work += batch_size * int(row[PITCH]) * (1 if layer else threads)
+            work += size if layer else copies * size
         if layer:
             padded, below = int(row[VECTORS]) * lanes, int(table[layer - 1, VECTORS]) * lanes
             row[W_AT], row[WT_AT], row[B_AT] = weights, transposed, biases
             row[ACTIVATION:] = choices[layer - 1]
             weights, biases = weights + below * padded, biases + padded
             transposed += below * padded if layer > 1 else 0
-    tables = np.repeat(table[np.newaxis], threads, axis=0)
-    tables[:, 0, A_AT] += np.arange(threads) * batch_size * table[0, PITCH]
+    tables = np.repeat(table[np.newaxis], copies, axis=0)
+    tables[:, 0, A_AT] += np.arange(copies) * batch_size * table[0, PITCH]
     out, width = table[-1], int(max(table[:, PITCH]))
     real = _zeros(batch_size * int(out[PITCH]), dtype)
     real.reshape(batch_size, -1)[:, : sizes[-1]] = 1
-    columns = max(*sizes, batch_size) + 2 * lanes + CACHE_LINE
-    listed = 0 if sparse else threads * blocks
+    columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
+    listed = blocks if lists else 0
     return Arrays(
         tables=tables,
         weights=_zeros(weights, dtype),
@@ -265,17 +278,17 @@ def allocate(
         idle=_counting(columns),
         every=_counting(columns),
         in_batch=_counting(columns),
-        block_used=np.zeros(listed * columns, np.int32),
-        block_ends=np.zeros(listed * PARTS, np.int64),
-        block_bits=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
-        block_seen=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
-        block_left=np.zeros(listed * -(-sizes[0] // 64), np.uint64),
+        block_used=_parts_of(copies, listed * columns, np.int32),
+        block_ends=_parts_of(copies, listed * PARTS, np.int64),
+        block_bits=_parts_of(copies, listed * words, np.uint64),
+        block_seen=_parts_of(copies, listed * words, np.uint64),
+        block_left=_parts_of(copies, listed * words, np.uint64),
         entering=_counting(columns),
-        in_use=np.zeros(-(-sizes[0] // 64), np.uint64),
-        left_at=np.zeros(-(-sizes[0] // 64) * 64, np.int32),
+        in_use=np.zeros(words, np.uint64),
+        left_at=np.zeros(words * 64, np.int32),
         steps=np.zeros(1, np.int64),
         counts=np.zeros(3, np.int64),
-        by_class=np.zeros(threads * 2 * (batch_size + sizes[-1] + 1), np.int64),
+        orders=_parts_of(threads, 2 * (batch_size + sizes[-1] + 1), np.int64),
         costs=np.zeros(blocks),
         arrived=np.zeros(1, np.int64),
         ticks=np.zeros(threads * PHASE_COUNT, np.int64),
@@ -369,6 +382,12 @@ def _pitch(width: int, lanes: int, itemsize: int) -> int:
 
 def _counting(count: int) -> np.ndarray:
     return np.arange(count, dtype=np.int32)
+
+
+def _parts_of(parts: int, count: int, dtype: DTypeLike) -> np.ndarray:
+    """Return zeros, at least `count` for each of so many threads, no line of the cache in two."""
+    line = CACHE_LINE // np.dtype(dtype).itemsize
+    return _zeros(parts * -(-count // line) * line, np.dtype(dtype))
 
 
 def _zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:

@@ -29,35 +29,38 @@ FIRST_PART, LAST_PART = 0, 3
 
 
 @jit
-def list_bits(net, X, columns, rows, m, block):
+def list_bits(net, X, columns, rows, low, high, block):
     """Set a bit for each column that a block of rows uses; there are at least 64 columns."""
     words = (columns + 63) // 64
-    for begin in range(0, m, block):
+    for begin in range(low, high, block):
         bits = after(net.block_bits, begin // block * words)
         for word in range(words):
             overlap = max(0, 64 * (word + 1) - columns)
-            first, some = 64 * word - overlap, min(block, m - begin)
+            first, some = 64 * word - overlap, min(block, high - begin)
             found = nonzero_bits(X, after(rows, begin), some, columns, first)
             put(bits, word, found >> np.uint64(overlap))
 
 
 @jit
-def list_blocks(spec, net, columns, m, block):
+def list_blocks(spec, net, columns, low, high, block, m):
     """List the columns that each block of rows uses, divided as the penalty needs it.
 
     One that comes before the gradient acts where no block before uses the column, one that comes
     after it where no block after does. Without one, all of them are the first part.
     """
-    words, blocks = (columns + 63) // 64, (m + block - 1) // block
+    words, begin, end = (columns + 63) // 64, low // block, (high + block - 1) // block
+    blocks = (m + block - 1) // block
     for word in range(words):
         seen = left = np.uint64(0)
-        for number in range(blocks):
+        for number in range(begin):
+            seen |= get(net.block_bits, number * words + word)
+        for number in range(begin, end):
             put(net.block_seen, number * words + word, seen)
             seen |= get(net.block_bits, number * words + word)
-        for number in range(blocks - 1, -1 if follows(spec) else blocks - 1, -1):
+        for number in range(blocks - 1, begin - 1 if follows(spec) else blocks - 1, -1):
             put(net.block_left, number * words + word, left)
             left |= get(net.block_bits, number * words + word)
-    for number in range(blocks):
+    for number in range(begin, end):
         used, ends = after(net.block_used, number * net.list_room), number * PARTS
         bits, seen = after(net.block_bits, number * words), after(net.block_seen, number * words)
         left, count = after(net.block_left, number * words), 0

@@ -97,7 +97,7 @@ class Net(NamedTuple):
     left_at: Any
     steps: Any
     counts: Any
-    by_class: Any
+    orders: Any
     costs: Any
     arrived: Any
     ticks: Any
@@ -134,13 +134,15 @@ class Layer(NamedTuple):
 @jit
 def net_of(arrays, thread):
     """Return the pointers of `arrays`, which the caller keeps alive, for one of the threads."""
-    threads, rows, _ = arrays.tables.shape
+    copies, rows, _ = arrays.tables.shape
+    threads = len(arrays.missed) // len(arrays.one_step)
+    copy = thread if copies > 1 else 0
     return Net(
         rows - 1,
         len(arrays.every),
         len(arrays.weights),
         len(arrays.biases),
-        at(arrays.tables, thread * rows * FIELDS),
+        at(arrays.tables, copy * rows * FIELDS),
         at(arrays.weights, 0),
         at(arrays.transposed, 0),
         at(arrays.biases, 0),
@@ -164,17 +166,17 @@ def net_of(arrays, thread):
         at(arrays.idle, 0),
         at(arrays.every, 0),
         at(arrays.in_batch, 0),
-        own(arrays.block_used, thread, threads),
-        own(arrays.block_ends, thread, threads),
-        own(arrays.block_bits, thread, threads),
-        own(arrays.block_seen, thread, threads),
-        own(arrays.block_left, thread, threads),
+        own(arrays.block_used, copy, copies),
+        own(arrays.block_ends, copy, copies),
+        own(arrays.block_bits, copy, copies),
+        own(arrays.block_seen, copy, copies),
+        own(arrays.block_left, copy, copies),
         at(arrays.entering, 0),
         at(arrays.in_use, 0),
         at(arrays.left_at, 0),
         at(arrays.steps, 0),
         at(arrays.counts, 0),
-        at(arrays.by_class, 0),
+        own(arrays.orders, thread, threads),
         at(arrays.costs, 0),
         at(arrays.arrived, 0),
         at(arrays.ticks, 0),
@@ -182,9 +184,9 @@ def net_of(arrays, thread):
 
 
 @jit
-def own(array, thread, threads):
-    """Return a pointer to a thread's part of an array."""
-    return at(array, thread * (len(array) // threads))
+def own(array, number, parts):
+    """Return a pointer to a part of an array."""
+    return at(array, number * (len(array) // parts))
 
 
 @jit

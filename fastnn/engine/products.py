@@ -147,7 +147,8 @@ def update(
     `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
     to the zeros where that looks for it, and that is all. Of sparse rows the first layer is shrunk
     here where the batch is a single one. Where its penalty decays its delta is divided by the
-    factor `kept`, which is right for the panels, but not for the biases.
+    factor `kept`, which is right for the panels, but not for the biases. Of the next batch, which
+    is `coming`, rows are asked for piece by piece while the first layer is updated.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     first, last, low, high = 0, here.vectors, 0, below.units
@@ -176,8 +177,10 @@ def update(
             )  # fmt: skip
             done = high
         for begin in range(done, high, step):
-            end = min(begin + step, high)
-            asks = number == 1 and panel == first and begin == low
+            end, asks = min(begin + step, high), number == 1 and panel == first
+            if coming is not None and asks and not listed:
+                pieces = m * (begin - low) // (high - low), m * (end - low) // (high - low)
+                ask_for_rows(coming, pieces[0], pieces[1])
             update_panel(
                 spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, listed, begin,
                 end,
@@ -215,8 +218,10 @@ def update_panel(
 ):  # fmt: skip
     """Update the inputs from `low` to `high` of a panel; with them from 0 on, the biases.
 
-    The penalty acts with the first block of rows that uses an input, or with the last one if it
-    comes after the gradient: of all blocks, where they have no lists of their own.
+    Where `listed`, these are the columns that each block of rows uses; with each block as many rows
+    of the batch that is `coming` are asked for, if `asks` is true. The penalty acts with the first
+    block of rows that uses an input, or with the last one if it comes after the gradient: of all
+    blocks, where they have no lists of their own.
     """
     stay_apart()
     here, below = layer_of(net, number), layer_of(net, number - 1)
@@ -226,7 +231,7 @@ def update_panel(
     shrunk = 0 if apart or has_stepper(spec) or rests(here, numbers) else here.shrunk
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
-        if coming is not None and asks:
+        if coming is not None and asks and listed:
             ask_for_rows(coming, i, i + some)
         block, end = i // rows, 0
         for part in range(PARTS if listed else 1):
