@@ -9,7 +9,7 @@ import pytest
 
 from fastnn import activations, costs, penalties
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, batched, compiled, jit, outputs
+from fastnn.engine import Training, batched, compiled, jit, layout, outputs
 from fastnn.engine.coefficients import Coefficients
 from fastnn.engine.problem import Problem
 
@@ -105,6 +105,12 @@ def test_shapes(sizes, batch_size: int) -> None:
 )
 def test_inputs_and_penalties(columns: int, penalty, kind: str) -> None:
     assert_same([columns, 17, 10], batch_size=7, penalty=penalty, kind=kind, epochs=4)
+
+
+@pytest.mark.parametrize("penalty", [p(0.3) for p in penalties.ALL], ids=str)
+def test_rows_of_a_class_stand_together(penalty) -> None:
+    """In batches of 20 or more, the last one of which is short."""
+    assert_same([129, 17, 10], batch_size=25, penalty=penalty, kind="sparse uint8", epochs=4)
 
 
 def test_every_penalty_on_a_layer_of_its_own() -> None:
@@ -258,10 +264,26 @@ def test_divergence_is_seen() -> None:
 
 @pytest.mark.cpu_tiles
 @pytest.mark.parametrize("batch_size", [3, 10, 25, 60])
-@pytest.mark.parametrize("threads", [2, 3])
-def test_threads_change_no_bit(threads: int, batch_size: int) -> None:
+@pytest.mark.parametrize(("threads", "own_bytes"), [(2, 1 << 20), (3, 1 << 20), (2, 0), (3, 0)])
+def test_threads_change_no_bit(
+    threads: int, own_bytes: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether each has the inputs for itself or they share the work."""
+    monkeypatch.setattr(layout, "OWN_BYTES", own_bytes)
     settings = {"batch_size": batch_size, "penalty": penalties.L1(0.3), "kind": "sparse uint8"}
     one = train([100, 40, 21, 3], **settings, threads=1)
     several = train([100, 40, 21, 3], **settings, threads=threads)
     for here, there in zip(one, several, strict=True):
         np.testing.assert_array_equal(here, there)
+
+
+def test_a_batch_of_all_rows_takes_no_more_memory_for_more_threads() -> None:
+    def taken(threads: int) -> int:
+        choices, sizes = [layout.Choice(0)] * 2, (784, 30, 10)
+        arrays = layout.allocate(
+            sizes, choices, 60_000, 12_000, 16, (2, 2), threads, False, 0, False, False, True,
+            np.dtype("float32"),
+        )  # fmt: skip
+        return sum(array.nbytes for array in arrays)
+
+    assert taken(16) < taken(1) + 32_000_000 < 400_000_000

@@ -109,6 +109,25 @@ def test_sign(dtype: str) -> None:
 
 
 @DTYPES
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_the_larger_and_the_smaller(name: str, dtype: str) -> None:
+    some = [-2.0, 0.0, 3.0, np.inf, -np.inf, np.nan]
+    x, y = (a.ravel().astype(dtype) for a in np.meshgrid(some, some))
+    expected = getattr(np, name)
+    chosen = traced(lambda xp, v, w: getattr(xp, name)(v, w), x, y)
+    np.testing.assert_array_equal(chosen, expected(x, y))
+    chosen = traced(lambda xp, v, w: getattr(xp, name)(v, 0.5), x, y)
+    np.testing.assert_array_equal(chosen, expected(x, np.asarray(0.5, dtype)))
+
+
+@DTYPES
+def test_less_a_number_with_the_sign(dtype: str) -> None:
+    x = np.array([-2.0, -0.25, -0.0, 0.0, 0.25, 3.0, np.inf, -np.inf, np.nan], dtype)
+    less = traced(lambda xp, v: v - 0.5 * xp.sign(v), x)
+    np.testing.assert_array_equal(less, x - 0.5 * np.sign(x))
+
+
+@DTYPES
 @pytest.mark.parametrize("formula", [a.value for a in activations.ALL],
                          ids=[a.name for a in activations.ALL])  # fmt: skip
 def test_nan_passes_through_an_activation(formula: Any, dtype: str) -> None:
