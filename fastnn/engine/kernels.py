@@ -10,7 +10,8 @@ and go `backward`. Then `update` every layer: one pass over the weights that app
 registers while the gradient is added (with an optimiser other than plain descent, the gradient is
 put beside the weights, and a second pass makes its step); and scale groups of weights where a
 penalty is of these.
-Threads share the rows of a batch or the panels of a layer, and never a sum.
+Threads share the rows of a batch or the panels of a layer, and never a sum; a few of them gather
+and list small batches each for itself.
 """
 
 from __future__ import annotations

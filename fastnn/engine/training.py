@@ -26,7 +26,8 @@ __all__ = ["Training", "outputs"]
 # count of operations and not a time, so that the chunks, and with them the results, repeat.
 CHUNK_FLOPS = 1_000_000_000
 
-# Threads meet four or five times a batch; below this the meetings cost more than the sharing saves.
+# Threads meet after every layer, on the way forward and back, and once or twice more; below this
+# the meetings cost more than the sharing saves.
 THREAD_FLOPS = 5_000_000
 
 

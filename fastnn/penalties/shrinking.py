@@ -137,7 +137,7 @@ class ElasticNet(Shrinking):
     """L1 with the strength l1_ratio*lmbda and L2 with (1-l1_ratio)*lmbda, in one step.
 
     Zou and Hastie, "Regularization and variable selection via the elastic net", 2005. A step leaves
-    w - kappa2*w - kappa1*sign(w).
+    w - kappa1*sign(w) - kappa2*w.
 
     Parameters
     ----------
