@@ -155,8 +155,7 @@ def build_train(spec: str) -> Any:
             if sorts:
                 room = room_of(net, batch_size, batch + 1)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
-            last = count if alone else min(high, count)
-            coming = coming_of(X, columns, rows_to_come, begin, last)
+            coming = coming_of(X, columns, rows_to_come, begin, min(end, count))
             if len(labels):
                 ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
             now = phases.lap(spec, ticks, phases.LIST, now)

@@ -228,7 +228,6 @@ def allocate(
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
-    copies = 1
     for layer, units in enumerate(sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
@@ -237,8 +236,9 @@ def allocate(
         if sparse and not layer:
             row[PITCH] = 0
         size = batch_size * int(row[PITCH])
-        if not layer and threads <= OWN_THREADS and size * dtype.itemsize <= OWN_BYTES:
-            copies = threads
+        if not layer:
+            alone = threads <= OWN_THREADS and size * dtype.itemsize <= OWN_BYTES
+            inputs, copies = size, threads if alone else 1
         for column in (Z_AT, A_AT, DELTA_AT) if layer else (A_AT,):
             row[column] = work
             work += size if layer else copies * size
@@ -249,7 +249,7 @@ def allocate(
             weights, biases = weights + below * padded, biases + padded
             transposed += below * padded if layer > 1 else 0
     tables = np.repeat(table[np.newaxis], copies, axis=0)
-    tables[:, 0, A_AT] += np.arange(copies) * batch_size * table[0, PITCH]
+    tables[:, 0, A_AT] = np.arange(copies) * inputs
     out, width = table[-1], int(max(table[:, PITCH]))
     real = _zeros(batch_size * int(out[PITCH]), dtype)
     real.reshape(batch_size, -1)[:, : sizes[-1]] = 1

@@ -179,8 +179,8 @@ def update(
         for begin in range(done, high, step):
             end, asks = min(begin + step, high), number == 1 and panel == first
             if coming is not None and asks and not listed:
-                pieces = m * (begin - low) // (high - low), m * (end - low) // (high - low)
-                ask_for_rows(coming, pieces[0], pieces[1])
+                some = share(m, (begin - low) // step, (high - low + step - 1) // step)
+                ask_for_rows(coming, some[0], some[1])
             update_panel(
                 spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, listed, begin,
                 end,
