@@ -45,7 +45,7 @@ class Path:
         dtype, sparse = problem.dtype, problem.inputs.is_sparse
         skip_zeros = problem.noise is None and _worth_skipping(problem.inputs)
         waits = (sparse or skip_zeros) and problem.waits
-        wanted = spec.for_training(problem, waits)
+        wanted = spec.for_training(problem, waits, skip_zeros)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.waits else None
         self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
@@ -60,6 +60,7 @@ class Path:
         for panels, arrays in self._pairs():
             layout.pack(self._arrays.table, panels, arrays, wanted.lanes, order)
         self._places = None if order is None else np.argsort(order).astype(np.int32)
+        self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
         self._rows = _either(problem.inputs, dtype, self._places)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
@@ -167,14 +168,15 @@ def outputs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted inputs z and the outputs a of the output layer, for every row."""
     dtype = weights[0].dtype
-    wanted = spec.for_outputs(dtype, activations, spec.sparse_units(inputs, weights))
     rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _worth_skipping(inputs)
+    wanted = spec.for_outputs(weights, activations, inputs, skip_zeros)
     names = _numbered(activations)
     arrays = _arrays(
         weights, [layout.Choice(name) for name in names], rows, wanted, threads=1,
         listed=skip_zeros or wanted.sparse,
     )  # fmt: skip
     layout.pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
+    arrays.values[:] = _values_of_bytes(inputs, dtype)
     z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
     run = _kernel(kernels.build_outputs, wanted.encode())
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
@@ -217,6 +219,12 @@ def _either(
     return None, SparseRows(*views)
 
 
+def _values_of_bytes(inputs: Inputs, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return what each byte stands for: as products are without a table, rounded the same."""
+    scaled: np.ndarray = np.arange(256, dtype=dtype) * dtype.type(inputs.scale)
+    return scaled / dtype.type(inputs.divisor)
+
+
 @functools.cache
 def _kernel(build: Callable[[str], Any], text: str) -> Any:
     return build(text)
@@ -239,7 +247,8 @@ def _arrays(
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     return layout.allocate(
         sizes, choices, rows, blocks, wanted.lanes, panels, threads, stateful, memories,
-        wanted.shortens, wanted.sparse, listed and not wanted.sparse, weights[0].dtype,
+        wanted.shortens, wanted.sparse, wanted.list_parts if listed and not wanted.sparse else 0,
+        weights[0].dtype,
     )  # fmt: skip
 
 

@@ -20,8 +20,10 @@ __all__ = [
     "has_stepper",
     "is_sparse",
     "lanes",
+    "list_parts",
     "listed_rows",
     "shrinks",
+    "sorts",
     "tile_rows",
     "waits",
 ]
@@ -48,6 +50,10 @@ lanes = _constant(lambda spec: spec.lanes)
 
 # The most rows that share a list of columns.
 listed_rows = _constant(lambda spec: spec.listed)
+
+# Whether columns are sorted by which rows of a block use them; the parts of a block's list.
+sorts = _constant(lambda spec: spec.sorts)
+list_parts = _constant(lambda spec: spec.list_parts)
 
 # Whether the first layer's penalty comes after the gradient.
 follows = _constant(lambda spec: spec.first_rule is not None and spec.first_rule.follows)

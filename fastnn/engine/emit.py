@@ -19,8 +19,10 @@ __all__ = [
     "I64",
     "int64",
     "item_bytes",
+    "keep_rolled",
     "load",
     "read_spec",
+    "short_loop",
     "store",
     "switch",
     "vector_of",
@@ -67,6 +69,31 @@ def store(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
     """Store a vector to `offset` elements after `pointer`."""
     address = builder.bitcast(builder.gep(pointer, [offset]), value.type.as_pointer())
     builder.store(value, address, align=item_bytes(value.type))
+
+
+def keep_rolled(branch: Any) -> None:
+    """Have LLVM leave the loop as it is that this branch goes on with: a short one."""
+    module = branch.parent.function.module
+    rolled = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([rolled])
+    loop.operands = (loop, rolled)  # a loop's first is itself
+    branch.set_metadata("llvm.loop", loop)
+
+
+def short_loop(builder: Any, begin: Any, end: Any, emit: Callable[[Any], None]) -> None:
+    """Emit ``for i in range(begin, end): emit(i)``, which LLVM leaves as it is."""
+    before = builder.block
+    head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    i = builder.phi(I64)
+    i.add_incoming(begin, before)
+    builder.cbranch(builder.icmp_signed("<", i, end), body, after)
+    builder.position_at_end(body)
+    emit(i)
+    i.add_incoming(builder.add(i, int64(1)), builder.block)
+    keep_rolled(builder.branch(head))
+    builder.position_at_end(after)
 
 
 def switch(

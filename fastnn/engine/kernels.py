@@ -56,7 +56,7 @@ from fastnn.engine.listing import (
     settle_run,
     shrink_listed,
 )
-from fastnn.engine.pointers import after, at, get, layer_of, net_of, put
+from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put
 from fastnn.engine.products import (
     block_rows,
     fuses,
@@ -74,6 +74,7 @@ from fastnn.engine.rows import (
     sum_cost,
 )
 from fastnn.engine.shorten import shorten_layers
+from fastnn.engine.sorted_products import reads_rows
 from fastnn.engine.spec import Spec
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
@@ -93,7 +94,8 @@ def build_train(spec: str) -> Any:
     def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
               factor, coefficients, of_stepper, skip_zeros, dropout, noise, batches, thread,
               threads):  # fmt: skip
-        net, numbers, nonzeros = net_of(arrays, thread), at(coefficients, 0), pointers_of(csr)
+        net, numbers = net_of(arrays, thread), at(coefficients, 0)
+        matrix, nonzeros = matrix_of(X), pointers_of(csr)
         columns = layer_of(net, 0).units
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, met, first_step = 0.0, 0, get(net.steps, 0)
@@ -112,7 +114,8 @@ def build_train(spec: str) -> Any:
             low, high = rows_of(spec, m, thread, threads)
             begin, end = (0, m) if alone else (low, high)
             if X is not None:  # decided when the kernel is compiled, for its types
-                gather(spec, net, X, columns, scale, divisor, rows, begin, end)
+                if not reads_rows(spec, X, block):
+                    gather(spec, net, X, columns, scale, divisor, rows, begin, end)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
@@ -132,7 +135,7 @@ def build_train(spec: str) -> Any:
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
-                list_bits(net, at(X, 0), columns, rows, begin, end, block)
+                list_bits(spec, net, at(X, 0), columns, rows, begin, end, block)
             if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
@@ -174,7 +177,8 @@ def build_train(spec: str) -> Any:
 
             for number in range(1, net.layers + 1):
                 forward(
-                    spec, net, number, m, skip_zeros, nonzeros, rows, before_step, thread, threads
+                    spec, net, number, m, skip_zeros, matrix, nonzeros, rows, before_step, thread,
+                    threads,
                 )  # fmt: skip
                 if dropout is not None and number < net.layers:
                     a = layer_of(net, number).a
@@ -193,8 +197,8 @@ def build_train(spec: str) -> Any:
                 met = shrink_apart(spec, net, m, numbers, met, thread, threads)
             for number in range(net.layers, 0, -1):
                 update(
-                    spec, net, number, m, numbers, skip_zeros, nonzeros, rows, coming, kept, thread,
-                    threads,
+                    spec, net, number, m, numbers, skip_zeros, matrix, nonzeros, rows, coming, kept,
+                    thread, threads,
                 )  # fmt: skip
             if csr is not None and shrinking and follows(spec):
                 met = shrink_apart(spec, net, m, numbers, met, thread, threads)
@@ -234,21 +238,22 @@ def build_outputs(spec: str) -> Any:
 
     @kernel
     def outputs(arrays, X, csr, scale, divisor, order, batch_size, skip_zeros, z, a):
-        net, nonzeros = net_of(arrays, 0), pointers_of(csr)
+        net, matrix, nonzeros = net_of(arrays, 0), matrix_of(X), pointers_of(csr)
         columns = layer_of(net, 0).units
         top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                gather(spec, net, X, columns, scale, divisor, rows, 0, m)
+                if not reads_rows(spec, X, block_rows(spec, m)):
+                    gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 if skip_zeros:
-                    list_bits(net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
+                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
             later = start + batch_size
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, skip_zeros, nonzeros, rows, 1.0, 0, 1)
+                forward(spec, net, number, m, skip_zeros, matrix, nonzeros, rows, 1.0, 0, 1)
                 if X is not None and number == 1:
                     count = min(batch_size, len(order) - later)
                     coming = coming_of(X, columns, at(order, later), 0, count)
@@ -320,10 +325,10 @@ def scale_layers(spec, net, numbers, thread, threads):
 
 
 @jit
-def forward(spec, net, number, m, skip_zeros, csr, rows, kept, thread, threads):
+def forward(spec, net, number, m, skip_zeros, matrix, csr, rows, kept, thread, threads):
     """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
     here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
-    weigh(spec, net, number, m, skip_zeros, csr, rows, part)
+    weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part)
     if decays(spec) and number == 1:
         column = part.first * lanes(spec)
         z, b = after(here.z, part.low * here.pitch + column), after(here.b, column)

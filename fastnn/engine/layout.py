@@ -28,13 +28,13 @@ __all__ = [
     "NUMBERS",
     "ON_BIASES",
     "PANEL",
-    "PARTS",
     "PITCH",
     "RESTS",
     "SCALED",
     "SEEN",
     "SHORTENED",
     "SHRUNK",
+    "STREAMS",
     "UNITS",
     "VECTORS",
     "WT_AT",
@@ -56,9 +56,6 @@ FIELDS = 18
 # Places in `Arrays.counts`.
 ENTERING, IN_BATCH, IDLE = range(3)
 
-# The list of a block of rows has so many parts.
-PARTS = 4
-
 # Above every number of steps: what `Arrays.left_at` is raised by for a column in a batch's list.
 SEEN = 1 << 30
 
@@ -68,6 +65,9 @@ CACHE_LINE = 64
 # what another one has written takes longer than to write it. Beyond, they share the work.
 OWN_THREADS = 4
 OWN_BYTES = 1 << 20
+
+# A list is sorted in so many places at once.
+STREAMS = 4
 
 # So many inputs of a panel are turned into rows of weights at a time: they stay in the cache.
 COPIED = 1024
@@ -129,14 +129,21 @@ class Arrays(NamedTuple):
     in_batch : int32
         The input columns that a batch uses.
     block_used : int32
-        For each copy, the input columns that each block of a batch's rows uses, in four parts:
-        those of a block after it, but of none before; of neither; of one before, but of none after;
-        of both. What matters of this for the penalty is kept apart; the other parts may be empty.
-    block_ends : int64
+        For each copy, the input columns that each block of a batch's rows uses, in two parts: those
+        where the penalty acts, and those where it rests. Where columns are sorted by the rows that
+        use them, each kind of column in two parts.
+    block_ends : int32
         For each copy, where the parts of each block's list end.
-    block_bits, block_seen, block_left : uint64
-        For each copy, a bit for each column: whether the block uses it, a block before it, a block
-        after it.
+    block_bits, block_rests : uint64
+        For each copy, a bit for each column: whether the block uses it; whether the penalty rests
+        there, as it acts with a block before this one, or with one after it.
+    block_keys : uint8
+        For each copy, where columns are sorted, which rows of each block use a column, as bits from
+        the second on; the first is set where the penalty rests.
+    listed, tallies : int32
+        For each thread, room for a list of columns, and some numbers for each of its parts.
+    values : 1-D, the network's dtype
+        What each byte of a row stands for, where rows are stored so.
     entering : int32
         The columns in use that were not in the batch before.
     in_use : uint64
@@ -183,8 +190,11 @@ class Arrays(NamedTuple):
     block_used: np.ndarray
     block_ends: np.ndarray
     block_bits: np.ndarray
-    block_seen: np.ndarray
-    block_left: np.ndarray
+    block_rests: np.ndarray
+    block_keys: np.ndarray
+    listed: np.ndarray
+    tallies: np.ndarray
+    values: np.ndarray
     entering: np.ndarray
     in_use: np.ndarray
     left_at: np.ndarray
@@ -214,7 +224,7 @@ def allocate(
     memories: int,
     shortens: bool,
     sparse: bool,
-    lists: bool,
+    parts: int,
     dtype: np.dtype[Any],
 ) -> Arrays:
     """Return zeroed arrays for a network of `sizes`.
@@ -223,8 +233,8 @@ def allocate(
     vectors wide as `panels` says. `stateful` says whether a penalty keeps numbers beside the
     weights, `memories` how many an optimiser does, its gradient among them; `shortens`, whether
     groups are shortened by the sizes of its steps; `sparse`, whether rows
-    list their nonzeros: then the values of the inputs are not kept; `lists`, whether the columns
-    are listed that each block of rows uses.
+    list their nonzeros: then the values of the inputs are not kept; `parts`, how many parts the
+    list of the columns that a block of rows uses has: 2, more where they are sorted, 0 without one.
     """
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
@@ -254,7 +264,7 @@ def allocate(
     real = _zeros(batch_size * int(out[PITCH]), dtype)
     real.reshape(batch_size, -1)[:, : sizes[-1]] = 1
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
-    listed = blocks if lists else 0
+    listed = blocks if parts else 0
     return Arrays(
         tables=tables,
         weights=_zeros(weights, dtype),
@@ -279,10 +289,13 @@ def allocate(
         every=_counting(columns),
         in_batch=_counting(columns),
         block_used=_parts_of(copies, listed * columns, np.int32),
-        block_ends=_parts_of(copies, listed * PARTS, np.int64),
+        block_ends=_parts_of(copies, listed * parts, np.int32),
         block_bits=_parts_of(copies, listed * words, np.uint64),
-        block_seen=_parts_of(copies, listed * words, np.uint64),
-        block_left=_parts_of(copies, listed * words, np.uint64),
+        block_rests=_parts_of(copies, listed * words, np.uint64),
+        block_keys=_parts_of(copies, listed * words * 64 if parts > 2 else 0, np.uint8),
+        listed=_parts_of(threads, columns, np.int32),
+        tallies=_parts_of(threads, STREAMS * parts, np.int32),
+        values=_zeros(256, dtype),
         entering=_counting(columns),
         in_use=np.zeros(words, np.uint64),
         left_at=np.zeros(words * 64, np.int32),

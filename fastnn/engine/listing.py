@@ -5,12 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
-from fastnn.engine.constants import follows, groups_inputs, has_groups, lanes, shrinks, waits
+from fastnn.engine.constants import (
+    follows,
+    groups_inputs,
+    has_groups,
+    lanes,
+    list_parts,
+    shrinks,
+    sorts,
+    waits,
+)
 from fastnn.engine.jit import jit, jit_apart
-from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, PARTS, SEEN
+from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.products import rests
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
+from fastnn.engine.sorted_products import sort_columns, sorts_here
+from fastnn.engine.sorted_tiles import mark_users
 from fastnn.engine.team import share
 
 __all__ = [
@@ -24,26 +35,26 @@ __all__ = [
     "shrink_listed",
 ]
 
-# The parts of a block's list that are used where the penalty comes before the gradient.
-FIRST_PART, LAST_PART = 0, 3
-
-
 @jit
-def list_bits(net, X, columns, rows, low, high, block):
+def list_bits(spec, net, X, columns, rows, low, high, block):
     """Set a bit for each column that a block of rows uses; there are at least 64 columns."""
     words = (columns + 63) // 64
     for begin in range(low, high, block):
-        bits = after(net.block_bits, begin // block * words)
+        number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
+        bits = after(net.block_bits, number * words)
+        if sorts(spec):
+            keys = after(net.block_keys, number * words * 64)
+            mark_users(spec, X, numbers, some, columns, keys, bits)
+            continue
         for word in range(words):
             overlap = max(0, 64 * (word + 1) - columns)
-            first, some = 64 * word - overlap, min(block, high - begin)
-            found = nonzero_bits(X, after(rows, begin), some, columns, first)
+            found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
             put(bits, word, found >> np.uint64(overlap))
 
 
 @jit
 def list_blocks(spec, net, columns, low, high, block, m):
-    """List the columns that each block of rows uses, divided as the penalty needs it.
+    """List the columns that each block of rows uses, those first where the penalty acts.
 
     One that comes before the gradient acts where no block before uses the column, one that comes
     after it where no block after does. Without one, all of them are the first part.
@@ -51,31 +62,33 @@ def list_blocks(spec, net, columns, low, high, block, m):
     words, begin, end = (columns + 63) // 64, low // block, (high + block - 1) // block
     blocks = (m + block - 1) // block
     for word in range(words):
-        seen = left = np.uint64(0)
+        rest = np.uint64(0)
         for number in range(begin):
-            seen |= get(net.block_bits, number * words + word)
-        for number in range(begin, end):
-            put(net.block_seen, number * words + word, seen)
-            seen |= get(net.block_bits, number * words + word)
-        for number in range(blocks - 1, begin - 1 if follows(spec) else blocks - 1, -1):
-            put(net.block_left, number * words + word, left)
-            left |= get(net.block_bits, number * words + word)
+            rest |= get(net.block_bits, number * words + word)
+        if follows(spec):
+            rest = np.uint64(0)
+            for number in range(end, blocks):
+                rest |= get(net.block_bits, number * words + word)
+        for turn in range(begin, end):
+            number = begin + end - 1 - turn if follows(spec) else turn
+            put(net.block_rests, number * words + word, rest)
+            rest |= get(net.block_bits, number * words + word)
     for number in range(begin, end):
-        used, ends = after(net.block_used, number * net.list_room), number * PARTS
-        bits, seen = after(net.block_bits, number * words), after(net.block_seen, number * words)
-        left, count = after(net.block_left, number * words), 0
-        for part in range(PARTS):
-            if not shrinks(spec):
-                for word in range(0 if part else words):
-                    count = append_bits(spec, used, count, 64 * word, get(bits, word))
-            elif follows(spec) or part in (FIRST_PART, LAST_PART):
-                for word in range(words if part < 2 or number else 0):
-                    some = get(bits, word)
-                    some &= ~get(seen, word) if part < 2 else get(seen, word)
-                    if follows(spec):
-                        some &= ~get(left, word) if part in (1, 2) else get(left, word)
-                    count = append_bits(spec, used, count, 64 * word, some)
-            put(net.block_ends, ends + part, count)
+        used, ends = after(net.block_used, number * net.list_room), number * list_parts(spec)
+        bits, rests_ = after(net.block_bits, number * words), after(net.block_rests, number * words)
+        if sorts_here(spec, block):
+            keys = after(net.block_keys, number * words * 64)
+            sort_columns(spec, net, words, bits, rests_, keys, used, after(net.block_ends, ends))
+        else:
+            count = 0
+            for part in range(2):
+                if part == 0 or shrinks(spec):
+                    for word in range(words):
+                        rest, some = get(rests_, word), get(bits, word)
+                        if shrinks(spec):
+                            some &= rest if part else ~rest
+                        count = append_bits(spec, used, count, 64 * word, some)
+                put(net.block_ends, ends + part, np.int32(count))
 
 
 @jit
@@ -83,10 +96,10 @@ def list_columns(spec, net, m, columns, step, block):
     """List the columns that begin to be used, or those that are not; note when others cease."""
     entering = idle = used = 0
     words = (columns + 63) // 64
-    last = (m + block - 1) // block - 1
+    last = 0 if follows(spec) else (m + block - 1) // block - 1  # all others are at rest in it
     for word in range(words):
         place = last * words + word
-        now, before = get(net.block_seen, place) | get(net.block_bits, place), get(net.in_use, word)
+        now, before = get(net.block_rests, place) | get(net.block_bits, place), get(net.in_use, word)
         put(net.in_use, word, now)
         if has_groups(spec):
             used = append_bits(spec, net.in_batch, used, 64 * word, now)

@@ -44,6 +44,7 @@ __all__ = [
     "after",
     "at",
     "get",
+    "matrix_of",
     "layer_of",
     "net_of",
     "place_of",
@@ -90,8 +91,11 @@ class Net(NamedTuple):
     block_used: Any
     block_ends: Any
     block_bits: Any
-    block_seen: Any
-    block_left: Any
+    block_rests: Any
+    block_keys: Any
+    listed: Any
+    tallies: Any
+    values: Any
     entering: Any
     in_use: Any
     left_at: Any
@@ -169,8 +173,11 @@ def net_of(arrays, thread):
         own(arrays.block_used, copy, copies),
         own(arrays.block_ends, copy, copies),
         own(arrays.block_bits, copy, copies),
-        own(arrays.block_seen, copy, copies),
-        own(arrays.block_left, copy, copies),
+        own(arrays.block_rests, copy, copies),
+        own(arrays.block_keys, copy, copies),
+        own(arrays.listed, thread, threads),
+        own(arrays.tallies, thread, threads),
+        at(arrays.values, 0),
         at(arrays.entering, 0),
         at(arrays.in_use, 0),
         at(arrays.left_at, 0),
@@ -229,6 +236,18 @@ def at(typing: Any, array: Any, offset: Any) -> Any:
         return builder.gep(data, [arguments[1]])
 
     return types.CPointer(array.dtype)(array, types.int64), generate
+
+
+@intrinsic
+def matrix_of(typing: Any, X: Any) -> Any:
+    """Return a pointer to a matrix's elements, or None where that is None."""
+    if isinstance(X, types.NoneType):
+        return X(X), lambda context, builder, signature, arguments: context.get_dummy_value()
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(X)(context, builder, arguments[0]).data
+
+    return types.CPointer(X.dtype)(X), generate
 
 
 @intrinsic

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastnn.engine.constants import (
     decays,
-    follows,
     has_stepper,
     is_sparse,
     lanes,
+    list_parts,
     listed_rows,
     tile_rows,
     waits,
@@ -22,11 +24,11 @@ from fastnn.engine.constants import (
 from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
-from fastnn.engine.layout import PARTS
 from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows, transpose
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
+from fastnn.engine.sorted_products import sorted_product, sorts_here, update_sorted
 from fastnn.engine.team import share
 
 __all__ = [
@@ -100,7 +102,7 @@ def part_of(spec, net, number, m, thread, threads):
 
 
 @jit
-def weigh(spec, net, number, m, skip_zeros, csr, rows, part):
+def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part):
     """Fill a part of a layer's z: the biases, and what is below times the weights.
 
     Of a first layer whose penalty decays it is the product alone: the factor is to come.
@@ -109,7 +111,10 @@ def weigh(spec, net, number, m, skip_zeros, csr, rows, part):
     if csr is not None and number == 1:  # the first is decided when the kernel is compiled
         product_of_rows(spec, net, csr, rows, part)
         return
-    start = net.zeros if decays(spec) and number == 1 else here.b
+    start, block = net.zeros if decays(spec) and number == 1 else here.b, block_rows(spec, m)
+    if number == 1 and skip_zeros and sorts_here(spec, block):
+        sorted_product(spec, net, matrix, rows, part, block, start)
+        return
     product(
         spec, net, part, m, below.units, number == 1 and skip_zeros, below.a, below.pitch, here.w,
         below.vectors * lanes(spec), here.vectors, here.panel, start, here.z, here.pitch,
@@ -134,13 +139,13 @@ def product(
             some, used = min(rows, part.high - i), net.every
             if own_lists:
                 used = after(net.block_used, i // rows * net.list_room)
-                k = get(net.block_ends, i // rows * PARTS + PARTS - 1)
+                k = np.int64(get(net.block_ends, i // rows * list_parts(spec) + 1))
             tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
 
 
 @jit
 def update(
-    spec, net, number, m, numbers, skip_zeros, csr, rows, coming, kept, thread, threads
+    spec, net, number, m, numbers, skip_zeros, matrix, csr, rows, coming, kept, thread, threads
 ):  # fmt: skip
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
@@ -176,8 +181,16 @@ def update(
                 b, low, high,
             )  # fmt: skip
             done = high
+        asks = number == 1 and panel == first
+        if listed and sorts_here(spec, block_rows(spec, m)):
+            rule = 0 if decays(spec) or has_stepper(spec) or rests(here, numbers) else here.shrunk
+            update_sorted(
+                spec, net, matrix, rows, m, block_rows(spec, m), rule, after(numbers, here.numbers),
+                coming, asks, vectors, delta, w, q, b, low, high,
+            )  # fmt: skip
+            done = high
         for begin in range(done, high, step):
-            end, asks = min(begin + step, high), number == 1 and panel == first
+            end = min(begin + step, high)
             if coming is not None and asks and not listed:
                 some = share(m, (begin - low) // step, (high - low + step - 1) // step)
                 ask_for_rows(coming, some[0], some[1])
@@ -233,16 +246,16 @@ def update_panel(
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         if coming is not None and asks and listed:
             ask_for_rows(coming, i, i + some)
-        block, end = i // rows, 0
-        for part in range(PARTS if listed else 1):
+        used, end = after(net.block_used, i // rows * net.list_room), 0
+        ends = after(net.block_ends, i // rows * list_parts(spec))
+        for part in range(2 if listed else 1):
             if listed:
-                used, begin, end = after(net.block_used, block * net.list_room), end, 0
-                end = get(net.block_ends, block * PARTS + part)
+                begin, end = end, np.int64(get(ends, part))
                 first = place_of(used, begin, end, low)
-                n, used = place_of(used, first, end, high) - first, after(used, first)
-                acts = part in (1, 2) if follows(spec) else part < 2
+                n, used_here = place_of(used, first, end, high) - first, after(used, first)
+                acts = part == 0
             else:
-                n, used = high - low, after(net.every, low)
+                n, used_here = high - low, after(net.every, low)
                 if is_sparse(spec):
                     a = after(a, low)
                 acts = i + rows >= m if here.follows else i == 0
@@ -250,7 +263,7 @@ def update_panel(
             if n or with_b:
                 rule = shrunk if acts else 0
                 tile_update(
-                    spec, rule, some, vectors, of_layer, a, pitch, used, n, d, d_row, w, q, b,
+                    spec, rule, some, vectors, of_layer, a, pitch, used_here, n, d, d_row, w, q, b,
                     with_b,
                 )  # fmt: skip
 

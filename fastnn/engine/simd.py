@@ -18,18 +18,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.emit import I64, int64, keep_rolled, load, read_spec, store, switch, vector_of
 from fastnn.engine.shrink import numbers_of, shrunk
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["tile_forward", "tile_update"]
+__all__ = ["fused", "sum_loop", "tile_forward", "tile_update"]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
 
 
-def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
+def fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
     """Return x*y + z; `fmuladd`, as `fma` is a library call on a CPU that has none."""
     vector = x.type
     suffix = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
@@ -51,16 +51,16 @@ def _sum_products(
     steps = max(1, _INDEPENDENT_SUMS // len(sums))
     zeros = [ir.Constant(vector, [0.0] * vector.count)] * (len(sums) * (steps - 1))
     whole = builder.mul(builder.sdiv(k, int64(steps)), int64(steps))
-    parts = _loop(builder, int64(0), whole, steps, sums + zeros, rows, columns, operands)
+    parts = sum_loop(builder, int64(0), whole, steps, sums + zeros, rows, columns, operands)
     while len(parts) > len(sums):
         half = len(parts) // 2
         parts = [builder.fadd(x, y) for x, y in zip(parts[:half], parts[half:], strict=True)]
     if steps == 1:
         return parts
-    return _loop(builder, whole, k, 1, parts, rows, columns, operands)
+    return sum_loop(builder, whole, k, 1, parts, rows, columns, operands)
 
 
-def _loop(
+def sum_loop(
     builder: Any,
     start: Any,
     stop: Any,
@@ -69,8 +69,12 @@ def _loop(
     rows: int,
     columns: int,
     operands: Callable[[Any], Any],
+    short: bool = False,
 ) -> list[Any]:
-    """Emit ``for i in range(start, stop, steps)`` around the products; return the sums after it."""
+    """Emit ``for i in range(start, stop, steps)`` around the products; return the sums after it.
+
+    Where it is `short`, it stays as it is written.
+    """
     before = builder.block
     head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
     builder.branch(head)
@@ -89,11 +93,13 @@ def _loop(
             spread = splat(builder, scalar, sums[0].type)
             for c, row in enumerate(vectors):
                 place = (step * rows + r) * columns + c
-                new[place] = _fused(builder, spread, row, new[place])
+                new[place] = fused(builder, spread, row, new[place])
     i.add_incoming(builder.add(i, int64(steps)), builder.block)
     for phi, value in zip(carried, new, strict=True):
         phi.add_incoming(value, builder.block)
-    builder.branch(head)
+    back = builder.branch(head)
+    if short:
+        keep_rolled(back)
     builder.position_at_end(after)
     return carried
 
@@ -242,7 +248,7 @@ def tile_update(
                     place = loop.index if kernel.sparse else j
                     scalar = splat(builder, builder.load(builder.gep(a_row, [place])), vector)
                     pairs = zip(delta_r, sums, strict=True)
-                    sums = [_fused(builder, scalar, d, x) for d, x in pairs]
+                    sums = [fused(builder, scalar, d, x) for d, x in pairs]
                 if rule and rule.follows:
                     sums = shrunk(builder, rule, sums, states, places, numbers)
                 for p, value in zip(places, sums, strict=True):

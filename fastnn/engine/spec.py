@@ -31,7 +31,6 @@ __all__ = [
     "for_training",
     "lanes",
     "number_of",
-    "sparse_units",
     "unique",
 ]
 
@@ -43,16 +42,18 @@ class Tiles(NamedTuple):
     """The tiles that a CPU's registers hold: the sums, or deltas, and a row of weights.
 
     rows: the most rows of a tile that is 1, 2, ... vectors wide. listed: how many rows share a list
-    of the columns they use.
+    of the columns they use. sorted_from: the fewest vectors of a first layer for which these lists
+    are sorted, 0 where none are.
     """
 
     rows: tuple[int, ...]
     listed: int
+    sorted_from: int
 
 
 # By the number of registers. Rows that share a list multiply by zeros of their own; fewer of them
 # do so less, but then weights pass more often between the caches.
-TILES = {32: Tiles((5, 5, 5, 5), 5), 16: Tiles((4, 4, 4, 2), 2)}
+TILES = {32: Tiles((5, 5, 5, 5), 5, 2), 16: Tiles((4, 4, 4, 2), 2, 0)}
 
 
 class Rule(NamedTuple):
@@ -100,7 +101,8 @@ class Spec(NamedTuple):
     whether the penalty of input columns that a batch does not use waits until they are used.
     decays: whether the first layer's penalty is a factor that is kept beside its weights.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax. sparse: whether rows list their nonzeros. timed: whether it counts the
+    output is a softmax. sorts: whether columns are sorted by which rows of a block use them.
+    sparse: whether rows list their nonzeros. timed: whether it counts the
     cycles of `phases`. stepper: what makes the step; without one, the gradient goes straight into
     the weights.
     """
@@ -118,6 +120,7 @@ class Spec(NamedTuple):
     decays: bool = False
     compresses: bool = False
     normalises: bool = False
+    sorts: bool = False
     sparse: bool = False
     timed: bool = False
     stepper: Stepper | None = None
@@ -143,6 +146,11 @@ class Spec(NamedTuple):
     def dense_panel(self) -> int:
         """The most vectors of another panel: as many as go with the most rows."""
         return sum(rows == max(self.rows) for rows in self.rows)
+
+    @property
+    def list_parts(self) -> int:
+        """The parts of the list of the columns that a block of rows uses."""
+        return 2 << self.listed if self.sorts else 2
 
     @property
     def has_groups(self) -> bool:
@@ -177,24 +185,23 @@ def lanes(dtype: np.dtype[Any]) -> int:
     return jit.vector_bytes() // dtype.itemsize
 
 
-def sparse_units(inputs: Inputs, weights: Sequence[np.ndarray]) -> int | None:
-    """Return the units of the widest layer where rows list their nonzeros, else None."""
-    return max(map(len, weights)) if inputs.is_sparse else None
-
-
 def for_outputs(
-    dtype: np.dtype[Any], activations: Sequence[Activation], units: int | None = None
+    weights: Sequence[np.ndarray],
+    activations: Sequence[Activation],
+    inputs: Inputs,
+    skip_zeros: bool,
 ) -> Spec:
     """Return the specification of the kernel that only goes forward.
 
-    `units` are those of the widest layer where rows list their nonzeros. Weights of many columns
-    that are used here and there had better be few bytes each: where one vector holds them, it is no
-    longer than it needs to be.
+    Where rows list their nonzeros, weights of many columns that are used here and there had better
+    be few bytes each: if one vector holds them, it is no longer than it needs to be. `skip_zeros`
+    says whether the columns are listed that the rows of a matrix use.
     """
-    distinct, lanes_ = unique(activations), lanes(dtype)
-    rows, listed = TILES[jit.register_count()]
-    if units is not None and units <= lanes_:
-        lanes_, rows = 1 << (units - 1).bit_length(), rows[:1]
+    distinct, lanes_ = unique(activations), lanes(weights[0].dtype)
+    rows, listed, sorted_from = TILES[jit.register_count()]
+    widest = max(map(len, weights))
+    if inputs.is_sparse and widest <= lanes_:
+        lanes_, rows = 1 << (widest - 1).bit_length(), rows[:1]
     return Spec(
         lanes_,
         rows=rows,
@@ -202,19 +209,21 @@ def for_outputs(
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
-        sparse=units is not None,
+        sorts=skip_zeros and 0 < sorted_from <= -(-len(weights[0]) // lanes_),
+        sparse=inputs.is_sparse,
     )
 
 
-def for_training(problem: Problem, waits: bool) -> Spec:
+def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
     """Return the specification of the kernel that trains.
 
-    `waits` says whether the penalty of the columns that a batch does not use waits.
+    `waits` says whether the penalty of the columns that a batch does not use waits; `skip_zeros`
+    as for `for_outputs`.
     """
     activations, penalties = problem.activations, problem.penalties
     decays = waits and penalties[0] is not None and penalties[0].decays
-    units = sparse_units(problem.inputs, problem.weights)
-    return for_outputs(problem.dtype, activations, units)._replace(
+    outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
+    return outputs._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
         cost=_real_cost(problem.cost) if problem.track_cost else "",

@@ -1,0 +1,157 @@
+"""The first layer's products where columns are sorted by which rows of a block use them.
+
+Symbols: m rows of a batch, in blocks that share a list of the columns they use.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.engine.columns import append_bits
+from fastnn.engine.constants import decays, lanes, list_parts, shrinks, sorts
+from fastnn.engine.gather import ask_for_rows
+from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.layout import STREAMS
+from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.sorted_tiles import Block, rest_bits, sorted_forward, sorted_update
+
+__all__ = ["reads_rows", "sort_columns", "sorted_product", "sorts_here", "update_sorted"]
+
+@jit
+def sorts_here(spec, block):
+    """Return whether lists of the columns that blocks of so many rows use are sorted."""
+    return sorts(spec) and block > 1
+
+
+@jit
+def reads_rows(spec, X, block):
+    """Return whether products take rows as they are stored, so that no batch is gathered."""
+    return sorts_here(spec, block) and X.itemsize == 1
+
+
+@jit_apart
+def sort_columns(spec, net, words, bits, rests_, keys, used, ends):
+    """List the columns that a block of rows uses, sorted by their keys: by counting.
+
+    The list is gone through in STREAMS places at once, each with a count of its own for every key:
+    neighbours often have one key, and to count that up again is to wait for the last time.
+    """
+    count, parts, listed, tallies = 0, list_parts(spec), net.listed, net.tallies
+    for word in range(words):
+        count = append_bits(spec, listed, count, 64 * word, get(bits, word))
+        if shrinks(spec):
+            rest_bits(keys, 64 * word, get(rests_, word))
+    run = count // STREAMS
+    for key in range(STREAMS * parts):
+        put(tallies, key, np.int32(0))
+    for k in range(run):
+        for stream in range(STREAMS):
+            count_up(after(tallies, stream * parts), keys, get(listed, stream * run + k))
+    for k in range(STREAMS * run, count):
+        count_up(tallies, keys, get(listed, k))
+    for key in range(parts):
+        total = np.int32(0)
+        for stream in range(STREAMS):
+            total += get(tallies, stream * parts + key)
+        put(ends, key, total)
+    place = np.int32(0)
+    for key in range(parts):
+        place += get(ends, key)
+        put(ends, key, place)
+    for key in range(parts):
+        place = get(ends, key)
+        for stream in range(STREAMS):
+            place -= get(tallies, stream * parts + key)
+            put(tallies, stream * parts + key, place)
+    for k in range(run):
+        for stream in range(STREAMS):
+            set_down(after(tallies, stream * parts), keys, get(listed, stream * run + k), used)
+    for k in range(STREAMS * run, count):
+        set_down(tallies, keys, get(listed, k), used)
+
+
+@jit
+def count_up(tallies, keys, column):
+    """Count a column."""
+    key = get(keys, column)
+    put(tallies, key, get(tallies, key) + 1)
+
+
+@jit
+def set_down(tallies, keys, column, used):
+    """Write a column to its place, and note the next one."""
+    key = get(keys, column)
+    place = get(tallies, key)
+    put(used, place, column)
+    put(tallies, key, place + 1)
+
+
+@jit
+def block_of(spec, net, matrix, rows, begin, end, block):
+    """Return the block of a batch's rows that has those from `begin` to `end`."""
+    number, inputs = begin // block, layer_of(net, 0)
+    return Block(
+        end - begin,
+        matrix,
+        inputs.units,
+        after(rows, begin),
+        net.values,
+        after(inputs.a, begin * inputs.pitch),
+        inputs.pitch,
+        after(net.block_used, number * net.list_room),
+        after(net.block_ends, number * list_parts(spec)),
+    )
+
+
+@jit_apart
+def sorted_product(spec, net, matrix, rows, part, block, start):
+    """Fill a part of the first layer's z: `start` and the rows times the weights."""
+    here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
+    for first in range(part.first, part.last, here.panel):
+        width, column = min(here.panel, here.vectors - first), first * lanes(spec)
+        for i in range(part.low, part.high, block):
+            some = block_of(spec, net, matrix, rows, i, min(i + block, part.high), block)
+            to = after(here.z, i * here.pitch + column)
+            weights = after(here.w, inputs * column)
+            sorted_forward(spec, some, width, after(start, column), weights, to, here.pitch)
+
+
+@jit_apart
+def update_sorted(
+    spec, net, matrix, rows, m, block, rule, numbers, coming, asks, vectors, delta, w, q, b, low,
+    high,
+):  # fmt: skip
+    """Update the inputs from `low` to `high` of a panel of the first layer; with 0, the biases.
+
+    The penalty numbered `rule` acts with each column once. With each block as many rows of the
+    batch that is `coming` are asked for, if `asks` is true.
+    """
+    pitch, whole = layer_of(net, 1).pitch, low == 0 and high == layer_of(net, 0).units
+    for i in range(0, m, block):
+        end = min(i + block, m)
+        if coming is not None and asks:
+            ask_for_rows(coming, i, end)
+        some = block_of(spec, net, matrix, rows, i, end, block)
+        if not whole:
+            some = part_of_block(spec, net, some, low, high)
+        sorted_update(
+            spec, rule, some, vectors, numbers, after(delta, i * pitch), pitch, w, q, b,
+            low == 0 and high > 0 and not decays(spec),
+        )  # fmt: skip
+
+
+@jit_apart
+def part_of_block(spec, net, some, low, high):
+    """Return a block with the columns from `low` to `high` only in its list."""
+    count = k = 0
+    for key in range(list_parts(spec)):
+        while k < get(some.ends, key):
+            j = get(some.used, k)
+            put(net.listed, count, j)  # no branch, which would be guessed wrong
+            count += low <= j < high
+            k += 1
+        put(net.tallies, key, np.int32(count))
+    return Block(
+        some.rows, some.matrix, some.columns, some.order, some.values, some.a, some.pitch,
+        net.listed, net.tallies,
+    )  # fmt: skip

@@ -1,0 +1,311 @@
+"""Products of a block's rows with the columns they use, sorted by which of the rows use them.
+
+Where five rows share a list, half of their values are zeros. Columns that the same rows use stand
+together, so that each such run is straight code for these rows alone, with no zero in it and no
+branch. Symbols as in `simd.py`, and n rows of a block: a kind of column is a set of them, as bits,
+and each kind is in two parts: the columns where the penalty acts, and then those where it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn.engine.emit import (
+    I8,
+    I64,
+    int64,
+    load,
+    read_spec,
+    short_loop,
+    store,
+    switch,
+    vector_of,
+)
+from fastnn.engine.shrink import numbers_of, shrunk
+from fastnn.engine.simd import fused, sum_loop
+from fastnn.engine.spec import Rule, Spec
+from fastnn.engine.trace import splat
+
+__all__ = ["Block", "mark_users", "rest_bits", "sorted_forward", "sorted_update"]
+
+
+class Block(NamedTuple):
+    """Rows that share a list of the columns they use.
+
+    rows : how many they are
+    matrix, columns, order : where they are stored: all rows, of so many columns; their numbers
+    values : the float that each byte stands for
+    a, pitch : the rows as floats, so many elements apart; not read where those stored are bytes
+    used : the columns, those of each kind together
+    ends : where the columns of each kind end, ends[2 * kind] those where the penalty acts
+    """
+
+    rows: Any
+    matrix: Any
+    columns: Any
+    order: Any
+    values: Any
+    a: Any
+    pitch: Any
+    used: Any
+    ends: Any
+
+
+@intrinsic(prefer_literal=True)
+def mark_users(
+    typing: Any, spec: Any, matrix: Any, order: Any, rows: Any, columns: Any, keys: Any, bits: Any
+) -> Any:
+    """keys[j] = 2 * the sum of 2**r, r < rows, for which matrix[order[r], j] is not zero.
+
+    Sets in ``bits``, 64 columns to a word, which of these keys are not zero. There are at least 64
+    columns; ``matrix`` points to rows of them.
+    """
+    signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
+    most = read_spec(spec).listed
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, matrix, order, rows, columns, keys, bits = arguments
+        block = ir.VectorType(ir.IntType(signature.args[1].dtype.bitwidth), 64)
+        marks = ir.VectorType(I8, 64)
+        none, empty = ir.Constant(marks, [0] * 64), ir.Constant(block, [0] * 64)
+        starts, spread = [], []
+        for r in range(most):
+            is_row = builder.icmp_signed("<", int64(r), rows)
+            number = builder.load(builder.gep(order, [builder.select(is_row, int64(r), int64(0))]))
+            starts.append(builder.gep(matrix, [builder.mul(number, columns)]))
+            mark = builder.select(is_row, ir.Constant(I8, 2 << r), ir.Constant(I8, 0))
+            spread.append(splat(builder, mark, marks))
+        words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
+        with cgutils.for_range(builder, words) as loop:
+            # The last 64 columns are those up to the end: some of them are marked twice.
+            whole, last = builder.mul(loop.index, int64(64)), builder.sub(columns, int64(64))
+            is_last = builder.icmp_signed(">", whole, last)
+            first, found = builder.select(is_last, last, whole), none
+            for start, mark in zip(starts, spread, strict=True):
+                here = builder.bitcast(builder.gep(start, [first]), block.as_pointer())
+                nonzero = builder.icmp_unsigned("!=", builder.load(here, align=1), empty)
+                found = builder.select(nonzero, builder.add(found, mark), found)
+            to = builder.bitcast(builder.gep(keys, [first]), marks.as_pointer())
+            builder.store(found, to, align=1)
+            used = builder.bitcast(builder.icmp_unsigned("!=", found, none), I64)
+            used = builder.lshr(used, builder.sub(whole, first))
+            builder.store(used, builder.gep(bits, [loop.index]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def rest_bits(typing: Any, keys: Any, first: Any, bits: Any) -> Any:
+    """keys[first + i] += 1 for each bit i that is set."""
+    signature = types.void(keys, types.int64, types.uint64)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        keys, first, bits = arguments
+        marks = ir.VectorType(I8, 64)
+        to = builder.bitcast(builder.gep(keys, [first]), marks.as_pointer())
+        before = builder.load(to, align=1)
+        mask = builder.bitcast(bits, ir.VectorType(ir.IntType(1), 64))
+        marked = builder.add(before, ir.Constant(marks, [1] * 64))
+        builder.store(builder.select(mask, marked, before), to, align=1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _unpacked(builder: Any, block: Any) -> Block:
+    """Return the fields of a block, to emit code with."""
+    return Block(*cgutils.unpack_tuple(builder, block))
+
+
+def _reader(
+    builder: Any, kind: Any, block: Block, most: int
+) -> Callable[[list[int], Any], list[Any]]:
+    """Return a function that loads the values of some rows in a column; `kind` is a block's type."""
+    stored = kind.types[Block._fields.index("matrix")]
+    in_bytes = stored.dtype == types.uint8
+    starts = []
+    for r in range(most):
+        if in_bytes:  # there are no numbers of rows after the last
+            is_row = builder.icmp_signed("<", int64(r), block.rows)
+            place = builder.select(is_row, int64(r), int64(0))
+            row = builder.mul(builder.load(builder.gep(block.order, [place])), block.columns)
+            starts.append(builder.gep(block.matrix, [row]))
+        else:
+            starts.append(builder.gep(block.a, [builder.mul(block.pitch, int64(r))]))
+
+    def read(users: list[int], column: Any) -> list[Any]:
+        values = [builder.load(builder.gep(starts[r], [column])) for r in users]
+        if in_bytes:
+            places = [builder.zext(value, I64) for value in values]
+            values = [builder.load(builder.gep(block.values, [place])) for place in places]
+        return values
+
+    return read
+
+
+def _kinds(builder: Any, kernel: Spec, ends: Any) -> Iterator[tuple[list[int], Any, Any, Any]]:
+    """Yield for each kind its rows, where it begins, where the penalty acts up to, where it ends."""
+    begin = int64(0)
+    for kind in range(1, 1 << kernel.listed):
+        middle, end = (
+            builder.sext(builder.load(builder.gep(ends, [int64(2 * kind + part)])), I64)
+            for part in range(2)
+        )
+        yield [r for r in range(kernel.listed) if kind >> r & 1], begin, middle, end
+        begin = end
+
+
+@intrinsic(prefer_literal=True)
+def sorted_forward(
+    typing: Any,
+    spec: Any,
+    block: Any,
+    vectors: Any,
+    start: Any,
+    b: Any,
+    out: Any,
+    out_row: Any,
+) -> Any:
+    """out[r] = start + the sum over the columns j that row r of a `Block` uses, of a[r, j] * b[j].
+
+    ``b`` is a panel of `vectors` vectors; ``out`` has rows `out_row` apart.
+    """
+    signature = types.void(spec, block, types.int64, start, b, out, types.int64)
+    kernel = read_spec(spec)
+    vector, most = vector_of(out, kernel.lanes), kernel.listed
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        if not kernel.sorts:
+            return context.get_dummy_value()
+        _, packed, vectors, start, b, out, out_row = arguments
+        rows = _unpacked(builder, packed)
+        read = _reader(builder, block, rows, most)
+
+        def tile(c_count: int) -> None:
+            places = [int64(c * vector.count) for c in range(c_count)]
+            first = [load(builder, start, p, vector) for p in places]
+            sums = [list(first) for _ in range(most)]
+            for users, begin, _, end in _kinds(builder, kernel, rows.ends):
+
+                def operands(i: Any, users: list[int] = users) -> Any:
+                    column = builder.sext(builder.load(builder.gep(rows.used, [i])), I64)
+                    row = builder.mul(column, int64(c_count * vector.count))
+                    panel = [load(builder, b, builder.add(row, p), vector) for p in places]
+                    return read(users, column), panel
+
+                flat = [value for r in users for value in sums[r]]
+                flat = sum_loop(
+                    builder, begin, end, 1, flat, len(users), c_count, operands, short=True
+                )
+                for number, r in enumerate(users):
+                    sums[r] = flat[number * c_count : (number + 1) * c_count]
+            for r in range(most):
+                with builder.if_then(builder.icmp_signed("<", int64(r), rows.rows)):
+                    row = builder.mul(out_row, int64(r))
+                    for p, value in zip(places, sums[r], strict=True):
+                        store(builder, value, out, builder.add(row, p))
+
+        switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def sorted_update(
+    typing: Any,
+    spec: Any,
+    rule: Any,
+    block: Any,
+    vectors: Any,
+    numbers: Any,
+    delta: Any,
+    delta_row: Any,
+    w: Any,
+    q: Any,
+    b: Any,
+    with_b: Any,
+) -> Any:
+    """w[j] = shrink(w[j], *numbers) + the sum over the rows r that use j, of a[r, j] * delta[r].
+
+    For the columns of a `Block`; of each kind only the first part is shrunk, by the penalty
+    numbered `rule`. All else is as in `simd.tile_update`.
+    """
+    signature = types.void(
+        spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean
+    )
+    kernel = read_spec(spec)
+    vector, most = vector_of(w, kernel.lanes), kernel.listed
+    zeros = ir.Constant(vector, [0.0] * vector.count)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        if not kernel.sorts:
+            return context.get_dummy_value()
+        _, chosen, packed, vectors, coefficients, delta, delta_row, w, q, b, with_b = arguments
+        rows = _unpacked(builder, packed)
+        read = _reader(builder, block, rows, most)
+
+        def tile(number: int, c_count: int) -> None:
+            places = [int64(c * vector.count) for c in range(c_count)]
+            deltas = []
+            for r in range(most):  # the room for a batch has V rows more than it needs
+                is_row = builder.icmp_signed("<", int64(r), rows.rows)
+                row = builder.mul(delta_row, int64(r))
+                values = [load(builder, delta, builder.add(row, p), vector) for p in places]
+                deltas.append([builder.select(is_row, value, zeros) for value in values])
+            with builder.if_then(with_b):
+                for c, p in enumerate(places):
+                    total = load(builder, b, p, vector)
+                    for values in deltas:
+                        total = builder.fadd(total, values[c])
+                    store(builder, total, b, p)
+            rule = kernel.rules[number - 1] if number else None
+            numbers = numbers_of(builder, rule, coefficients, vector) if rule else []
+            for users, begin, middle, end in _kinds(builder, kernel, rows.ends):
+                if rule:
+                    add_products(rule, numbers, places, users, deltas, begin, middle)
+                    begin = middle
+                add_products(None, [], places, users, deltas, begin, end)
+
+        def add_products(
+            rule: Rule | None,
+            numbers: list[Any],
+            places: list[Any],
+            users: list[int],
+            deltas: list[list[Any]],
+            begin: Any,
+            end: Any,
+        ) -> None:
+            width = int64(len(places) * vector.count)
+
+            def body(index: Any) -> None:
+                j = builder.sext(builder.load(builder.gep(rows.used, [index])), I64)
+                at = builder.mul(j, width)
+                row, states = builder.gep(w, [at]), builder.gep(q, [at])
+                sums = [load(builder, row, p, vector) for p in places]
+                if rule and not rule.follows:
+                    sums = shrunk(builder, rule, sums, states, places, numbers)
+                for r, value in zip(users, read(users, j), strict=True):
+                    scalar = splat(builder, value, vector)
+                    pairs = zip(deltas[r], sums, strict=True)
+                    sums = [fused(builder, scalar, d, x) for d, x in pairs]
+                if rule and rule.follows:
+                    sums = shrunk(builder, rule, sums, states, places, numbers)
+                for p, value in zip(places, sums, strict=True):
+                    store(builder, value, row, p)
+
+            short_loop(builder, begin, end, body)
+
+        numbers = [0, *(n for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
+        tiles = [(n, c + 1) for n in numbers for c in range(kernel.panel)]
+        switch(builder, (chosen, vectors), tiles, tile)
+        return context.get_dummy_value()
+
+    return signature, generate
