@@ -22,6 +22,7 @@ __all__ = [
     "lanes",
     "list_parts",
     "listed_rows",
+    "packs",
     "shrinks",
     "sorts",
     "tile_rows",
@@ -54,6 +55,9 @@ listed_rows = _constant(lambda spec: spec.listed)
 # Whether columns are sorted by which rows of a block use them; the parts of a block's list.
 sorts = _constant(lambda spec: spec.sorts)
 list_parts = _constant(lambda spec: spec.list_parts)
+
+# Whether the CPU packs chosen lanes of 16 bits.
+packs = _constant(lambda spec: spec.packs)
 
 # Whether the first layer's penalty comes after the gradient.
 follows = _constant(lambda spec: spec.first_rule is not None and spec.first_rule.follows)

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from fastnn.engine.cache import KernelCache
 
-__all__ = ["is_on", "jit", "jit_apart", "kernel", "register_count", "vector_bytes"]
+__all__ = ["is_on", "jit", "jit_apart", "kernel", "packs_words", "register_count", "vector_bytes"]
 
 # Named, since NaN and infinity keep their meaning: a diverged run can be seen.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -145,6 +145,12 @@ def register_count() -> int:
     """Return how many vector registers the target has."""
     wide = vector_bytes() == 64 or binding.get_process_triple().startswith(("aarch64", "arm64"))
     return 32 if wide else 16
+
+
+@functools.cache
+def packs_words() -> bool:
+    """Return whether the target packs chosen lanes of 16 bits in one instruction."""
+    return "avx512vbmi2" in _features()
 
 
 def _features() -> set[str]:

@@ -34,6 +34,7 @@ __all__ = [
     "SEEN",
     "SHORTENED",
     "SHRUNK",
+    "ROOM_MORE",
     "STREAMS",
     "UNITS",
     "VECTORS",
@@ -65,6 +66,9 @@ CACHE_LINE = 64
 # what another one has written takes longer than to write it. Beyond, they share the work.
 OWN_THREADS = 4
 OWN_BYTES = 1 << 20
+
+# Lists are written in whole vectors, which go beyond their end.
+ROOM_MORE = 64
 
 # A list is sorted in so many places at once.
 STREAMS = 4
@@ -142,6 +146,8 @@ class Arrays(NamedTuple):
         the second on; the first is set where the penalty rests.
     listed, tallies : int32
         For each thread, room for a list of columns, and some numbers for each of its parts.
+    items : uint16
+        For each thread, four times room for a list, each with ROOM_MORE places more.
     values : 1-D, the network's dtype
         What each byte of a row stands for, where rows are stored so.
     entering : int32
@@ -194,6 +200,7 @@ class Arrays(NamedTuple):
     block_keys: np.ndarray
     listed: np.ndarray
     tallies: np.ndarray
+    items: np.ndarray
     values: np.ndarray
     entering: np.ndarray
     in_use: np.ndarray
@@ -295,6 +302,7 @@ def allocate(
         block_keys=_parts_of(copies, listed * words * 64 if parts > 2 else 0, np.uint8),
         listed=_parts_of(threads, columns, np.int32),
         tallies=_parts_of(threads, STREAMS * parts, np.int32),
+        items=_parts_of(threads, 4 * (words * 64 + ROOM_MORE) if parts > 2 else 0, np.uint16),
         values=_zeros(256, dtype),
         entering=_counting(columns),
         in_use=np.zeros(words, np.uint64),

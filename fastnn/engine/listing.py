@@ -78,7 +78,7 @@ def list_blocks(spec, net, columns, low, high, block, m):
         bits, rests_ = after(net.block_bits, number * words), after(net.block_rests, number * words)
         if sorts_here(spec, block):
             keys = after(net.block_keys, number * words * 64)
-            sort_columns(spec, net, words, bits, rests_, keys, used, after(net.block_ends, ends))
+            sort_columns(spec, net, columns, bits, rests_, keys, used, after(net.block_ends, ends))
         else:
             count = 0
             for part in range(2):

@@ -95,6 +95,7 @@ class Net(NamedTuple):
     block_keys: Any
     listed: Any
     tallies: Any
+    items: Any
     values: Any
     entering: Any
     in_use: Any
@@ -177,6 +178,7 @@ def net_of(arrays, thread):
         own(arrays.block_keys, copy, copies),
         own(arrays.listed, thread, threads),
         own(arrays.tallies, thread, threads),
+        own(arrays.items, thread, threads),
         at(arrays.values, 0),
         at(arrays.entering, 0),
         at(arrays.in_use, 0),

@@ -8,11 +8,20 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits
-from fastnn.engine.constants import decays, lanes, list_parts, shrinks, sorts
+from fastnn.engine.constants import (
+    decays,
+    lanes,
+    list_parts,
+    listed_rows,
+    packs,
+    shrinks,
+    sorts,
+)
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart
-from fastnn.engine.layout import STREAMS
+from fastnn.engine.layout import ROOM_MORE, STREAMS
 from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
 from fastnn.engine.sorted_tiles import Block, rest_bits, sorted_forward, sorted_update
 
 __all__ = ["reads_rows", "sort_columns", "sorted_product", "sorts_here", "update_sorted"]
@@ -29,9 +38,65 @@ def reads_rows(spec, X, block):
     return sorts_here(spec, block) and X.itemsize == 1
 
 
+@jit
+def sort_columns(spec, net, columns, bits, rests_, keys, used, ends):
+    """List the columns that a block of rows uses, sorted by their keys."""
+    if packs(spec) and columns <= 1 << key_at(spec):
+        sort_by_bits(spec, net, (columns + 63) // 64, bits, rests_, keys, used, ends)
+    else:
+        sort_by_counting(spec, net, (columns + 63) // 64, bits, rests_, keys, used, ends)
+
+
+@jit
+def key_at(spec):
+    """Return where in an item its key begins: it has a bit for each row, and one more."""
+    return ITEM_BITS - listed_rows(spec) - 1
+
+
 @jit_apart
-def sort_columns(spec, net, words, bits, rests_, keys, used, ends):
-    """List the columns that a block of rows uses, sorted by their keys: by counting.
+def sort_by_bits(spec, net, words, bits, rests_, keys, used, ends):
+    """List columns sorted by their keys, bit after bit.
+
+    Before a bit is looked at, the items without the one before it are at the start of a half of
+    the room for items, and others at the start of its other half.
+    """
+    first, count, rests, size = key_at(spec), 0, False, words * 64 + ROOM_MORE
+    items = net.items
+    for word in range(words):
+        if shrinks(spec):
+            rests |= get(rests_, word) > 0
+            rest_bits(keys, 64 * word, get(rests_, word))
+        count = append_items(items, count, 64 * word, get(bits, word), keys, first)
+    zeros, ones = items, after(items, size)
+    to_zeros, to_ones = after(items, 2 * size), after(items, 3 * size)
+    without = count
+    for bit in range(first if rests else first + 1, ITEM_BITS):
+        some = split_items(zeros, without, bit, to_zeros, to_ones)
+        here = after(to_ones, without - some)
+        others = split_items(ones, count - without, bit, after(to_zeros, some), here)
+        without = some + others
+        zeros, to_zeros = to_zeros, zeros
+        ones, to_ones = to_ones, ones
+    for k in range(count - without):
+        put(zeros, without + k, get(ones, k))
+    for key in range(list_parts(spec)):
+        put(ends, key, np.int32(0))
+    for run in range(find_runs(zeros, count, first, to_zeros)):
+        place = np.int32(get(to_zeros, run))
+        put(ends, get(zeros, place) >> first, place + 1)
+    if count:
+        put(ends, get(zeros, count - 1) >> first, np.int32(count))
+    end = np.int32(0)
+    for key in range(list_parts(spec)):
+        end = max(end, get(ends, key))
+        put(ends, key, end)
+    for k in range(count):
+        put(used, k, np.int32(get(zeros, k) & ((1 << first) - 1)))
+
+
+@jit_apart
+def sort_by_counting(spec, net, words, bits, rests_, keys, used, ends):
+    """List columns sorted by their keys, by counting.
 
     The list is gone through in STREAMS places at once, each with a count of its own for every key:
     neighbours often have one key, and to count that up again is to wait for the last time.

@@ -101,7 +101,7 @@ class Spec(NamedTuple):
     whether the penalty of input columns that a batch does not use waits until they are used.
     decays: whether the first layer's penalty is a factor that is kept beside its weights.
     compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax. sorts: whether columns are sorted by which rows of a block use them.
+    output is a softmax. packs: whether the CPU does so with lanes of 16 bits, too. sorts: whether columns are sorted by which rows of a block use them.
     sparse: whether rows list their nonzeros. timed: whether it counts the
     cycles of `phases`. stepper: what makes the step; without one, the gradient goes straight into
     the weights.
@@ -121,6 +121,7 @@ class Spec(NamedTuple):
     compresses: bool = False
     normalises: bool = False
     sorts: bool = False
+    packs: bool = False
     sparse: bool = False
     timed: bool = False
     stepper: Stepper | None = None
@@ -209,6 +210,7 @@ def for_outputs(
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
+        packs=jit.packs_words(),
         sorts=skip_zeros and 0 < sorted_from <= -(-len(weights[0]) // lanes_),
         sparse=inputs.is_sparse,
     )

@@ -1,0 +1,169 @@
+"""Numbers sorted by bits, 32 at a time, on CPUs that pack chosen lanes of 16 bits (AVX-512 VBMI2).
+
+An item is a column's number, and above it the column's key. Sorted by one bit of the key after the
+other, from the lowest up, items of a key come to stand together. To count them, and set each one
+down at its place, takes two scattered stores an item, and twice as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from fastnn.engine.emit import I1, I8, I64, int64, keep_rolled
+from fastnn.engine.trace import splat
+
+__all__ = ["ITEM_BITS", "append_items", "find_runs", "split_items"]
+
+ITEM_BITS = 16
+
+_LANES = 32
+_I16 = ir.IntType(ITEM_BITS)
+_ITEMS = ir.VectorType(_I16, _LANES)
+_MASK, _BITS = ir.VectorType(I1, _LANES), ir.IntType(_LANES)
+
+
+@intrinsic
+def append_items(
+    typing: Any, out: Any, count: Any, first: Any, bits: Any, keys: Any, key_at: Any
+) -> Any:
+    """Append an item for each bit that is set, for the columns from `first` on; return the count.
+
+    Their keys, bytes, are keys[column]; an item has its key `key_at` bits up. ``out`` has room for
+    64 items more than it gets.
+    """
+    signature = types.int64(out, types.int64, types.int64, types.uint64, keys, types.int64)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        out, count, first, bits, keys, key_at = arguments
+        up = splat(builder, builder.trunc(key_at, _I16), _ITEMS)
+        for part in range(0, 64, _LANES):
+            at = builder.add(first, int64(part))
+            here = builder.bitcast(builder.gep(keys, [at]), ir.VectorType(I8, _LANES).as_pointer())
+            key = builder.shl(builder.zext(builder.load(here, align=1), _ITEMS), up)
+            numbers = builder.add(splat(builder, builder.trunc(at, _I16), _ITEMS), _counting())
+            some = builder.trunc(builder.lshr(bits, int64(part)), _BITS)
+            packed = _packed(builder, builder.or_(key, numbers), some)
+            _store(builder, packed, out, count)
+            count = builder.add(count, _ones(builder, some))
+        return count
+
+    return signature, generate
+
+
+@intrinsic
+def split_items(typing: Any, items: Any, count: Any, bit: Any, zeros: Any, ones: Any) -> Any:
+    """Divide items by a bit: to ``zeros`` those without it, to ``ones`` others, in their order.
+
+    Returns how many ``zeros`` gets. Both have room for 64 items more than they get.
+    """
+    signature = types.int64(items, types.int64, types.int64, zeros, ones)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        items, count, bit, zeros, ones = arguments
+        mark = builder.shl(ir.Constant(_I16, 1), builder.trunc(bit, _I16))
+        marks, none = splat(builder, mark, _ITEMS), ir.Constant(_ITEMS, [0] * _LANES)
+
+        def group(at: Any, written: Any) -> Any:
+            here, all_ = _load(builder, items, at), _first(builder, builder.sub(count, at))
+            has = builder.icmp_unsigned("!=", builder.and_(here, marks), none)
+            with_bit = builder.and_(builder.bitcast(has, _BITS), all_)
+            without = builder.and_(builder.not_(with_bit), all_)
+            _store(builder, _packed(builder, here, without), zeros, written)
+            _store(builder, _packed(builder, here, with_bit), ones, builder.sub(at, written))
+            return builder.add(written, _ones(builder, without))
+
+        return _groups(builder, count, group)
+
+    return signature, generate
+
+
+@intrinsic
+def find_runs(typing: Any, items: Any, count: Any, key_at: Any, runs: Any) -> Any:
+    """Write to ``runs`` the place of each of sorted items that is the last of its key.
+
+    Returns how many they are, that of the last item of all not among them.
+    """
+    signature = types.int64(items, types.int64, types.int64, runs)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        items, count, key_at, runs = arguments
+        down = splat(builder, builder.trunc(key_at, _I16), _ITEMS)
+        last = builder.sub(count, int64(1))
+
+        def group(at: Any, written: Any) -> Any:
+            here, following = (
+                builder.lshr(_load(builder, items, builder.add(at, int64(k))), down)
+                for k in range(2)
+            )
+            differs = builder.icmp_unsigned("!=", here, following)
+            found = builder.and_(
+                builder.bitcast(differs, _BITS), _first(builder, builder.sub(last, at))
+            )
+            places = builder.add(splat(builder, builder.trunc(at, _I16), _ITEMS), _counting())
+            _store(builder, _packed(builder, places, found), runs, written)
+            return builder.add(written, _ones(builder, found))
+
+        return _groups(builder, last, group)
+
+    return signature, generate
+
+
+def _groups(builder: Any, count: Any, emit: Callable[[Any, Any], Any]) -> Any:
+    """Emit ``written = emit(i, written)`` for i from 0 up to `count`, group by group; return it."""
+    before = builder.block
+    head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    i, written = builder.phi(I64), builder.phi(I64)
+    i.add_incoming(int64(0), before)
+    written.add_incoming(int64(0), before)
+    builder.cbranch(builder.icmp_signed("<", i, count), body, after)
+    builder.position_at_end(body)
+    more = emit(i, written)
+    written.add_incoming(more, builder.block)
+    i.add_incoming(builder.add(i, int64(_LANES)), builder.block)
+    keep_rolled(builder.branch(head))
+    builder.position_at_end(after)
+    return written
+
+
+def _counting() -> Any:
+    return ir.Constant(_ITEMS, list(range(_LANES)))
+
+
+def _first(builder: Any, count: Any) -> Any:
+    """Return a mask of the first `count` lanes, of all if it is more."""
+    few = builder.icmp_signed("<", count, int64(_LANES))
+    some = builder.sub(builder.shl(int64(1), count), int64(1))
+    return builder.trunc(builder.select(few, some, int64(-1)), _BITS)
+
+
+def _packed(builder: Any, items: Any, some: Any) -> Any:
+    """Return the lanes of `items` whose bits are set, the first ones of the result."""
+    compress = builder.module.declare_intrinsic(
+        f"llvm.experimental.vector.compress.v{_LANES}i{ITEM_BITS}",
+        (),
+        ir.FunctionType(_ITEMS, [_ITEMS, _MASK, _ITEMS]),
+    )
+    mask = builder.bitcast(some, _MASK)
+    return builder.call(compress, [items, mask, ir.Constant(_ITEMS, ir.Undefined)])
+
+
+def _ones(builder: Any, some: Any) -> Any:
+    """Return how many bits are set."""
+    return builder.zext(builder.ctpop(some), I64)
+
+
+def _load(builder: Any, items: Any, place: Any) -> Any:
+    here = builder.bitcast(builder.gep(items, [place]), _ITEMS.as_pointer())
+    return builder.load(here, align=2)
+
+
+def _store(builder: Any, value: Any, items: Any, place: Any) -> None:
+    here = builder.bitcast(builder.gep(items, [place]), _ITEMS.as_pointer())
+    builder.store(value, here, align=2)
