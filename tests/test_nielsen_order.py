@@ -24,6 +24,13 @@ def pairs(n: int) -> list[Any]:
     return [(i, object()) for i in range(n)]
 
 
+def shuffle(items: list[Any]) -> Any:
+    shuffler = _order.Shuffler(items)
+    order = shuffler.shuffle()
+    shuffler.settle()
+    return order
+
+
 @pytest.mark.parametrize("drawn", [0, 1, 623, 624, 1000])
 @pytest.mark.parametrize("n", LENGTHS)
 def test_order_list_and_state_are_those_of_random_shuffle(n: int, drawn: int) -> None:
@@ -41,7 +48,7 @@ def test_order_list_and_state_are_those_of_random_shuffle(n: int, drawn: int) ->
     items = list(original)
     for _ in range(3):
         before = list(items)
-        order = _order.shuffle(items)
+        order = shuffle(items)
         assert order.dtype == "int64"
         assert items == [before[i] for i in order]
     assert items == expected
@@ -54,8 +61,32 @@ def test_a_longer_list() -> None:
     random.shuffle(expected)
     random.seed(1)
     items = list(range(50_000))
-    order = _order.shuffle(items)
+    order = shuffle(items)
     assert items == expected == order.tolist()
+
+
+def test_the_list_is_reordered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end, or before a program's own shuffle that comes in between sees it."""
+    random.seed(2)
+    items, expected = list(range(100)), list(range(100))
+    for _ in range(2):
+        random.shuffle(expected)
+    expected.reverse()
+    random.shuffle(expected)
+    random.seed(2)
+    shuffler = _order.Shuffler(items)
+    first = shuffler.shuffle()
+    assert items == list(range(100))
+    second, seen = shuffler.shuffle(), []
+    with monkeypatch.context() as patched:
+        patched.setattr(random, "shuffle", lambda items: [seen.extend(items), items.reverse()])
+        assert shuffler.shuffle().tolist() == list(range(99, -1, -1))
+    assert seen == first[second].tolist()
+    shuffler.shuffle()
+    shuffler.settle()
+    assert items == expected
+    shuffler.settle()
+    assert items == expected
 
 
 def test_words_that_run_out_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +107,7 @@ def test_the_fast_path_calls_no_python_shuffle(monkeypatch: pytest.MonkeyPatch) 
         raise AssertionError("called")
 
     monkeypatch.setattr(random.Random, "_randbelow", refuse)
-    assert sorted(_order.shuffle(pairs(100))) == list(range(100))
+    assert sorted(shuffle(pairs(100))) == list(range(100))
 
 
 def test_a_replaced_shuffle_is_called_on_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +120,7 @@ def test_a_replaced_shuffle_is_called_on_the_list(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(random, "shuffle", reverse)
     state, original = random.getstate(), pairs(10)
     items = list(original)
-    order = _order.shuffle(items)
+    order = shuffle(items)
     assert seen[0] is items
     assert items == original[::-1]
     assert order.tolist() == list(range(9, -1, -1))
@@ -100,7 +131,7 @@ def test_the_shuffle_of_another_generator(monkeypatch: pytest.MonkeyPatch) -> No
     own = random.Random(7)
     monkeypatch.setattr(random, "shuffle", own.shuffle)
     items = list(range(100))
-    _order.shuffle(items)
+    shuffle(items)
     twin, expected = random.Random(7), list(range(100))
     twin.shuffle(expected)
     assert items == expected
@@ -117,7 +148,7 @@ class Reversing(random.Random):
 def test_the_shuffle_of_a_subclass_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "shuffle", Reversing().shuffle)
     items, expected = list(range(50)), list(range(50))
-    order = _order.shuffle(items)
+    order = shuffle(items)
     Reversing().shuffle(expected)
     assert items == expected == order.tolist()
 
@@ -127,7 +158,7 @@ def test_a_generator_with_bits_of_its_own_is_called(monkeypatch: pytest.MonkeyPa
     own.getrandbits = own._randbelow = lambda k: 0  # type: ignore[method-assign,attr-defined]
     monkeypatch.setattr(random, "shuffle", own.shuffle)
     items = list(range(50))
-    _order.shuffle(items)
+    shuffle(items)
     assert items == [*range(1, 50), 0]
 
 
@@ -136,7 +167,7 @@ def test_the_same_object_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = (1, object()), (2, object())
     before = [a, b, a]
     items = list(before)
-    assert [before[i] for i in _order.shuffle(items)] == items == [a, b, a]
+    assert [before[i] for i in shuffle(items)] == items == [a, b, a]
 
 
 @pytest.mark.parametrize(
@@ -152,4 +183,4 @@ def test_a_shuffle_that_changes_the_data_is_refused(
 ) -> None:
     monkeypatch.setattr(random, "shuffle", change)
     with pytest.raises(ValueError, match="must reorder the training data"):
-        _order.shuffle(pairs(5))
+        shuffle(pairs(5))

@@ -122,7 +122,7 @@ def sgd(
 ) -> Iterator[int]:
     """Check the arguments, then return an iterator that trains one epoch for each number it yields.
 
-    The list in `samples` is shuffled as the book's code shuffles it. What stands in `monitors` when
+    The list in `samples` is left as the book's code would leave it, once the iterator ends. What stands in `monitors` when
     the next epoch is asked for goes into the checkpoints of `keeper`.
     """
     _refuse_own_methods(network)
@@ -172,8 +172,9 @@ def _epochs(
             training.write_back()
             trail.save(training)
 
+    shuffler, bar = _order.Shuffler(samples.pairs), None
     with ExitStack() as stack:
-        bar = None
+        stack.callback(shuffler.settle)
         if progress:
             history = History()
             from fastnn.progress import ProgressBar
@@ -182,7 +183,7 @@ def _epochs(
         for epoch in range(position.epoch, epochs):
             if position.order is None:
                 with held_back() as release:  # an order that is drawn is not lost
-                    trail.rows = trail.rows[_order.shuffle(samples.pairs)]
+                    trail.rows = trail.rows[shuffler.shuffle()]
                     position.begin(trail.rows, eta)
                     release()
             start = perf_counter()
