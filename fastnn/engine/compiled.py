@@ -14,6 +14,7 @@ from fastnn.engine import kernels, layout, phases, spec, team
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
+from fastnn.engine.panels import memory, pack, unpack
 from fastnn.engine.problem import Problem
 from fastnn.engine.state import State, fresh
 
@@ -33,7 +34,7 @@ MASK_COLUMNS = 64
 
 
 # Rows that go forward together where nothing is learned: few enough for the first-level cache.
-EVALUATED_ROWS = 10
+EVALUATED_ROWS = 50
 
 
 class Path:
@@ -58,7 +59,7 @@ class Path:
         )  # fmt: skip
         order = _used_first(problem.inputs) if sparse else None
         for panels, arrays in self._pairs():
-            layout.pack(self._arrays.table, panels, arrays, wanted.lanes, order)
+            pack(self._arrays.table, panels, arrays, wanted.lanes, order)
         self._places = None if order is None else np.argsort(order).astype(np.int32)
         self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
         self._rows = _either(problem.inputs, dtype, self._places)
@@ -120,7 +121,7 @@ class Path:
         """Copy the panels into the caller's arrays."""
         weights = (*self._problem.weights, *self._problem.biases)
         panels = self._arrays.weights, self._arrays.biases
-        layout.unpack(self._arrays.table, panels, weights, self._lanes, self._places)
+        unpack(self._arrays.table, panels, weights, self._lanes, self._places)
 
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
@@ -139,7 +140,7 @@ class Path:
             {},
         )
         for panels, arrays in self._pairs()[1:]:
-            layout.unpack(self._arrays.table, panels, arrays, self._lanes, self._places)
+            unpack(self._arrays.table, panels, arrays, self._lanes, self._places)
         return self._state
 
     def _pairs(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]]:
@@ -148,9 +149,9 @@ class Path:
         pairs = [((arrays.weights, arrays.biases), [*problem.weights, *problem.biases])]
         if len(arrays.state) > 1:
             pairs.append(((arrays.state, arrays.bias_state), state.kept))
-        for number, memory in enumerate(state.memories, 1):
-            weights, biases = layout.memory(arrays, number)
-            pairs.append(((weights, biases), memory))
+        for number, kept in enumerate(state.memories, 1):
+            weights, biases = memory(arrays, number)
+            pairs.append(((weights, biases), kept))
         return pairs
 
     def ticks(self) -> np.ndarray:
@@ -175,7 +176,7 @@ def outputs(
         weights, [layout.Choice(name) for name in names], rows, wanted, threads=1,
         listed=skip_zeros or wanted.sparse,
     )  # fmt: skip
-    layout.pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
+    pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
     arrays.values[:] = _values_of_bytes(inputs, dtype)
     z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
     run = _kernel(kernels.build_outputs, wanted.encode())

@@ -251,13 +251,12 @@ def build_outputs(spec: str) -> Any:
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
-            later = start + batch_size
+            if X is not None:
+                later = start + batch_size
+                count = min(batch_size, len(order) - later)
+                ask_for_rows(coming_of(X, columns, at(order, later), 0, count), 0, batch_size)
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, matrix, nonzeros, rows, 1.0, 0, 1)
-                if X is not None and number == 1:
-                    count = min(batch_size, len(order) - later)
-                    coming = coming_of(X, columns, at(order, later), 0, count)
-                    ask_for_rows(coming, 0, batch_size)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)

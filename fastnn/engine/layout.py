@@ -8,7 +8,8 @@ rows of whole vectors. Everything is padded with zeros, which stay zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,9 +45,6 @@ __all__ = [
     "Arrays",
     "Choice",
     "allocate",
-    "memory",
-    "pack",
-    "unpack",
 ]
 
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
@@ -73,10 +71,6 @@ ROOM_MORE = 64
 # A list is sorted in so many places at once.
 STREAMS = 4
 
-# So many inputs of a panel are turned into rows of weights at a time: they stay in the cache.
-COPIED = 1024
-
-
 class Choice(NamedTuple):
     """What is chosen for a layer, as numbers: the last columns of `Arrays.table`, in this order.
 
@@ -97,6 +91,15 @@ class Choice(NamedTuple):
     numbers: int = 0
     rests: int = 0
     shortened: int = 0
+
+
+class Piece(NamedTuple):
+    """Where an array lies in a piece of memory, in bytes."""
+
+    name: str
+    start: int
+    end: int
+    dtype: np.dtype[Any]
 
 
 class Arrays(NamedTuple):
@@ -243,6 +246,41 @@ def allocate(
     list their nonzeros: then the values of the inputs are not kept; `parts`, how many parts the
     list of the columns that a block of rows uses has: 2, more where they are sorted, 0 without one.
     """
+    tables, pieces, total = _plan(
+        tuple(sizes), tuple(choices), batch_size, blocks, lanes, tuple(panels), threads, stateful,
+        memories, shortens, sparse, parts, dtype,
+    )  # fmt: skip
+    raw = np.zeros(total + CACHE_LINE, np.uint8)
+    first = -raw.ctypes.data % CACHE_LINE
+    arrays = {
+        name: raw[first + start : first + end].view(kind) for name, start, end, kind in pieces
+    }
+    arrays["real"].reshape(batch_size, -1)[:, : sizes[-1]] = 1
+    for ones in ("ones", "missed", "one_step"):
+        arrays[ones][:] = 1
+    counting = np.arange(len(arrays["every"]))
+    for name in ("idle", "every", "in_batch", "entering"):
+        arrays[name][:] = counting
+    return Arrays(tables.copy(), **arrays)
+
+
+@functools.lru_cache(maxsize=64)
+def _plan(
+    sizes: tuple[int, ...],
+    choices: tuple[Choice, ...],
+    batch_size: int,
+    blocks: int,
+    lanes: int,
+    panels: tuple[int, ...],
+    threads: int,
+    stateful: bool,
+    memories: int,
+    shortens: bool,
+    sparse: bool,
+    parts: int,
+    dtype: np.dtype[Any],
+) -> tuple[np.ndarray, list[Piece], int]:
+    """Return the tables, and how the other arrays lie in one piece of memory of so many bytes."""
     table = np.zeros((len(sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
     for layer, units in enumerate(sizes):
@@ -268,126 +306,67 @@ def allocate(
     tables = np.repeat(table[np.newaxis], copies, axis=0)
     tables[:, 0, A_AT] = np.arange(copies) * inputs
     out, width = table[-1], int(max(table[:, PITCH]))
-    real = _zeros(batch_size * int(out[PITCH]), dtype)
-    real.reshape(batch_size, -1)[:, : sizes[-1]] = 1
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
-    listed = blocks if parts else 0
-    return Arrays(
-        tables=tables,
-        weights=_zeros(weights, dtype),
-        transposed=_zeros(transposed, dtype),
-        biases=_zeros(biases, dtype),
-        state=_zeros(weights if stateful else 1, dtype),
-        bias_state=_zeros(biases if stateful else 1, dtype),
-        memory=_zeros(memories * weights or 1, dtype),
-        bias_memory=_zeros(memories * biases or 1, dtype),
-        paces=_zeros(weights if shortens else 1, dtype),
-        members=_zeros(threads * 2 * max(sizes) if shortens else 1, dtype),
-        work=_zeros(work + lanes * width, dtype),  # V rows are read at a time
-        targets=_zeros(len(real), dtype),
-        real=real,
-        ones=_zeros(width, dtype) + 1,
-        zeros=_zeros(width, dtype),
-        room=_zeros(threads * int(out[VECTORS]) * lanes * lanes, dtype),
-        sums=_zeros(threads * max(panels) * lanes, dtype),
-        missed=np.ones(threads * lanes, np.int32),
-        one_step=np.ones(lanes, np.int32),
-        idle=_counting(columns),
-        every=_counting(columns),
-        in_batch=_counting(columns),
-        block_used=_parts_of(copies, listed * columns, np.int32),
-        block_ends=_parts_of(copies, listed * parts, np.int32),
-        block_bits=_parts_of(copies, listed * words, np.uint64),
-        block_rests=_parts_of(copies, listed * words, np.uint64),
-        block_keys=_parts_of(copies, listed * words * 64 if parts > 2 else 0, np.uint8),
-        listed=_parts_of(threads, columns, np.int32),
-        tallies=_parts_of(threads, STREAMS * parts, np.int32),
-        items=_parts_of(threads, 4 * (words * 64 + ROOM_MORE) if parts > 2 else 0, np.uint16),
-        values=_zeros(256, dtype),
-        entering=_counting(columns),
-        in_use=np.zeros(words, np.uint64),
-        left_at=np.zeros(words * 64, np.int32),
-        steps=np.zeros(1, np.int64),
-        counts=np.zeros(3, np.int64),
-        orders=_parts_of(threads, 2 * (batch_size + sizes[-1] + 1), np.int64),
-        costs=np.zeros(blocks),
-        arrived=np.zeros(1, np.int64),
-        ticks=np.zeros(threads * PHASE_COUNT, np.int64),
+    listed, sorts = blocks if parts else 0, parts > 2
+    rows = batch_size * int(out[PITCH])
+    pieces, total = _pieces(
+        weights=(1, weights, dtype),
+        transposed=(1, transposed, dtype),
+        biases=(1, biases, dtype),
+        state=(1, weights if stateful else 1, dtype),
+        bias_state=(1, biases if stateful else 1, dtype),
+        memory=(1, memories * weights or 1, dtype),
+        bias_memory=(1, memories * biases or 1, dtype),
+        paces=(1, weights if shortens else 1, dtype),
+        members=(1, threads * 2 * max(sizes) if shortens else 1, dtype),
+        work=(1, work + lanes * width, dtype),  # V rows are read at a time
+        targets=(1, rows, dtype),
+        real=(1, rows, dtype),
+        ones=(1, width, dtype),
+        zeros=(1, width, dtype),
+        room=(1, threads * int(out[VECTORS]) * lanes * lanes, dtype),
+        sums=(1, threads * max(panels) * lanes, dtype),
+        missed=(1, threads * lanes, np.int32),
+        one_step=(1, lanes, np.int32),
+        idle=(1, columns, np.int32),
+        every=(1, columns, np.int32),
+        in_batch=(1, columns, np.int32),
+        block_used=(copies, listed * columns, np.int32),
+        block_ends=(copies, listed * parts, np.int32),
+        block_bits=(copies, listed * words, np.uint64),
+        block_rests=(copies, listed * words, np.uint64),
+        block_keys=(copies, listed * words * 64 if sorts else 0, np.uint8),
+        listed=(threads, columns, np.int32),
+        tallies=(threads, STREAMS * parts, np.int32),
+        items=(threads, 4 * (words * 64 + ROOM_MORE) if sorts else 0, np.uint16),
+        values=(1, 256, dtype),
+        entering=(1, columns, np.int32),
+        in_use=(1, words, np.uint64),
+        left_at=(1, words * 64, np.int32),
+        steps=(1, 1, np.int64),
+        counts=(1, 3, np.int64),
+        orders=(threads, 2 * (batch_size + sizes[-1] + 1), np.int64),
+        costs=(1, blocks, np.float64),
+        arrived=(1, 1, np.int64),
+        ticks=(1, threads * PHASE_COUNT, np.int64),
     )
+    return tables, pieces, total
 
 
-def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the parts of weights' and biases' `memory` for one number; 0 is the gradient."""
-    parts = (arrays.memory, len(arrays.weights)), (arrays.bias_memory, len(arrays.biases))
-    of_weights, of_biases = (flat[number * size :][:size] for flat, size in parts)
-    return of_weights, of_biases
+def _pieces(**lengths: tuple[int, int, DTypeLike]) -> tuple[list[Piece], int]:
+    """Return where in memory arrays lie, of so many parts, their length and their type.
 
-
-def pack(
-    table: np.ndarray,
-    panels: tuple[np.ndarray, np.ndarray],
-    arrays: Sequence[np.ndarray],
-    lanes: int,
-    order: np.ndarray | None = None,
-) -> None:
-    """Copy a network's weights (out, in), then biases (out,), into panels of both.
-
-    `order` has the input columns as the panels are to have them; without it they stay as they are.
+    Each, and each part, starts on a cache line of its own: vectors that cross two load slowly, and
+    a line that one thread writes is not another's. A part may be longer than its length.
     """
-    for layer, panel, part in _parts(table, panels, arrays, lanes):
-        panel[..., : part.shape[-1]] = part if order is None or layer > 1 else part[order]
-
-
-def unpack(
-    table: np.ndarray,
-    panels: tuple[np.ndarray, np.ndarray],
-    arrays: Sequence[np.ndarray],
-    lanes: int,
-    places: np.ndarray | None = None,
-) -> None:
-    """Copy panels back into a network's weights (out, in), then biases (out,).
-
-    `places` are where the panels have each input column; without it they have them in their order.
-    """
-    for layer, panel, part in _parts(table, panels, arrays, lanes):
-        for start in range(0, len(panel), COPIED):
-            rows = slice(start, start + COPIED)
-            found = panel[rows]
-            if places is not None and layer == 1:
-                found = panel.take(places[rows], axis=0)
-            part[rows] = found[..., : part.shape[-1]]
-
-
-def _parts(
-    table: np.ndarray,
-    panels: tuple[np.ndarray, np.ndarray],
-    arrays: Sequence[np.ndarray],
-    lanes: int,
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield the parts of panels, each with that of `arrays` which lies there, the first in a row.
-
-    With them the number of the layer whose weights they are; after these, past the last, biases.
-    """
-    of_weights, of_biases = panels
-    layers = len(arrays) // 2
-    for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
-        for units, panel in _panels(table, of_weights, layer, lanes):
-            yield layer, panel[: w.shape[1]], w[units].T
-        at = table[layer, B_AT]
-        yield layers + 1, of_biases[at : at + len(b)], b
-
-
-def _panels(
-    table: np.ndarray, flat: np.ndarray, layer: int, lanes: int
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield each panel of a layer as (inputs, width), with the units that are its columns."""
-    inputs = int(table[layer - 1, VECTORS]) * lanes
-    at, vectors, most = (int(table[layer, field]) for field in (W_AT, VECTORS, PANEL))
-    for first in range(0, vectors, most):
-        width = min(most, vectors - first) * lanes
-        panel = flat[at : at + inputs * width].reshape(inputs, width)
-        yield slice(first * lanes, first * lanes + width), panel
-        at += inputs * width
+    pieces, total = [], 0
+    for name, (parts, length, kind) in lengths.items():
+        dtype = np.dtype(kind)
+        room = -(-length * dtype.itemsize // CACHE_LINE) * CACHE_LINE
+        size = parts * room if parts > 1 else length * dtype.itemsize
+        pieces.append(Piece(name, total, total + size, dtype))
+        total += parts * room
+    return pieces, total
 
 
 def _evenly(count: int, most: int) -> int:
@@ -399,21 +378,3 @@ def _evenly(count: int, most: int) -> int:
 def _pitch(width: int, lanes: int, itemsize: int) -> int:
     """Return the row length, one vector more where rows 1 KiB apart would share cache sets."""
     return width + lanes if width * itemsize % 1024 == 0 else width
-
-
-def _counting(count: int) -> np.ndarray:
-    return np.arange(count, dtype=np.int32)
-
-
-def _parts_of(parts: int, count: int, dtype: DTypeLike) -> np.ndarray:
-    """Return zeros, at least `count` for each of so many threads, no line of the cache in two."""
-    line = CACHE_LINE // np.dtype(dtype).itemsize
-    return _zeros(parts * -(-count // line) * line, np.dtype(dtype))
-
-
-def _zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return zeros that start on a cache line, as vectors that cross two lines load slowly."""
-    spare = CACHE_LINE // dtype.itemsize
-    raw = np.zeros(count + spare, dtype)
-    skip = (-raw.ctypes.data) % CACHE_LINE // dtype.itemsize
-    return raw[skip : skip + count]

@@ -49,8 +49,8 @@ def sort_columns(spec, net, columns, bits, rests_, keys, used, ends):
 
 @jit
 def key_at(spec):
-    """Return where in an item its key begins: it has a bit for each row, and one more."""
-    return ITEM_BITS - listed_rows(spec) - 1
+    """Return where in an item its key begins: it has a bit for each row, one more for a penalty."""
+    return ITEM_BITS - listed_rows(spec) - shrinks(spec)
 
 
 @jit_apart
@@ -70,7 +70,7 @@ def sort_by_bits(spec, net, words, bits, rests_, keys, used, ends):
     zeros, ones = items, after(items, size)
     to_zeros, to_ones = after(items, 2 * size), after(items, 3 * size)
     without = count
-    for bit in range(first if rests else first + 1, ITEM_BITS):
+    for bit in range(first + (shrinks(spec) and not rests), ITEM_BITS):
         some = split_items(zeros, without, bit, to_zeros, to_ones)
         here = after(to_ones, without - some)
         others = split_items(ones, count - without, bit, after(to_zeros, some), here)

@@ -43,7 +43,7 @@ class Block(NamedTuple):
     values : the float that each byte stands for
     a, pitch : the rows as floats, so many elements apart; not read where those stored are bytes
     used : the columns, those of each kind together
-    ends : where the columns of each kind end, ends[2 * kind] those where the penalty acts
+    ends : where the columns of each kind end; with a penalty, first those where it acts
     """
 
     rows: Any
@@ -61,13 +61,13 @@ class Block(NamedTuple):
 def mark_users(
     typing: Any, spec: Any, matrix: Any, order: Any, rows: Any, columns: Any, keys: Any, bits: Any
 ) -> Any:
-    """keys[j] = 2 * the sum of 2**r, r < rows, for which matrix[order[r], j] is not zero.
+    """keys[j] = the sum of 2**r, r < rows, for which matrix[order[r], j] is not zero.
 
-    Sets in ``bits``, 64 columns to a word, which of these keys are not zero. There are at least 64
+    Twice that with a penalty, so that there is a bit left for it. Sets in ``bits``, 64 columns to a word, which of these keys are not zero. There are at least 64
     columns; ``matrix`` points to rows of them.
     """
     signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
-    most = read_spec(spec).listed
+    most, first_mark = read_spec(spec).listed, read_spec(spec).kind_parts
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, matrix, order, rows, columns, keys, bits = arguments
@@ -79,7 +79,7 @@ def mark_users(
             is_row = builder.icmp_signed("<", int64(r), rows)
             number = builder.load(builder.gep(order, [builder.select(is_row, int64(r), int64(0))]))
             starts.append(builder.gep(matrix, [builder.mul(number, columns)]))
-            mark = builder.select(is_row, ir.Constant(I8, 2 << r), ir.Constant(I8, 0))
+            mark = builder.select(is_row, ir.Constant(I8, first_mark << r), ir.Constant(I8, 0))
             spread.append(splat(builder, mark, marks))
         words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
         with cgutils.for_range(builder, words) as loop:
@@ -153,12 +153,14 @@ def _reader(
 def _kinds(builder: Any, kernel: Spec, ends: Any) -> Iterator[tuple[list[int], Any, Any, Any]]:
     """Yield for each kind its rows, where it begins, where the penalty acts up to, where it ends."""
     begin = int64(0)
+    parts = kernel.kind_parts
     for kind in range(1, 1 << kernel.listed):
-        middle, end = (
-            builder.sext(builder.load(builder.gep(ends, [int64(2 * kind + part)])), I64)
-            for part in range(2)
-        )
-        yield [r for r in range(kernel.listed) if kind >> r & 1], begin, middle, end
+        stops = [
+            builder.sext(builder.load(builder.gep(ends, [int64(parts * kind + part)])), I64)
+            for part in range(parts)
+        ]
+        yield [r for r in range(kernel.listed) if kind >> r & 1], begin, stops[0], stops[-1]
+        end = stops[-1]
         begin = end
 
 
@@ -303,7 +305,7 @@ def sorted_update(
 
             short_loop(builder, begin, end, body)
 
-        numbers = [0, *(n for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
+        numbers = [0, kernel.first] if kernel.shrinks else [0]
         tiles = [(n, c + 1) for n in numbers for c in range(kernel.panel)]
         switch(builder, (chosen, vectors), tiles, tile)
         return context.get_dummy_value()

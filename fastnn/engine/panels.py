@@ -1,0 +1,88 @@
+"""A network's arrays into panels of weights and out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fastnn.engine.layout import B_AT, PANEL, VECTORS, W_AT, Arrays
+
+__all__ = ["memory", "pack", "unpack"]
+
+# So many inputs of a panel are turned into rows of weights at a time: they stay in the cache.
+COPIED = 1024
+
+
+def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parts of weights' and biases' `memory` for one number; 0 is the gradient."""
+    parts = (arrays.memory, len(arrays.weights)), (arrays.bias_memory, len(arrays.biases))
+    of_weights, of_biases = (flat[number * size :][:size] for flat, size in parts)
+    return of_weights, of_biases
+
+
+def pack(
+    table: np.ndarray,
+    panels: tuple[np.ndarray, np.ndarray],
+    arrays: Sequence[np.ndarray],
+    lanes: int,
+    order: np.ndarray | None = None,
+) -> None:
+    """Copy a network's weights (out, in), then biases (out,), into panels of both.
+
+    `order` has the input columns as the panels are to have them; without it they stay as they are.
+    """
+    for layer, panel, part in _parts(table, panels, arrays, lanes):
+        panel[..., : part.shape[-1]] = part if order is None or layer > 1 else part[order]
+
+
+def unpack(
+    table: np.ndarray,
+    panels: tuple[np.ndarray, np.ndarray],
+    arrays: Sequence[np.ndarray],
+    lanes: int,
+    places: np.ndarray | None = None,
+) -> None:
+    """Copy panels back into a network's weights (out, in), then biases (out,).
+
+    `places` are where the panels have each input column; without it they have them in their order.
+    """
+    for layer, panel, part in _parts(table, panels, arrays, lanes):
+        for start in range(0, len(panel), COPIED):
+            rows = slice(start, start + COPIED)
+            found = panel[rows]
+            if places is not None and layer == 1:
+                found = panel.take(places[rows], axis=0)
+            part[rows] = found[..., : part.shape[-1]]
+
+
+def _parts(
+    table: np.ndarray,
+    panels: tuple[np.ndarray, np.ndarray],
+    arrays: Sequence[np.ndarray],
+    lanes: int,
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield the parts of panels, each with that of `arrays` which lies there, the first in a row.
+
+    With them the number of the layer whose weights they are; after these, past the last, biases.
+    """
+    of_weights, of_biases = panels
+    layers = len(arrays) // 2
+    for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
+        for units, panel in _panels(table, of_weights, layer, lanes):
+            yield layer, panel[: w.shape[1]], w[units].T
+        at = table[layer, B_AT]
+        yield layers + 1, of_biases[at : at + len(b)], b
+
+
+def _panels(
+    table: np.ndarray, flat: np.ndarray, layer: int, lanes: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield each panel of a layer as (inputs, width), with the units that are its columns."""
+    inputs = int(table[layer - 1, VECTORS]) * lanes
+    at, vectors, most = (int(table[layer, field]) for field in (W_AT, VECTORS, PANEL))
+    for first in range(0, vectors, most):
+        width = min(most, vectors - first) * lanes
+        panel = flat[at : at + inputs * width].reshape(inputs, width)
+        yield slice(first * lanes, first * lanes + width), panel
+        at += inputs * width
