@@ -9,7 +9,7 @@ import pytest
 
 from fastnn import activations, costs, penalties
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, batched, compiled, jit, layout, outputs
+from fastnn.engine import Training, batched, compiled, jit, layout, outputs, spec
 from fastnn.engine.coefficients import Coefficients
 from fastnn.engine.problem import Problem
 
@@ -277,11 +277,51 @@ def test_threads_change_no_bit(
         np.testing.assert_array_equal(here, there)
 
 
+@pytest.fixture
+def kinds_of_five_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every CPU, lists sorted by which of five rows use a column; panels of one vector."""
+    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), spec.Tiles((5,), 5, 1)))
+
+
+@pytest.mark.usefixtures("kinds_of_five_rows")
+@pytest.mark.parametrize("kind", ["sparse uint8", "sparse float32"])
+@pytest.mark.parametrize("batch_size", [2, 7, 10, 19, 59])
+@pytest.mark.parametrize("columns", [64, 129, 1100])
+def test_sorted_columns(columns: int, batch_size: int, kind: str) -> None:
+    """With more columns than an item has bits for; with a last batch of one row."""
+    settings = {"batch_size": batch_size, "kind": kind, "penalty": penalties.L1(0.3)}
+    assert_same([columns, 11, 10], **settings)
+
+
+@pytest.mark.usefixtures("kinds_of_five_rows")
+@pytest.mark.parametrize("penalty", [None, penalties.ProximalL1(0.3)], ids=str)
+def test_either_way_to_sort_leaves_the_same_bits(penalty, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+    for packs in (True, False):
+        monkeypatch.setattr(jit, "packs_words", lambda packs=packs: packs)
+        settings = {"batch_size": 19, "penalty": penalty, "kind": "sparse uint8"}
+        left.append(train([100, 11, 10], **settings))
+    for by_bits, by_counting in zip(*left, strict=True):
+        np.testing.assert_array_equal(by_bits, by_counting)
+
+
+@pytest.mark.usefixtures("kinds_of_five_rows")
+@pytest.mark.parametrize("units", [5, 20])
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_threads_take_parts_of_sorted_lists(threads: int, units: int) -> None:
+    """Where there are too few vectors for each to have a panel; also where they share the rows."""
+    settings = {"batch_size": 13, "penalty": penalties.L1(0.3), "kind": "sparse uint8"}
+    one = train([100, units, 3], **settings, threads=1)
+    several = train([100, units, 3], **settings, threads=threads)
+    for here, there in zip(one, several, strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
 def test_a_batch_of_all_rows_takes_no_more_memory_for_more_threads() -> None:
     def taken(threads: int) -> int:
         choices, sizes = [layout.Choice(0)] * 2, (784, 30, 10)
         arrays = layout.allocate(
-            sizes, choices, 60_000, 12_000, 16, (2, 2), threads, False, 0, False, False, True,
+            sizes, choices, 60_000, 12_000, 16, (2, 2), threads, False, 0, False, False, 64,
             np.dtype("float32"),
         )  # fmt: skip
         return sum(array.nbytes for array in arrays)

@@ -2,8 +2,7 @@
 
 The limit is the largest of three times: the arithmetic at the measured peak of the vector units,
 the rows read once from memory, and the weights read twice and written once a batch from the cache
-they lie in. Multiplications by columns that are zero in all rows that the engine takes at once are
-not counted: a zero adds nothing.
+they lie in. Multiplications by inputs that are zero are not counted: a zero adds nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ import numpy as np
 from fastnn.bench.cases import Case
 from fastnn.bench.peak import multiply_add_rate
 from fastnn.bench.problem import Problem, used_share
-from fastnn.engine.jit import register_count
-from fastnn.engine.spec import TILES
 from fastnn.machine import MEMORY_BYTES, read_bandwidth
 
 __all__ = ["Limit", "limit"]
@@ -31,9 +28,9 @@ class Limit(NamedTuple):
     """What an epoch (or an evaluation) of a case needs, and what the machine gives.
 
     flops : float
-        Additions and multiplications, with the used input columns only.
+        Additions and multiplications, with the inputs only that are not zero.
     dense_flops : float
-        With all input columns.
+        With all inputs.
     row_bytes, weight_bytes : float
         Read from memory; read and written in cache.
     peak : float
@@ -77,8 +74,7 @@ def limit(case: Case, problem: Problem) -> Limit:
     """Measure this machine, as this process is pinned, and return the limit for `case`."""
     dtype, n = np.dtype(case.dtype), case.n
     layers = [a * b for a, b in zip(case.sizes, case.sizes[1:], strict=False)]
-    together = min(case.batch_size, TILES[register_count()].listed)
-    used = [used_share(problem.rows, together) * layers[0], *layers[1:]]
+    used = [used_share(problem.rows, 1) * layers[0], *layers[1:]]
     stored = [used_share(problem.rows, case.batch_size) * layers[0], *layers[1:]]
     # Forward and gradient are a product each with every layer, delta one with all but the first.
     products = (1, 0) if case.work == "evaluate" else (2, 1)

@@ -222,8 +222,9 @@ def _either(
 
 def _values_of_bytes(inputs: Inputs, dtype: np.dtype[Any]) -> np.ndarray:
     """Return what each byte stands for: as products are without a table, rounded the same."""
-    scaled: np.ndarray = np.arange(256, dtype=dtype) * dtype.type(inputs.scale)
-    return scaled / dtype.type(inputs.divisor)
+    scaled = np.arange(256, dtype=dtype) * dtype.type(inputs.scale)
+    values: np.ndarray = scaled / dtype.type(inputs.divisor)
+    return values
 
 
 @functools.cache

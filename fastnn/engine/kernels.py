@@ -67,14 +67,9 @@ from fastnn.engine.products import (
     update,
     weigh,
 )
-from fastnn.engine.rows import (
-    each,
-    log_normalise,
-    scale_rows,
-    sum_cost,
-)
+from fastnn.engine.rows import each, log_normalise, scale_rows, sum_cost
 from fastnn.engine.shorten import shorten_layers
-from fastnn.engine.sorted_products import reads_rows
+from fastnn.engine.sorting import reads_rows
 from fastnn.engine.spec import Spec
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
@@ -113,9 +108,9 @@ def build_train(spec: str) -> Any:
             step, block = first_step + batch, block_rows(spec, m)
             low, high = rows_of(spec, m, thread, threads)
             begin, end = (0, m) if alone else (low, high)
-            if X is not None:  # decided when the kernel is compiled, for its types
-                if not reads_rows(spec, X, block):
-                    gather(spec, net, X, columns, scale, divisor, rows, begin, end)
+            # The first is decided when the kernel is compiled.
+            if X is not None and not reads_rows(spec, net, X, m):
+                gather(spec, net, X, columns, scale, divisor, rows, begin, end)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             if noise is not None:
@@ -135,7 +130,7 @@ def build_train(spec: str) -> Any:
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
-                list_bits(spec, net, at(X, 0), columns, rows, begin, end, block)
+                list_bits(spec, net, at(X, 0), columns, rows, begin, end, block, m)
             if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
@@ -244,10 +239,10 @@ def build_outputs(spec: str) -> Any:
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                if not reads_rows(spec, X, block_rows(spec, m)):
+                if not reads_rows(spec, net, X, m):
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 if skip_zeros:
-                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
+                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m), m)
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)

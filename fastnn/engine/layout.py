@@ -23,19 +23,21 @@ __all__ = [
     "B_AT",
     "DELTA_AT",
     "ENTERING",
+    "FEW_VECTORS",
     "FIELDS",
     "FOLLOWS",
     "IN_BATCH",
+    "MANY_ROWS",
     "NUMBERS",
     "ON_BIASES",
     "PANEL",
     "PITCH",
     "RESTS",
+    "ROOM_MORE",
     "SCALED",
     "SEEN",
     "SHORTENED",
     "SHRUNK",
-    "ROOM_MORE",
     "STREAMS",
     "UNITS",
     "VECTORS",
@@ -68,8 +70,14 @@ OWN_BYTES = 1 << 20
 # Lists are written in whole vectors, which go beyond their end.
 ROOM_MORE = 64
 
+# Of a first layer of few vectors, lists are sorted in batches of less than so many rows: these have
+# a thread to themselves, and one more of those that share the others would have to sort them too.
+FEW_VECTORS = 2
+MANY_ROWS = 20
+
 # A list is sorted in so many places at once.
 STREAMS = 4
+
 
 class Choice(NamedTuple):
     """What is chosen for a layer, as numbers: the last columns of `Arrays.table`, in this order.
@@ -286,7 +294,10 @@ def _plan(
     for layer, units in enumerate(sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
-        row[PANEL] = _evenly(int(row[VECTORS]), panels[layer - 1]) if layer else 0
+        if layer:
+            wide = row[VECTORS] > FEW_VECTORS or batch_size < MANY_ROWS
+            among = threads if layer == 1 and parts > 2 and wide else 1
+            row[PANEL] = _evenly(int(row[VECTORS]), panels[layer - 1], among)
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
         if sparse and not layer:
             row[PITCH] = 0
@@ -369,10 +380,16 @@ def _pieces(**lengths: tuple[int, int, DTypeLike]) -> tuple[list[Piece], int]:
     return pieces, total
 
 
-def _evenly(count: int, most: int) -> int:
-    """Return the size of the parts, none larger than `most`, that `count` is best divided into."""
+def _evenly(count: int, most: int, among: int) -> int:
+    """Return the size of the parts, none larger than `most`, that `count` is best divided into.
+
+    Where there can be, there is a whole number of parts for each of `among` threads: a list that is
+    sorted is not well divided by columns.
+    """
     parts = -(-count // most)
-    return -(-count // parts)
+    for_all = -(-parts // among) * among
+    size = -(-count // for_all)
+    return size if -(-count // size) == for_all else -(-count // parts)
 
 
 def _pitch(width: int, lanes: int, itemsize: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.columns import append_bits, mark_bits, nonzero_bits
+from fastnn.engine.columns import append_bits, mark_bits, mark_users, nonzero_bits
 from fastnn.engine.constants import (
     follows,
     groups_inputs,
@@ -12,7 +12,6 @@ from fastnn.engine.constants import (
     lanes,
     list_parts,
     shrinks,
-    sorts,
     waits,
 )
 from fastnn.engine.jit import jit, jit_apart
@@ -20,8 +19,7 @@ from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.products import rests
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
-from fastnn.engine.sorted_products import sort_columns, sorts_here
-from fastnn.engine.sorted_tiles import mark_users
+from fastnn.engine.sorting import sort_columns, sorts_here
 from fastnn.engine.team import share
 
 __all__ = [
@@ -35,14 +33,15 @@ __all__ = [
     "shrink_listed",
 ]
 
+
 @jit
-def list_bits(spec, net, X, columns, rows, low, high, block):
+def list_bits(spec, net, X, columns, rows, low, high, block, m):
     """Set a bit for each column that a block of rows uses; there are at least 64 columns."""
     words = (columns + 63) // 64
     for begin in range(low, high, block):
         number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
         bits = after(net.block_bits, number * words)
-        if sorts(spec):
+        if sorts_here(spec, net, m):
             keys = after(net.block_keys, number * words * 64)
             mark_users(spec, X, numbers, some, columns, keys, bits)
             continue
@@ -76,7 +75,7 @@ def list_blocks(spec, net, columns, low, high, block, m):
     for number in range(begin, end):
         used, ends = after(net.block_used, number * net.list_room), number * list_parts(spec)
         bits, rests_ = after(net.block_bits, number * words), after(net.block_rests, number * words)
-        if sorts_here(spec, block):
+        if sorts_here(spec, net, m):
             keys = after(net.block_keys, number * words * 64)
             sort_columns(spec, net, columns, bits, rests_, keys, used, after(net.block_ends, ends))
         else:
@@ -99,7 +98,10 @@ def list_columns(spec, net, m, columns, step, block):
     last = 0 if follows(spec) else (m + block - 1) // block - 1  # all others are at rest in it
     for word in range(words):
         place = last * words + word
-        now, before = get(net.block_rests, place) | get(net.block_bits, place), get(net.in_use, word)
+        now, before = (
+            get(net.block_rests, place) | get(net.block_bits, place),
+            get(net.in_use, word),
+        )
         put(net.in_use, word, now)
         if has_groups(spec):
             used = append_bits(spec, net.in_batch, used, 64 * word, now)

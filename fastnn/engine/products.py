@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastnn.engine.constants import (
     decays,
     has_stepper,
@@ -28,7 +26,8 @@ from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows, transpose
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
-from fastnn.engine.sorted_products import sorted_product, sorts_here, update_sorted
+from fastnn.engine.sorted_products import sorted_product, update_sorted
+from fastnn.engine.sorting import sorts_here
 from fastnn.engine.team import share
 
 __all__ = [
@@ -112,7 +111,7 @@ def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part):
         product_of_rows(spec, net, csr, rows, part)
         return
     start, block = net.zeros if decays(spec) and number == 1 else here.b, block_rows(spec, m)
-    if number == 1 and skip_zeros and sorts_here(spec, block):
+    if number == 1 and skip_zeros and sorts_here(spec, net, m):
         sorted_product(spec, net, matrix, rows, part, block, start)
         return
     product(
@@ -139,7 +138,7 @@ def product(
             some, used = min(rows, part.high - i), net.every
             if own_lists:
                 used = after(net.block_used, i // rows * net.list_room)
-                k = np.int64(get(net.block_ends, i // rows * list_parts(spec) + 1))
+                k = get(net.block_ends, i // rows * list_parts(spec) + 1)
             tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
 
 
@@ -182,7 +181,7 @@ def update(
             )  # fmt: skip
             done = high
         asks = number == 1 and panel == first
-        if listed and sorts_here(spec, block_rows(spec, m)):
+        if listed and sorts_here(spec, net, m):
             rule = 0 if decays(spec) or has_stepper(spec) or rests(here, numbers) else here.shrunk
             update_sorted(
                 spec, net, matrix, rows, m, block_rows(spec, m), rule, after(numbers, here.numbers),
@@ -250,7 +249,7 @@ def update_panel(
         ends = after(net.block_ends, i // rows * list_parts(spec))
         for part in range(2 if listed else 1):
             if listed:
-                begin, end = end, np.int64(get(ends, part))
+                begin, end = end, get(ends, part)
                 first = place_of(used, begin, end, low)
                 n, used_here = place_of(used, first, end, high) - first, after(used, first)
                 acts = part == 0

@@ -16,23 +16,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import (
-    I8,
-    I64,
-    int64,
-    load,
-    read_spec,
-    short_loop,
-    store,
-    switch,
-    vector_of,
-)
+from fastnn.engine.emit import I64, int64, load, read_spec, short_loop, store, switch, vector_of
 from fastnn.engine.shrink import numbers_of, shrunk
 from fastnn.engine.simd import fused, sum_loop
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["Block", "mark_users", "rest_bits", "sorted_forward", "sorted_update"]
+__all__ = ["Block", "sorted_forward", "sorted_update"]
 
 
 class Block(NamedTuple):
@@ -57,68 +47,6 @@ class Block(NamedTuple):
     ends: Any
 
 
-@intrinsic(prefer_literal=True)
-def mark_users(
-    typing: Any, spec: Any, matrix: Any, order: Any, rows: Any, columns: Any, keys: Any, bits: Any
-) -> Any:
-    """keys[j] = the sum of 2**r, r < rows, for which matrix[order[r], j] is not zero.
-
-    Twice that with a penalty, so that there is a bit left for it. Sets in ``bits``, 64 columns to a word, which of these keys are not zero. There are at least 64
-    columns; ``matrix`` points to rows of them.
-    """
-    signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
-    most, first_mark = read_spec(spec).listed, read_spec(spec).kind_parts
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, matrix, order, rows, columns, keys, bits = arguments
-        block = ir.VectorType(ir.IntType(signature.args[1].dtype.bitwidth), 64)
-        marks = ir.VectorType(I8, 64)
-        none, empty = ir.Constant(marks, [0] * 64), ir.Constant(block, [0] * 64)
-        starts, spread = [], []
-        for r in range(most):
-            is_row = builder.icmp_signed("<", int64(r), rows)
-            number = builder.load(builder.gep(order, [builder.select(is_row, int64(r), int64(0))]))
-            starts.append(builder.gep(matrix, [builder.mul(number, columns)]))
-            mark = builder.select(is_row, ir.Constant(I8, first_mark << r), ir.Constant(I8, 0))
-            spread.append(splat(builder, mark, marks))
-        words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
-        with cgutils.for_range(builder, words) as loop:
-            # The last 64 columns are those up to the end: some of them are marked twice.
-            whole, last = builder.mul(loop.index, int64(64)), builder.sub(columns, int64(64))
-            is_last = builder.icmp_signed(">", whole, last)
-            first, found = builder.select(is_last, last, whole), none
-            for start, mark in zip(starts, spread, strict=True):
-                here = builder.bitcast(builder.gep(start, [first]), block.as_pointer())
-                nonzero = builder.icmp_unsigned("!=", builder.load(here, align=1), empty)
-                found = builder.select(nonzero, builder.add(found, mark), found)
-            to = builder.bitcast(builder.gep(keys, [first]), marks.as_pointer())
-            builder.store(found, to, align=1)
-            used = builder.bitcast(builder.icmp_unsigned("!=", found, none), I64)
-            used = builder.lshr(used, builder.sub(whole, first))
-            builder.store(used, builder.gep(bits, [loop.index]))
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def rest_bits(typing: Any, keys: Any, first: Any, bits: Any) -> Any:
-    """keys[first + i] += 1 for each bit i that is set."""
-    signature = types.void(keys, types.int64, types.uint64)
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        keys, first, bits = arguments
-        marks = ir.VectorType(I8, 64)
-        to = builder.bitcast(builder.gep(keys, [first]), marks.as_pointer())
-        before = builder.load(to, align=1)
-        mask = builder.bitcast(bits, ir.VectorType(ir.IntType(1), 64))
-        marked = builder.add(before, ir.Constant(marks, [1] * 64))
-        builder.store(builder.select(mask, marked, before), to, align=1)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
 def _unpacked(builder: Any, block: Any) -> Block:
     """Return the fields of a block, to emit code with."""
     return Block(*cgutils.unpack_tuple(builder, block))
@@ -127,7 +55,7 @@ def _unpacked(builder: Any, block: Any) -> Block:
 def _reader(
     builder: Any, kind: Any, block: Block, most: int
 ) -> Callable[[list[int], Any], list[Any]]:
-    """Return a function that loads the values of some rows in a column; `kind` is a block's type."""
+    """Return a function that loads some rows' values in a column; `kind` is a block's type."""
     stored = kind.types[Block._fields.index("matrix")]
     in_bytes = stored.dtype == types.uint8
     starts = []
@@ -151,7 +79,7 @@ def _reader(
 
 
 def _kinds(builder: Any, kernel: Spec, ends: Any) -> Iterator[tuple[list[int], Any, Any, Any]]:
-    """Yield for each kind its rows, where it begins, where the penalty acts up to, where it ends."""
+    """Yield for each kind its rows, where it begins, how far the penalty acts, where it ends."""
     begin = int64(0)
     parts = kernel.kind_parts
     for kind in range(1, 1 << kernel.listed):

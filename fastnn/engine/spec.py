@@ -100,11 +100,11 @@ class Spec(NamedTuple):
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
     whether the penalty of input columns that a batch does not use waits until they are used.
     decays: whether the first layer's penalty is a factor that is kept beside its weights.
-    compresses: whether the CPU packs chosen lanes in one instruction. normalises: whether the
-    output is a softmax. packs: whether the CPU does so with lanes of 16 bits, too. sorts: whether columns are sorted by which rows of a block use them.
-    sparse: whether rows list their nonzeros. timed: whether it counts the
-    cycles of `phases`. stepper: what makes the step; without one, the gradient goes straight into
-    the weights.
+    compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one instruction.
+    normalises: whether the output is a softmax. sorts: whether columns are sorted by which rows of
+    a block use them. sparse: whether rows list their nonzeros. timed: whether it counts the cycles
+    of `phases`. stepper: what makes the step; without one, the gradient goes straight into the
+    weights.
     """
 
     lanes: int

@@ -122,8 +122,8 @@ def sgd(
 ) -> Iterator[int]:
     """Check the arguments, then return an iterator that trains one epoch for each number it yields.
 
-    The list in `samples` is left as the book's code would leave it, once the iterator ends. What stands in `monitors` when
-    the next epoch is asked for goes into the checkpoints of `keeper`.
+    Once the iterator ends, the list in `samples` is as the book's code would leave it. What stands
+    in `monitors` when the next epoch is asked for goes into the checkpoints of `keeper`.
     """
     _refuse_own_methods(network)
     epochs = whole("epochs", epochs, minimum=0)

@@ -1,0 +1,145 @@
+"""Lists of the columns that a block of rows uses, sorted by which of the rows use them.
+
+A column's key is a bit for each row that uses it, from the lowest on; where a first layer has a
+penalty, one bit below these is set where it rests.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.engine.columns import append_bits, rest_bits
+from fastnn.engine.constants import list_parts, listed_rows, packs, shrinks, sorts
+from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.layout import FEW_VECTORS, MANY_ROWS, ROOM_MORE, STREAMS
+from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
+
+__all__ = ["reads_rows", "sort_columns", "sorts_here"]
+
+
+@jit
+def sorts_here(spec, net, m):
+    """Return whether the lists of the columns that a batch's blocks of rows use are sorted."""
+    wide = layer_of(net, 1).vectors > FEW_VECTORS
+    return sorts(spec) and m > 1 and (wide or m < MANY_ROWS)
+
+
+@jit
+def reads_rows(spec, net, X, m):
+    """Return whether products take rows as they are stored, so that no batch is gathered."""
+    return sorts_here(spec, net, m) and X.itemsize == 1
+
+
+@jit
+def sort_columns(spec, net, columns, bits, rests_, keys, used, ends):
+    """List the columns that a block of rows uses, sorted by their keys."""
+    if packs(spec) and columns <= 1 << key_at(spec):
+        sort_by_bits(spec, net, (columns + 63) // 64, bits, rests_, keys, used, ends)
+    else:
+        sort_by_counting(spec, net, (columns + 63) // 64, bits, rests_, keys, used, ends)
+
+
+@jit
+def key_at(spec):
+    """Return where in an item its key begins: it has a bit for each row, one more for a penalty."""
+    return ITEM_BITS - listed_rows(spec) - shrinks(spec)
+
+
+@jit_apart
+def sort_by_bits(spec, net, words, bits, rests_, keys, used, ends):
+    """List columns sorted by their keys, bit after bit.
+
+    Before a bit is looked at, the items without the one before it are at the start of a half of
+    the room for items, and others at the start of its other half.
+    """
+    first, count, rests, size = key_at(spec), 0, False, words * 64 + ROOM_MORE
+    items = net.items
+    for word in range(words):
+        if shrinks(spec):
+            rests |= get(rests_, word) > 0
+            rest_bits(keys, 64 * word, get(rests_, word))
+        count = append_items(items, count, 64 * word, get(bits, word), keys, first)
+    zeros, ones = items, after(items, size)
+    to_zeros, to_ones = after(items, 2 * size), after(items, 3 * size)
+    without = count
+    for bit in range(first + (shrinks(spec) and not rests), ITEM_BITS):
+        some = split_items(zeros, without, bit, to_zeros, to_ones)
+        here = after(to_ones, without - some)
+        others = split_items(ones, count - without, bit, after(to_zeros, some), here)
+        without = some + others
+        zeros, to_zeros = to_zeros, zeros
+        ones, to_ones = to_ones, ones
+    for k in range(count - without):
+        put(zeros, without + k, get(ones, k))
+    for key in range(list_parts(spec)):
+        put(ends, key, np.int32(0))
+    for run in range(find_runs(zeros, count, first, to_zeros)):
+        place = np.int32(get(to_zeros, run))
+        put(ends, get(zeros, place) >> first, place + 1)
+    if count:
+        put(ends, get(zeros, count - 1) >> first, np.int32(count))
+    end = np.int32(0)
+    for key in range(list_parts(spec)):
+        end = max(end, get(ends, key))
+        put(ends, key, end)
+    for k in range(count):
+        put(used, k, np.int32(get(zeros, k) & ((1 << first) - 1)))
+
+
+@jit_apart
+def sort_by_counting(spec, net, words, bits, rests_, keys, used, ends):
+    """List columns sorted by their keys, by counting.
+
+    The list is gone through in STREAMS places at once, each with a count of its own for every key:
+    neighbours often have one key, and to count that up again is to wait for the last time.
+    """
+    count, parts, listed, tallies = 0, list_parts(spec), net.listed, net.tallies
+    for word in range(words):
+        count = append_bits(spec, listed, count, 64 * word, get(bits, word))
+        if shrinks(spec):
+            rest_bits(keys, 64 * word, get(rests_, word))
+    run = count // STREAMS
+    for key in range(STREAMS * parts):
+        put(tallies, key, np.int32(0))
+    for k in range(run):
+        for stream in range(STREAMS):
+            count_up(after(tallies, stream * parts), keys, get(listed, stream * run + k))
+    last = after(tallies, (STREAMS - 1) * parts)
+    for k in range(STREAMS * run, count):
+        count_up(last, keys, get(listed, k))
+    for key in range(parts):
+        total = np.int32(0)
+        for stream in range(STREAMS):
+            total += get(tallies, stream * parts + key)
+        put(ends, key, total)
+    place = np.int32(0)
+    for key in range(parts):
+        place += get(ends, key)
+        put(ends, key, place)
+    for key in range(parts):
+        place = get(ends, key)
+        for stream in range(STREAMS - 1, -1, -1):
+            place -= get(tallies, stream * parts + key)
+            put(tallies, stream * parts + key, place)
+    for k in range(run):
+        for stream in range(STREAMS):
+            set_down(after(tallies, stream * parts), keys, get(listed, stream * run + k), used)
+    for k in range(STREAMS * run, count):
+        set_down(last, keys, get(listed, k), used)
+
+
+@jit
+def count_up(tallies, keys, column):
+    """Count a column."""
+    key = get(keys, column)
+    put(tallies, key, get(tallies, key) + 1)
+
+
+@jit
+def set_down(tallies, keys, column, used):
+    """Write a column to its place, and note the next one."""
+    key = get(keys, column)
+    place = get(tallies, key)
+    put(used, place, column)
+    put(tallies, key, place + 1)
