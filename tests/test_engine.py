@@ -293,6 +293,19 @@ def test_sorted_columns(columns: int, batch_size: int, kind: str) -> None:
     assert_same([columns, 11, 10], **settings)
 
 
+@pytest.fixture
+def kinds_of_two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Likewise, with less to compile."""
+    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), spec.Tiles((2, 2), 2, 2)))
+
+
+@pytest.mark.usefixtures("kinds_of_two_rows")
+@pytest.mark.parametrize("penalty", [p(0.3) for p in penalties.ALL], ids=str)
+@pytest.mark.parametrize("units", [9, 33])
+def test_sorted_columns_and_penalties(penalty, units: int) -> None:
+    assert_same([129, units, 10], batch_size=7, penalty=penalty, kind="sparse uint8", epochs=4)
+
+
 @pytest.mark.usefixtures("kinds_of_five_rows")
 @pytest.mark.parametrize("penalty", [None, penalties.ProximalL1(0.3)], ids=str)
 def test_either_way_to_sort_leaves_the_same_bits(penalty, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +322,7 @@ def test_either_way_to_sort_leaves_the_same_bits(penalty, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("units", [5, 20])
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_threads_take_parts_of_sorted_lists(threads: int, units: int) -> None:
-    """Where there are too few vectors for each to have a panel; also where they share the rows."""
+    """Where they share the columns of one panel; where they share panels."""
     settings = {"batch_size": 13, "penalty": penalties.L1(0.3), "kind": "sparse uint8"}
     one = train([100, units, 3], **settings, threads=1)
     several = train([100, units, 3], **settings, threads=threads)

@@ -23,7 +23,6 @@ __all__ = [
     "B_AT",
     "DELTA_AT",
     "ENTERING",
-    "FEW_VECTORS",
     "FIELDS",
     "FOLLOWS",
     "IN_BATCH",
@@ -70,9 +69,8 @@ OWN_BYTES = 1 << 20
 # Lists are written in whole vectors, which go beyond their end.
 ROOM_MORE = 64
 
-# Of a first layer of few vectors, lists are sorted in batches of less than so many rows: these have
-# a thread to themselves, and one more of those that share the others would have to sort them too.
-FEW_VECTORS = 2
+# Of a first layer of one panel, lists are sorted in batches of less than so many rows. With more of
+# them threads share its columns, and to divide a sorted list takes what it has saved.
 MANY_ROWS = 20
 
 # A list is sorted in so many places at once.
@@ -294,10 +292,7 @@ def _plan(
     for layer, units in enumerate(sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
-        if layer:
-            wide = row[VECTORS] > FEW_VECTORS or batch_size < MANY_ROWS
-            among = threads if layer == 1 and parts > 2 and wide else 1
-            row[PANEL] = _evenly(int(row[VECTORS]), panels[layer - 1], among)
+        row[PANEL] = _evenly(int(row[VECTORS]), panels[layer - 1]) if layer else 0
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
         if sparse and not layer:
             row[PITCH] = 0
@@ -380,16 +375,10 @@ def _pieces(**lengths: tuple[int, int, DTypeLike]) -> tuple[list[Piece], int]:
     return pieces, total
 
 
-def _evenly(count: int, most: int, among: int) -> int:
-    """Return the size of the parts, none larger than `most`, that `count` is best divided into.
-
-    Where there can be, there is a whole number of parts for each of `among` threads: a list that is
-    sorted is not well divided by columns.
-    """
+def _evenly(count: int, most: int) -> int:
+    """Return the size of the parts, none larger than `most`, that `count` is best divided into."""
     parts = -(-count // most)
-    for_all = -(-parts // among) * among
-    size = -(-count // for_all)
-    return size if -(-count // size) == for_all else -(-count // parts)
+    return -(-count // parts)
 
 
 def _pitch(width: int, lanes: int, itemsize: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.engine.columns import append_bits, rest_bits
 from fastnn.engine.constants import list_parts, listed_rows, packs, shrinks, sorts
 from fastnn.engine.jit import jit, jit_apart
-from fastnn.engine.layout import FEW_VECTORS, MANY_ROWS, ROOM_MORE, STREAMS
+from fastnn.engine.layout import MANY_ROWS, ROOM_MORE, STREAMS
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
 
@@ -21,8 +21,8 @@ __all__ = ["reads_rows", "sort_columns", "sorts_here"]
 @jit
 def sorts_here(spec, net, m):
     """Return whether the lists of the columns that a batch's blocks of rows use are sorted."""
-    wide = layer_of(net, 1).vectors > FEW_VECTORS
-    return sorts(spec) and m > 1 and (wide or m < MANY_ROWS)
+    here = layer_of(net, 1)
+    return sorts(spec) and m > 1 and (here.vectors > here.panel or m < MANY_ROWS)
 
 
 @jit
