@@ -233,7 +233,10 @@ def sorted_update(
 
             short_loop(builder, begin, end, body)
 
-        numbers = [0, kernel.first] if kernel.shrinks else [0]
+        rule = kernel.first_rule if kernel.shrinks else None
+        numbers = [kernel.first] if rule else []
+        if rule is None or rule.rests:
+            numbers.append(0)
         tiles = [(n, c + 1) for n in numbers for c in range(kernel.panel)]
         switch(builder, (chosen, vectors), tiles, tile)
         return context.get_dummy_value()

@@ -53,7 +53,7 @@ class Tiles(NamedTuple):
 
 # By the number of registers. Rows that share a list multiply by zeros of their own; fewer of them
 # do so less, but then weights pass more often between the caches.
-TILES = {32: Tiles((5, 5, 5, 5), 5, 2), 16: Tiles((4, 4, 4, 2), 2, 0)}
+TILES = {32: Tiles((5, 5, 5, 5), 5, 3), 16: Tiles((4, 4, 4, 2), 2, 0)}
 
 
 class Rule(NamedTuple):
@@ -63,7 +63,8 @@ class Rule(NamedTuple):
     takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
     number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
     many coefficients its formulas take. slope: the key of its gradient's formula, where an
-    optimiser takes that. by_norm: whether it takes from the norms of groups.
+    optimiser takes that. by_norm: whether it takes from the norms of groups. rests: whether there
+    are steps in which it does nothing.
     """
 
     shrink: str
@@ -76,6 +77,7 @@ class Rule(NamedTuple):
     numbers: int
     slope: str = ""
     by_norm: bool = False
+    rests: bool = False
 
 
 class Stepper(NamedTuple):
@@ -274,7 +276,7 @@ def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
     return Rule(
         shrink, caught_up, scale, penalty.grouping, penalty.follows, penalty.stateful,
         penalty.one_by_one, width_of(penalty), "" if stepper is None else _key(penalty.slope),
-        penalty.norm_number is not None,
+        penalty.norm_number is not None, bool(penalty.rests),
     )  # fmt: skip
 
 
