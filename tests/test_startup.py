@@ -215,10 +215,11 @@ def called(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
     return kernels
 
 
-def fit(dtype: str, rows: np.ndarray, penalty: Any) -> None:
-    network = fastnn.Network([70, 5, 3], dtype=dtype)
-    network.fit(rows, np.arange(20) % 3, epochs=1, penalty=penalty)
+def fit(dtype: str, rows: np.ndarray, penalty: Any, hidden: int, batch_size: int) -> None:
+    network = fastnn.Network([70, hidden, 3], dtype=dtype)
+    network.fit(rows, np.arange(20) % 3, epochs=1, penalty=penalty, batch_size=batch_size)
     network.predict(rows)
+    network.predict(rows[:1])
 
 
 def rows_of(kind: str) -> np.ndarray:
@@ -232,11 +233,14 @@ def rows_of(kind: str) -> np.ndarray:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("penalty", [None, fastnn.L1(0.2), fastnn.L2(0.2)], ids=str)
 @pytest.mark.parametrize("kind", ["uint8 with zeros", "floats with zeros", "floats"])
-def test_fit_calls_no_kernel_that_is_not_warm(dtype, penalty, kind: str, called) -> None:
+@pytest.mark.parametrize(("hidden", "batch_size"), [(5, 10), (30, 10), (100, 1), (100, 20)])
+def test_fit_calls_no_kernel_that_is_not_warm(
+    dtype, penalty, kind: str, hidden: int, batch_size: int, called
+) -> None:
     for case in warmup.USUAL:
-        warmup.warm_up(case)
+        warmup.warm_up(case, [hidden], batch_size)
     warm = called.copy()
-    fit(dtype, rows_of(kind), penalty)
+    fit(dtype, rows_of(kind), penalty, hidden, batch_size)
     assert {name for name, *_ in called} >= {"build_train", "build_outputs"}
     assert called == warm
 
@@ -247,8 +251,8 @@ def test_the_books_modules_call_no_kernel_that_is_not_warm(lmbda: float, called,
         warmup.warm_up(case)
     warm = called.copy()
     pairs = [(x.reshape(70, 1), np.eye(3)[[0]].T) for x in rows_of("uint8 with zeros") / 256]
-    chapter1.Network([70, 5, 3]).SGD(pairs, 1, 10, 0.5)
-    network2.Network([70, 5, 3]).SGD(
+    chapter1.Network([70, 30, 3]).SGD(pairs, 1, 10, 0.5)
+    network2.Network([70, 30, 3]).SGD(
         pairs, 1, 10, 0.5, lmbda=lmbda, evaluation_data=[(pairs[0][0], 0)],
         monitor_evaluation_accuracy=True,
     )  # fmt: skip
@@ -260,7 +264,7 @@ def test_the_command_says_what_it_compiles(called, monkeypatch) -> None:
 
     from fastnn.cli import app
 
-    result = CliRunner().invoke(app, ["warmup"])
+    result = CliRunner().invoke(app, ["warmup", "--hidden", "100,30", "--batch-size", "20"])
     assert result.exit_code == 0
     *lines, last = result.stdout.splitlines()
     assert len(lines) == len(warmup.USUAL) == len(set(lines))

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import typer
 
+from fastnn.cli.options import BatchSize, Hidden, hidden_layers
+
 __all__ = ["warmup"]
 
 
-def warmup() -> None:
-    """Compile the usual kernels into the cache, so that later runs start at once."""
+def warmup(
+    hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
+    batch_size: BatchSize = 10,
+) -> None:
+    """Compile the usual kernels into the cache, so that later runs start at once.
+
+    Some are compiled for the width of the first hidden layer, and for batches of one row, of a few
+    or of many.
+    """
     from fastnn.engine import cache, jit
     from fastnn.engine.warmup import USUAL, warm_up
 
     if not jit.is_on():
         raise ValueError("there is nothing to compile while NUMBA_DISABLE_JIT is set")
-    seconds = 0.0
+    units, seconds = hidden_layers(hidden), 0.0
     for case in USUAL:
         typer.echo(f"{case}: ", nl=False)
-        taken = warm_up(case)
+        taken = warm_up(case, units, batch_size)
         typer.echo(f"{taken:.2f} s")
         seconds += taken
     places = " or ".join(map(str, cache.folders()))

@@ -10,13 +10,10 @@ from typing import Any
 import numba
 from llvmlite import binding
 from numba import types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 
 from fastnn.engine.cache import KernelCache
+from fastnn.engine.lowering import ApartCompiler, KernelCompiler, PartCompiler
 
 __all__ = ["is_on", "jit", "jit_apart", "kernel", "packs_words", "register_count", "vector_bytes"]
 
@@ -24,63 +21,18 @@ __all__ = ["is_on", "jit", "jit_apart", "kernel", "packs_words", "register_count
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
-class _PartLibrary(JITCodeLibrary):  # type: ignore[misc] # Numba has no types
-    """LLVM's code of a function, not yet optimised: that is done where it is taken in."""
-
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _PartLowering(NativeLowering):  # type: ignore[misc] # Numba has no types
-    """Lowering to LLVM's code alone.
-
-    Nothing but kernels calls these functions, which take their code in; machine code for each of
-    them took a third of the time to compile.
-    """
-
-    _name = "fastnn_part_lowering"
-
-    def run_pass(self, state: Any) -> bool:
-        state.flags.no_compile = True
-        state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        super().run_pass(state)
-        lowered = state["cr"]
-        stands_for: Any = [].append  # such an object, one for each, is a function to Numba
-        state.targetctx.insert_user_function(stands_for, lowered.fndesc, [state.library])
-        state["cr"] = lowered._replace(cfunc=stands_for)
-        return True
-
-
-class _PartCompiler(CompilerBase):  # type: ignore[misc]
-    """Numba's compiler with this lowering."""
-
-    def define_pipelines(self) -> list[Any]:
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        manager.passes = [
-            (_PartLowering if chosen is NativeLowering else chosen, why)
-            for chosen, why in manager.passes
-        ]
-        manager.finalize()
-        return [manager]
-
-
 # Without numpy's error model a hidden check of every division stops vectorisation. Nothing but
 # compiled code calls these functions, so that they need no wrapper for C.
 _OPTIONS = {
     "nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True
 }  # fmt: skip
-_OF_PARTS = {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+_OF_PARTS = {"no_cpython_wrapper": True}
 
-# A function of its own in the machine code, for what is long and called from several places.
-jit_apart: Any = numba.njit(**_OPTIONS, **_OF_PARTS)
+# A function of its own in the machine code where it is called from several places.
+jit_apart: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=ApartCompiler)
 
 # A part of each function that calls it: to hand on some 25 pointers takes longer than most of them.
-jit: Any = numba.njit(**_OPTIONS, **_OF_PARTS, forceinline=True)
+jit: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=PartCompiler)
 
 
 @intrinsic
@@ -91,7 +43,6 @@ def stay_apart(typing: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        builder.function.attributes.discard("alwaysinline")  # passed on by a caller's flags
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 
@@ -100,7 +51,7 @@ def stay_apart(typing: Any) -> Any:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls; only these go to disk, with all they call in them."""
-    compiled = numba.njit(function, **_OPTIONS)
+    compiled = numba.njit(function, **_OPTIONS, pipeline_class=KernelCompiler)
     if is_on():
         compiled._cache = KernelCache(function)
         compiled.compile = _uncollected(compiled.compile)

@@ -109,7 +109,7 @@ def build_train(spec: str) -> Any:
             low, high = rows_of(spec, m, thread, threads)
             begin, end = (0, m) if alone else (low, high)
             # The first is decided when the kernel is compiled.
-            if X is not None and not reads_rows(spec, net, X, m):
+            if X is not None and not reads_rows(spec, X):
                 gather(spec, net, X, columns, scale, divisor, rows, begin, end)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
@@ -130,7 +130,7 @@ def build_train(spec: str) -> Any:
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
-                list_bits(spec, net, at(X, 0), columns, rows, begin, end, block, m)
+                list_bits(spec, net, at(X, 0), columns, rows, begin, end, block)
             if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
@@ -239,10 +239,10 @@ def build_outputs(spec: str) -> Any:
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if X is not None:
-                if not reads_rows(spec, net, X, m):
+                if not reads_rows(spec, X):
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 if skip_zeros:
-                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m), m)
+                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
                     list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)

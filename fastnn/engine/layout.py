@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.engine.phases import PHASE_COUNT
+from fastnn.engine.spec import panel_vectors
 
 __all__ = [
     "ACTIVATION",
@@ -26,7 +27,6 @@ __all__ = [
     "FIELDS",
     "FOLLOWS",
     "IN_BATCH",
-    "MANY_ROWS",
     "NUMBERS",
     "ON_BIASES",
     "PANEL",
@@ -68,10 +68,6 @@ OWN_BYTES = 1 << 20
 
 # Lists are written in whole vectors, which go beyond their end.
 ROOM_MORE = 64
-
-# Of a first layer of one panel, lists are sorted in batches of less than so many rows. With more of
-# them threads share its columns, and to divide a sorted list takes what it has saved.
-MANY_ROWS = 20
 
 # A list is sorted in so many places at once.
 STREAMS = 4
@@ -292,7 +288,7 @@ def _plan(
     for layer, units in enumerate(sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
-        row[PANEL] = _evenly(int(row[VECTORS]), panels[layer - 1]) if layer else 0
+        row[PANEL] = panel_vectors(int(row[VECTORS]), panels[layer - 1]) if layer else 0
         row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
         if sparse and not layer:
             row[PITCH] = 0
@@ -373,12 +369,6 @@ def _pieces(**lengths: tuple[int, int, DTypeLike]) -> tuple[list[Piece], int]:
         pieces.append(Piece(name, total, total + size, dtype))
         total += parts * room
     return pieces, total
-
-
-def _evenly(count: int, most: int) -> int:
-    """Return the size of the parts, none larger than `most`, that `count` is best divided into."""
-    parts = -(-count // most)
-    return -(-count // parts)
 
 
 def _pitch(width: int, lanes: int, itemsize: int) -> int:

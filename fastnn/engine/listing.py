@@ -12,6 +12,7 @@ from fastnn.engine.constants import (
     lanes,
     list_parts,
     shrinks,
+    sorts,
     waits,
 )
 from fastnn.engine.jit import jit, jit_apart
@@ -19,7 +20,7 @@ from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.products import rests
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
-from fastnn.engine.sorting import sort_columns, sorts_here
+from fastnn.engine.sorting import sort_columns
 from fastnn.engine.team import share
 
 __all__ = [
@@ -35,13 +36,13 @@ __all__ = [
 
 
 @jit
-def list_bits(spec, net, X, columns, rows, low, high, block, m):
+def list_bits(spec, net, X, columns, rows, low, high, block):
     """Set a bit for each column that a block of rows uses; there are at least 64 columns."""
     words = (columns + 63) // 64
     for begin in range(low, high, block):
         number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
         bits = after(net.block_bits, number * words)
-        if sorts_here(spec, net, m):
+        if sorts(spec):
             keys = after(net.block_keys, number * words * 64)
             mark_users(spec, X, numbers, some, columns, keys, bits)
             continue
@@ -75,7 +76,7 @@ def list_blocks(spec, net, columns, low, high, block, m):
     for number in range(begin, end):
         used, ends = after(net.block_used, number * net.list_room), number * list_parts(spec)
         bits, rests_ = after(net.block_bits, number * words), after(net.block_rests, number * words)
-        if sorts_here(spec, net, m):
+        if sorts(spec):
             keys = after(net.block_keys, number * words * 64)
             sort_columns(spec, net, columns, bits, rests_, keys, used, after(net.block_ends, ends))
         else:

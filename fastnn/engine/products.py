@@ -16,6 +16,7 @@ from fastnn.engine.constants import (
     lanes,
     list_parts,
     listed_rows,
+    sorts,
     tile_rows,
     waits,
 )
@@ -27,7 +28,6 @@ from fastnn.engine.rows import add_rows, transpose
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
 from fastnn.engine.sorted_products import sorted_product, update_sorted
-from fastnn.engine.sorting import sorts_here
 from fastnn.engine.team import share
 
 __all__ = [
@@ -111,7 +111,7 @@ def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part):
         product_of_rows(spec, net, csr, rows, part)
         return
     start, block = net.zeros if decays(spec) and number == 1 else here.b, block_rows(spec, m)
-    if number == 1 and skip_zeros and sorts_here(spec, net, m):
+    if number == 1 and skip_zeros and sorts(spec):
         sorted_product(spec, net, matrix, rows, part, block, start)
         return
     product(
@@ -181,7 +181,7 @@ def update(
             )  # fmt: skip
             done = high
         asks = number == 1 and panel == first
-        if listed and sorts_here(spec, net, m):
+        if listed and sorts(spec):
             rule = 0 if decays(spec) or has_stepper(spec) or rests(here, numbers) else here.shrunk
             update_sorted(
                 spec, net, matrix, rows, m, block_rows(spec, m), rule, after(numbers, here.numbers),

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.engine.constants import decays, lanes, list_parts
 from fastnn.engine.gather import ask_for_rows
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.sorted_tiles import Block, sorted_forward, sorted_update
 
@@ -36,6 +36,7 @@ def block_of(spec, net, matrix, rows, begin, end, block):
 @jit_apart
 def sorted_product(spec, net, matrix, rows, part, block, start):
     """Fill a part of the first layer's z: `start` and the rows times the weights."""
+    stay_apart()
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
@@ -56,6 +57,7 @@ def update_sorted(
     The penalty numbered `rule` acts with each column once. With each block as many rows of the
     batch that is `coming` are asked for, if `asks` is true.
     """
+    stay_apart()
     pitch, whole = layer_of(net, 1).pitch, low == 0 and high == layer_of(net, 0).units
     for i in range(0, m, block):
         end = min(i + block, m)

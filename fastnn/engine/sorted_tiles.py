@@ -142,7 +142,7 @@ def sorted_forward(
                     for p, value in zip(places, sums[r], strict=True):
                         store(builder, value, out, builder.add(row, p))
 
-        switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)
+        switch(builder, (vectors,), [(width,) for width in kernel.sorted_widths], tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -237,7 +237,7 @@ def sorted_update(
         numbers = [kernel.first] if rule else []
         if rule is None or rule.rests:
             numbers.append(0)
-        tiles = [(n, c + 1) for n in numbers for c in range(kernel.panel)]
+        tiles = [(n, width) for n in numbers for width in kernel.sorted_widths]
         switch(builder, (chosen, vectors), tiles, tile)
         return context.get_dummy_value()
 

@@ -11,24 +11,17 @@ import numpy as np
 from fastnn.engine.columns import append_bits, rest_bits
 from fastnn.engine.constants import list_parts, listed_rows, packs, shrinks, sorts
 from fastnn.engine.jit import jit, jit_apart
-from fastnn.engine.layout import MANY_ROWS, ROOM_MORE, STREAMS
-from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.layout import ROOM_MORE, STREAMS
+from fastnn.engine.pointers import after, get, put
 from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
 
-__all__ = ["reads_rows", "sort_columns", "sorts_here"]
+__all__ = ["reads_rows", "sort_columns"]
 
 
 @jit
-def sorts_here(spec, net, m):
-    """Return whether the lists of the columns that a batch's blocks of rows use are sorted."""
-    here = layer_of(net, 1)
-    return sorts(spec) and m > 1 and (here.vectors > here.panel or m < MANY_ROWS)
-
-
-@jit
-def reads_rows(spec, net, X, m):
+def reads_rows(spec, X):
     """Return whether products take rows as they are stored, so that no batch is gathered."""
-    return sorts_here(spec, net, m) and X.itemsize == 1
+    return sorts(spec) and X.itemsize == 1
 
 
 @jit

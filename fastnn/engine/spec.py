@@ -31,6 +31,7 @@ __all__ = [
     "for_training",
     "lanes",
     "number_of",
+    "panel_vectors",
     "unique",
 ]
 
@@ -53,7 +54,11 @@ class Tiles(NamedTuple):
 
 # By the number of registers. Rows that share a list multiply by zeros of their own; fewer of them
 # do so less, but then weights pass more often between the caches.
-TILES = {32: Tiles((5, 5, 5, 5), 5, 3), 16: Tiles((4, 4, 4, 2), 2, 0)}
+TILES = {32: Tiles((5, 5, 5, 5), 5, 2), 16: Tiles((4, 4, 4, 2), 2, 0)}
+
+# Of a first layer of one panel, lists are sorted in batches of less than so many rows. With more of
+# them threads share its columns, and to divide a sorted list takes more than it saves.
+MANY_ROWS = 20
 
 
 class Rule(NamedTuple):
@@ -103,10 +108,10 @@ class Spec(NamedTuple):
     whether the penalty of input columns that a batch does not use waits until they are used.
     decays: whether the first layer's penalty is a factor that is kept beside its weights.
     compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one instruction.
-    normalises: whether the output is a softmax. sorts: whether columns are sorted by which rows of
-    a block use them. sparse: whether rows list their nonzeros. timed: whether it counts the cycles
-    of `phases`. stepper: what makes the step; without one, the gradient goes straight into the
-    weights.
+    normalises: whether the output is a softmax. sorted_widths: those, in vectors, of the first
+    layer's panels, where columns are sorted by which rows of a block use them; else none. sparse:
+    whether rows list their nonzeros. timed: whether it counts the cycles of `phases`. stepper: what
+    makes the step; without one, the gradient goes straight into the weights.
     """
 
     lanes: int
@@ -122,7 +127,7 @@ class Spec(NamedTuple):
     decays: bool = False
     compresses: bool = False
     normalises: bool = False
-    sorts: bool = False
+    sorted_widths: tuple[int, ...] = ()
     packs: bool = False
     sparse: bool = False
     timed: bool = False
@@ -149,6 +154,11 @@ class Spec(NamedTuple):
     def dense_panel(self) -> int:
         """The most vectors of another panel: as many as go with the most rows."""
         return sum(rows == max(self.rows) for rows in self.rows)
+
+    @property
+    def sorts(self) -> bool:
+        """Whether columns are sorted by which rows of a block use them."""
+        return bool(self.sorted_widths)
 
     @property
     def list_parts(self) -> int:
@@ -196,6 +206,12 @@ def lanes(dtype: np.dtype[Any]) -> int:
     return jit.vector_bytes() // dtype.itemsize
 
 
+def panel_vectors(vectors: int, most: int) -> int:
+    """Return how wide panels are that divide a layer most evenly, with at most so many vectors."""
+    panels = -(-vectors // most)
+    return -(-vectors // panels)
+
+
 def for_outputs(
     weights: Sequence[np.ndarray],
     activations: Sequence[Activation],
@@ -209,21 +225,31 @@ def for_outputs(
     says whether the columns are listed that the rows of a matrix use.
     """
     distinct, lanes_ = unique(activations), lanes(weights[0].dtype)
-    rows, listed, sorted_from = TILES[jit.register_count()]
+    tiles = TILES[jit.register_count()]
     widest = max(map(len, weights))
     if inputs.is_sparse and widest <= lanes_:
-        lanes_, rows = 1 << (widest - 1).bit_length(), rows[:1]
+        lanes_ = 1 << (widest - 1).bit_length()
+        tiles = tiles._replace(rows=tiles.rows[:1])
+    widths = _sorted_widths(tiles, -(-len(weights[0]) // lanes_))
     return Spec(
         lanes_,
-        rows=rows,
-        listed=listed,
+        rows=tiles.rows,
+        listed=tiles.listed,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
         packs=jit.packs_words(),
-        sorts=skip_zeros and 0 < sorted_from <= -(-len(weights[0]) // lanes_),
+        sorted_widths=widths if skip_zeros else (),
         sparse=inputs.is_sparse,
     )
+
+
+def _sorted_widths(tiles: Tiles, vectors: int) -> tuple[int, ...]:
+    """Return the widths of a first layer's panels if its columns are to be sorted, else none."""
+    if not 0 < tiles.sorted_from <= vectors:
+        return ()
+    panel = panel_vectors(vectors, len(tiles.rows))
+    return tuple(sorted({min(panel, vectors - first) for first in range(0, vectors, panel)}))
 
 
 def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
@@ -235,6 +261,10 @@ def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
     activations, penalties = problem.activations, problem.penalties
     decays = waits and penalties[0] is not None and penalties[0].decays
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
+    units, rows = len(problem.weights[0]), problem.batch_size
+    one_panel = units <= outputs.panel * outputs.lanes
+    if rows == 1 or (one_panel and rows >= MANY_ROWS):  # the columns of one row are in order
+        outputs = outputs._replace(sorted_widths=())
     return outputs._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),

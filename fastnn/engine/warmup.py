@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from time import perf_counter
 from typing import NamedTuple
@@ -22,7 +22,7 @@ COLUMNS = 64
 
 
 class Case(NamedTuple):
-    """What a training kernel is compiled for; layers and their sizes it takes as they come.
+    """What a training kernel is compiled for, beside the first layer's units and the batch size.
 
     dtype : str
         Of the network.
@@ -53,8 +53,7 @@ def _usual() -> Iterator[Case]:
     for dtype, penalty in product(("float32", "float64"), (None, L1(1.0), L2(1.0))):
         yield Case(dtype, "uint8", True, penalty)
         yield Case(dtype, dtype, True, penalty)
-        if penalty is not None:  # with no penalty to wait, one kernel serves both
-            yield Case(dtype, dtype, False, penalty)
+        yield Case(dtype, dtype, False, penalty)
     # The book's modules compute in float64 and print no running cost.
     for penalty in (None, L1(1.0), L2(1.0)):
         yield Case("float64", "uint8", True, penalty, track_cost=False)
@@ -64,8 +63,17 @@ def _usual() -> Iterator[Case]:
 USUAL: tuple[Case, ...] = tuple(_usual())
 
 
-def warm_up(case: Case) -> float:
+def warm_up(case: Case, hidden: Sequence[int] = (30,), batch_size: int = 10) -> float:
     """Compile the kernels of training and of outputs for `case`, or find them in the cache.
+
+    Parameters
+    ----------
+    case : Case
+    hidden : sequence of int
+        Units of the hidden layers. Kernels take layers as they come, but where rows have many zeros
+        they are compiled for the vectors that the first one fills.
+    batch_size : int
+        Likewise: one kernel serves 1, another up to 19, and another from there on.
 
     Returns
     -------
@@ -73,22 +81,23 @@ def warm_up(case: Case) -> float:
         The seconds that it took.
     """
     start = perf_counter()
-    weights = [np.zeros((1, inputs), case.dtype) for inputs in (COLUMNS, 1)]
-    biases = [np.zeros(1, case.dtype) for _ in weights]
+    sizes = [COLUMNS, *hidden, 1]
+    weights = [np.zeros(shape, case.dtype) for shape in zip(sizes[1:], sizes, strict=False)]
+    biases = [np.zeros(units, case.dtype) for units in sizes[1:]]
     fill = np.zeros if case.zeros else np.ones
-    inputs, layers = Inputs(fill((2, COLUMNS), case.rows), 1.0), [Sigmoid()] * 2
+    inputs, layers = Inputs(fill((batch_size, COLUMNS), case.rows), 1.0), [Sigmoid()] * len(weights)
     training = Training(
         weights,
         biases,
         activations=layers,
         cost=case.cost,
-        penalties=[case.penalty] * 2,
+        penalties=[case.penalty] * len(weights),
         inputs=inputs,
-        targets=np.zeros(2, np.int64),
-        batch_size=1,
+        targets=np.zeros(batch_size, np.int64),
+        batch_size=batch_size,
         learning_rate=0.1,
         track_cost=case.track_cost,
     )
-    training.epoch(np.arange(2))
+    training.epoch(np.arange(batch_size))
     outputs(weights, biases, layers, inputs)
     return perf_counter() - start
