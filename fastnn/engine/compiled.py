@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
-from fastnn.engine import kernels, layout, phases, spec, team
+from fastnn.engine import kernels, layout, phases, spec, team, unpacking
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
@@ -49,6 +49,8 @@ class Path:
         wanted = spec.for_training(problem, waits, skip_zeros)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.waits else None
+        by_lanes = spec.Spec(wanted.lanes, rows=(1,), listed=1, values=())
+        self._copy = _kernel(unpacking.build_unpack, by_lanes.encode())
         self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
@@ -119,9 +121,8 @@ class Path:
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays."""
-        weights = (*self._problem.weights, *self._problem.biases)
         panels = self._arrays.weights, self._arrays.biases
-        unpack(self._arrays.table, panels, weights, self._lanes, self._places)
+        self._unpack(panels, [*self._problem.weights, *self._problem.biases])
 
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
@@ -140,8 +141,12 @@ class Path:
             {},
         )
         for panels, arrays in self._pairs()[1:]:
-            unpack(self._arrays.table, panels, arrays, self._lanes, self._places)
+            self._unpack(panels, arrays)
         return self._state
+
+    def _unpack(self, panels: tuple[np.ndarray, np.ndarray], arrays: Sequence[np.ndarray]) -> None:
+        table, every = self._arrays.table, self._arrays.every
+        unpack(table, panels, arrays, self._lanes, self._copy, every, self._places)
 
     def _pairs(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]]:
         """Return panels of weights and biases, and the arrays that lie in them."""

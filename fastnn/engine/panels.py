@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastnn.engine.layout import B_AT, PANEL, VECTORS, W_AT, Arrays
 
 __all__ = ["memory", "pack", "unpack"]
-
-# So many inputs of a panel are turned into rows of weights at a time: they stay in the cache.
-COPIED = 1024
 
 
 def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,19 +39,25 @@ def unpack(
     panels: tuple[np.ndarray, np.ndarray],
     arrays: Sequence[np.ndarray],
     lanes: int,
+    copy: Callable[..., Any],
+    every: np.ndarray,
     places: np.ndarray | None = None,
 ) -> None:
     """Copy panels back into a network's weights (out, in), then biases (out,).
 
-    `places` are where the panels have each input column; without it they have them in their order.
+    `copy` is what `unpacking.build_unpack` returns; `every` has 0, 1, 2, ... `places` are where the
+    panels have each input column; without it they have them in their order.
     """
     for layer, panel, part in _parts(table, panels, arrays, lanes):
-        for start in range(0, len(panel), COPIED):
-            rows = slice(start, start + COPIED)
-            found = panel[rows]
-            if places is not None and layer == 1:
-                found = panel.take(places[rows], axis=0)
-            part[rows] = found[..., : part.shape[-1]]
+        if part.ndim == 1:
+            part[:] = panel[: len(part)]
+            continue
+        chosen = every if places is None or layer > 1 else places
+        w = part.T
+        in_order = w if w.flags.c_contiguous else np.empty(w.shape, w.dtype)
+        copy(panel, chosen[: len(panel)], in_order)
+        if in_order is not w:
+            w[:] = in_order
 
 
 def _parts(

@@ -24,11 +24,12 @@ from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.pointers import after, get, layer_of, place_of
-from fastnn.engine.rows import add_rows, transpose
+from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
 from fastnn.engine.sorted_products import sorted_product, update_sorted
 from fastnn.engine.team import share
+from fastnn.engine.transpose import transpose
 
 __all__ = [
     "Part",

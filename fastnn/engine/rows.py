@@ -13,6 +13,7 @@ from numba.extending import intrinsic
 
 from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
+from fastnn.engine.transpose import emit_transpose
 
 __all__ = [
     "add_rows",
@@ -23,7 +24,6 @@ __all__ = [
     "scale_rows",
     "sum_cost",
     "sum_sizes",
-    "transpose",
     "widen",
 ]
 
@@ -158,7 +158,7 @@ def log_normalise(
         with cgutils.for_range(builder, vectors) as loop:
             first = builder.mul(loop.index, wide)
             source, out = builder.gep(z, [first]), builder.gep(room, [builder.mul(first, wide)])
-            _transpose(builder, source, pitch, out, wide, vector)
+            emit_transpose(builder, source, pitch, out, wide, vector)
 
         def fold(start: float, combine: Callable[[Vec, Vec], Vec]) -> Vec:
             held = cgutils.alloca_once_value(builder, ir.Constant(vector, [start] * vector.count))
@@ -181,41 +181,6 @@ def log_normalise(
         return context.get_dummy_value()
 
     return signature, generate
-
-
-@intrinsic(prefer_literal=True)
-def transpose(typing: Any, spec: Any, source: Any, source_row: Any, out: Any, out_row: Any) -> Any:
-    """out[j, i] = source[i, j] for a block of V by V, by exchanging ever larger halves."""
-    signature = types.void(spec, source, source_row, out, out_row)
-    vector = vector_of(out, read_spec(spec).lanes)
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _, source, source_row, out, out_row = arguments
-        _transpose(builder, source, source_row, out, out_row, vector)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _transpose(
-    builder: Any, source: Any, source_row: Any, out: Any, out_row: Any, vector: Any
-) -> None:
-    count = vector.count
-    rows = [load(builder, source, builder.mul(source_row, int64(i)), vector) for i in range(count)]
-    span = 1
-    while span < count:
-        mixed = list(rows)
-        for i in range(count):
-            if i & span:
-                continue
-            low = [j if not j & span else count + j - span for j in range(count)]
-            high = [j + span if not j & span else count + j for j in range(count)]
-            for place, lanes_taken in ((i, low), (i + span, high)):
-                mask = ir.Constant(ir.VectorType(I32, count), lanes_taken)
-                mixed[place] = builder.shuffle_vector(rows[i], rows[i + span], mask)
-        rows, span = mixed, 2 * span
-    for j, row in enumerate(rows):
-        store(builder, row, out, builder.mul(out_row, int64(j)))
 
 
 @intrinsic(prefer_literal=True)
