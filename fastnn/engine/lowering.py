@@ -81,13 +81,13 @@ class _ApartLowering(_PartLowering):
     inline = False
 
 
-class PartCompiler(CompilerBase):  # type: ignore[misc]
-    """Numba's compiler for a part of the functions that call it."""
+class _Compiler(CompilerBase):  # type: ignore[misc]
+    """Numba's compiler with another lowering."""
 
-    lowering: type[NativeLowering] = _PartLowering
+    lowering: type[NativeLowering]
 
     def define_pipelines(self) -> list[Any]:
-        """Return Numba's passes with this lowering in place of its own."""
+        """Return Numba's passes with this lowering in place of their own."""
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         manager.passes = [
             (self.lowering if chosen is NativeLowering else chosen, why)
@@ -97,13 +97,19 @@ class PartCompiler(CompilerBase):  # type: ignore[misc]
         return [manager]
 
 
-class ApartCompiler(PartCompiler):
+class PartCompiler(_Compiler):
+    """Numba's compiler for a function that is a part of those that call it."""
+
+    lowering = _PartLowering
+
+
+class ApartCompiler(_Compiler):
     """Numba's compiler for a function of its own in the machine code of a kernel."""
 
     lowering = _ApartLowering
 
 
-class KernelCompiler(PartCompiler):
+class KernelCompiler(_Compiler):
     """Numba's compiler for a function that Python calls."""
 
     lowering = _KernelLowering
