@@ -1,0 +1,56 @@
+"""A network's arrays into panels and back: the same numbers, wherever and in whatever order."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastnn.engine import jit, layout, spec
+from fastnn.engine.panels import pack, unpack
+from fastnn.engine.unpacking import build_unpack
+
+pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the way back is compiled")
+
+
+def laid_out(sizes: list[int], lanes: int, widest: int, dtype: str) -> layout.Arrays:
+    layers = len(sizes) - 1
+    return layout.allocate(
+        sizes, [layout.Choice(activation=0)] * layers, 4, 1, lanes, [widest] * layers, 1, False, 0,
+        False, False, 0, np.dtype(dtype),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[1, 4, jit.vector_bytes() // 8, jit.vector_bytes() // 4])
+def copying(request: pytest.FixtureRequest) -> tuple[int, Any]:
+    lanes = request.param
+    return lanes, build_unpack(spec.Spec(lanes, rows=(1,), listed=1, values=()).encode())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("memory", ["C", "F", "every other"])
+@pytest.mark.parametrize("placed", [False, True])
+@pytest.mark.parametrize("sizes", [[1, 1], [3, 2, 5], [70, 33, 18, 1], [150, 16], [16, 90, 3]])
+def test_there_and_back(
+    sizes: list[int], placed: bool, memory: str, dtype: str, copying: tuple[int, Any]
+) -> None:
+    lanes, copy = copying
+    if lanes * np.dtype(dtype).itemsize > jit.vector_bytes():
+        pytest.skip("longer than a register")
+    rng = np.random.default_rng(0)
+    shapes = [(o, i) for i, o in itertools.pairwise(sizes)]
+    given = [rng.standard_normal(shape).astype(dtype) for shape in [*shapes, *sizes[1:]]]
+    arrays = laid_out(sizes, lanes, 4, dtype)
+    order = rng.permutation(sizes[0]) if placed else None
+    pack(arrays.table, (arrays.weights, arrays.biases), given, lanes, order)
+    if memory == "every other":
+        there = [np.zeros((*a.shape[:-1], 2 * a.shape[-1]), dtype)[..., ::2] for a in given]
+    else:
+        there = [np.zeros(a.shape, dtype, order=memory) for a in given]  # type: ignore[call-overload]
+    places = None if order is None else np.argsort(order).astype(np.int32)
+    panels = arrays.weights, arrays.biases
+    unpack(arrays.table, panels, there, lanes, copy, arrays.every, places)
+    for ours, theirs in zip(there, given, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
