@@ -283,4 +283,4 @@ def test_warm_kernels_are_compiled_by_warmup(folder: Path) -> None:
     for _ in range(2):
         printed(run_python(program, folder.parent))
         names = sorted(re.match("[a-z]+", file.name)[0] for file in folder.iterdir())
-        assert names == ["outputs", "train"]
+        assert names == ["outputs", "train", "unpack"]
