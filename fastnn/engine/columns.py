@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I1, I8, I32, I64, int64, read_spec
 from fastnn.engine.trace import splat
 
-__all__ = ["append_bits", "mark_bits", "mark_users", "nonzero_bits", "rest_bits"]
+__all__ = ["append_bits", "mark_bits", "mark_users", "nonzero_bits"]
 
 
 @intrinsic
@@ -91,12 +91,11 @@ def mark_users(
 ) -> Any:
     """keys[j] = the sum of 2**r, r < rows, for which matrix[order[r], j] is not zero.
 
-    With a penalty it is twice that: one more bit is for where it rests. Sets in ``bits``, 64
-    columns to a word, which of these keys are not zero. There are at least 64 columns; ``matrix``
-    points to rows of them.
+    Sets in ``bits``, 64 columns to a word, which of these keys are not zero. There are at least 64
+    columns; ``matrix`` points to rows of them.
     """
     signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
-    most, first_mark = read_spec(spec).listed, read_spec(spec).kind_parts
+    most = read_spec(spec).listed
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, matrix, order, rows, columns, keys, bits = arguments
@@ -108,7 +107,7 @@ def mark_users(
             is_row = builder.icmp_signed("<", int64(r), rows)
             number = builder.load(builder.gep(order, [builder.select(is_row, int64(r), int64(0))]))
             starts.append(builder.gep(matrix, [builder.mul(number, columns)]))
-            mark = builder.select(is_row, ir.Constant(I8, first_mark << r), ir.Constant(I8, 0))
+            mark = builder.select(is_row, ir.Constant(I8, 1 << r), ir.Constant(I8, 0))
             spread.append(splat(builder, mark, marks))
         words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
         with cgutils.for_range(builder, words) as loop:
@@ -125,24 +124,6 @@ def mark_users(
             used = builder.bitcast(builder.icmp_unsigned("!=", found, none), I64)
             used = builder.lshr(used, builder.sub(whole, first))
             builder.store(used, builder.gep(bits, [loop.index]))
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
-def rest_bits(typing: Any, keys: Any, first: Any, bits: Any) -> Any:
-    """keys[first + i] += 1 for each bit i that is set."""
-    signature = types.void(keys, types.int64, types.uint64)
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        keys, first, bits = arguments
-        marks = ir.VectorType(I8, 64)
-        to = builder.bitcast(builder.gep(keys, [first]), marks.as_pointer())
-        before = builder.load(to, align=1)
-        mask = builder.bitcast(bits, ir.VectorType(I1, 64))
-        marked = builder.add(before, ir.Constant(marks, [1] * 64))
-        builder.store(builder.select(mask, marked, before), to, align=1)
         return context.get_dummy_value()
 
     return signature, generate

@@ -45,11 +45,10 @@ from fastnn.engine.gather import (
 )
 from fastnn.engine.groups import scale_columns, scale_groups, share_vectors
 from fastnn.engine.jit import jit, kernel
-from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
+from fastnn.engine.layout import ENTERING, IN_BATCH, SEEN
 from fastnn.engine.listing import (
     catch_up,
     end_list,
-    list_bits,
     list_blocks,
     list_columns,
     list_used,
@@ -130,7 +129,7 @@ def build_train(spec: str) -> Any:
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
             if X is not None and skip_zeros:
-                list_bits(spec, net, at(X, 0), columns, rows, begin, end, block)
+                list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
             if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
@@ -140,12 +139,8 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
-            if skip_zeros:
-                list_blocks(spec, net, columns, begin, end, block, m)
-                if not alone:
-                    met = meet_all(net, met, threads)
-                if thread == 0:
-                    list_columns(spec, net, m, columns, step, block)
+            if skip_zeros and thread == 0:
+                list_columns(spec, net, m, columns, step, block)
             if skip_zeros or waiting:
                 met = meet_all(net, met, threads)
             later = start + batch_size
@@ -202,10 +197,6 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
                 for number in range(1, net.layers + 1):
                     step_layer(spec, net, number, numbers, of_stepper, thread, threads)
-            if shrinking and not waiting and skip_zeros:
-                idle = get(net.counts, IDLE)
-                shrink_listed(spec, net, numbers, net.idle, idle, thread, threads)
-            now = phases.lap(spec, ticks, phases.IDLE, now)
             if grouped:
                 met = meet_all(net, met, threads)
                 scale_layers(spec, net, numbers, thread, threads)
@@ -242,8 +233,7 @@ def build_outputs(spec: str) -> Any:
                 if not reads_rows(spec, X):
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 if skip_zeros:
-                    list_bits(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
-                    list_blocks(spec, net, columns, 0, m, block_rows(spec, m), m)
+                    list_blocks(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
             if X is not None:

@@ -134,21 +134,18 @@ class Arrays(NamedTuple):
     missed, one_step : int32
         For each thread, the steps that V columns miss; V times 1.
     idle, every : int32
-        The input columns that a batch does not use; 0, 1, 2, ...
+        The input columns whose step of the penalty is a pass of its own; 0, 1, 2, ...
     in_batch : int32
         The input columns that a batch uses.
     block_used : int32
-        For each copy, the input columns that each block of a batch's rows uses, in two parts: those
-        where the penalty acts, and those where it rests. Where columns are sorted by the rows that
-        use them, each kind of column in two parts.
+        For each copy, the input columns that each block of a batch's rows uses; where they are
+        sorted by the rows that use them, a part for each set of rows.
     block_ends : int32
         For each copy, where the parts of each block's list end.
-    block_bits, block_rests : uint64
-        For each copy, a bit for each column: whether the block uses it; whether the penalty rests
-        there, as it acts with a block before this one, or with one after it.
+    block_bits : uint64
+        For each copy, a bit for each column: whether the block uses it.
     block_keys : uint8
-        For each copy, where columns are sorted, which rows of each block use a column, as bits from
-        the second on; the first is set where the penalty rests.
+        For each copy, where columns are sorted, which rows of each block use a column, as bits.
     listed, tallies : int32
         For each thread, room for a list of columns, and some numbers for each of its parts.
     items : uint16
@@ -201,7 +198,6 @@ class Arrays(NamedTuple):
     block_used: np.ndarray
     block_ends: np.ndarray
     block_bits: np.ndarray
-    block_rests: np.ndarray
     block_keys: np.ndarray
     listed: np.ndarray
     tallies: np.ndarray
@@ -246,7 +242,7 @@ def allocate(
     weights, `memories` how many an optimiser does, its gradient among them; `shortens`, whether
     groups are shortened by the sizes of its steps; `sparse`, whether rows
     list their nonzeros: then the values of the inputs are not kept; `parts`, how many parts the
-    list of the columns that a block of rows uses has: 2, more where they are sorted, 0 without one.
+    list of the columns that a block of rows uses has: 1, more where they are sorted, 0 without one.
     """
     tables, pieces, total = _plan(
         tuple(sizes), tuple(choices), batch_size, blocks, lanes, tuple(panels), threads, stateful,
@@ -309,7 +305,7 @@ def _plan(
     tables[:, 0, A_AT] = np.arange(copies) * inputs
     out, width = table[-1], int(max(table[:, PITCH]))
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
-    listed, sorts = blocks if parts else 0, parts > 2
+    listed, sorts = blocks if parts else 0, parts > 1
     rows = batch_size * int(out[PITCH])
     pieces, total = _pieces(
         weights=(1, weights, dtype),
@@ -336,7 +332,6 @@ def _plan(
         block_used=(copies, listed * columns, np.int32),
         block_ends=(copies, listed * parts, np.int32),
         block_bits=(copies, listed * words, np.uint64),
-        block_rests=(copies, listed * words, np.uint64),
         block_keys=(copies, listed * words * 64 if sorts else 0, np.uint8),
         listed=(threads, columns, np.int32),
         tallies=(threads, STREAMS * parts, np.int32),

@@ -26,7 +26,6 @@ from fastnn.engine.team import share
 __all__ = [
     "catch_up",
     "end_list",
-    "list_bits",
     "list_blocks",
     "list_columns",
     "list_used",
@@ -36,83 +35,55 @@ __all__ = [
 
 
 @jit
-def list_bits(spec, net, X, columns, rows, low, high, block):
-    """Set a bit for each column that a block of rows uses; there are at least 64 columns."""
+def list_blocks(spec, net, X, columns, rows, low, high, block):
+    """List the columns that each block of rows uses; there are at least 64 columns."""
     words = (columns + 63) // 64
     for begin in range(low, high, block):
         number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
-        bits = after(net.block_bits, number * words)
+        bits, used = (
+            after(net.block_bits, number * words),
+            after(net.block_used, number * net.list_room),
+        )
+        ends, count = after(net.block_ends, number * list_parts(spec)), 0
         if sorts(spec):
             keys = after(net.block_keys, number * words * 64)
             mark_users(spec, X, numbers, some, columns, keys, bits)
+            sort_columns(spec, net, columns, bits, keys, used, ends)
             continue
         for word in range(words):
             overlap = max(0, 64 * (word + 1) - columns)
             found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
             put(bits, word, found >> np.uint64(overlap))
-
-
-@jit
-def list_blocks(spec, net, columns, low, high, block, m):
-    """List the columns that each block of rows uses, those first where the penalty acts.
-
-    One that comes before the gradient acts where no block before uses the column, one that comes
-    after it where no block after does. Without one, all of them are the first part.
-    """
-    words, begin, end = (columns + 63) // 64, low // block, (high + block - 1) // block
-    blocks = (m + block - 1) // block
-    for word in range(words):
-        rest = np.uint64(0)
-        for number in range(begin):
-            rest |= get(net.block_bits, number * words + word)
-        if follows(spec):
-            rest = np.uint64(0)
-            for number in range(end, blocks):
-                rest |= get(net.block_bits, number * words + word)
-        for turn in range(begin, end):
-            number = begin + end - 1 - turn if follows(spec) else turn
-            put(net.block_rests, number * words + word, rest)
-            rest |= get(net.block_bits, number * words + word)
-    for number in range(begin, end):
-        used, ends = after(net.block_used, number * net.list_room), number * list_parts(spec)
-        bits, rests_ = after(net.block_bits, number * words), after(net.block_rests, number * words)
-        if sorts(spec):
-            keys = after(net.block_keys, number * words * 64)
-            sort_columns(spec, net, columns, bits, rests_, keys, used, after(net.block_ends, ends))
-        else:
-            count = 0
-            for part in range(2):
-                if part == 0 or shrinks(spec):
-                    for word in range(words):
-                        rest, some = get(rests_, word), get(bits, word)
-                        if shrinks(spec):
-                            some &= rest if part else ~rest
-                        count = append_bits(spec, used, count, 64 * word, some)
-                put(net.block_ends, ends + part, np.int32(count))
+            count = append_bits(spec, used, count, 64 * word, get(bits, word))
+        put(ends, 0, np.int32(count))
 
 
 @jit
 def list_columns(spec, net, m, columns, step, block):
-    """List the columns that begin to be used, or those that are not; note when others cease."""
+    """List the columns that begin to be used, and note when others cease.
+
+    List those, too, whose step of the penalty is a pass of its own: all that the block does not use
+    with which the penalty acts, or those of them that others use, if it waits elsewhere.
+    """
     entering = idle = used = 0
-    words = (columns + 63) // 64
-    last = 0 if follows(spec) else (m + block - 1) // block - 1  # all others are at rest in it
+    words, blocks = (columns + 63) // 64, (m + block - 1) // block
+    acting = blocks - 1 if follows(spec) else 0
     for word in range(words):
-        place = last * words + word
-        now, before = (
-            get(net.block_rests, place) | get(net.block_bits, place),
-            get(net.in_use, word),
-        )
+        now, before = np.uint64(0), get(net.in_use, word)
+        for number in range(blocks):
+            now |= get(net.block_bits, number * words + word)
         put(net.in_use, word, now)
         if has_groups(spec):
             used = append_bits(spec, net.in_batch, used, 64 * word, now)
+        due = now
         if waits(spec):
             entering = append_bits(spec, net.entering, entering, 64 * word, now & ~before)
             mark_bits(net.left_at, 64 * word, before & ~now, step)
-        elif shrinks(spec):
-            beyond = np.uint64(max(0, 64 * (word + 1) - columns))
-            rest = ~now & (~np.uint64(0) >> beyond)
-            idle = append_bits(spec, net.idle, idle, 64 * word, rest)
+        else:
+            due = ~np.uint64(0) >> np.uint64(max(0, 64 * (word + 1) - columns))
+        if shrinks(spec) and (blocks > 1 or not waits(spec)):
+            due &= ~get(net.block_bits, acting * words + word)
+            idle = append_bits(spec, net.idle, idle, 64 * word, due)
     put(net.counts, ENTERING, entering)
     if has_groups(spec):
         end_list(spec, net.entering, entering)

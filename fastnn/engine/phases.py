@@ -22,8 +22,8 @@ PHASES = ("gather", "listing", "idle", "forward", "delta", "update")
 """What they are called, in the order of their numbers.
 
 gather: rows and targets of a batch. listing: the columns that each block of rows uses, and the next
-batch's rows by class. idle: the penalty that columns have missed, or get unused. forward: products
-and activations. delta: the output's delta and cost, transposed weights, backward. update: gradient,
+batch's rows by class. idle: the penalty that columns have missed. forward: products and
+activations. delta: the output's delta and cost, transposed weights, backward. update: gradient,
 penalty and weights, and asking for the next batch's rows.
 """
 

@@ -91,7 +91,6 @@ class Net(NamedTuple):
     block_used: Any
     block_ends: Any
     block_bits: Any
-    block_rests: Any
     block_keys: Any
     listed: Any
     tallies: Any
@@ -174,7 +173,6 @@ def net_of(arrays, thread):
         own(arrays.block_used, copy, copies),
         own(arrays.block_ends, copy, copies),
         own(arrays.block_bits, copy, copies),
-        own(arrays.block_rests, copy, copies),
         own(arrays.block_keys, copy, copies),
         own(arrays.listed, thread, threads),
         own(arrays.tallies, thread, threads),

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 from fastnn.engine.constants import (
     decays,
+    follows,
     has_stepper,
     is_sparse,
     lanes,
     list_parts,
     listed_rows,
+    shrinks,
     sorts,
     tile_rows,
     waits,
@@ -23,6 +25,7 @@ from fastnn.engine.constants import (
 from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
+from fastnn.engine.layout import IDLE
 from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
@@ -139,7 +142,7 @@ def product(
             some, used = min(rows, part.high - i), net.every
             if own_lists:
                 used = after(net.block_used, i // rows * net.list_room)
-                k = get(net.block_ends, i // rows * list_parts(spec) + 1)
+                k = get(net.block_ends, i // rows * list_parts(spec))
             tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
 
 
@@ -182,8 +185,10 @@ def update(
             )  # fmt: skip
             done = high
         asks = number == 1 and panel == first
+        if listed and shrinks(spec) and not follows(spec):
+            shrink_idle(spec, net, numbers, vectors, w, q, low, high)
         if listed and sorts(spec):
-            rule = 0 if decays(spec) or has_stepper(spec) or rests(here, numbers) else here.shrunk
+            rule = here.shrunk if shrinks(spec) and not rests(here, numbers) else 0
             update_sorted(
                 spec, net, matrix, rows, m, block_rows(spec, m), rule, after(numbers, here.numbers),
                 coming, asks, vectors, delta, w, q, b, low, high,
@@ -198,10 +203,23 @@ def update(
                 spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, listed, begin,
                 end,
             )  # fmt: skip
+        if listed and shrinks(spec) and follows(spec):
+            shrink_idle(spec, net, numbers, vectors, w, q, low, high)
         if decays(spec) and number == 1 and biases:
             add_rows(spec, delta, here.pitch, m, vectors, kept, b)
     if with_biases and here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
+
+
+@jit
+def shrink_idle(spec, net, numbers, vectors, w, q, low, high):
+    """Shrink a panel where the block does not come to with which the penalty acts."""
+    here, count = layer_of(net, 1), get(net.counts, IDLE)
+    if not rests(here, numbers):
+        first = place_of(net.idle, 0, count, low)
+        some = place_of(net.idle, first, count, high) - first
+        listed, of_layer = after(net.idle, first), after(numbers, here.numbers)
+        shrink_columns(spec, here.shrunk, vectors, of_layer, listed, some, w, q)
 
 
 @jit
@@ -233,8 +251,7 @@ def update_panel(
 
     Where `listed`, these are the columns that each block of rows uses; with each block as many rows
     of the batch that is `coming` are asked for, if `asks` is true. The penalty acts with the first
-    block of rows that uses an input, or with the last one if it comes after the gradient: of all
-    blocks, where they have no lists of their own.
+    block of rows, or with the last one if it comes after the gradient.
     """
     stay_apart()
     here, below = layer_of(net, number), layer_of(net, number - 1)
@@ -246,26 +263,20 @@ def update_panel(
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         if coming is not None and asks and listed:
             ask_for_rows(coming, i, i + some)
-        used, end = after(net.block_used, i // rows * net.list_room), 0
-        ends = after(net.block_ends, i // rows * list_parts(spec))
-        for part in range(2 if listed else 1):
-            if listed:
-                begin, end = end, get(ends, part)
-                first = place_of(used, begin, end, low)
-                n, used_here = place_of(used, first, end, high) - first, after(used, first)
-                acts = part == 0
-            else:
-                n, used_here = high - low, after(net.every, low)
-                if is_sparse(spec):
-                    a = after(a, low)
-                acts = i + rows >= m if here.follows else i == 0
-            with_b = part == 0 and low == 0 and not apart
-            if n or with_b:
-                rule = shrunk if acts else 0
-                tile_update(
-                    spec, rule, some, vectors, of_layer, a, pitch, used_here, n, d, d_row, w, q, b,
-                    with_b,
-                )  # fmt: skip
+        if listed:
+            used = after(net.block_used, i // rows * net.list_room)
+            end = get(net.block_ends, i // rows * list_parts(spec))
+            first = place_of(used, 0, end, low)
+            n, used = place_of(used, first, end, high) - first, after(used, first)
+        else:
+            n, used = high - low, after(net.every, low)
+            if is_sparse(spec):
+                a = after(a, low)
+        acts = i + rows >= m if here.follows else i == 0
+        rule, with_b = shrunk if acts else 0, low == 0 and not apart
+        tile_update(
+            spec, rule, some, vectors, of_layer, a, pitch, used, n, d, d_row, w, q, b, with_b
+        )  # fmt: skip
 
 
 @jit

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.constants import decays, lanes, list_parts
+from fastnn.engine.constants import decays, follows, lanes, list_parts
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.pointers import after, get, layer_of, put
@@ -54,7 +54,8 @@ def update_sorted(
 ):  # fmt: skip
     """Update the inputs from `low` to `high` of a panel of the first layer; with 0, the biases.
 
-    The penalty numbered `rule` acts with each column once. With each block as many rows of the
+    The penalty numbered `rule` acts with the first block of rows, or with the last one if it comes
+    after the gradient. With each block as many rows of the
     batch that is `coming` are asked for, if `asks` is true.
     """
     stay_apart()
@@ -63,11 +64,14 @@ def update_sorted(
         end = min(i + block, m)
         if coming is not None and asks:
             ask_for_rows(coming, i, end)
-        some = block_of(spec, net, matrix, rows, i, end, block)
+        some, acts = block_of(spec, net, matrix, rows, i, end, block), i == 0
+        if follows(spec):
+            acts = end == m
+        chosen = rule if acts else 0
         if not whole:
             some = part_of_block(spec, net, some, low, high)
         sorted_update(
-            spec, rule, some, vectors, numbers, after(delta, i * pitch), pitch, w, q, b,
+            spec, chosen, some, vectors, numbers, after(delta, i * pitch), pitch, w, q, b,
             low == 0 and high > 0 and not decays(spec),
         )  # fmt: skip
 

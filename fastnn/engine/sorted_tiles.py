@@ -2,8 +2,7 @@
 
 Where five rows share a list, half of their values are zeros. Columns that the same rows use stand
 together, so that each such run is straight code for these rows alone, with no zero in it and no
-branch. Symbols as in `simd.py`, and n rows of a block: a kind of column is a set of them, as bits,
-and each kind is in two parts: the columns where the penalty acts, and then those where it does not.
+branch. Symbols as in `simd.py`, and n rows of a block: a kind of column is a set of them, as bits.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Block(NamedTuple):
     values : the float that each byte stands for
     a, pitch : the rows as floats, so many elements apart; not read where those stored are bytes
     used : the columns, those of each kind together
-    ends : where the columns of each kind end; with a penalty, first those where it acts
+    ends : where the columns of each kind end
     """
 
     rows: Any
@@ -78,17 +77,12 @@ def _reader(
     return read
 
 
-def _kinds(builder: Any, kernel: Spec, ends: Any) -> Iterator[tuple[list[int], Any, Any, Any]]:
-    """Yield for each kind its rows, where it begins, how far the penalty acts, where it ends."""
+def _kinds(builder: Any, kernel: Spec, ends: Any) -> Iterator[tuple[list[int], Any, Any]]:
+    """Yield for each kind its rows, where it begins and where it ends."""
     begin = int64(0)
-    parts = kernel.kind_parts
-    for kind in range(1, 1 << kernel.listed):
-        stops = [
-            builder.sext(builder.load(builder.gep(ends, [int64(parts * kind + part)])), I64)
-            for part in range(parts)
-        ]
-        yield [r for r in range(kernel.listed) if kind >> r & 1], begin, stops[0], stops[-1]
-        end = stops[-1]
+    for kind in range(1, kernel.list_parts):
+        end = builder.sext(builder.load(builder.gep(ends, [int64(kind)])), I64)
+        yield [r for r in range(kernel.listed) if kind >> r & 1], begin, end
         begin = end
 
 
@@ -122,7 +116,7 @@ def sorted_forward(
             places = [int64(c * vector.count) for c in range(c_count)]
             first = [load(builder, start, p, vector) for p in places]
             sums = [list(first) for _ in range(most)]
-            for users, begin, _, end in _kinds(builder, kernel, rows.ends):
+            for users, begin, end in _kinds(builder, kernel, rows.ends):
 
                 def operands(i: Any, users: list[int] = users) -> Any:
                     column = builder.sext(builder.load(builder.gep(rows.used, [i])), I64)
@@ -165,8 +159,7 @@ def sorted_update(
 ) -> Any:
     """w[j] = shrink(w[j], *numbers) + the sum over the rows r that use j, of a[r, j] * delta[r].
 
-    For the columns of a `Block`; of each kind only the first part is shrunk, by the penalty
-    numbered `rule`. All else is as in `simd.tile_update`.
+    For the columns of a `Block`. All else is as in `simd.tile_update`.
     """
     signature = types.void(
         spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean
@@ -198,11 +191,8 @@ def sorted_update(
                     store(builder, total, b, p)
             rule = kernel.rules[number - 1] if number else None
             numbers = numbers_of(builder, rule, coefficients, vector) if rule else []
-            for users, begin, middle, end in _kinds(builder, kernel, rows.ends):
-                if rule:
-                    add_products(rule, numbers, places, users, deltas, begin, middle)
-                    begin = middle
-                add_products(None, [], places, users, deltas, begin, end)
+            for users, begin, end in _kinds(builder, kernel, rows.ends):
+                add_products(rule, numbers, places, users, deltas, begin, end)
 
         def add_products(
             rule: Rule | None,
@@ -233,10 +223,7 @@ def sorted_update(
 
             short_loop(builder, begin, end, body)
 
-        rule = kernel.first_rule if kernel.shrinks else None
-        numbers = [kernel.first] if rule else []
-        if rule is None or rule.rests:
-            numbers.append(0)
+        numbers = [0, kernel.first] if kernel.shrinks else [0]
         tiles = [(n, width) for n in numbers for width in kernel.sorted_widths]
         switch(builder, (chosen, vectors), tiles, tile)
         return context.get_dummy_value()

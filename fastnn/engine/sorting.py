@@ -1,15 +1,14 @@
 """Lists of the columns that a block of rows uses, sorted by which of the rows use them.
 
-A column's key is a bit for each row that uses it, from the lowest on; where a first layer has a
-penalty, one bit below these is set where it rests.
+A column's key is a bit for each row that uses it, from the lowest on.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.columns import append_bits, rest_bits
-from fastnn.engine.constants import list_parts, listed_rows, packs, shrinks, sorts
+from fastnn.engine.columns import append_bits
+from fastnn.engine.constants import list_parts, listed_rows, packs, sorts
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ROOM_MORE, STREAMS
 from fastnn.engine.pointers import after, get, put
@@ -25,38 +24,35 @@ def reads_rows(spec, X):
 
 
 @jit
-def sort_columns(spec, net, columns, bits, rests_, keys, used, ends):
+def sort_columns(spec, net, columns, bits, keys, used, ends):
     """List the columns that a block of rows uses, sorted by their keys."""
     if packs(spec) and columns <= 1 << key_at(spec):
-        sort_by_bits(spec, net, (columns + 63) // 64, bits, rests_, keys, used, ends)
+        sort_by_bits(spec, net, (columns + 63) // 64, bits, keys, used, ends)
     else:
-        sort_by_counting(spec, net, (columns + 63) // 64, bits, rests_, keys, used, ends)
+        sort_by_counting(spec, net, (columns + 63) // 64, bits, keys, used, ends)
 
 
 @jit
 def key_at(spec):
-    """Return where in an item its key begins: it has a bit for each row, one more for a penalty."""
-    return ITEM_BITS - listed_rows(spec) - shrinks(spec)
+    """Return where in an item its key begins, which has a bit for each row."""
+    return ITEM_BITS - listed_rows(spec)
 
 
 @jit_apart
-def sort_by_bits(spec, net, words, bits, rests_, keys, used, ends):
+def sort_by_bits(spec, net, words, bits, keys, used, ends):
     """List columns sorted by their keys, bit after bit.
 
     Before a bit is looked at, the items without the one before it are at the start of a half of
     the room for items, and others at the start of its other half.
     """
-    first, count, rests, size = key_at(spec), 0, False, words * 64 + ROOM_MORE
+    first, count, size = key_at(spec), 0, words * 64 + ROOM_MORE
     items = net.items
     for word in range(words):
-        if shrinks(spec):
-            rests |= get(rests_, word) > 0
-            rest_bits(keys, 64 * word, get(rests_, word))
         count = append_items(items, count, 64 * word, get(bits, word), keys, first)
     zeros, ones = items, after(items, size)
     to_zeros, to_ones = after(items, 2 * size), after(items, 3 * size)
     without = count
-    for bit in range(first + (shrinks(spec) and not rests), ITEM_BITS):
+    for bit in range(first, ITEM_BITS):
         some = split_items(zeros, without, bit, to_zeros, to_ones)
         here = after(to_ones, without - some)
         others = split_items(ones, count - without, bit, after(to_zeros, some), here)
@@ -81,7 +77,7 @@ def sort_by_bits(spec, net, words, bits, rests_, keys, used, ends):
 
 
 @jit_apart
-def sort_by_counting(spec, net, words, bits, rests_, keys, used, ends):
+def sort_by_counting(spec, net, words, bits, keys, used, ends):
     """List columns sorted by their keys, by counting.
 
     The list is gone through in STREAMS places at once, each with a count of its own for every key:
@@ -90,8 +86,6 @@ def sort_by_counting(spec, net, words, bits, rests_, keys, used, ends):
     count, parts, listed, tallies = 0, list_parts(spec), net.listed, net.tallies
     for word in range(words):
         count = append_bits(spec, listed, count, 64 * word, get(bits, word))
-        if shrinks(spec):
-            rest_bits(keys, 64 * word, get(rests_, word))
     run = count // STREAMS
     for key in range(STREAMS * parts):
         put(tallies, key, np.int32(0))

@@ -162,16 +162,11 @@ class Spec(NamedTuple):
 
     @property
     def list_parts(self) -> int:
-        """The parts of the list of the columns that a block of rows uses."""
-        return self.kind_parts << self.listed if self.sorts else 2
+        """The parts of the list of the columns that a block of rows uses: one, or as sorted.
 
-    @property
-    def kind_parts(self) -> int:
-        """The parts of a kind of columns: with a penalty, those where it acts, and where it rests.
-
-        A kind is a set of rows that use a column.
+        Then there is one for each set of the rows.
         """
-        return 2 if self.shrinks else 1
+        return 1 << self.listed if self.sorts else 1
 
     @property
     def has_groups(self) -> bool:
