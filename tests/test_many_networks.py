@@ -28,7 +28,7 @@ pytestmark = pytest.mark.cpu_tiles
 
 @pytest.fixture(autouse=True)
 def unsorted_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels that sort columns take twice as long to compile; test_engine.py has them."""
+    """Kernels that sort columns take longer to compile; test_engine.py has them."""
     tiles = {registers: found._replace(sorted_from=0) for registers, found in spec.TILES.items()}
     monkeypatch.setattr(spec, "TILES", tiles)
 

@@ -40,16 +40,15 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
     words = (columns + 63) // 64
     for begin in range(low, high, block):
         number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
-        bits, used = (
-            after(net.block_bits, number * words),
-            after(net.block_used, number * net.list_room),
-        )
-        ends, count = after(net.block_ends, number * list_parts(spec)), 0
+        bits = after(net.block_bits, number * words)
+        used = after(net.block_used, number * net.list_room)
+        ends = after(net.block_ends, number * list_parts(spec))
         if sorts(spec):
             keys = after(net.block_keys, number * words * 64)
             mark_users(spec, X, numbers, some, columns, keys, bits)
             sort_columns(spec, net, columns, bits, keys, used, ends)
             continue
+        count = 0
         for word in range(words):
             overlap = max(0, 64 * (word + 1) - columns)
             found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
@@ -62,8 +61,8 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
 def list_columns(spec, net, m, columns, step, block):
     """List the columns that begin to be used, and note when others cease.
 
-    List those, too, whose step of the penalty is a pass of its own: all that the block does not use
-    with which the penalty acts, or those of them that others use, if it waits elsewhere.
+    The penalty acts in the update from one block. List, too, what that does not use, whose step is
+    a pass of its own: if it waits where no block does, of this what others use.
     """
     entering = idle = used = 0
     words, blocks = (columns + 63) // 64, (m + block - 1) // block

@@ -213,7 +213,7 @@ def update(
 
 @jit
 def shrink_idle(spec, net, numbers, vectors, w, q, low, high):
-    """Shrink a panel where the block does not come to with which the penalty acts."""
+    """Shrink the listed inputs of a panel whose step of the penalty no block's update takes."""
     here, count = layer_of(net, 1), get(net.counts, IDLE)
     if not rests(here, numbers):
         first = place_of(net.idle, 0, count, low)

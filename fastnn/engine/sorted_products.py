@@ -64,9 +64,8 @@ def update_sorted(
         end = min(i + block, m)
         if coming is not None and asks:
             ask_for_rows(coming, i, end)
-        some, acts = block_of(spec, net, matrix, rows, i, end, block), i == 0
-        if follows(spec):
-            acts = end == m
+        some = block_of(spec, net, matrix, rows, i, end, block)
+        acts = end == m if follows(spec) else i == 0
         chosen = rule if acts else 0
         if not whole:
             some = part_of_block(spec, net, some, low, high)

@@ -68,8 +68,7 @@ class Rule(NamedTuple):
     takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
     number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
     many coefficients its formulas take. slope: the key of its gradient's formula, where an
-    optimiser takes that. by_norm: whether it takes from the norms of groups. rests: whether there
-    are steps in which it does nothing.
+    optimiser takes that. by_norm: whether it takes from the norms of groups.
     """
 
     shrink: str
@@ -82,7 +81,6 @@ class Rule(NamedTuple):
     numbers: int
     slope: str = ""
     by_norm: bool = False
-    rests: bool = False
 
 
 class Stepper(NamedTuple):
@@ -301,7 +299,7 @@ def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
     return Rule(
         shrink, caught_up, scale, penalty.grouping, penalty.follows, penalty.stateful,
         penalty.one_by_one, width_of(penalty), "" if stepper is None else _key(penalty.slope),
-        penalty.norm_number is not None, bool(penalty.rests),
+        penalty.norm_number is not None,
     )  # fmt: skip
 
 

@@ -13,10 +13,10 @@ from fastnn.engine.jit import kernel
 from fastnn.engine.pointers import after, at, get, prefetch, put
 from fastnn.engine.transpose import transpose_numbered
 
+__all__ = ["build_unpack"]
+
 # So many columns ahead a row of w is asked for: the CPU does not go ahead in so many rows at once.
 AHEAD = 128
-
-__all__ = ["build_unpack"]
 
 
 def build_unpack(spec: str) -> Any:
