@@ -16,7 +16,7 @@ from fastnn.engine import blas
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.problem import Problem
 from fastnn.engine.state import State, fresh
-from fastnn.penalties import Penalty
+from fastnn.penalties import Penalty, value_of
 from fastnn.penalties.groups import shortened
 
 __all__ = ["Path", "outputs"]
@@ -36,6 +36,7 @@ class Path:
         self._coefficients.count, self._coefficients.total = state.steps, state.total
         self._memories = [[a.copy() for a in arrays] for arrays in state.memories]
         self._kept = [a.copy() for a in state.kept]
+        self._marked = [array.copy() for array in self._of_network()]
 
     def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
@@ -61,9 +62,26 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
+    def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
+        """Return the value of penalties, times n."""
+        return value_of(penalties, self._problem.weights, self._problem.biases)
+
+    def mark(self) -> None:
+        """Note the weights and biases."""
+        for noted, now in zip(self._marked, self._of_network(), strict=True):
+            noted[...] = now
+
+    def go_back(self) -> None:
+        """Return to the last `mark`."""
+        for noted, now in zip(self._marked, self._of_network(), strict=True):
+            now[...] = noted
+
+    def _of_network(self) -> list[np.ndarray]:
+        return [*self._problem.weights, *self._problem.biases]
+
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
-        return all(np.isfinite(a).all() for a in (*self._problem.weights, *self._problem.biases))
+        return all(np.isfinite(array).all() for array in self._of_network())
 
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""

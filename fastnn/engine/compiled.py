@@ -11,12 +11,14 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team, unpacking
+from fastnn.engine.aside import Aside, can_wait
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.panels import memory, pack, unpack
 from fastnn.engine.problem import Problem
 from fastnn.engine.state import State, fresh
+from fastnn.penalties import Penalty, value_of
 
 __all__ = ["Path", "outputs"]
 
@@ -26,7 +28,7 @@ WORTHWHILE_ZEROS = 0.25
 # The share is that of at least so many rows, evenly over all.
 SAMPLED_ROWS = 64
 
-# Where more of the columns are used by some row, to put these first gains nothing.
+# Where more of the columns are used by some row, to look at these alone gains nothing.
 MOSTLY_USED = 0.75
 
 # The kernel looks at this many columns at once.
@@ -55,14 +57,22 @@ class Path:
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
         self._coefficients.count, self._coefficients.total = self._state.steps, self._state.total
+        used = _used(problem.inputs) if sparse else None
+        self._aside, order = None, used
+        if used is not None and can_wait(problem):
+            w, at = problem.weights[0], self._coefficients.places[0]
+            self._aside = Aside(w, used, problem.penalties[0], at)
+        elif used is not None:
+            order = _with_others(used, problem.inputs.matrix.shape[1])
+        inputs = problem.weights[0].shape[1] if order is None else len(order)
         self._arrays = _arrays(
-            problem.weights, _choices(problem, self._coefficients.places), problem.batch_size,
-            wanted, problem.threads, listed=skip_zeros or sparse,
+            [inputs, *map(len, problem.weights)], _choices(problem, self._coefficients.places),
+            problem.batch_size, wanted, problem.threads, dtype, listed=skip_zeros or sparse,
         )  # fmt: skip
-        order = _used_first(problem.inputs) if sparse else None
         for panels, arrays in self._pairs():
             pack(self._arrays.table, panels, arrays, wanted.lanes, order)
-        self._places = None if order is None else np.argsort(order).astype(np.int32)
+        self._places = None if order is None else _places_in(order, problem.inputs)
+        self._marked = self._arrays.weights.copy(), self._arrays.biases.copy()
         self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
         self._rows = _either(problem.inputs, dtype, self._places)
         # One of the two is empty, so that one compiled function serves both.
@@ -113,6 +123,8 @@ class Path:
         total = float(team.call_together(train, problem.threads))
         if self._settle is not None:  # so that a run that goes on from here does as this one
             self._settle(self._arrays, self._last)
+        if self._aside is not None:
+            self._aside.take(numbers, count, batches)
         return total
 
     def change(self, problem: Problem) -> None:
@@ -121,8 +133,42 @@ class Path:
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays."""
-        panels = self._arrays.weights, self._arrays.biases
-        self._unpack(panels, [*self._problem.weights, *self._problem.biases])
+        self._copy_back()
+        if self._aside is not None:
+            self._aside.write()
+
+    def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
+        """Return the value of penalties, times n, without columns that may wait further."""
+        weights, others = self._copy_back(), 0.0
+        if self._aside is not None:
+            others = self._aside.value()
+        return value_of(penalties, weights, self._problem.biases) + others
+
+    def mark(self) -> None:
+        """Note the panels, and where the columns beside them stand."""
+        for noted, now in zip(self._marked, self._of_network(), strict=True):
+            noted[:] = now
+        if self._aside is not None:
+            self._aside.mark()
+
+    def go_back(self) -> None:
+        """Return to the last `mark`, and the caller's arrays too."""
+        for noted, now in zip(self._marked, self._of_network(), strict=True):
+            now[:] = noted
+        if self._aside is not None:
+            self._aside.go_back()
+        self.write_back()
+
+    def _of_network(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._arrays.weights, self._arrays.biases
+
+    def _copy_back(self) -> list[np.ndarray]:
+        """Return the weights, up to date: the caller's arrays, the first without columns aside."""
+        weights = self._problem.weights
+        if self._aside is not None:
+            weights = [self._aside.trained, *weights[1:]]
+        self._unpack(self._of_network(), [*weights, *self._problem.biases])
+        return weights
 
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
@@ -146,12 +192,13 @@ class Path:
 
     def _unpack(self, panels: tuple[np.ndarray, np.ndarray], arrays: Sequence[np.ndarray]) -> None:
         table, every = self._arrays.table, self._arrays.every
-        unpack(table, panels, arrays, self._lanes, self._copy, every, self._places)
+        places = self._places if self._aside is None else None
+        unpack(table, panels, arrays, self._lanes, self._copy, every, places)
 
     def _pairs(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]]:
         """Return panels of weights and biases, and the arrays that lie in them."""
         arrays, problem, state = self._arrays, self._problem, self._state
-        pairs = [((arrays.weights, arrays.biases), [*problem.weights, *problem.biases])]
+        pairs = [(self._of_network(), [*problem.weights, *problem.biases])]
         if len(arrays.state) > 1:
             pairs.append(((arrays.state, arrays.bias_state), state.kept))
         for number, kept in enumerate(state.memories, 1):
@@ -177,8 +224,9 @@ def outputs(
     rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _worth_skipping(inputs)
     wanted = spec.for_outputs(weights, activations, inputs, skip_zeros)
     names = _numbered(activations)
+    sizes = [weights[0].shape[1], *map(len, weights)]
     arrays = _arrays(
-        weights, [layout.Choice(name) for name in names], rows, wanted, threads=1,
+        sizes, [layout.Choice(name) for name in names], rows, wanted, threads=1, dtype=dtype,
         listed=skip_zeros or wanted.sparse,
     )  # fmt: skip
     pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
@@ -190,17 +238,27 @@ def outputs(
     return z, a
 
 
-def _used_first(inputs: Inputs) -> np.ndarray | None:
-    """Return the columns of sparse rows, those that any row uses before the others.
-
-    Weights that are used lie together then, and fill the cache with nothing else. None where most
-    columns are used.
-    """
+def _used(inputs: Inputs) -> np.ndarray | None:
+    """Return the columns that any of the sparse rows uses; None where those are most."""
     used = np.zeros(inputs.matrix.shape[1], bool)
     used[inputs.matrix.indices] = True
-    if np.count_nonzero(used) > MOSTLY_USED * len(used):
-        return None
-    return np.concatenate([np.flatnonzero(used), np.flatnonzero(~used)])
+    used[0] |= not used.any()  # a layer has an input
+    return np.flatnonzero(used) if np.count_nonzero(used) <= MOSTLY_USED * len(used) else None
+
+
+def _with_others(used: np.ndarray, columns: int) -> np.ndarray:
+    """Return all columns, those that are used before the others.
+
+    Weights that are used lie together then, and fill the cache with nothing else.
+    """
+    return np.concatenate([used, np.delete(np.arange(columns), used)])
+
+
+def _places_in(order: np.ndarray, inputs: Inputs) -> np.ndarray:
+    """Return for each column where `order` has it."""
+    places = np.zeros(inputs.matrix.shape[1], np.int32)
+    places[order] = np.arange(len(order))
+    return places
 
 
 def _either(
@@ -238,16 +296,16 @@ def _kernel(build: Callable[[str], Any], text: str) -> Any:
 
 
 def _arrays(
-    weights: Sequence[np.ndarray],
+    sizes: Sequence[int],
     choices: Sequence[layout.Choice],
     rows: int,
     wanted: spec.Spec,
     threads: int,
+    dtype: np.dtype[Any],
     *,
     listed: bool,
 ) -> layout.Arrays:
-    sizes = [weights[0].shape[1], *(len(w) for w in weights)]
-    panels = [wanted.dense_panel] * len(weights)
+    panels = [wanted.dense_panel] * len(choices)
     if listed:
         panels[0] = wanted.panel
     blocks, stateful = -(-rows // wanted.listed), any(rule.stateful for rule in wanted.rules)
@@ -255,7 +313,7 @@ def _arrays(
     return layout.allocate(
         sizes, choices, rows, blocks, wanted.lanes, panels, threads, stateful, memories,
         wanted.shortens, wanted.sparse, wanted.list_parts if listed and not wanted.sparse else 0,
-        weights[0].dtype,
+        dtype,
     )  # fmt: skip
 
 

@@ -28,10 +28,11 @@ def pack(
 ) -> None:
     """Copy a network's weights (out, in), then biases (out,), into panels of both.
 
-    `order` has the input columns as the panels are to have them; without it they stay as they are.
+    `order` has the input columns that the panels are to have; without it they have all, in order.
     """
     for layer, panel, part in _parts(table, panels, arrays, lanes):
-        panel[..., : part.shape[-1]] = part if order is None or layer > 1 else part[order]
+        chosen = part if order is None or layer > 1 else part[order]
+        panel[tuple(map(slice, chosen.shape))] = chosen
 
 
 def unpack(

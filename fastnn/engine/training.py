@@ -49,6 +49,15 @@ class Path(Protocol):
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
 
+    def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
+        """Return what `value_of` would of the caller's arrays, were they up to date."""
+
+    def mark(self) -> None:
+        """Note weights and biases for `go_back`."""
+
+    def go_back(self) -> None:
+        """Return to the last `mark`, and the caller's arrays too."""
+
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""
 
@@ -131,7 +140,7 @@ class Training:
         batch_size = min(batch_size, rows)
         products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
         flops = 6 * products * batch_size
-        self._track_cost = track_cost
+        self._track_cost, self._penalties = track_cost, penalties
         stepper = None if optimizer is None or type(optimizer) is SGD else optimizer
         hidden, dtype = [len(w) for w in weights[:-1]], weights[0].dtype
         self._problem = Problem(
@@ -192,7 +201,8 @@ class Training:
             Filled with what each batch was: the sum of its costs, weighted as its rows are; and of
             all layers' weights before it, the sums of abs(w) and of w**2, if no column waits.
         write_back : bool, default True
-            Whether the caller's arrays are up to date afterwards; they are where it ends early.
+            Whether the caller's arrays are up to date afterwards; they are where it ends early. Of
+            sparse rows' columns that no row uses, the weights are touched for nothing else.
 
         Returns
         -------
@@ -204,6 +214,7 @@ class Training:
             self._problem = replace(self._problem, learning_rate=learning_rate)
             self._path.change(self._problem)
         with held_back() as release:
+            self._path.mark()
             try:
                 for first in range(start, len(order), self._chunk):
                     chunk = order[first : first + self._chunk]
@@ -229,6 +240,17 @@ class Training:
     def write_back(self) -> None:
         """Bring the caller's arrays up to date, between two chunks."""
         self._path.write_back()
+
+    def go_back(self) -> None:
+        """Return weights and biases to where the last call of `epoch` found them.
+
+        The caller's arrays are up to date afterwards. What `state` returns does not go back.
+        """
+        self._path.go_back()
+
+    def penalty_value(self) -> float:
+        """Return the value of the layers' penalties now, times n; `write_back` is not needed."""
+        return self._path.penalty_value(self._penalties)
 
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite, between two chunks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from fastnn.engine.interrupts import held_back
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.penalties import Penalty, value_of
+from fastnn.penalties import Penalty
 from fastnn.schedules import Schedule
 from fastnn.trainer.checkpoints import Keeper
 from fastnn.trainer.leaving import left_by
@@ -113,7 +113,10 @@ class Run:
         if keeper is not None and validation is not None:
             self.given = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
-        self._finite: tuple[Any, ...] = ()
+        # Between two epochs the network's arrays are up to date for those who look at them.
+        self._is_watched = (
+            bool(options.callbacks) or validation is not None or held > 0
+        ) or options.compact_every is not None
 
     @property
     def history(self) -> History:
@@ -173,7 +176,6 @@ class Run:
     def train(self) -> History:
         """Train from where the run stands to its end."""
         position, options = self.position, self.options
-        self._finite = self.network._copied()
         try:
             while position.epoch < options.epochs and not position.ended:
                 if position.order is not None or self._begin():
@@ -183,16 +185,26 @@ class Run:
                     position.ended = True
                 last = position.ended or position.epoch == options.epochs
                 if self.keeper is not None and (last or self.keeper.due_after(position.epoch)):
-                    self.keeper.save(lambda: saved(self))
+                    self._save()
         except (KeyboardInterrupt, SystemExit):
             if self.keeper is not None:
-                self.keeper.save(lambda: saved(self))
+                self._save()
             self._leave_state()
             raise
+        finally:
+            with held_back() as release:
+                self.training.write_back()
+                release()
         self._leave_state()
         if options.best is not None:
             options.best.restore(self.network)
         return self.history
+
+    def _save(self) -> None:
+        """Write a checkpoint."""
+        assert self.keeper is not None
+        self.training.write_back()
+        self.keeper.save(lambda: saved(self))
 
     def _leave_state(self) -> None:
         """Leave what is remembered to the next fit."""
@@ -227,13 +239,13 @@ class Run:
             if self.bar is not None:
                 self.bar.chunk(done, total)
             if self.keeper is not None and done < len(order) and self.keeper.due_now():
-                self.training.write_back()
-                self.keeper.save(lambda: saved(self))
+                self._save()
 
         try:
             position.cost = self.training.epoch(
-                order, on_chunk, position.rate, start=position.done, total=position.total
-            )
+                order, on_chunk, position.rate, start=position.done, total=position.total,
+                write_back=self._is_watched,
+            )  # fmt: skip
         except _NotFiniteError:
             raise self._diverged() from None
 
@@ -248,12 +260,11 @@ class Run:
                     self._keep_columns(columns)
                     self.training = self._ready(None)
                 release()
-        shrinkage = value_of(options.penalties, network.weights, network.biases) / self.n
+        shrinkage = self.training.penalty_value() / self.n
         scores = None if self.validation is None else network._evaluate(*self.validation)
         epoch = position.epoch
         with held_back() as release:  # an epoch is noted once
             note(history, network, position, shrinkage, scores)
-            self._finite = network._copied()
             position.end()
             release()
         if self.bar is not None:
@@ -266,7 +277,7 @@ class Run:
         batch = -(-position.done // self.options.batch_size)
         where = f"epoch {position.epoch + 1}, at batch {batch} or not long before it"
         error = diverged(where, position.rate, self.network.weights, f"epoch {position.epoch}")
-        self.network._restore(self._finite)
+        self.training.go_back()
         return error
 
     def _ready(self, state: engine.State | None) -> engine.Training:

@@ -1,0 +1,210 @@
+"""Columns that no row uses: their weights are out of the panels, and right for whoever looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from scipy import sparse
+
+from fastnn import DivergenceError, Network, activations, callbacks, costs, penalties, schedules
+from fastnn.arrays import as_inputs
+from fastnn.engine import Training, aside, batched, compiled, jit
+
+pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path has no panels")
+
+ROWS, COLUMNS, USED = 30, 300, 70
+RULES = [
+    None,
+    penalties.L1(0.05),
+    penalties.L1(0.05, method="proximal"),
+    penalties.L2(0.5, biases=True),
+    penalties.ElasticNet(0.05),
+    [penalties.L1(0.05), penalties.L1(0.05, method="cumulative")],
+]
+
+
+@pytest.fixture
+def X() -> sparse.csr_array:
+    rng = np.random.default_rng(0)
+    values = np.zeros((ROWS, COLUMNS))
+    chosen = rng.choice(COLUMNS, USED, replace=False)
+    values[:, chosen] = rng.random((ROWS, USED)) * (rng.random((ROWS, USED)) < 0.2)
+    return sparse.csr_array(values)
+
+
+@pytest.fixture
+def y() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 2, ROWS)
+
+
+def network(dtype: str = "float64") -> Network:
+    """Return a network that can diverge."""
+    units = {"activation": ["identity", "identity"], "cost": "quadratic"}
+    return Network([COLUMNS, 5, 1], seed=2, dtype=dtype, **units)
+
+
+def by_numpy(net: Network, X: Any, y: np.ndarray, **options: Any) -> None:
+    """Fit on the rows as an array, without the compiler."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
+        net.fit(X.toarray(), y, **options)
+
+
+def agree(one: Network, other: Network, most: float = 1e-10) -> None:
+    for a, b in zip(one.weights + one.biases, other.weights + other.biases, strict=True):
+        assert np.abs(a - b).max() < most * np.abs(b).max()
+
+
+class Watcher(callbacks.Callback):
+    """Keeps the first weights of every epoch."""
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def epoch_end(self, epoch: int, network: Network, history: Any) -> None:
+        self.seen.append(network.weights[0].copy())
+
+
+@pytest.mark.parametrize("penalty", RULES, ids=repr)
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_weights_and_history_are_those_of_dense_rows(X, y, penalty, batch_size) -> None:
+    given = {"epochs": 4, "batch_size": batch_size, "penalty": penalty}
+    given["learning_rate"] = schedules.ExponentialDecay(0.1, 0.5)
+    ours, dense = network(), network()
+    ours.fit(X, y, **given)
+    by_numpy(dense, X, y, **given)
+    agree(ours, dense)
+    np.testing.assert_allclose(ours.history.train_cost, dense.history.train_cost, rtol=1e-10)
+
+
+def test_float32_is_as_near_as_its_roundings(X, y) -> None:
+    ours, dense = network("float32"), network()
+    given = {"epochs": 4, "batch_size": 7, "learning_rate": 0.1, "penalty": penalties.L2(0.5)}
+    ours.fit(X, y, **given)
+    by_numpy(dense, X, y, **given)
+    agree(ours, dense, 1e-5)
+    np.testing.assert_allclose(ours.history.train_cost, dense.history.train_cost, rtol=1e-6)
+
+
+def test_only_the_columns_in_use_are_in_panels(X, y) -> None:
+    training = training_of(network(), X, y, penalties.L1(0.05))
+    assert isinstance(training._path, compiled.Path)
+    lanes = jit.vector_bytes() // 8
+    assert training._path._arrays.table[0, 0] <= USED
+    assert training._path._arrays.weights.size < (USED + lanes) * 16
+
+
+def training_of(net: Network, X: Any, y: np.ndarray, penalty: Any, **options: Any) -> Training:
+    return Training(
+        net.weights, net.biases, activations=[activations.Identity()] * 2, cost=costs.Quadratic(),
+        penalties=[penalty] * 2, inputs=as_inputs(X, "float64", None),
+        targets=y[:, np.newaxis].astype(float), batch_size=7, learning_rate=0.1, **options,
+    )  # fmt: skip
+
+
+def test_a_callback_sees_every_epochs_weights(X, y) -> None:
+    rate, seen = schedules.ExponentialDecay(0.1, 0.5), []
+    given = {"epochs": 3, "penalty": penalties.L1(0.05), "learning_rate": rate}
+    for fit in (Network.fit, by_numpy):
+        net, watcher = network(), Watcher()
+        fit(net, X, y, callbacks=[watcher], **given)
+        seen.append(watcher.seen)
+        np.testing.assert_array_equal(watcher.seen[-1], net.weights[0])
+    for ours, dense in zip(*seen, strict=True):
+        np.testing.assert_allclose(ours, dense, atol=1e-12)
+
+
+class Jump(schedules.Schedule):
+    """Two epochs with a small rate, and then another one."""
+
+    name = "jump"
+
+    def __init__(self, then: float) -> None:
+        self.then = then
+
+    @property
+    def largest(self) -> float:
+        return 20.0
+
+    def rate(self, epoch: int, epochs: int, scores: Any) -> float:
+        return 1e-11 if epoch < 2 else self.then
+
+
+@pytest.mark.parametrize("penalty", [None, penalties.L1(1e-2), penalties.L2(1e-2)], ids=repr)
+@pytest.mark.parametrize(("then", "error"), [(20.0, DivergenceError), (-1.0, ValueError)])
+def test_where_a_fit_fails_all_columns_are_those_of_its_last_epoch(
+    X, y, penalty, then, error
+) -> None:
+    nets = network(), network()
+    given = {"epochs": 4, "batch_size": 1, "penalty": penalty, "learning_rate": Jump(then)}
+    for net, fit in zip(nets, (Network.fit, by_numpy), strict=True):
+        with pytest.raises(error):
+            fit(net, X * 1e5, y, **given)
+        assert len(net.history.seconds) == 2
+    agree(*nets)
+
+
+@pytest.mark.parametrize("penalty", [None, penalties.L1(0.05), penalties.L2(0.05)], ids=repr)
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_an_epoch_can_be_undone(X, y, penalty, looked_at) -> None:
+    net = network()
+    training = training_of(net, X, y, penalty)
+    training.epoch(np.arange(ROWS))
+    before = [array.copy() for array in net.weights + net.biases]
+    training.epoch(np.arange(ROWS), write_back=looked_at)
+    training.go_back()
+    for now, old in zip(net.weights + net.biases, before, strict=True):
+        np.testing.assert_array_equal(now, old)
+
+
+def test_a_checkpoint_has_all_columns(X, y, tmp_path) -> None:
+    given = {"batch_size": 7, "penalty": penalties.L1(0.05), "learning_rate": 0.1}
+    halfway, resumed, whole = network(), network(), network()
+    halfway.fit(X, y, epochs=2, checkpoint=tmp_path / "half", **given)
+    resumed.fit(X, y, epochs=4, checkpoint=tmp_path / "half", resume=True, **given)
+    whole.fit(X, y, epochs=4, **given)
+    agree(resumed, whole, 1e-12)
+
+
+def test_what_is_noted_of_batches_has_the_share_of_all_columns(X, y) -> None:
+    """With lmbda divided by each batch's rows, the last of which is short."""
+    found, penalty = [], penalties.L2(0.1)
+    for path in (compiled.Path, batched.Path):
+        noted = np.zeros((-(-ROWS // 7), 3))
+        training = training_of(network(), X, y, penalty, n_of_batch=True)
+        training._path = path(training._problem)
+        for _ in range(2):
+            training.epoch(np.arange(ROWS), batches=noted)
+        found.append(noted)
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+def test_arrays_in_another_order(X, y) -> None:
+    nets = network(), network()
+    nets[1].weights = [np.asfortranarray(w) for w in nets[1].weights]
+    for net in nets:
+        training = training_of(net, X, y, penalties.L1(0.05))
+        training.epoch(np.arange(ROWS))
+    agree(*nets, 1e-15)
+
+
+def test_long_pieces_and_a_rest() -> None:
+    """More weights than a piece, and not whole vectors."""
+    w = np.random.default_rng(3).standard_normal((3, aside.PIECE + 5)) / 100
+    used, rule = np.array([7, 9]), penalties.L1(1.0)
+    numbers = np.array([rule.coefficients(1e-4)] * 6)
+    waiting = aside.Aside(w, used, rule, numbers_at=0)
+    wanted = w.copy()
+    waiting.take(numbers, 5, None)
+    for _ in range(5):
+        wanted = rule.shrink(np, wanted, *numbers[0])
+    wanted[:, used] = waiting.trained[...] = 4.0
+    value = waiting.value()
+    for _ in range(2):  # to write twice is to write once
+        waiting.write()
+        np.testing.assert_allclose(w, wanted, atol=1e-12)
+    others = np.delete(wanted, used, axis=1)
+    np.testing.assert_allclose(value, rule.value(others), rtol=1e-12)
