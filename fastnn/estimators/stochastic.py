@@ -15,7 +15,6 @@ from fastnn.arrays import as_inputs
 from fastnn.engine.interrupts import held_back
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
-from fastnn.penalties import value_of
 
 __all__ = ["fit"]
 
@@ -87,8 +86,7 @@ class Epochs:
         self._counts = None
         self._starts = np.arange(0, self.n, batch_size)
         self._rows = np.minimum(self.n - self._starts, batch_size)
-        # What is computed with an estimator's weights after an epoch needs them up to date.
-        self._looked_at = mlp.early_stopping or not self._by_batch
+        self._looked_at = mlp.early_stopping  # by the estimator, after every epoch
         if rows.sample_weight is not None:
             self._counts = np.asarray(rows.sample_weight, np.float64)
         dropout, steps = settings.dropout_of(mlp), mlp._optimizer
@@ -135,7 +133,7 @@ class Epochs:
             l1, l2 = first.strengths(1.0)
             costs = costs + l1 * sizes + 0.5 * l2 * squares
         else:
-            of_all = value_of(self._penalties, self._weights, self._biases) / self._all_rows
+            of_all = self.training.penalty_value() / self._all_rows
         return float(np.sum(costs / sums * rows) / self.n + of_all)
 
 

@@ -169,7 +169,8 @@ class Network(Stack):
             Stop after so many epochs without a better validation score, and put the best epoch's
             weights back.
         callbacks : sequence of Callback, optional
-            Called before and after every epoch; they may end the fit.
+            Called before and after every epoch; they may end the fit. `weights` and `biases` are up
+            to date for them, and when the fit ends, however it does.
         shuffle : bool, default True
             Draw a new order for every epoch from the network's generator; else keep the one given.
         progress : bool, default False
