@@ -25,13 +25,37 @@ from fastnn.engine.spec import Rule, Spec, lanes
 from fastnn.engine.trace import Vec, VecSpace, formula
 from fastnn.penalties import Penalty
 
-__all__ = ["Aside", "can_wait"]
+__all__ = ["Aside", "columns_of"]
+
+# Where more of the columns are used by some row, to set the others aside gains nothing.
+MOSTLY_USED = 0.75
 
 # Weights that are aged at a time: few enough for the first-level cache.
 PIECE = 2048
 
 
-def can_wait(problem: Problem) -> bool:
+def columns_of(problem: Problem, numbers_at: int) -> tuple[np.ndarray | None, Aside | None]:
+    """Return the columns that panels of the first layer have, in order, and what is beside them.
+
+    The first is None where they have all as they come, the second where they have all.
+    `numbers_at` is where in a row of coefficients the layer's penalty has its own.
+    """
+    if not problem.inputs.is_sparse:
+        return None, None
+    matrix = problem.inputs.matrix
+    used = np.zeros(matrix.shape[1], bool)
+    used[matrix.indices] = True
+    used[0] |= not used.any()  # a layer has an input
+    if np.count_nonzero(used) > MOSTLY_USED * len(used):
+        return None, None
+    columns = np.flatnonzero(used)
+    if _can_wait(problem):
+        return columns, Aside(problem.weights[0], columns, problem.penalties[0], numbers_at)
+    # Those that are used come first, so that the cache holds nothing else.
+    return np.concatenate([columns, np.flatnonzero(~used)]), None
+
+
+def _can_wait(problem: Problem) -> bool:
     """Return whether columns that no row uses have a closed form for any number of equal steps."""
     first = problem.penalties[0]
     if problem.stepper is not None or any(p is not None and p.stateful for p in problem.penalties):

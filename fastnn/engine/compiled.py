@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team, unpacking
-from fastnn.engine.aside import Aside, can_wait
+from fastnn.engine.aside import columns_of
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
@@ -27,9 +27,6 @@ WORTHWHILE_ZEROS = 0.25
 
 # The share is that of at least so many rows, evenly over all.
 SAMPLED_ROWS = 64
-
-# Where more of the columns are used by some row, to look at these alone gains nothing.
-MOSTLY_USED = 0.75
 
 # The kernel looks at this many columns at once.
 MASK_COLUMNS = 64
@@ -57,13 +54,7 @@ class Path:
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
         self._coefficients.count, self._coefficients.total = self._state.steps, self._state.total
-        used = _used(problem.inputs) if sparse else None
-        self._aside, order = None, used
-        if used is not None and can_wait(problem):
-            w, at = problem.weights[0], self._coefficients.places[0]
-            self._aside = Aside(w, used, problem.penalties[0], at)
-        elif used is not None:
-            order = _with_others(used, problem.inputs.matrix.shape[1])
+        order, self._aside = columns_of(problem, self._coefficients.places[0])
         inputs = problem.weights[0].shape[1] if order is None else len(order)
         self._arrays = _arrays(
             [inputs, *map(len, problem.weights)], _choices(problem, self._coefficients.places),
@@ -236,22 +227,6 @@ def outputs(
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
     run(arrays, *_either(inputs, dtype), *factors, np.arange(inputs.n), rows, skip_zeros, z, a)
     return z, a
-
-
-def _used(inputs: Inputs) -> np.ndarray | None:
-    """Return the columns that any of the sparse rows uses; None where those are most."""
-    used = np.zeros(inputs.matrix.shape[1], bool)
-    used[inputs.matrix.indices] = True
-    used[0] |= not used.any()  # a layer has an input
-    return np.flatnonzero(used) if np.count_nonzero(used) <= MOSTLY_USED * len(used) else None
-
-
-def _with_others(used: np.ndarray, columns: int) -> np.ndarray:
-    """Return all columns, those that are used before the others.
-
-    Weights that are used lie together then, and fill the cache with nothing else.
-    """
-    return np.concatenate([used, np.delete(np.arange(columns), used)])
 
 
 def _places_in(order: np.ndarray, inputs: Inputs) -> np.ndarray:
