@@ -166,7 +166,67 @@ def test_a_checkpoint_has_all_columns(X, y, tmp_path) -> None:
     halfway.fit(X, y, epochs=2, checkpoint=tmp_path / "half", **given)
     resumed.fit(X, y, epochs=4, checkpoint=tmp_path / "half", resume=True, **given)
     whole.fit(X, y, epochs=4, **given)
-    agree(resumed, whole, 1e-12)
+    for one, other in zip(resumed.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("penalty", RULES, ids=repr)
+def test_it_cannot_be_told_when_they_got_their_steps(X, y, penalty) -> None:
+    """A second fit that goes on from the first one leaves the bits of one fit of all epochs."""
+    given = {"batch_size": 7, "penalty": penalty, "learning_rate": 0.1, "shuffle": False}
+    parts, whole, many = network(), network(), network()
+    for epochs in (2, 1, 3):
+        parts.fit(X, y, epochs=epochs, warm_start=True, **given)
+    whole.fit(X, y, epochs=6, **given)
+    many.fit(X, y, epochs=6, callbacks=[Watcher()], **given)
+    for net in (parts, many):
+        for one, other in zip(net.weights + net.biases, whole.weights + whole.biases, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("rule", [penalties.L1, penalties.L2], ids=lambda rule: rule.__name__)
+def test_more_runs_than_are_kept(X, y, rule) -> None:
+    ours, dense = network(), network()
+    given = {"epochs": aside.MOST_MISSED + 3, "penalty": rule(0.05), "learning_rate": 0.01}
+    given["batch_size"] = 7
+    training = training_of(ours, X, y, rule(0.05))
+    for _ in range(given["epochs"]):
+        training.epoch(np.arange(ROWS), write_back=False, learning_rate=0.01)
+    training.write_back()
+    by_numpy(dense, X, y, shuffle=False, **given)
+    agree(ours, dense)
+
+
+@pytest.mark.parametrize("penalty", RULES[1:], ids=repr)
+def test_the_value_before_any_step(X, y, penalty) -> None:
+    """`compact_every` asks for it: what follows is a training of its own."""
+    histories = []
+    for fit in (Network.fit, by_numpy):
+        net = network()
+        net.weights[0][:, 200:] = 0
+        fit(net, X, y, epochs=3, learning_rate=0.1, penalty=penalty, compact_every=1)
+        histories.append(net.history.train_cost)
+    np.testing.assert_allclose(*histories, rtol=1e-10)
+    training = training_of(net := network(), X, y, penalties.L2(0.5))
+    assert training.penalty_value() == pytest.approx(
+        penalties.value_of([penalties.L2(0.5)] * 2, net.weights, net.biases), rel=1e-12
+    )
+
+
+def test_without_a_learning_rate_the_penalty_has_its_value(X, y) -> None:
+    histories = []
+    for fit in (Network.fit, by_numpy):
+        fit(net := network(), X, y, epochs=2, learning_rate=0.0, penalty=penalties.L1(0.5))
+        histories.append(net.history.train_cost)
+    np.testing.assert_allclose(*histories, rtol=1e-12)
+
+
+def test_numbers_that_are_not_finite_are_found_in_them(X, y) -> None:
+    net = network()
+    unused = np.flatnonzero(np.diff(X.tocsc().indptr) == 0)[0]
+    net.weights[0][0, unused] = np.nan
+    with pytest.raises(DivergenceError):
+        net.fit(X, y, epochs=1, learning_rate=0.1, penalty=penalties.L2(0.5))
 
 
 def test_what_is_noted_of_batches_has_the_share_of_all_columns(X, y) -> None:

@@ -7,6 +7,7 @@ asks, and get all steps at once, by the penalty's closed form; an epoch does not
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ __all__ = ["Aside", "columns_of"]
 
 # Where more of the columns are used by some row, to set the others aside gains nothing.
 MOSTLY_USED = 0.75
+
+# As an epoch begins, steps of more runs than these are taken: they are taken one after the other.
+MOST_MISSED = 16
 
 # Weights that are aged at a time: few enough for the first-level cache.
 PIECE = 2048
@@ -64,7 +68,9 @@ def _can_wait(problem: Problem) -> bool:
 
 
 class Aside:
-    """The weights of the columns that no row uses, as they were some steps ago.
+    """The weights of the columns that no row uses, and the steps of the penalty that they miss.
+
+    These are kept run by run and taken in their order, so that nobody can tell when they are.
 
     Parameters
     ----------
@@ -79,60 +85,63 @@ class Aside:
 
     Attributes
     ----------
-    used : ndarray
     trained : ndarray, shape (units, inputs in use)
         Room for the weights of the columns in use.
+    is_finite : bool
+        Whether all the other weights are finite, which they stay then.
     """
 
     def __init__(
         self, w: np.ndarray, used: np.ndarray, penalty: Penalty | None, numbers_at: int
     ) -> None:
-        self.used, self.trained = used, np.empty((len(w), len(used)), w.dtype)
-        self._w, self._penalty, self._numbers_at = w, penalty, numbers_at
-        self._numbers = np.empty(0, w.dtype)
-        # The steps that have passed; where the penalty decays, the factor that they make.
-        self._passed = self._marked = self._none = float(penalty is not None and penalty.decays)
-        self._written: float | None = self._none  # those that the caller's array has
+        self.trained = np.empty((len(w), len(used)), w.dtype)
+        self._w, self._used, self._penalty, self._numbers_at = w, used, penalty, numbers_at
+        # What each run misses: its steps and their coefficients, or the factor that it makes.
+        self._missed: list[list[float]] = []
+        self._marked, self._is_written = 0, True
+        self._sums: tuple[float, float] | None = None
+        others = w.copy()
+        others[:, used] = 0  # which every penalty leaves as it is
+        self.is_finite = bool(np.isfinite(others).all())
+        self._held = others.reshape(-1)
         if penalty is None:
             return
-        self._age = _kernel(_spec(penalty, w.dtype))
-        vector = lanes(w.dtype)
-        self._held = np.zeros(-(-w.size // vector) * vector, w.dtype)
+        self._age, vector = _kernel(_spec(penalty, w.dtype)), lanes(w.dtype)
+        self._held = np.append(self._held, np.zeros(-w.size % vector, w.dtype))
         self._room = np.empty(PIECE, w.dtype)
-        matrix = self._held[: w.size].reshape(w.shape)
-        matrix[...] = w
-        matrix[:, used] = 0  # which every penalty leaves as it is
 
     def take(self, table: np.ndarray, batches: int, noted: np.ndarray | None) -> None:
-        """Let so many steps pass, whose coefficients are those of `Coefficients.rows`.
+        """Note a run of so many steps, whose coefficients are those of `Coefficients.rows`.
 
-        What `Training.epoch` notes of each batch gets the share of these weights.
+        What `Training.epoch` notes of each batch gets the share of these weights, if none waits.
         """
         penalty, kept = self._penalty, np.ones(batches)
         if penalty is not None and penalty.decays:
             kappas = np.broadcast_to(table[-batches:, self._numbers_at], batches)
-            factors = self._passed * np.cumprod(1 - kappas.astype(np.float64))
-            kept = np.append(self._passed, factors[:-1])
-            self._passed = float(factors[-1])
+            kept = np.cumprod(np.append(1.0, 1 - kappas.astype(np.float64)))
+            self._missed.append([float(kept[-1])])
         elif penalty is not None:
             numbers = table[-1, self._numbers_at :][: len(penalty.coefficients(0.0))]
-            if not np.array_equal(numbers, self._numbers):
-                self._fold()
-            self._numbers, self._passed = numbers, self._passed + batches
-        if noted is not None:
-            sizes, squares = self._sizes
+            self._missed.append([float(batches), *numbers])
+        self._is_written = penalty is None
+        if noted is not None and (penalty is None or penalty.decays):
+            kept = kept[:batches] * self._kept(self._missed[:-1])
+            sizes, squares = self._sums_held()
             noted[:batches, 1] += kept * sizes
             noted[:batches, 2] += kept**2 * squares
 
     def write(self) -> None:
         """Bring the caller's array up to date, the columns in use by what `trained` holds."""
-        if self._passed != self._written:
+        if not self._is_written:
             w = self._w if self._w.flags.c_contiguous else np.empty(self._w.shape, self._w.dtype)
-            self._aged(w.reshape(-1))
+            if self._missed:
+                self._aged(w.reshape(-1))
+            else:
+                w.reshape(-1)[:] = self._held[: w.size]
             if w is not self._w:
                 self._w[...] = w
-            self._written = self._passed
-        self._w[:, self.used] = self.trained
+            self._is_written = True
+        self._w[:, self._used] = self.trained
 
     def value(self) -> float:
         """Return the penalty of these weights, times n."""
@@ -140,41 +149,49 @@ class Aside:
             return 0.0
         l1, l2 = self._penalty.strengths(1.0)
         if self._penalty.decays:
-            return 0.5 * l2 * self._passed**2 * self._sizes[1]
-        sizes, squares = self._aged(self._held[:0])
+            return 0.5 * l2 * self._kept(self._missed) ** 2 * self._sums_held()[1]
+        self._catch_up()
+        sizes, squares = self._sums_held()
         return l1 * sizes + 0.5 * l2 * squares
 
     def mark(self) -> None:
         """Note, as an epoch begins, where to go back to."""
-        self._marked = self._passed
+        if len(self._missed) > MOST_MISSED:
+            self._catch_up()
+        self._marked = len(self._missed)
 
     def go_back(self) -> None:
-        """Return to the last `mark`."""
-        self._passed = self._marked
+        """Return to the last `mark`, from an epoch that ended early."""
+        del self._missed[self._marked :]
+        self._is_written = self._penalty is None
 
-    @functools.cached_property
-    def _sizes(self) -> tuple[float, float]:
-        """The sums of abs(w) and of w**2 of the weights as they are held."""
-        held = np.delete(self._w, self.used, axis=1) if self._penalty is None else self._held
-        wide = held.ravel().astype(np.float64)
-        return float(np.abs(wide).sum()), float(wide @ wide)
+    def _catch_up(self) -> None:
+        """Give the weights that are held all that they miss."""
+        if self._missed:
+            self._sums = self._aged(self._held)
+            self._missed, self._marked = [], 0
 
-    def _fold(self) -> None:
-        """Give the weights that are held the steps that have passed: an epoch has another rate."""
-        if self._passed != self._none:
-            self._aged(self._held)
-            self._passed = self._marked = self._none
-            self._written = None
+    def _sums_held(self) -> tuple[float, float]:
+        """Return the sums of abs(w) and of w**2 of the weights as they are held."""
+        if self._sums is None:
+            held = self._held.astype(np.float64, copy=False)
+            self._sums = float(np.abs(held).sum()), float(held @ held)
+        return self._sums
 
     def _aged(self, out: np.ndarray) -> tuple[float, float]:
         """Write what is left of the weights to `out`; return the sums of abs(w) and of w**2."""
-        numbers = np.array([self._passed, *self._numbers], self._w.dtype)
-        sums: tuple[float, float] = self._age(self._held, numbers, self._room, out)
+        missed = np.array(self._missed, self._w.dtype)
+        sums: tuple[float, float] = self._age(self._held, missed, self._room, out)
         return sums
+
+    @staticmethod
+    def _kept(missed: list[list[float]]) -> float:
+        """Return the product of the factors of some runs."""
+        return math.prod(factor for (factor,) in missed)
 
 
 def _spec(penalty: Penalty, dtype: np.dtype[Any]) -> str:
-    """Return the specification of the kernel: what steps leave is the formula of its one rule."""
+    """Return the specification of the kernel: what a run leaves is the formula of its one rule."""
     ages: Any = _times if penalty.decays else penalty.caught_up
     count = 1 if penalty.decays else 1 + len(penalty.coefficients(0.0))
     rule = Rule(trace.register(ages), "", "", "", False, False, 0, count)
@@ -213,20 +230,23 @@ def age(typing: Any, spec: Any, w: Any, numbers: Any, n: Any, out: Any) -> Any:
 def build_age(spec: str) -> Any:
     """Return the compiled function that ages weights, whole vectors of them, piece by piece.
 
-    Each piece goes through `room`, and to `out` as far as that goes.
+    ``missed`` has a row for each run. Each piece goes through `room`, and to `out` as far as that
+    goes.
     """
 
     @kernel
-    def age_all(held, numbers, room, out):
-        sizes = squares = 0.0
+    def age_all(held, missed, room, out):
+        sizes, squares, piece = 0.0, 0.0, at(room, 0)
         for start in range(0, len(held), PIECE):
-            count = min(PIECE, len(held) - start)
-            age(spec, at(held, start), at(numbers, 0), count, at(room, 0))
-            some = sum_sizes(spec, at(room, 0), count)
+            count, w = min(PIECE, len(held) - start), at(held, start)
+            for run in range(len(missed)):
+                age(spec, w, after(at(missed, 0), run * missed.shape[1]), count, piece)
+                w = piece
+            some = sum_sizes(spec, w, count)
             sizes, squares = sizes + some[0], squares + some[1]
             to = after(at(out, 0), start)
             for i in range(min(count, len(out) - start)):
-                put(to, i, get(at(room, 0), i))
+                put(to, i, get(w, i))
         return sizes, squares
 
     return age_all

@@ -124,16 +124,23 @@ class Path:
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays."""
-        self._copy_back()
-        if self._aside is not None:
-            self._aside.write()
+        weights, biases, aside = self._problem.weights, self._problem.biases, self._aside
+        if aside is None:
+            self._unpack(self._of_network(), [*weights, *biases])
+        else:
+            self._unpack(self._of_network(), [aside.trained, *weights[1:], *biases])
+            aside.write()
 
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
-        """Return the value of penalties, times n, without columns that may wait further."""
-        weights, others = self._copy_back(), 0.0
-        if self._aside is not None:
-            others = self._aside.value()
-        return value_of(penalties, weights, self._problem.biases) + others
+        """Return the value of penalties, times n; columns aside are not written for it."""
+        aside, own = self._aside, self._problem.penalties[0]
+        if aside is None or (own is None and penalties[0] is not None):  # as the rate is 0
+            self.write_back()
+            return value_of(penalties, self._problem.weights, self._problem.biases)
+        weights = [aside.trained, *map(np.empty_like, self._problem.weights[1:])]
+        biases = list(map(np.empty_like, self._problem.biases))
+        self._unpack(self._of_network(), [*weights, *biases])
+        return value_of(penalties, weights, biases) + aside.value()
 
     def mark(self) -> None:
         """Note the panels, and where the columns beside them stand."""
@@ -153,19 +160,10 @@ class Path:
     def _of_network(self) -> tuple[np.ndarray, np.ndarray]:
         return self._arrays.weights, self._arrays.biases
 
-    def _copy_back(self) -> list[np.ndarray]:
-        """Return the weights, up to date: the caller's arrays, the first without columns aside."""
-        weights = self._problem.weights
-        if self._aside is not None:
-            weights = [self._aside.trained, *weights[1:]]
-        self._unpack(self._of_network(), [*weights, *self._problem.biases])
-        return weights
-
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
-        return bool(
-            np.isfinite(self._arrays.weights).all() and np.isfinite(self._arrays.biases).all()
-        )
+        in_panels = all(bool(np.isfinite(array).all()) for array in self._of_network())
+        return in_panels and (self._aside is None or self._aside.is_finite)
 
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""

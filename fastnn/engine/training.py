@@ -242,14 +242,17 @@ class Training:
         self._path.write_back()
 
     def go_back(self) -> None:
-        """Return weights and biases to where the last call of `epoch` found them.
+        """Return weights and biases to where the last call of `epoch` found them; it ended early.
 
         The caller's arrays are up to date afterwards. What `state` returns does not go back.
         """
         self._path.go_back()
 
     def penalty_value(self) -> float:
-        """Return the value of the layers' penalties now, times n; `write_back` is not needed."""
+        """Return the value of the layers' penalties, times n, between two epochs.
+
+        `write_back` is not needed for it.
+        """
         return self._path.penalty_value(self._penalties)
 
     def is_finite(self) -> bool:

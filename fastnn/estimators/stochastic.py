@@ -64,7 +64,8 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
             release()
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=2)
-    epochs.training.write_back()
+    finally:
+        epochs.training.write_back()
     mlp._optimizer.state = epochs.training.state()
     if mlp.early_stopping:
         mlp.coefs_, mlp.intercepts_ = mlp._best_coefs, mlp._best_intercepts

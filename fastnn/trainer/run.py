@@ -114,9 +114,8 @@ class Run:
             self.given = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
         # Between two epochs the network's arrays are up to date for those who look at them.
-        self._is_watched = (
-            bool(options.callbacks) or validation is not None or held > 0
-        ) or options.compact_every is not None
+        validates = validation is not None or held > 0
+        self._is_watched = bool(options.callbacks or validates or options.compact_every)
 
     @property
     def history(self) -> History:
