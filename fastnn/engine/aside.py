@@ -1,7 +1,7 @@
 """Columns of a first layer that no row uses: their weights stay out of the panels.
 
 Nothing but the layer's penalty changes them, by as many steps each. So they wait until somebody
-asks, and get all steps at once, by the penalty's closed form; an epoch does not touch them.
+asks for them or for the penalty's value, and get a run's steps at once, by its closed form.
 """
 
 from __future__ import annotations
