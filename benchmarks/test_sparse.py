@@ -1,8 +1,8 @@
 """Sparse rows: an epoch against scikit-learn's SGD, against dense rows, and with twice the columns.
 
 The rows are RCV1's, a file of the svmlight format named by ``FASTNN_RCV1``; without it synthetic
-of the same shape: few nonzeros a row, and columns used the less the later they come. An epoch is
-as `fit` does it where nobody looks at the weights in between, with the penalty's value for the
+ones of the same shape: few nonzeros a row, and columns used the less the later they come. An epoch
+is as `fit` does it where nobody looks at the weights in between, with the penalty's value for the
 history; of scikit-learn it is what five more of them take.
 """
 

@@ -106,7 +106,7 @@ class Aside:
         self._held = others.reshape(-1)
         if penalty is None:
             return
-        self._age, vector = _kernel(_spec(penalty, w.dtype)), lanes(w.dtype)
+        self._age, vector = build_age(_spec(penalty, w.dtype)), lanes(w.dtype)
         self._held = np.append(self._held, np.zeros(-w.size % vector, w.dtype))
         self._room = np.empty(PIECE, w.dtype)
 
@@ -195,16 +195,11 @@ def _spec(penalty: Penalty, dtype: np.dtype[Any]) -> str:
     ages: Any = _times if penalty.decays else penalty.caught_up
     count = 1 if penalty.decays else 1 + len(penalty.coefficients(0.0))
     rule = Rule(trace.register(ages), "", "", "", False, False, 0, count)
-    return Spec(lanes(dtype), rows=(1,), listed=1, values=(), rules=(rule,), first=1).encode()
+    return Spec(lanes(dtype), rows=(1,), listed=1, values=(), rules=(rule,)).encode()
 
 
 def _times(xp: Any, w: Any, kept: Any) -> Any:
     return w * kept
-
-
-@functools.cache
-def _kernel(text: str) -> Any:
-    return build_age(text)
 
 
 @intrinsic(prefer_literal=True)
@@ -227,6 +222,7 @@ def age(typing: Any, spec: Any, w: Any, numbers: Any, n: Any, out: Any) -> Any:
     return signature, generate
 
 
+@functools.cache
 def build_age(spec: str) -> Any:
     """Return the compiled function that ages weights, whole vectors of them, piece by piece.
 

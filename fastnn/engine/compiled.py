@@ -70,7 +70,6 @@ class Path:
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
         self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
-        self._last = np.zeros((1, self._coefficients.width), dtype)
         if problem.masks is not None:
             self._keeps = np.array(problem.masks.keeps, dtype)
             self._unmasked = np.zeros_like(self._arrays.work)
@@ -82,7 +81,6 @@ class Path:
         count = -(-len(order) // problem.batch_size)
         numbers = self._coefficients.rows(problem.steps(order), count, problem.learning_rate)
         numbers = numbers.astype(problem.dtype)
-        self._last = numbers[-1:]
         noise = None if problem.noise is None else problem.noise.draw(len(order))
         dropout = None
         if problem.masks is not None:
@@ -113,7 +111,7 @@ class Path:
 
         total = float(team.call_together(train, problem.threads))
         if self._settle is not None:  # so that a run that goes on from here does as this one
-            self._settle(self._arrays, self._last)
+            self._settle(self._arrays, numbers[-1:])
         if self._aside is not None:
             self._aside.take(numbers, count, batches)
         return total
@@ -134,7 +132,8 @@ class Path:
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
         """Return the value of penalties, times n; columns aside are not written for it."""
         aside, own = self._aside, self._problem.penalties[0]
-        if aside is None or (own is None and penalties[0] is not None):  # as the rate is 0
+        does_nothing = own is None and penalties[0] is not None  # the rate or its strength is 0
+        if aside is None or does_nothing:
             self.write_back()
             return value_of(penalties, self._problem.weights, self._problem.biases)
         weights = [aside.trained, *map(np.empty_like, self._problem.weights[1:])]

@@ -253,6 +253,8 @@ class Training:
 
         `write_back` is not needed for it.
         """
+        if not any(self._penalties):
+            return 0.0
         return self._path.penalty_value(self._penalties)
 
     def is_finite(self) -> bool:
