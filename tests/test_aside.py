@@ -160,25 +160,29 @@ def test_an_epoch_can_be_undone(X, y, penalty, looked_at) -> None:
         np.testing.assert_array_equal(now, old)
 
 
-def test_a_checkpoint_has_all_columns(X, y, tmp_path) -> None:
-    given = {"batch_size": 7, "penalty": penalties.L1(0.05), "learning_rate": 0.1}
+@pytest.mark.parametrize("penalty", RULES, ids=repr)
+def test_a_checkpoint_has_all_columns(X, y, tmp_path, penalty) -> None:
+    given = {"batch_size": 7, "penalty": penalty, "learning_rate": 0.1}
     halfway, resumed, whole = network(), network(), network()
     halfway.fit(X, y, epochs=2, checkpoint=tmp_path / "half", **given)
     resumed.fit(X, y, epochs=4, checkpoint=tmp_path / "half", resume=True, **given)
     whole.fit(X, y, epochs=4, **given)
     for one, other in zip(resumed.weights, whole.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+    assert resumed.history.train_cost == whole.history.train_cost
 
 
 @pytest.mark.parametrize("penalty", RULES, ids=repr)
 def test_it_cannot_be_told_when_they_got_their_steps(X, y, penalty) -> None:
     """A second fit that goes on from the first one leaves the bits of one fit of all epochs."""
     given = {"batch_size": 7, "penalty": penalty, "learning_rate": 0.1, "shuffle": False}
-    parts, whole, many = network(), network(), network()
+    parts, whole, many, costs = network(), network(), network(), []
     for epochs in (2, 1, 3):
         parts.fit(X, y, epochs=epochs, warm_start=True, **given)
+        costs += parts.history.train_cost
     whole.fit(X, y, epochs=6, **given)
     many.fit(X, y, epochs=6, callbacks=[Watcher()], **given)
+    assert costs == many.history.train_cost == whole.history.train_cost
     for net in (parts, many):
         for one, other in zip(net.weights + net.biases, whole.weights + whole.biases, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -208,7 +212,7 @@ def test_the_value_before_any_step(X, y, penalty) -> None:
         histories.append(net.history.train_cost)
     np.testing.assert_allclose(*histories, rtol=1e-10)
     training = training_of(net := network(), X, y, penalties.L2(0.5))
-    assert training.penalty_value() == pytest.approx(
+    assert training.penalty_value()() == pytest.approx(
         penalties.value_of([penalties.L2(0.5)] * 2, net.weights, net.biases), rel=1e-12
     )
 
@@ -262,7 +266,7 @@ def test_long_pieces_and_a_rest() -> None:
     for _ in range(5):
         wanted = rule.shrink(np, wanted, *numbers[0])
     wanted[:, used] = waiting.trained[...] = 4.0
-    value = waiting.value()
+    value = waiting.value()()
     for _ in range(2):  # to write twice is to write once
         waiting.write()
         np.testing.assert_allclose(w, wanted, atol=1e-12)

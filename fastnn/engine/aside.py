@@ -2,12 +2,14 @@
 
 Nothing but the layer's penalty changes them, by as many steps each. So they wait until somebody
 asks for them or for the penalty's value, and get a run's steps at once, by its closed form.
+Several epochs' values take one pass over them.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,7 +101,9 @@ class Aside:
         # What each run misses: its steps and their coefficients, or the factor that it makes.
         self._missed: list[list[float]] = []
         self._marked, self._is_written = 0, True
-        self._sums: tuple[float, float] | None = None
+        # After how many of these runs somebody wants the sums of abs(w) and of w**2, and for whom.
+        self._wanted: list[tuple[int, list[float]]] = []
+        self._sums: list[float] = []
         others = w.copy()
         others[:, used] = 0  # which every penalty leaves as it is
         self.is_finite = bool(np.isfinite(others).all())
@@ -135,7 +139,7 @@ class Aside:
         if not self._is_written:
             w = self._w if self._w.flags.c_contiguous else np.empty(self._w.shape, self._w.dtype)
             if self._missed:
-                self._aged(w.reshape(-1))
+                self._aged(w.reshape(-1), len(self._missed))
             else:
                 w.reshape(-1)[:] = self._held[: w.size]
             if w is not self._w:
@@ -143,21 +147,28 @@ class Aside:
             self._is_written = True
         self._w[:, self._used] = self.trained
 
-    def value(self) -> float:
-        """Return the penalty of these weights, times n."""
+    def value(self) -> Callable[[], float]:
+        """Return a function of the penalty of these weights as they are now, times n.
+
+        Called once several are wanted, it takes one pass for all of them.
+        """
         if self._penalty is None:
-            return 0.0
+            return lambda: 0.0
         l1, l2 = self._penalty.strengths(1.0)
-        if self._penalty.decays:
-            return 0.5 * l2 * self._kept(self._missed) ** 2 * self._sums_held()[1]
-        self._catch_up()
-        sizes, squares = self._sums_held()
-        return l1 * sizes + 0.5 * l2 * squares
+        sums: list[float] = []
+        self._wanted.append((len(self._missed), sums))
+
+        def value() -> float:
+            if not sums:
+                self._catch_up(self._wanted[-1][0])
+            return l1 * sums[0] + 0.5 * l2 * sums[1]
+
+        return value
 
     def mark(self) -> None:
         """Note, as an epoch begins, where to go back to."""
         if len(self._missed) > MOST_MISSED:
-            self._catch_up()
+            self._catch_up(len(self._missed))
         self._marked = len(self._missed)
 
     def go_back(self) -> None:
@@ -165,23 +176,28 @@ class Aside:
         del self._missed[self._marked :]
         self._is_written = self._penalty is None
 
-    def _catch_up(self) -> None:
-        """Give the weights that are held all that they miss."""
-        if self._missed:
-            self._sums = self._aged(self._held)
-            self._missed, self._marked = [], 0
+    def _catch_up(self, runs: int) -> None:
+        """Give the weights that are held the first runs that they miss, and the sums wanted."""
+        sums = [self._sums_held()]
+        if runs:
+            sums += self._aged(self._held, runs).tolist()
+        for after_runs, wanted in self._wanted:
+            wanted[:] = sums[after_runs]
+        self._wanted, self._sums = [], sums[-1]
+        del self._missed[:runs]
+        self._marked = max(0, self._marked - runs)
 
-    def _sums_held(self) -> tuple[float, float]:
+    def _sums_held(self) -> list[float]:
         """Return the sums of abs(w) and of w**2 of the weights as they are held."""
-        if self._sums is None:
+        if not self._sums:
             held = self._held.astype(np.float64, copy=False)
-            self._sums = float(np.abs(held).sum()), float(held @ held)
+            self._sums = [float(np.abs(held).sum()), float(held @ held)]
         return self._sums
 
-    def _aged(self, out: np.ndarray) -> tuple[float, float]:
-        """Write what is left of the weights to `out`; return the sums of abs(w) and of w**2."""
-        missed = np.array(self._missed, self._w.dtype)
-        sums: tuple[float, float] = self._age(self._held, missed, self._room, out)
+    def _aged(self, out: np.ndarray, runs: int) -> np.ndarray:
+        """Write what so many runs leave of the weights to `out`; return the sums after each."""
+        missed, sums = np.array(self._missed[:runs], self._w.dtype), np.zeros((runs, 2))
+        self._age(self._held, missed, self._room, out, sums)
         return sums
 
     @staticmethod
@@ -226,23 +242,23 @@ def age(typing: Any, spec: Any, w: Any, numbers: Any, n: Any, out: Any) -> Any:
 def build_age(spec: str) -> Any:
     """Return the compiled function that ages weights, whole vectors of them, piece by piece.
 
-    ``missed`` has a row for each run. Each piece goes through `room`, and to `out` as far as that
-    goes.
+    ``missed`` has a row for each run, ``sums`` takes those of abs(w) and of w**2 after it. Each
+    piece goes through `room`, and to `out` as far as that goes.
     """
 
     @kernel
-    def age_all(held, missed, room, out):
-        sizes, squares, piece = 0.0, 0.0, at(room, 0)
+    def age_all(held, missed, room, out, sums):
+        piece = at(room, 0)
         for start in range(0, len(held), PIECE):
             count, w = min(PIECE, len(held) - start), at(held, start)
             for run in range(len(missed)):
                 age(spec, w, after(at(missed, 0), run * missed.shape[1]), count, piece)
                 w = piece
-            some = sum_sizes(spec, w, count)
-            sizes, squares = sizes + some[0], squares + some[1]
+                some = sum_sizes(spec, w, count)
+                sums[run, 0] += some[0]
+                sums[run, 1] += some[1]
             to = after(at(out, 0), start)
             for i in range(min(count, len(out) - start)):
                 put(to, i, get(w, i))
-        return sizes, squares
 
     return age_all

@@ -5,7 +5,7 @@ It runs where the JIT is off and where a cost is the user's own code. m is the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,10 @@ class Path:
     def write_back(self) -> None:
         """Nothing to do: the caller's arrays are what this path computes on."""
 
-    def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
-        """Return the value of penalties, times n."""
-        return value_of(penalties, self._problem.weights, self._problem.biases)
+    def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
+        """Return a function of the value of penalties, times n."""
+        value = value_of(penalties, self._problem.weights, self._problem.biases)
+        return lambda: value
 
     def mark(self) -> None:
         """Note the weights and biases."""

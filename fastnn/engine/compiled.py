@@ -129,17 +129,19 @@ class Path:
             self._unpack(self._of_network(), [aside.trained, *weights[1:], *biases])
             aside.write()
 
-    def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
-        """Return the value of penalties, times n; columns aside are not written for it."""
+    def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
+        """Return a function of the value of penalties, times n; columns aside wait for its call."""
         aside, own = self._aside, self._problem.penalties[0]
         does_nothing = own is None and penalties[0] is not None  # the rate or its strength is 0
         if aside is None or does_nothing:
             self.write_back()
-            return value_of(penalties, self._problem.weights, self._problem.biases)
+            value = value_of(penalties, self._problem.weights, self._problem.biases)
+            return lambda: value
         weights = [aside.trained, *map(np.empty_like, self._problem.weights[1:])]
         biases = list(map(np.empty_like, self._problem.biases))
         self._unpack(self._of_network(), [*weights, *biases])
-        return value_of(penalties, weights, biases) + aside.value()
+        in_panels, of_others = value_of(penalties, weights, biases), aside.value()
+        return lambda: in_panels + of_others()
 
     def mark(self) -> None:
         """Note the panels, and where the columns beside them stand."""

@@ -49,8 +49,8 @@ class Path(Protocol):
     def is_finite(self) -> bool:
         """Return whether all weights and biases are finite."""
 
-    def penalty_value(self, penalties: Sequence[Penalty | None]) -> float:
-        """Return what `value_of` would of the caller's arrays, were they up to date."""
+    def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
+        """Return a function of what `value_of` would return now, were the arrays up to date."""
 
     def mark(self) -> None:
         """Note weights and biases for `go_back`."""
@@ -161,7 +161,8 @@ class Training:
             Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
             stepper,
         )
-        if inputs.is_sparse and not self._problem.waits:
+        first_steps = stepper is not None or self._problem.penalties[0] is not None
+        if inputs.is_sparse and first_steps and not self._problem.waits:
             flops += 4 * weights[0].size  # a pass over all weights, where there is one
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
@@ -248,13 +249,14 @@ class Training:
         """
         self._path.go_back()
 
-    def penalty_value(self) -> float:
-        """Return the value of the layers' penalties, times n, between two epochs.
+    def penalty_value(self) -> Callable[[], float]:
+        """Return a function of the value of the layers' penalties as it is now, times n.
 
-        `write_back` is not needed for it.
+        Between two epochs; `write_back` is not needed for it. Of sparse rows' columns that no row
+        uses, the weights are looked at when it is called, for all the values still wanted at once.
         """
         if not any(self._penalties):
-            return 0.0
+            return lambda: 0.0
         return self._path.penalty_value(self._penalties)
 
     def is_finite(self) -> bool:

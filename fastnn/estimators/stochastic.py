@@ -134,7 +134,7 @@ class Epochs:
             l1, l2 = first.strengths(1.0)
             costs = costs + l1 * sizes + 0.5 * l2 * squares
         else:
-            of_all = self.training.penalty_value() / self._all_rows
+            of_all = self.training.penalty_value()() / self._all_rows
         return float(np.sum(costs / sums * rows) / self.n + of_all)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -116,6 +116,8 @@ class Run:
         # Between two epochs the network's arrays are up to date for those who look at them.
         validates = validation is not None or held > 0
         self._is_watched = bool(options.callbacks or validates or options.compact_every)
+        # What penalties add to the last epochs' costs: where nobody reads these yet, it waits.
+        self._shrinkages: list[Callable[[], float]] = []
 
     @property
     def history(self) -> History:
@@ -193,6 +195,7 @@ class Run:
         finally:
             with held_back() as release:
                 self.training.write_back()
+                self._complete_costs()
                 release()
         self._leave_state()
         if options.best is not None:
@@ -203,6 +206,7 @@ class Run:
         """Write a checkpoint."""
         assert self.keeper is not None
         self.training.write_back()
+        self._complete_costs()
         self.keeper.save(lambda: saved(self))
 
     def _leave_state(self) -> None:
@@ -259,16 +263,27 @@ class Run:
                     self._keep_columns(columns)
                     self.training = self._ready(None)
                 release()
-        shrinkage = self.training.penalty_value() / self.n
+        shrinkage = self.training.penalty_value()
         scores = None if self.validation is None else network._evaluate(*self.validation)
         epoch = position.epoch
         with held_back() as release:  # an epoch is noted once
-            note(history, network, position, shrinkage, scores)
+            if self._is_watched or self.bar is not None:
+                note(history, network, position, shrinkage() / self.n, scores)
+            else:
+                note(history, network, position, 0.0, scores)
+                self._shrinkages.append(shrinkage)
             position.end()
             release()
         if self.bar is not None:
             self.bar.epoch(history)
         return asked_to_stop([c.epoch_end(epoch, network, history) for c in options.callbacks])
+
+    def _complete_costs(self) -> None:
+        """Add to the last epochs' costs what waits to be added."""
+        costs = self.history.train_cost
+        for epoch, shrinkage in enumerate(self._shrinkages, len(costs) - len(self._shrinkages)):
+            costs[epoch] += shrinkage() / self.n
+        self._shrinkages = []
 
     def _diverged(self) -> DivergenceError:
         """Return to the last epoch's weights, which are finite, and say what happened."""
