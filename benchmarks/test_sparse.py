@@ -1,9 +1,9 @@
 """Sparse rows: an epoch against scikit-learn's SGD, against dense rows, and with twice the columns.
 
 The rows are RCV1's, a file of the svmlight format named by ``FASTNN_RCV1``; without it synthetic
-ones of the same shape: few nonzeros a row, and columns used the less the later they come. A round is
-five epochs, `epochs` of them, as `fit` does them where nobody looks at the weights in between, with
-the penalty's values for the history; scikit-learn's round is a fit of as many.
+ones of the same shape: few nonzeros a row, and columns used the less the later they come. A round
+is five epochs, `epochs` of them, as `fit` does them where nobody looks at the weights in between,
+with the penalty's values for the history; scikit-learn's round is a fit of as many.
 """
 
 from __future__ import annotations

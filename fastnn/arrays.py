@@ -238,10 +238,10 @@ def real_array(name: str, value: ArrayLike) -> _Array:
     except ValueError as error:
         raise ValueError(f"{name} must be an array, not rows of unequal length: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{name} must hold real numbers, not dtype {array.dtype}; "
-            "convert it with np.asarray(..., dtype=float)"
-        )
+        hint = "convert it with np.asarray(..., dtype=float)"
+        if name == "y":
+            hint = "np.unique(y, return_inverse=True)[1] makes class indices of names"
+        raise TypeError(f"{name} must hold real numbers, not dtype {array.dtype}; {hint}")
     return array
 
 
@@ -250,10 +250,12 @@ def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:
     if array.dtype.kind == "f":
         bad |= array != np.floor(array)
     if bad.any():
-        row = int(bad.argmax())
+        row, hint = int(bad.argmax()), ""
+        if array.min() == 1 and array.max() == outputs:
+            hint = "; give y - 1, as indices begin at 0"
         raise ValueError(
             f"y must hold class indices, whole numbers in 0..{outputs - 1}; "
-            f"row {row} is {array[row]}"
+            f"row {row} is {array[row]}{hint}"
         )
     return array.astype(np.int64, copy=False)
 

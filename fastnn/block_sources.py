@@ -77,7 +77,7 @@ class Lines(Sequence[Block]):
     def __init__(
         self, path: str | os.PathLike[str], block: int, n_features: int | None = None
     ) -> None:
-        self._path = os.fspath(path)
+        self._path, self._block = os.fspath(path), block
         self._starts = _starts_of_lines(self._path, block)
         self.rows, widest = 0, 1
         labels = np.empty(0)
@@ -104,7 +104,8 @@ class Lines(Sequence[Block]):
         with open(self._path, "rb") as file:
             file.seek(start)
             lines = io.BytesIO(file.read(end - start))
-        return parse_svmlight(lines, self._path, n_features, zero_based=False)
+        first = 1 + number * self._block
+        return parse_svmlight(lines, self._path, n_features, zero_based=False, line=first)
 
 
 def _starts_of_lines(path: str, block: int) -> list[int]:

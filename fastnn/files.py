@@ -37,6 +37,8 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         If the file cannot be written; it may be there and read-only.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
     if target.exists() and not os.access(target, os.W_OK):  # which a rename would not ask
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")

@@ -31,7 +31,8 @@ class History:
         The share of validation rows, 0 to 1, that are classified rightly; empty without them, and
         where targets are real.
     seconds : list of float
-        Wall time of the epoch's training, without the validation.
+        Wall time of the epoch's training, without the validation; where the first epoch of a kind
+        compiles its kernel, that is in it.
     val_r2 : list of float
         R**2 over the validation rows (`Network.score`); empty without them, and for classes.
     learning_rate : list of float

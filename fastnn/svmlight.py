@@ -7,11 +7,14 @@ compressed files, and is tested by far more files than one of our own would be.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
+import itertools
 import os
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +30,9 @@ DAMAGED = (ValueError, EOFError, OverflowError, OSError, zlib.error)
 
 # Whole numbers up to here are exact as floats.
 LARGEST_CLASS = 2**53
+
+# To find a damaged line, so many are read at a time.
+LINES = 1000
 
 SUFFIXES = (".svm", ".svmlight", ".libsvm")
 
@@ -87,7 +93,7 @@ def read_svmlight(
 
 
 def parse_svmlight(
-    source: str | BinaryIO, name: str, n_features: int | None, *, zero_based: bool
+    source: str | BinaryIO, name: str, n_features: int | None, *, zero_based: bool, line: int = 1
 ) -> tuple[Any, np.ndarray]:
     """Return a file's rows, none of them perhaps, and its labels as they stand.
 
@@ -98,6 +104,8 @@ def parse_svmlight(
         What errors call it.
     n_features, zero_based
         As above.
+    line : int, default 1
+        What errors count lines from.
 
     Raises
     ------
@@ -111,11 +119,33 @@ def parse_svmlight(
             "svmlight files are read by scikit-learn, which is not installed: pip install "
             '"fastnn[sklearn]"'
         ) from error
+    read = partial(load_svmlight_file, n_features=n_features, zero_based=zero_based)
     try:
-        X, y = load_svmlight_file(source, n_features=n_features, zero_based=zero_based)
+        X, y = read(source)
     except DAMAGED as error:
-        raise _error_of(error, name) from error
+        raise _error_of(error, name, _line_of(source, read, line)) from error
     return _narrowed(X), y
+
+
+def _line_of(source: str | BinaryIO, read: Callable[[BinaryIO], Any], first: int) -> int | None:
+    """Return the number of the line that cannot be read, if there is one; `first` is the first."""
+    with contextlib.suppress(*DAMAGED), contextlib.ExitStack() as stack:
+        if isinstance(source, str):
+            source = stack.enter_context(open(source, "rb"))
+        source.seek(0)
+        while some := list(itertools.islice(source, LINES)):
+            if _is_damaged(b"".join(some), read):
+                return first + [_is_damaged(line, read) for line in some].index(True)
+            first += len(some)
+    return None
+
+
+def _is_damaged(lines: bytes, read: Callable[[BinaryIO], Any]) -> bool:
+    try:
+        read(io.BytesIO(lines))
+    except DAMAGED:
+        return True
+    return False
 
 
 def _unpacked(name: str, max_bytes: int) -> BinaryIO:
@@ -132,14 +162,15 @@ def _unpacked(name: str, max_bytes: int) -> BinaryIO:
     return io.BytesIO(content)
 
 
-def _error_of(error: Exception, name: str) -> Exception:
-    """Return what to raise for what a reader has raised."""
+def _error_of(error: Exception, name: str, line: int | None = None) -> Exception:
+    """Return what to raise for what a reader has raised, at a line if that is known."""
     if isinstance(error, OSError) and error.errno is not None:
         return error  # of the file itself, not of what it holds
     hint = ""
     if "Invalid index 0" in str(error):
         hint = " (read_svmlight takes zero_based=True for a file whose indices begin at 0)"
-    return FileFormatError(f"{name} cannot be read as svmlight: {error}{hint}")
+    where = name if line is None else f"line {line:,} of {name}"
+    return FileFormatError(f"{where} cannot be read as svmlight: {error}{hint}")
 
 
 def _narrowed(X: Any) -> Any:

@@ -200,6 +200,8 @@ def test_every_optimizer_can_be_chosen(digits: data.Dataset) -> None:
         (["--dtype", "float16"], "--dtype"),
         (["--seed", "-1"], "--seed"),
         (["--out", "no/such/folder/model.json"], "--out"),
+        (["--resume"], "--checkpoint"),
+        (["--checkpoint-seconds", "3"], "--checkpoint"),
         (["--out", "."], "--out"),
         (["--no-such-option"], "--no-such-option"),
     ],

@@ -118,6 +118,13 @@ def test_labels_of_svmlight_blocks_are_those_of_the_whole_file(tmp_path: Path) -
     assert [(X.shape, y.tolist()) for X, y in wide.source] == [((2, 9), [-1, 1]), ((1, 9), [0.5])]
 
 
+def test_a_damaged_line_of_a_block_has_its_number_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.svm"
+    path.write_text("# a comment\n-1 1:1\n+1 2:1\n\n+1 7:x\n")
+    with pytest.raises(FileFormatError, match=r"line 5 of .*rows\.svm"):
+        Blocks.of_files(path, block=2)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
@@ -129,6 +136,7 @@ def test_labels_of_svmlight_blocks_are_those_of_the_whole_file(tmp_path: Path) -
         (lambda f: Network([64, 10]).fit(f["npy"][0], epochs=1), TypeError, "y is missing"),
         (lambda f: Network([7, 10]).fit(*f["idx"], epochs=1), ValueError, "must have 7 columns"),
         (lambda f: Network([7, 10]).fit(*f["svm"], epochs=1), FileFormatError, "svmlight"),
+        (lambda f: Network([7, 10]).fit(__file__, [1], epochs=1), FileFormatError, r"in \.npy"),
         (lambda f: Network([64, 10]).fit("none", "none", epochs=1), OSError, "none"),
     ],
 )

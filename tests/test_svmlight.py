@@ -64,6 +64,15 @@ def test_damaged_files(write: Any, text: str) -> None:
         read_svmlight(write(text), 8)
 
 
+@pytest.mark.parametrize("name", ["rows.svm", "rows.svm.gz"])
+@pytest.mark.parametrize("number", [1, 999, 1000, 1001, 2500])
+def test_the_damaged_line_has_its_number(write: Any, name: str, number: int) -> None:
+    lines = ["# a comment\n", *["1 1:2 3:4\n"] * 2998]
+    lines[number - 1] = "1 3:x\n"
+    with pytest.raises(FileFormatError, match=rf"line {number:,} of .*rows\.svm"):
+        read_svmlight(write("".join(lines), name))
+
+
 def test_what_a_compressed_file_holds_has_a_limit(write: Any) -> None:
     path = write("1 1:1\n" * 1000, "rows.svm.gz")
     with pytest.raises(FileFormatError, match=r"more than max_bytes=5,999"):

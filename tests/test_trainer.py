@@ -289,6 +289,7 @@ def test_bad_input_leaves_the_network_untouched(change, error, rows) -> None:
         network.fit(arguments.pop("X"), arguments.pop("y"), **arguments)
     assert type(caught.value) is error
     assert len(str(caught.value)) > 20
+    assert ("validation" in str(caught.value)) == ("validation_data" in arguments)
     for now, then in zip(arrays(network), before, strict=True):
         np.testing.assert_array_equal(now, then)
     assert network._rng.bit_generator.state == state

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fastnn.checks import FileFormatError
 from fastnn.cli.options import DataFolder, Dtype, finite, writable
 
 if TYPE_CHECKING:
@@ -77,19 +78,29 @@ def profile(
     if picture is not None:
         import matplotlib.figure  # noqa: F401 - to fail before the measuring, not after it
     on_terminal = sys.stderr.isatty()
-    found = profiling.profile(
-        _units(sizes),
-        batch_size=batch_size,
-        penalty=penalty,
-        lmbda=lmbda,
-        dtype=dtype,
-        threads=threads,
-        rounds=rounds,
-        rows=rows,
-        data=name,
-        folder=folder,
-        on_rule=lambda rule: typer.echo(f"measuring {rule} ...", err=True) if on_terminal else None,
-    )
+
+    def tell(rule: str) -> None:
+        if on_terminal:
+            typer.echo(f"measuring {rule} ...", err=True)
+
+    try:
+        found = profiling.profile(
+            _units(sizes),
+            batch_size=batch_size,
+            penalty=penalty,
+            lmbda=lmbda,
+            dtype=dtype,
+            threads=threads,
+            rounds=rounds,
+            rows=rows,
+            data=name,
+            folder=folder,
+            on_rule=tell,
+        )
+    except FileFormatError:
+        raise
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     typer.echo(str(found))
     if json_file is not None:
         json_file.write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")

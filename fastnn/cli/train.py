@@ -117,6 +117,9 @@ def train(
     an svmlight file have whole numbers from 0 on as labels, or -1 and +1; for two classes the
     network has one output unit.
     """
+    if checkpoint is None and (resume or checkpoint_seconds is not None):
+        given = "--resume" if resume else "--checkpoint-seconds"
+        raise typer.BadParameter("it needs --checkpoint, the file", param_hint=given)
     layers = hidden_layers(hidden)
     chosen_penalty = _penalty(penalty, lmbda)
 

@@ -1,8 +1,8 @@
 """The engine: one network's arrays and one data set in, whole epochs out.
 
-`Training`, its `State` and `outputs` are all that the rooms above use. Behind them stand two paths
-with the same results: the compiled kernels (`kernels`), and plain numpy (`batched`) where the JIT
-is off or where a cost is the user's own Python code.
+Rooms above train with `Training` and its `State`, and evaluate with `outputs`. Behind these stand
+two paths with the same results: the compiled kernels (`kernels`), and plain numpy (`batched`) where
+the JIT is off or where a cost is the user's own Python code.
 """
 
 from __future__ import annotations

@@ -39,11 +39,12 @@ class Network(Stack):
     activation : str or sequence of str, default "sigmoid"
         The name of the activation of all layers, or one name for each layer after the input.
         One of `fastnn.activations`: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu",
-        "softplus", "identity" or, for the output layer only, "softmax".
+        "softplus", "identity" or, for the output layer only, "softmax" and "exponential".
     cost : str, default "cross_entropy"
         For classes "cross_entropy" (of independent sigmoid outputs), "log_likelihood" (of softmax
         outputs) or "quadratic" (of any others); for real targets "mean_squared", "absolute" or
-        "huber" (of any outputs but softmax; "identity" is the usual one).
+        "huber" (of any outputs but softmax; "identity" is the usual one), and for counts "poisson"
+        (of exponential outputs).
     initializer : str, default "book"
         How weights and biases start: "book" (its chapter 3), "book_large" (its chapter 1),
         "glorot" or "he" (`fastnn.initializers`).

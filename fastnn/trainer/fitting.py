@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from numpy.typing import ArrayLike
 
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.checks import real, whole
+from fastnn.checks import FileFormatError, real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
@@ -126,4 +126,10 @@ def validation_of(network: Network, validation_data: object) -> Rows:
             "validation_data must be a pair (X, y) like the training data, "
             f"not {type(validation_data).__name__}"
         )
-    return rows_of(network, *network._opened(*validation_data))
+    try:
+        return rows_of(network, *network._opened(*validation_data))
+    except FileFormatError:  # which names the file
+        raise
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"validation_data: {error}") from error
