@@ -51,7 +51,7 @@ class Inputs(NamedTuple):
     matrix : ndarray or scipy.sparse.csr_array, shape (n, D)
         C-contiguous; uint8, float32 or float64. A sparse one is as `as_csr` returns it.
     scale, divisor : float
-        From the stored to the meant numbers. One of them is 1.
+        From the stored to the meant numbers. One of them is 1, and both are for a sparse matrix.
     """
 
     matrix: Any

@@ -7,6 +7,7 @@ but not found would otherwise go unnoticed.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import numba
@@ -47,6 +48,12 @@ def mnist() -> data.Dataset:
     if not os.environ.get("FASTNN_DATA"):
         pytest.skip("needs MNIST: set FASTNN_DATA to a folder that holds it")
     return data.load("mnist", download=False)
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C where this was started in the background of a shell, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -332,11 +332,11 @@ def test_threads_take_parts_of_sorted_lists(threads: int, units: int) -> None:
 
 def test_a_batch_of_all_rows_takes_no_more_memory_for_more_threads() -> None:
     def taken(threads: int) -> int:
-        choices, sizes = [layout.Choice(0)] * 2, (784, 30, 10)
-        arrays = layout.allocate(
-            sizes, choices, 60_000, 12_000, 16, (2, 2), threads, False, 0, False, False, 64,
-            np.dtype("float32"),
+        shape = layout.Shape(
+            (784, 30, 10), (layout.Choice(0),) * 2, batch_size=60_000, blocks=12_000, lanes=16,
+            panels=(2, 2), threads=threads, stateful=False, memories=0, shortens=False,
+            sparse=False, parts=64, dtype=np.dtype("float32"),
         )  # fmt: skip
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in layout.allocate(shape))
 
     assert taken(16) < taken(1) + 32_000_000 < 400_000_000

@@ -17,10 +17,13 @@ pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the way back is compile
 
 def laid_out(sizes: list[int], lanes: int, widest: int, dtype: str) -> layout.Arrays:
     layers = len(sizes) - 1
-    return layout.allocate(
-        sizes, [layout.Choice(activation=0)] * layers, 4, 1, lanes, [widest] * layers, 1, False, 0,
-        False, False, 0, np.dtype(dtype),
+    choices = (layout.Choice(activation=0),) * layers
+    shape = layout.Shape(
+        tuple(sizes), choices, batch_size=4, blocks=1, lanes=lanes, panels=(widest,) * layers,
+        threads=1, stateful=False, memories=0, shortens=False, sparse=False, parts=0,
+        dtype=np.dtype(dtype),
     )  # fmt: skip
+    return layout.allocate(shape)
 
 
 @pytest.fixture(scope="module", params=[1, 4, jit.vector_bytes() // 8, jit.vector_bytes() // 4])

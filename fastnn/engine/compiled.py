@@ -44,7 +44,11 @@ class Path:
     ) -> None:
         dtype, sparse = problem.dtype, problem.inputs.is_sparse
         skip_zeros = problem.noise is None and _worth_skipping(problem.inputs)
-        waits = (sparse or skip_zeros) and problem.waits
+        first = problem.penalties[0]
+        acts_often = (
+            first is None or not first.rests
+        )  # else a step of all now and then is less work
+        waits = problem.waits and (sparse or (skip_zeros and acts_often))
         wanted = spec.for_training(problem, waits, skip_zeros)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.waits else None
@@ -248,8 +252,6 @@ def _either(
     if places is not None:
         numbers = places[numbers]
     values = csr.data.astype(dtype, copy=False)
-    if inputs.scale != 1:
-        values = values * dtype.type(inputs.scale)
     arrays = [csr.indptr.astype(np.int64), numbers.astype(np.int32, copy=False), values]
     views = [array.view() for array in arrays]
     for view in views:
@@ -284,11 +286,12 @@ def _arrays(
         panels[0] = wanted.panel
     blocks, stateful = -(-rows // wanted.listed), any(rule.stateful for rule in wanted.rules)
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
-    return layout.allocate(
-        sizes, choices, rows, blocks, wanted.lanes, panels, threads, stateful, memories,
-        wanted.shortens, wanted.sparse, wanted.list_parts if listed and not wanted.sparse else 0,
-        dtype,
+    shape = layout.Shape(
+        tuple(sizes), tuple(choices), rows, blocks, wanted.lanes, tuple(panels), threads, stateful,
+        memories, wanted.shortens, wanted.sparse,
+        wanted.list_parts if listed and not wanted.sparse else 0, dtype,
     )  # fmt: skip
+    return layout.allocate(shape)
 
 
 def _numbered(activations: Sequence[Activation]) -> list[int]:

@@ -20,7 +20,7 @@ from fastnn.engine.constants import groups_inputs, lanes
 from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.shrink import numbers_of
+from fastnn.engine.shrink import spread
 from fastnn.engine.spec import Spec
 from fastnn.engine.team import share
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
@@ -110,7 +110,7 @@ def factors(
 
         def scale(number: int) -> None:
             rule = kernel.rules[number - 1]
-            numbers = numbers_of(builder, rule, coefficients, vector)
+            numbers = spread(builder, rule.numbers, coefficients, vector)
             factor = formula(rule.scale)(VecSpace(), norm, members, steps, *numbers)
             store(builder, factor.value, sums, int64(0))
 

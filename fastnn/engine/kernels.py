@@ -22,17 +22,11 @@ import numpy as np
 
 from fastnn.engine import phases
 from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
-from fastnn.engine.constants import (
-    decays,
-    follows,
-    is_sparse,
-    lanes,
-    waits,
-)
+from fastnn.engine.constants import follows, is_sparse, shrinks, waits
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
-from fastnn.engine.dropout import mask, unmasked_outputs
+from fastnn.engine.dropout import mask
 from fastnn.engine.gather import (
     add_noise,
     ask_for_labels,
@@ -55,18 +49,9 @@ from fastnn.engine.listing import (
     settle_run,
     shrink_listed,
 )
+from fastnn.engine.passes import backward, forward, output_delta, sum_of_costs
 from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put
-from fastnn.engine.products import (
-    block_rows,
-    fuses,
-    part_of,
-    product,
-    rows_of,
-    transpose_weights,
-    update,
-    weigh,
-)
-from fastnn.engine.rows import each, log_normalise, scale_rows, sum_cost
+from fastnn.engine.products import block_rows, fuses, rows_of, transpose_weights, update
 from fastnn.engine.shorten import shorten_layers
 from fastnn.engine.sorting import reads_rows
 from fastnn.engine.spec import Spec
@@ -82,7 +67,7 @@ def build_train(spec: str) -> Any:
     known = Spec.decode(spec)
     waiting, decaying, stepping = known.waits, known.decays, known.stepper is not None
     grouped, waiting_groups = known.has_groups, known.waits and known.groups_inputs
-    shrinking, shortening = known.shrinks, known.shortens
+    shortening = known.shortens
 
     @kernel
     def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
@@ -107,22 +92,13 @@ def build_train(spec: str) -> Any:
             step, block = first_step + batch, block_rows(spec, m)
             low, high = rows_of(spec, m, thread, threads)
             begin, end = (0, m) if alone else (low, high)
-            # The first is decided when the kernel is compiled.
-            if X is not None and not reads_rows(spec, X):
-                gather(spec, net, X, columns, scale, divisor, rows, begin, end)
+            if X is not None:  # which is decided when the kernel is compiled
+                take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
-            if noise is not None:
-                add_noise(net, noise, start, columns, begin, end)
-            if len(labels):
-                set_labels(net, at(labels, 0), rows, low, high)
-            else:
-                set_targets(net, at(targets, 0), rows, low, high)
+            counted = take_targets(net, labels, targets, row_weights, rows, m, low, high)
             if decaying and kept < LEAST:
                 met, kept = bring_in(spec, net, kept, met, thread, threads), 1.0
-            counted = float(m)
-            if row_weights is not None:  # likewise
-                counted = set_row_weights(net, at(row_weights, 0), rows, m, low, high)
             if batches is not None and thread == 0:  # before a thread can change them
                 sizes, squares = sizes_of(spec, net, kept)
                 batches[batch, 1] = sizes
@@ -140,7 +116,8 @@ def build_train(spec: str) -> Any:
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
             if skip_zeros and thread == 0:
-                list_columns(spec, net, m, columns, step, block)
+                to_come = after(numbers, next_numbers)
+                list_columns(spec, net, m, columns, step, block, to_come)
             if skip_zeros or waiting:
                 met = meet_all(net, met, threads)
             later = start + batch_size
@@ -183,15 +160,10 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
-            if csr is not None and shrinking and not follows(spec):
-                met = shrink_apart(spec, net, m, numbers, met, thread, threads)
-            for number in range(net.layers, 0, -1):
-                update(
-                    spec, net, number, m, numbers, skip_zeros, matrix, nonzeros, rows, coming, kept,
-                    thread, threads,
-                )  # fmt: skip
-            if csr is not None and shrinking and follows(spec):
-                met = shrink_apart(spec, net, m, numbers, met, thread, threads)
+            met = change_weights(
+                spec, net, m, numbers, skip_zeros, matrix, nonzeros, rows, coming, kept, met,
+                thread, threads,
+            )  # fmt: skip
             now = phases.lap(spec, ticks, phases.UPDATE, now)
             if stepping:
                 met = meet_all(net, met, threads)
@@ -281,6 +253,45 @@ def build_settle(spec: str) -> Any:
 
 
 @jit
+def take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end):
+    """Gather the rows from `begin` to `end` of a batch, if products do not read them from X."""
+    columns = layer_of(net, 0).units
+    if not reads_rows(spec, X):
+        gather(spec, net, X, columns, scale, divisor, rows, begin, end)
+    if noise is not None:
+        add_noise(net, noise, start, columns, begin, end)
+
+
+@jit
+def take_targets(net, labels, targets, row_weights, rows, m, low, high):
+    """Set the targets of the rows from `low` to `high`; return how much the batch's weigh."""
+    if len(labels):
+        set_labels(net, at(labels, 0), rows, low, high)
+    else:
+        set_targets(net, at(targets, 0), rows, low, high)
+    if row_weights is None:
+        return float(m)
+    return set_row_weights(net, at(row_weights, 0), rows, m, low, high)
+
+
+@jit
+def change_weights(
+    spec, net, m, numbers, skip_zeros, matrix, csr, rows, coming, kept, met, thread, threads
+):  # fmt: skip
+    """Shrink the weights of all layers and add their gradients; return how often all met."""
+    if csr is not None and shrinks(spec) and not follows(spec):
+        met = shrink_apart(spec, net, m, numbers, met, thread, threads)
+    for number in range(net.layers, 0, -1):
+        update(
+            spec, net, number, m, numbers, skip_zeros, matrix, csr, rows, coming, kept, thread,
+            threads,
+        )  # fmt: skip
+    if csr is not None and shrinks(spec) and follows(spec):
+        met = shrink_apart(spec, net, m, numbers, met, thread, threads)
+    return met
+
+
+@jit
 def shrink_apart(spec, net, m, numbers, met, thread, threads):
     """Shrink the first layer where the update of sparse rows does not; return how often all met.
 
@@ -306,83 +317,3 @@ def scale_layers(spec, net, numbers, thread, threads):
         if number == 1 and waits(spec):
             inputs, count = net.in_batch, get(net.counts, IN_BATCH)
         scale_groups(spec, net, number, numbers, inputs, count, thread, threads)
-
-
-@jit
-def forward(spec, net, number, m, skip_zeros, matrix, csr, rows, kept, thread, threads):
-    """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
-    here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
-    weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part)
-    if decays(spec) and number == 1:
-        column = part.first * lanes(spec)
-        z, b = after(here.z, part.low * here.pitch + column), after(here.b, column)
-        rows_here, vectors = part.high - part.low, part.last - part.first
-        scale_rows(spec, z, here.pitch, rows_here, vectors, kept, b)
-    if number == net.layers:
-        room = after(net.room, thread * here.vectors * lanes(spec) * lanes(spec))
-        for i in range(part.low, part.high, lanes(spec)):
-            z, rows = after(here.z, i * here.pitch), min(lanes(spec), part.high - i)
-            log_normalise(spec, z, here.pitch, rows, here.units, here.vectors, room)
-    runs, run, first = runs_of(spec, here, part)
-    for i in range(runs):
-        place = first + i * here.pitch
-        z, a = after(here.z, place), after(here.a, place)
-        each(spec, "values", here.activation, a, (z,), 1.0, run)
-
-
-@jit
-def runs_of(spec, here, part):
-    """Return how a part of a layer's z lies: how many runs, a pitch apart, how long, from where."""
-    first = part.low * here.pitch + part.first * lanes(spec)
-    if part.last - part.first == here.vectors:
-        return 1, (part.high - part.low) * here.pitch, first
-    return part.high - part.low, (part.last - part.first) * lanes(spec), first
-
-
-@jit
-def output_delta(spec, net, row_weights, m, low, high, factor):
-    """Fill the output layer's delta, times `factor`, and each block's sum of costs."""
-    top, rows = layer_of(net, net.layers), block_rows(spec, m)
-    for i in range(low, high, rows):
-        place, n = i * top.pitch, min(rows, high - i) * top.pitch
-        z, a, y = after(top.z, place), after(top.a, place), after(net.targets, place)
-        real = net.real
-        if row_weights is not None:
-            real = after(real, place)
-        inputs = (z, a, y, real)
-        each(spec, "delta", 0, after(top.delta, place), inputs, factor, n)
-        put(net.costs, i // rows, sum_cost(spec, inputs, n))
-
-
-@jit
-def backward(spec, net, dropout, number, start, m, kept, thread, threads):
-    """Fill the delta of the layer below: delta times the weights, times the slope there.
-
-    That of the first layer is divided by `kept`, so that it goes as it is into the panels.
-    """
-    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    part = part_of(spec, net, number - 1, m, thread, threads)
-    product(
-        spec, net, part, m, here.units, number == 1, here.delta, here.pitch, here.wt,
-        here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
-    )  # fmt: skip
-    a, factor = below.a, 1.0 / kept if number == 2 else 1.0
-    if dropout is not None:
-        a = unmasked_outputs(spec, net, dropout, number - 1, m, thread, threads)
-    runs, run, first = runs_of(spec, below, part)
-    for i in range(runs):
-        place = first + i * below.pitch
-        delta = after(below.delta, place)
-        inputs = (delta, after(below.z, place), after(a, place))
-        each(spec, "slopes", below.activation, delta, inputs, factor, run)
-    if dropout is not None:
-        mask(spec, net, dropout, number - 1, below.delta, start, m, thread, threads)
-
-
-@jit
-def sum_of_costs(spec, net, m):
-    """Return the batch's cost, added up in the same order however many threads there are."""
-    rows, total = block_rows(spec, m), 0.0
-    for block in range((m + rows - 1) // rows):
-        total += get(net.costs, block)
-    return total

@@ -9,7 +9,6 @@ rows of whole vectors. Everything is padded with zeros, which stay zeros.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +44,7 @@ __all__ = [
     "Z_AT",
     "Arrays",
     "Choice",
+    "Shape",
     "allocate",
 ]
 
@@ -220,40 +220,42 @@ class Arrays(NamedTuple):
         return first
 
 
-def allocate(
-    sizes: Sequence[int],
-    choices: Sequence[Choice],
-    batch_size: int,
-    blocks: int,
-    lanes: int,
-    panels: Sequence[int],
-    threads: int,
-    stateful: bool,
-    memories: int,
-    shortens: bool,
-    sparse: bool,
-    parts: int,
-    dtype: np.dtype[Any],
-) -> Arrays:
-    """Return zeroed arrays for a network of `sizes`.
+class Shape(NamedTuple):
+    """What decides how a network's arrays lie.
 
-    A batch of `batch_size` rows is taken in so many `blocks`; a layer's panels are at most so many
-    vectors wide as `panels` says. `stateful` says whether a penalty keeps numbers beside the
-    weights, `memories` how many an optimiser does, its gradient among them; `shortens`, whether
-    groups are shortened by the sizes of its steps; `sparse`, whether rows
-    list their nonzeros: then the values of the inputs are not kept; `parts`, how many parts the
-    list of the columns that a block of rows uses has: 1, more where they are sorted, 0 without one.
+    sizes: units of each layer, the inputs' first. choices: of each layer after these. batch_size:
+    the most rows of a batch. blocks: how many blocks these are taken in. panels: how many vectors
+    wide a layer's panels are at most. stateful: whether a penalty keeps numbers beside the weights.
+    memories: how many numbers an optimiser keeps for each, its gradient among them. shortens:
+    whether groups are shortened by the sizes of its steps. sparse: whether rows list their
+    nonzeros: then the values of the inputs are not kept. parts: how many parts the list of the
+    columns that a block of rows uses has: 1, more where they are sorted, 0 without one.
     """
-    tables, pieces, total = _plan(
-        tuple(sizes), tuple(choices), batch_size, blocks, lanes, tuple(panels), threads, stateful,
-        memories, shortens, sparse, parts, dtype,
-    )  # fmt: skip
+
+    sizes: tuple[int, ...]
+    choices: tuple[Choice, ...]
+    batch_size: int
+    blocks: int
+    lanes: int
+    panels: tuple[int, ...]
+    threads: int
+    stateful: bool
+    memories: int
+    shortens: bool
+    sparse: bool
+    parts: int
+    dtype: np.dtype[Any]
+
+
+def allocate(shape: Shape) -> Arrays:
+    """Return arrays for a network, zeroed where nothing else is said."""
+    tables, pieces, total = _plan(shape)
     raw = np.zeros(total + CACHE_LINE, np.uint8)
     first = -raw.ctypes.data % CACHE_LINE
     arrays = {
         name: raw[first + start : first + end].view(kind) for name, start, end, kind in pieces
     }
-    arrays["real"].reshape(batch_size, -1)[:, : sizes[-1]] = 1
+    arrays["real"].reshape(shape.batch_size, -1)[:, : shape.sizes[-1]] = 1
     for ones in ("ones", "missed", "one_step"):
         arrays[ones][:] = 1
     counting = np.arange(len(arrays["every"]))
@@ -262,79 +264,83 @@ def allocate(
     return Arrays(tables.copy(), **arrays)
 
 
-@functools.lru_cache(maxsize=64)
-def _plan(
-    sizes: tuple[int, ...],
-    choices: tuple[Choice, ...],
-    batch_size: int,
-    blocks: int,
-    lanes: int,
-    panels: tuple[int, ...],
-    threads: int,
-    stateful: bool,
-    memories: int,
-    shortens: bool,
-    sparse: bool,
-    parts: int,
-    dtype: np.dtype[Any],
-) -> tuple[np.ndarray, list[Piece], int]:
-    """Return the tables, and how the other arrays lie in one piece of memory of so many bytes."""
-    table = np.zeros((len(sizes), FIELDS), np.int64)
+class Lengths(NamedTuple):
+    """How many elements the arrays have that layers share, and how many copies of the inputs."""
+
+    work: int
+    weights: int
+    transposed: int
+    biases: int
+    copies: int
+
+
+def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
+    """Return the tables of the layers, one for each copy of the inputs."""
+    table = np.zeros((len(shape.sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
-    for layer, units in enumerate(sizes):
+    lanes, itemsize = shape.lanes, shape.dtype.itemsize
+    for layer, units in enumerate(shape.sizes):
         row = table[layer]
         row[UNITS], row[VECTORS] = units, -(-units // lanes)
-        row[PANEL] = panel_vectors(int(row[VECTORS]), panels[layer - 1]) if layer else 0
-        row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, dtype.itemsize)
-        if sparse and not layer:
+        row[PANEL] = panel_vectors(int(row[VECTORS]), shape.panels[layer - 1]) if layer else 0
+        row[PITCH] = _pitch(int(row[VECTORS]) * lanes, lanes, itemsize)
+        if shape.sparse and not layer:
             row[PITCH] = 0
-        size = batch_size * int(row[PITCH])
+        size = shape.batch_size * int(row[PITCH])
         if not layer:
-            alone = threads <= OWN_THREADS and size * dtype.itemsize <= OWN_BYTES
-            inputs, copies = size, threads if alone else 1
+            alone = shape.threads <= OWN_THREADS and size * itemsize <= OWN_BYTES
+            inputs, copies = size, shape.threads if alone else 1
         for column in (Z_AT, A_AT, DELTA_AT) if layer else (A_AT,):
             row[column] = work
             work += size if layer else copies * size
         if layer:
             padded, below = int(row[VECTORS]) * lanes, int(table[layer - 1, VECTORS]) * lanes
             row[W_AT], row[WT_AT], row[B_AT] = weights, transposed, biases
-            row[ACTIVATION:] = choices[layer - 1]
+            row[ACTIVATION:] = shape.choices[layer - 1]
             weights, biases = weights + below * padded, biases + padded
             transposed += below * padded if layer > 1 else 0
     tables = np.repeat(table[np.newaxis], copies, axis=0)
     tables[:, 0, A_AT] = np.arange(copies) * inputs
-    out, width = table[-1], int(max(table[:, PITCH]))
+    return tables, Lengths(work, weights, transposed, biases, copies)
+
+
+@functools.lru_cache(maxsize=64)
+def _plan(shape: Shape) -> tuple[np.ndarray, list[Piece], int]:
+    """Return the tables, and how the other arrays lie in one piece of memory of so many bytes."""
+    tables, (work, weights, transposed, biases, copies) = _tables(shape)
+    sizes, lanes, threads, dtype = shape.sizes, shape.lanes, shape.threads, shape.dtype
+    out, width = tables[0, -1], int(tables[0, :, PITCH].max())
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
-    listed, sorts = blocks if parts else 0, parts > 1
-    rows = batch_size * int(out[PITCH])
+    listed, sorts = shape.blocks if shape.parts else 0, shape.parts > 1
+    rows = shape.batch_size * int(out[PITCH])
     pieces, total = _pieces(
         weights=(1, weights, dtype),
         transposed=(1, transposed, dtype),
         biases=(1, biases, dtype),
-        state=(1, weights if stateful else 1, dtype),
-        bias_state=(1, biases if stateful else 1, dtype),
-        memory=(1, memories * weights or 1, dtype),
-        bias_memory=(1, memories * biases or 1, dtype),
-        paces=(1, weights if shortens else 1, dtype),
-        members=(1, threads * 2 * max(sizes) if shortens else 1, dtype),
+        state=(1, weights if shape.stateful else 1, dtype),
+        bias_state=(1, biases if shape.stateful else 1, dtype),
+        memory=(1, shape.memories * weights or 1, dtype),
+        bias_memory=(1, shape.memories * biases or 1, dtype),
+        paces=(1, weights if shape.shortens else 1, dtype),
+        members=(1, threads * 2 * max(sizes) if shape.shortens else 1, dtype),
         work=(1, work + lanes * width, dtype),  # V rows are read at a time
         targets=(1, rows, dtype),
         real=(1, rows, dtype),
         ones=(1, width, dtype),
         zeros=(1, width, dtype),
         room=(1, threads * int(out[VECTORS]) * lanes * lanes, dtype),
-        sums=(1, threads * max(panels) * lanes, dtype),
+        sums=(1, threads * max(shape.panels) * lanes, dtype),
         missed=(1, threads * lanes, np.int32),
         one_step=(1, lanes, np.int32),
         idle=(1, columns, np.int32),
         every=(1, columns, np.int32),
         in_batch=(1, columns, np.int32),
         block_used=(copies, listed * columns, np.int32),
-        block_ends=(copies, listed * parts, np.int32),
+        block_ends=(copies, listed * shape.parts, np.int32),
         block_bits=(copies, listed * words, np.uint64),
         block_keys=(copies, listed * words * 64 if sorts else 0, np.uint8),
         listed=(threads, columns, np.int32),
-        tallies=(threads, STREAMS * parts, np.int32),
+        tallies=(threads, STREAMS * shape.parts, np.int32),
         items=(threads, 4 * (words * 64 + ROOM_MORE) if sorts else 0, np.uint16),
         values=(1, 256, dtype),
         entering=(1, columns, np.int32),
@@ -342,8 +348,8 @@ def _plan(
         left_at=(1, words * 64, np.int32),
         steps=(1, 1, np.int64),
         counts=(1, 3, np.int64),
-        orders=(threads, 2 * (batch_size + sizes[-1] + 1), np.int64),
-        costs=(1, blocks, np.float64),
+        orders=(threads, 2 * (shape.batch_size + sizes[-1] + 1), np.int64),
+        costs=(1, shape.blocks, np.float64),
         arrived=(1, 1, np.int64),
         ticks=(1, threads * PHASE_COUNT, np.int64),
     )

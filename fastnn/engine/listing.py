@@ -18,7 +18,7 @@ from fastnn.engine.constants import (
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.products import rests
+from fastnn.engine.products import acting, rests
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
 from fastnn.engine.sorting import sort_columns
 from fastnn.engine.team import share
@@ -58,15 +58,17 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
 
 
 @jit
-def list_columns(spec, net, m, columns, step, block):
+def list_columns(spec, net, m, columns, step, block, numbers):
     """List the columns that begin to be used, and note when others cease.
 
-    The penalty acts in the update from one block. List, too, what that does not use, whose step is
-    a pass of its own: if it waits where no block does, of this what others use.
+    The penalty, whose coefficients `numbers` are, acts in the update from one block. List, too,
+    what that does not use, whose step is a pass of its own: if it waits where no block does, of
+    this what others use.
     """
     entering = idle = used = 0
     words, blocks = (columns + 63) // 64, (m + block - 1) // block
-    acting = blocks - 1 if follows(spec) else 0
+    its_block = blocks - 1 if follows(spec) else 0
+    acts = shrinks(spec) and not rests(layer_of(net, 1), numbers)
     for word in range(words):
         now, before = np.uint64(0), get(net.in_use, word)
         for number in range(blocks):
@@ -80,8 +82,8 @@ def list_columns(spec, net, m, columns, step, block):
             mark_bits(net.left_at, 64 * word, before & ~now, step)
         else:
             due = ~np.uint64(0) >> np.uint64(max(0, 64 * (word + 1) - columns))
-        if shrinks(spec) and (blocks > 1 or not waits(spec)):
-            due &= ~get(net.block_bits, acting * words + word)
+        if acts and (blocks > 1 or not waits(spec)):
+            due &= ~get(net.block_bits, its_block * words + word)
             idle = append_bits(spec, net.idle, idle, 64 * word, due)
     put(net.counts, ENTERING, entering)
     if has_groups(spec):
@@ -143,7 +145,7 @@ def settle_run(spec, net, numbers, step):
 
     It can be done where a column of sparse rows has a single weight, and with no list of columns.
     """
-    here, count = layer_of(net, 1), layer_of(net, 0).units // run_lanes(spec) * run_lanes(spec)
+    here, count = layer_of(net, 1), layer_of(net, 0).units // run_lanes() * run_lanes()
     if here.vectors * lanes(spec) > 1 or groups_inputs(spec, here.scaled):
         return 0
     catch_up_run(spec, after(numbers, here.numbers), count, here.w, here.q, net.left_at, step)
@@ -155,7 +157,7 @@ def shrink_listed(spec, net, numbers, columns, count, thread, threads):
     """Shrink the weights of the listed input columns."""
     here, below, v = layer_of(net, 1), layer_of(net, 0), lanes(spec)
     begin, end = share(count, thread, threads)
-    shrunk = 0 if rests(here, numbers) else here.shrunk
+    shrunk = acting(here, numbers)
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)
         place, some = below.vectors * v * first * v, after(columns, begin)

@@ -36,6 +36,7 @@ from fastnn.engine.transpose import transpose
 
 __all__ = [
     "Part",
+    "acting",
     "block_rows",
     "fuses",
     "part_of",
@@ -154,7 +155,7 @@ def update(
 
     `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
     to the zeros where that looks for it, and that is all. Of sparse rows the first layer is shrunk
-    here where the batch is a single one. Where its penalty decays its delta is divided by the
+    here where the batch is a single row. Where its penalty decays its delta is divided by the
     factor `kept`, which is right for the panels, but not for the biases. Of the next batch, which
     is `coming`, rows are asked for piece by piece while the first layer is updated.
     """
@@ -178,7 +179,7 @@ def update(
             w, b = after(here.g, place), after(here.bias_g, panel * v)
         step, done = max(1, high - low) if listed else CHUNK, low
         if csr is not None and number == 1:
-            rule = here.shrunk if fuses(spec, m) and not rests(here, numbers) else 0
+            rule = acting(here, numbers) if fuses(spec, m) else 0
             update_from_rows(
                 spec, net, csr, rows, m, rule, after(numbers, here.numbers), vectors, delta, w, q,
                 b, low, high,
@@ -188,7 +189,7 @@ def update(
         if listed and shrinks(spec) and not follows(spec):
             shrink_idle(spec, net, numbers, vectors, w, q, low, high)
         if listed and sorts(spec):
-            rule = here.shrunk if shrinks(spec) and not rests(here, numbers) else 0
+            rule = acting(here, numbers) if shrinks(spec) else 0
             update_sorted(
                 spec, net, matrix, rows, m, block_rows(spec, m), rule, after(numbers, here.numbers),
                 coming, asks, vectors, delta, w, q, b, low, high,
@@ -235,6 +236,12 @@ def rests(here, numbers):
 
 
 @jit
+def acting(here, numbers):
+    """Return the number of the penalty that shrinks a layer's weights in this step, 0 for none."""
+    return 0 if rests(here, numbers) else here.shrunk
+
+
+@jit
 def shrink_biases(spec, net, number, numbers, first, last):
     """Give the biases of some vectors of a layer one step of the penalty."""
     here, v = layer_of(net, number), lanes(spec)
@@ -258,7 +265,7 @@ def update_panel(
     rows = block_rows(spec, m) if listed else rows_at_once(spec, m, vectors)
     pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
     apart = decays(spec) and number == 1
-    shrunk = 0 if apart or has_stepper(spec) or rests(here, numbers) else here.shrunk
+    shrunk = 0 if apart or has_stepper(spec) else acting(here, numbers)
     for i in range(0, m, rows):
         some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
         if coming is not None and asks and listed:
@@ -272,8 +279,8 @@ def update_panel(
             n, used = high - low, after(net.every, low)
             if is_sparse(spec):
                 a = after(a, low)
-        acts = i + rows >= m if here.follows else i == 0
-        rule, with_b = shrunk if acts else 0, low == 0 and not apart
+        is_its_block = i + rows >= m if here.follows else i == 0
+        rule, with_b = shrunk if is_its_block else 0, low == 0 and not apart
         tile_update(
             spec, rule, some, vectors, of_layer, a, pitch, used, n, d, d_row, w, q, b, with_b
         )  # fmt: skip

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, vector_of
+from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, switch, vector_of
 from fastnn.engine.trace import Vec, VecSpace, formula, splat
 from fastnn.engine.transpose import emit_transpose
 
@@ -45,22 +45,15 @@ def each(
         _, _, choice, out, inputs, scalar, n = arguments
         pointers = cgutils.unpack_tuple(builder, inputs)
         factor = Vec(builder, _spread(builder, scalar, vector))
-        done = builder.append_basic_block("done")
-        nowhere = builder.append_basic_block("nowhere")
-        switch = builder.switch(choice, nowhere)
-        for number, name in enumerate(names):
-            block = builder.append_basic_block("formula")
-            switch.add_case(ir.Constant(choice.type, number), block)
-            builder.position_at_end(block)
+
+        def emit(number: int) -> None:
             with cgutils.for_range(builder, builder.sdiv(n, int64(vector.count))) as loop:
                 place = builder.mul(loop.index, int64(vector.count))
                 values = [Vec(builder, load(builder, p, place, vector)) for p in pointers]
-                result = formula(name)(VecSpace(), *values) * factor
+                result = formula(names[number])(VecSpace(), *values) * factor
                 store(builder, result.value, out, place)
-            builder.branch(done)
-        builder.position_at_end(nowhere)
-        builder.unreachable()
-        builder.position_at_end(done)
+
+        switch(builder, [choice], [(number,) for number in range(len(names))], emit)
         return context.get_dummy_value()
 
     return signature, generate

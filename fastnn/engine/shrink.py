@@ -21,7 +21,6 @@ from fastnn.engine.trace import Vec, VecSpace, formula, splat
 __all__ = [
     "catch_up_columns",
     "catch_up_run",
-    "numbers_of",
     "run_lanes",
     "shrink_columns",
     "shrunk",
@@ -30,11 +29,6 @@ __all__ = [
 
 # Of the wider of the two types that a network may have.
 MOST_BYTES = 8
-
-
-def numbers_of(builder: Any, rule: Rule, pointer: Any, vector: Any) -> list[Vec]:
-    """Return a penalty's coefficients, spread over vectors."""
-    return spread(builder, rule.numbers, pointer, vector)
 
 
 def spread(builder: Any, count: int, pointer: Any, vector: Any) -> list[Vec]:
@@ -94,7 +88,7 @@ def shrink_columns(
             if not number:
                 return
             rule = kernel.rules[number - 1]
-            numbers = numbers_of(builder, rule, coefficients, vector)
+            numbers = spread(builder, rule.numbers, coefficients, vector)
             with cgutils.for_range(builder, count) as loop:
                 j = builder.sext(builder.load(builder.gep(columns, [loop.index])), I64)
                 with cgutils.for_range(builder, vectors) as inner:
@@ -138,7 +132,7 @@ def catch_up_columns(
         if not kernel.waits or rule is None or not rule.caught_up:
             return context.get_dummy_value()
         _, vectors, coefficients, columns, count, w, q, left_at, step = arguments
-        numbers = numbers_of(builder, rule, coefficients, vector)
+        numbers = spread(builder, rule.numbers, coefficients, vector)
 
         def tile(c_count: int) -> None:
             width = int64(c_count * vector.count)
@@ -159,14 +153,14 @@ def catch_up_columns(
     return signature, generate
 
 
-@intrinsic(prefer_literal=True)
-def run_lanes(typing: Any, spec: Any) -> Any:
-    """Return how many columns `catch_up_run` takes at a time: those of a register."""
+@intrinsic
+def run_lanes(typing: Any) -> Any:
+    """Return how many columns `catch_up_run` takes at a time: those of a register of doubles."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return int64(vector_bytes() // MOST_BYTES)
 
-    return types.int64(spec), generate
+    return types.int64(), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -185,7 +179,7 @@ def catch_up_run(
         if kernel.lanes > 1 or not kernel.waits or rule is None or not rule.caught_up:
             return context.get_dummy_value()
         _, coefficients, count, w, q, left_at, step = arguments
-        numbers = numbers_of(builder, rule, coefficients, vector)
+        numbers = spread(builder, rule.numbers, coefficients, vector)
         counts = ir.VectorType(I32, vector.count)
         now = splat(builder, builder.trunc(step, I32), counts)
         with cgutils.for_range(builder, builder.sdiv(count, int64(vector.count))) as loop:

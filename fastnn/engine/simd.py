@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I64, int64, keep_rolled, load, read_spec, store, switch, vector_of
-from fastnn.engine.shrink import numbers_of, shrunk
+from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
@@ -236,7 +236,7 @@ def tile_update(
             a_rows: list[Any],
             deltas: list[list[Any]],
         ) -> None:
-            numbers = numbers_of(builder, rule, coefficients, vector) if rule else []
+            numbers = spread(builder, rule.numbers, coefficients, vector) if rule else []
             with cgutils.for_range(builder, count) as loop:
                 j = builder.sext(builder.load(builder.gep(used, [loop.index])), I64)
                 at = builder.mul(j, width)

@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I64, int64, load, read_spec, short_loop, store, switch, vector_of
-from fastnn.engine.shrink import numbers_of, shrunk
+from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.simd import fused, sum_loop
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
@@ -190,7 +190,7 @@ def sorted_update(
                         total = builder.fadd(total, values[c])
                     store(builder, total, b, p)
             rule = kernel.rules[number - 1] if number else None
-            numbers = numbers_of(builder, rule, coefficients, vector) if rule else []
+            numbers = spread(builder, rule.numbers, coefficients, vector) if rule else []
             for users, begin, end in _kinds(builder, kernel, rows.ends):
                 add_products(rule, numbers, places, users, deltas, begin, end)
 

@@ -17,8 +17,8 @@ from fastnn.engine.constants import lanes
 from fastnn.engine.emit import int64, load, read_spec, store, switch, vector_of
 from fastnn.engine.jit import jit_apart
 from fastnn.engine.pointers import after, layer_of
-from fastnn.engine.products import rests
-from fastnn.engine.shrink import numbers_of, shrunk, spread
+from fastnn.engine.products import acting
+from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.spec import Rule, Stepper
 from fastnn.engine.team import share
 from fastnn.engine.trace import Vec, VecSpace, formula
@@ -35,7 +35,7 @@ def step_layer(spec, net, number, numbers, of_stepper, thread, threads):
     """
     here, below = layer_of(net, number), layer_of(net, number - 1)
     of_penalty = after(numbers, here.numbers)
-    rule = 0 if rests(here, numbers) else here.shrunk
+    rule = acting(here, numbers)
     begin, end = share(below.vectors * lanes(spec) * here.vectors, thread, threads)
     step_vectors(
         spec, rule, begin, end, of_penalty, numbers, here.w, here.g, net.weight_count, here.q
@@ -86,12 +86,12 @@ def step_vectors(
 
         def run(number: int) -> None:
             rule = kernel.rules[number - 1] if number else None
-            of_rule = numbers_of(builder, rule, of_penalty, vector) if rule else []
+            of_rule = spread(builder, rule.numbers, of_penalty, vector) if rule else []
             with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
                 index = builder.add(begin, loop.index)
                 place = builder.mul(index, int64(vector.count))
                 old = [Vec(builder, load(builder, p, place, vector)) for p in (w, *memories)]
-                weight, *new = _stepped(builder, stepper, rule, old, own, of_rule)
+                weight, *new = _stepped(stepper, rule, old, own, of_rule)
                 if rule is not None and rule.follows:
                     pace = _pace(stepper, new, own)
                     scaled = [n * pace for n in of_rule] if pace is not None else of_rule
@@ -138,9 +138,8 @@ def keep_paces(
 
 
 def _stepped(
-    builder: Any, stepper: Stepper, rule: Rule | None, old: list[Vec], own: list[Vec],
-    of_rule: list[Vec],
-) -> tuple[Vec, ...]:  # fmt: skip
+    stepper: Stepper, rule: Rule | None, old: list[Vec], own: list[Vec], of_rule: list[Vec]
+) -> tuple[Vec, ...]:
     """Return the weight and the memories after a step, with a penalty in the gradient if any."""
     weight, gradient, *memories = old
     if rule is not None and rule.slope:

@@ -50,7 +50,7 @@ import numpy as np
 
 from fastnn.checks import real
 
-__all__ = ["Penalty", "Shrinking", "soft", "sum_of_sizes"]
+__all__ = ["Penalty", "Shrinking", "between", "soft", "sum_of_sizes"]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,13 @@ class Shrinking(Penalty):
 
 def soft(xp: Any, w: Any, most: Any) -> Any:
     """Return `w` moved towards 0 by `most`, and not past it."""
-    return xp.where(abs(w) > most, w - xp.copysign(most, w), w * 0)
+    return w - between(xp, w, -most, most)
+
+
+def between(xp: Any, w: Any, least: Any, most: Any) -> Any:
+    """Return `w`, but at least `least` and at most `most`; two instructions of a vector."""
+    below = xp.where(w > most, most, w)
+    return xp.where(below < least, least, below)
 
 
 def sum_of_sizes(w: np.ndarray) -> float:

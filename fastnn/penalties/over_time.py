@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import real, whole
-from fastnn.penalties.base import Shrinking, soft, sum_of_sizes
+from fastnn.penalties.base import Shrinking, between, soft, sum_of_sizes
 
 __all__ = ["CumulativeL1", "TruncatedGradient"]
 
@@ -32,10 +32,9 @@ class CumulativeL1(Shrinking):
 
     @staticmethod
     def shrink(xp: Any, w: Any, q: Any, u: Any) -> Any:
-        """Both signs at once; abs(q) <= u, so that a weight of 0 owes nothing and stays."""
-        due = u + xp.where(w < 0, -q, q)
-        moved = xp.copysign(xp.maximum(abs(w) - due, 0.0), w)
-        return moved, q + (moved - w)
+        """Both signs at once: abs(q) <= u, so that one due is at most 0 and the other at least."""
+        due = between(xp, w, q - u, q + u)
+        return w - due, q - due
 
     @staticmethod
     def caught_up(xp: Any, w: Any, q: Any, steps: Any, u: Any) -> Any:

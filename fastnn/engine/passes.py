@@ -1,0 +1,96 @@
+"""A batch's way through a network and back, layer by layer.
+
+Symbols as in `kernels.py`: z weighted inputs, a outputs, delta the cost's derivative by z, which
+carries a factor from the output layer on; m rows of a batch, V elements of a vector.
+"""
+
+from __future__ import annotations
+
+from fastnn.engine.constants import decays, lanes
+from fastnn.engine.dropout import mask, unmasked_outputs
+from fastnn.engine.jit import jit
+from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.products import block_rows, part_of, product, weigh
+from fastnn.engine.rows import each, log_normalise, scale_rows, sum_cost
+
+__all__ = ["backward", "forward", "output_delta", "sum_of_costs"]
+
+
+@jit
+def forward(spec, net, number, m, skip_zeros, matrix, csr, rows, kept, thread, threads):
+    """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
+    here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
+    weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part)
+    if decays(spec) and number == 1:
+        column = part.first * lanes(spec)
+        z, b = after(here.z, part.low * here.pitch + column), after(here.b, column)
+        rows_here, vectors = part.high - part.low, part.last - part.first
+        scale_rows(spec, z, here.pitch, rows_here, vectors, kept, b)
+    if number == net.layers:
+        room = after(net.room, thread * here.vectors * lanes(spec) * lanes(spec))
+        for i in range(part.low, part.high, lanes(spec)):
+            z, rows = after(here.z, i * here.pitch), min(lanes(spec), part.high - i)
+            log_normalise(spec, z, here.pitch, rows, here.units, here.vectors, room)
+    runs, run, first = runs_of(spec, here, part)
+    for i in range(runs):
+        place = first + i * here.pitch
+        z, a = after(here.z, place), after(here.a, place)
+        each(spec, "values", here.activation, a, (z,), 1.0, run)
+
+
+@jit
+def runs_of(spec, here, part):
+    """Return how a part of a layer's z lies: how many runs, a pitch apart, how long, from where."""
+    first = part.low * here.pitch + part.first * lanes(spec)
+    if part.last - part.first == here.vectors:
+        return 1, (part.high - part.low) * here.pitch, first
+    return part.high - part.low, (part.last - part.first) * lanes(spec), first
+
+
+@jit
+def output_delta(spec, net, row_weights, m, low, high, factor):
+    """Fill the output layer's delta, times `factor`, and each block's sum of costs."""
+    top, rows = layer_of(net, net.layers), block_rows(spec, m)
+    for i in range(low, high, rows):
+        place, n = i * top.pitch, min(rows, high - i) * top.pitch
+        z, a, y = after(top.z, place), after(top.a, place), after(net.targets, place)
+        real = net.real
+        if row_weights is not None:
+            real = after(real, place)
+        inputs = (z, a, y, real)
+        each(spec, "delta", 0, after(top.delta, place), inputs, factor, n)
+        put(net.costs, i // rows, sum_cost(spec, inputs, n))
+
+
+@jit
+def backward(spec, net, dropout, number, start, m, kept, thread, threads):
+    """Fill the delta of the layer below: delta times the weights, times the slope there.
+
+    That of the first layer is divided by `kept`, so that it goes as it is into the panels.
+    """
+    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    part = part_of(spec, net, number - 1, m, thread, threads)
+    product(
+        spec, net, part, m, here.units, number == 1, here.delta, here.pitch, here.wt,
+        here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
+    )  # fmt: skip
+    a, factor = below.a, 1.0 / kept if number == 2 else 1.0
+    if dropout is not None:
+        a = unmasked_outputs(spec, net, dropout, number - 1, m, thread, threads)
+    runs, run, first = runs_of(spec, below, part)
+    for i in range(runs):
+        place = first + i * below.pitch
+        delta = after(below.delta, place)
+        inputs = (delta, after(below.z, place), after(a, place))
+        each(spec, "slopes", below.activation, delta, inputs, factor, run)
+    if dropout is not None:
+        mask(spec, net, dropout, number - 1, below.delta, start, m, thread, threads)
+
+
+@jit
+def sum_of_costs(spec, net, m):
+    """Return the batch's cost, added up in the same order however many threads there are."""
+    rows, total = block_rows(spec, m), 0.0
+    for block in range((m + rows - 1) // rows):
+        total += get(net.costs, block)
+    return total
