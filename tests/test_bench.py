@@ -178,7 +178,8 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatc
 # ------------------------------------------------------------------------- timing, limit, machine
 
 
-def test_rounds_are_interleaved_and_slow_ones_drop_out() -> None:
+def test_rounds_are_interleaved_and_slow_ones_drop_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "TURN", 0.0)
     calls: list[str] = []
     orders: dict[str, list[np.ndarray]] = {"a": [], "b": []}
 
@@ -198,6 +199,20 @@ def test_rounds_are_interleaved_and_slow_ones_drop_out() -> None:
         assert sorted(mine) == list(range(5))
     dropped = timing.in_turn({"a": contestant("a")}, 5, effort._replace(seconds=0.0))
     assert len(dropped["a"].seconds) == 2
+
+
+def test_a_short_run_is_repeated_until_its_turn_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = [0.0], []
+
+    def run(order: np.ndarray) -> None:
+        calls.append(order)
+        now[0] += 0.010
+
+    monkeypatch.setattr(timing, "perf_counter", lambda: now[0])
+    effort = timing.Effort(rounds=1, seconds=60.0, rows=None)
+    [times] = timing.in_turn({"a": (run, 2)}, 5, effort).values()
+    assert times.seconds == [pytest.approx(0.005)]
+    assert len(calls) == 2 * 3
 
 
 def test_times() -> None:

@@ -13,6 +13,9 @@ __all__ = ["FULL", "QUICK", "Effort", "Times", "in_turn"]
 
 SETTLE = 0.01  # threads of the contestant before may spin for some ms, in wait of more work
 
+# A turn is at least so long: what the others have left in the caches is not all that is timed.
+TURN = 0.025
+
 
 class Effort(NamedTuple):
     """How much is measured.
@@ -35,7 +38,7 @@ QUICK = Effort(rounds=5, seconds=1.0, rows=5_000)
 
 
 class Times(NamedTuple):
-    """What one contestant took in each round, in seconds per epoch (or evaluation)."""
+    """What one contestant took in each round, in seconds per epoch (or evaluation): its mean."""
 
     seconds: list[float]
 
@@ -60,7 +63,7 @@ def in_turn(
     """Time each of `runs`, a function of an order of the rows and the epochs it trains.
 
     The first round is for compilers and caches and is not counted. In one round all are given the
-    same order, in the next another one.
+    same order, in the next another one; a run shorter than a turn is repeated until that is over.
     """
     rng = np.random.default_rng(5)
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -70,9 +73,16 @@ def in_turn(
             if len(times[name]) >= 2 and sum(times[name]) * epochs > effort.seconds:
                 continue
             sleep(SETTLE)
-            start = perf_counter()
-            run(order)
-            seconds = (perf_counter() - start) / epochs
+            seconds = _turn(run, order) / epochs
             if round_number:
                 times[name].append(seconds)
     return {name: Times(seconds) for name, seconds in times.items()}
+
+
+def _turn(run: Callable[[np.ndarray], object], order: np.ndarray) -> float:
+    """Return the seconds of a run, the mean of as many as a turn takes."""
+    start, count, seconds = perf_counter(), 0, 0.0
+    while not count or seconds < TURN:
+        run(order)
+        count, seconds = count + 1, perf_counter() - start
+    return seconds / count

@@ -82,13 +82,13 @@ def build_train(spec: str) -> Any:
         before = flush_denormals()
         ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
         alone = arrays.tables.shape[0] == threads  # each thread has the inputs for itself
-        sorts = skip_zeros and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
-        if sorts:
+        by_class = skip_zeros and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
+        if by_class:
             room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
             rows_by_class(net, at(labels, 0), at(order, 0), count, room)
         for start in range(0, len(order), batch_size):
             m, batch = min(batch_size, len(order) - start), start // batch_size
-            rows = room_of(net, batch_size, batch) if sorts else at(order, start)
+            rows = room_of(net, batch_size, batch) if by_class else at(order, start)
             step, block = first_step + batch, block_rows(spec, m)
             low, high = rows_of(spec, m, thread, threads)
             begin, end = (0, m) if alone else (low, high)
@@ -122,7 +122,7 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
             later = start + batch_size
             rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
-            if sorts:
+            if by_class:
                 room = room_of(net, batch_size, batch + 1)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
             coming = coming_of(X, columns, rows_to_come, begin, min(end, count))
