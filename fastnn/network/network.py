@@ -39,7 +39,7 @@ class Network(Stack):
     activation : str or sequence of str, default "sigmoid"
         The name of the activation of all layers, or one name for each layer after the input.
         One of `fastnn.activations`: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu",
-        "softplus", "identity" or, for the output layer only, "softmax" and "exponential".
+        "softplus", "identity", "exponential" or, for the output layer only, "softmax".
     cost : str, default "cross_entropy"
         For classes "cross_entropy" (of independent sigmoid outputs), "log_likelihood" (of softmax
         outputs) or "quadratic" (of any others); for real targets "mean_squared", "absolute" or
