@@ -155,6 +155,23 @@ def test_another_fit_is_refused(name: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_another_target_or_hidden_layer_is_refused(tmp_path: Path) -> None:
+    path, targets = tmp_path / "run", np.resize(Y, 1000)
+    rows = np.resize(X, (1000, COLUMNS))
+    new().fit(rows, targets, epochs=1, checkpoint=path)
+    for row in range(0, 1000, 333):  # not only those of a sample
+        others = targets.copy()
+        others[row] = 1 - others[row]
+        with pytest.raises(ValueError, match="of another fit: its data is"):
+            new().fit(rows, others, epochs=2, checkpoint=path, resume=True)
+    sizes = new().sizes
+    sizes[1] += 1
+    wider = fastnn.Network(sizes, seed=1)
+    with pytest.raises(ValueError, match="of another fit: its hidden is"):
+        wider.fit(rows, targets, epochs=2, checkpoint=path, resume=True)
+    assert wider.sizes == sizes
+
+
 def test_pixels_by_another_scale_are_other_data(tmp_path: Path) -> None:
     pixels = np.random.default_rng(6).integers(256, size=(N, COLUMNS), dtype=np.uint8)
     new().fit(pixels, Y, epochs=1, checkpoint=tmp_path / "run")

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import fastnn
 from fastnn import Network, activations, costs
+from fastnn.exchange import onnx_files
 
 ACTIVATIONS = [activation.name for activation in activations.ALL]
 AT_THE_END = ("softmax", "exponential")  # the latter of itself, three times, overflows
@@ -82,6 +83,18 @@ def assert_same_in_onnx(network: Network, X: np.ndarray, tmp_path: Path, **keywo
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_onnx_has_the_same_outputs(activation: str, dtype: str, tmp_path: Path) -> None:
     assert_same_in_onnx(network(activation, dtype), rows(dtype), tmp_path)
+
+
+def of_every_function(xp: Any, z: Any) -> Any:
+    sizes = xp.sqrt(abs(z)) + xp.log1p(abs(z)) + xp.log(abs(z) + 1) + xp.minimum(z, 0.5)
+    return xp.tanh(z) + 0.1 * sizes * xp.sign(z) + xp.floor(z) + xp.copysign(0.25, z)
+
+
+def test_onnx_of_an_activation_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(activations.named("activation", "tanh"))
+    monkeypatch.setattr(kind, "value", staticmethod(of_every_function))
+    monkeypatch.setattr(onnx_files, "OPERATORS", {})
+    assert_same_in_onnx(network("tanh", "float64"), rows("float64"), tmp_path)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

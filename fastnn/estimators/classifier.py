@@ -41,8 +41,9 @@ beta_2, epsilon, n_iter_no_change, max_fun
         A name has the strength `alpha`. "l2" is scikit-learn's. "l1" shrinks after each step and
         leaves exact zeros; "elasticnet" is a part of the gradient and leaves none. A penalty of
         fastnn such as ``fastnn.L1(5.0)``, or a list with one (or None) for each layer, has its own
-        lmbda over all training rows; `alpha` must then stay at its default. Those that need steps
-        of one size, such as ``fastnn.GroupLasso``, are for "sgd".
+        lmbda over all training rows; `alpha` must then stay at its default. ``"sgd"`` takes all,
+        ``"adam"`` those that do not need steps of one size (``fastnn.TruncatedGradient`` does), and
+        ``"lbfgs"`` L1, L2 and ElasticNet.
     l1_ratio : float, default 0.5
         The share of L1 in "elasticnet", 0 to 1. Only used there.
     dropout : float or list of float, default 0.0

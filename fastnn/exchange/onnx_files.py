@@ -191,6 +191,28 @@ class Space:
     def expm1(self, x: Value) -> Value:
         return self.exp(x) - 1.0
 
+    def tanh(self, x: Value) -> Value:
+        return x.call("Tanh", x)
+
+    def sqrt(self, x: Value) -> Value:
+        return x.call("Sqrt", x)
+
+    def floor(self, x: Value) -> Value:
+        return x.call("Floor", x)
+
+    def sign(self, x: Value) -> Value:
+        return x.call("Sign", x)
+
+    def copysign(self, x: Value | float, y: Value) -> Value:
+        size: Any = abs(x)
+        return self.where(y < 0.0, -size, size)
+
+    def log(self, x: Value) -> Value:
+        return x.call("Log", x)
+
+    def log1p(self, x: Value) -> Value:
+        return self.log(1.0 + x)
+
     def logaddexp(self, x: Value, y: Value | float) -> Value:
         u = self.exp(-abs(x - y))
-        return self.maximum(x, y) + u.call("Log", u + 1.0)
+        return self.maximum(x, y) + self.log1p(u)

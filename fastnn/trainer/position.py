@@ -139,6 +139,7 @@ def fit_of(run: Run) -> dict[str, Any]:
     return {
         "n_inputs": network.n_inputs,
         "layers": len(network.sizes) - 1,
+        "hidden": network.sizes[1:-1] if options.compact_every is None else None,
         "outputs": network.sizes[-1],
         "activations": network.activations,
         "cost": network.cost,
@@ -160,13 +161,12 @@ def fit_of(run: Run) -> dict[str, Any]:
 
 
 def digest_of(inputs: Inputs, *others: np.ndarray | None) -> str:
-    """Return a digest of the scale and a sample of the rows of inputs, and of other arrays."""
+    """Return a digest of the scale and a sample of the rows of inputs, and all of other arrays."""
     digest = hashlib.blake2b(f"{inputs.scale!r}/{inputs.divisor!r}".encode(), digest_size=8)
-    for array in (*inputs.arrays(), *others):
-        if array is not None:
-            step = max(1, len(array) // SAMPLED_ROWS)
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array[::step]).tobytes())
+    held = [(array, max(1, len(array) // SAMPLED_ROWS)) for array in inputs.arrays()]
+    for array, step in held + [(array, 1) for array in others if array is not None]:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array[::step]).data)
     return digest.hexdigest()
 
 
