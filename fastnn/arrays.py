@@ -197,7 +197,7 @@ def as_targets(
         If its shape does not fit, a class index is not a whole number in 0..outputs-1, or a
         target is NaN or infinite.
     """
-    array = real_array("y", y)
+    array = real_array("y", y, names=classes)
     if array.ndim == 0 or len(array) != n:
         raise ValueError(f"y must have {n} rows, one per row of X, not shape {array.shape}")
     if array.ndim == 1 and outputs > 1 and classes:
@@ -231,16 +231,19 @@ def as_labels(y: ArrayLike, n: int, outputs: int) -> NDArray[np.int64]:
     return (targets[:, 0] > 0.5).astype(np.int64) if outputs == 1 else targets.argmax(axis=1)
 
 
-def real_array(name: str, value: ArrayLike) -> _Array:
-    """Return `value` as an array, or raise an error that says how `name` must be."""
+def real_array(name: str, value: ArrayLike, *, names: bool = False) -> _Array:
+    """Return `value` as an array, or raise an error that says how `name` must be.
+
+    `names` says whether it may stand for names of classes.
+    """
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be an array, not rows of unequal length: {error}") from None
     if array.dtype.kind not in "fiub":
         hint = "convert it with np.asarray(..., dtype=float)"
-        if name == "y":
-            hint = "np.unique(y, return_inverse=True)[1] makes class indices of names"
+        if names and array.size and isinstance(array.flat[0], str):
+            hint = f"np.unique({name}, return_inverse=True)[1] makes class indices of names"
         raise TypeError(f"{name} must hold real numbers, not dtype {array.dtype}; {hint}")
     return array
 
@@ -251,7 +254,7 @@ def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:
         bad |= array != np.floor(array)
     if bad.any():
         row, hint = int(bad.argmax()), ""
-        if array.min() == 1 and array.max() == outputs:
+        if array.min() == 1 and array.max() == outputs and (array == np.floor(array)).all():
             hint = "; give y - 1, as indices begin at 0"
         raise ValueError(
             f"y must hold class indices, whole numbers in 0..{outputs - 1}; "

@@ -129,6 +129,8 @@ def parse_svmlight(
 
 def _line_of(source: str | BinaryIO, read: Callable[[BinaryIO], Any], first: int) -> int | None:
     """Return the number of the line that cannot be read, if there is one; `first` is the first."""
+    if isinstance(source, str) and not os.path.isfile(source):  # a pipe has been read
+        return None
     with contextlib.suppress(*DAMAGED), contextlib.ExitStack() as stack:
         if isinstance(source, str):
             source = stack.enter_context(open(source, "rb"))

@@ -273,7 +273,8 @@ def test_class_indices_from_lists_and_views() -> None:
         ([0, 1, 3], "row 2 is 3"),
         ([0, -1, 3], "row 1 is -1"),
         (np.array([0, 1, 2**64 - 1], np.uint64), "row 2 is 18446744073709551615"),
-        ([0, 1.5, 2], "row 1 is 1.5"),
+        ([0, 1.5, 2], "row 1 is 1.5$"),
+        ([1, 1.5, 3], "row 1 is 1.5$"),
         ([0, 1, np.nan], "row 2 is nan"),
         ([np.inf, 1, 2], "row 0 is inf"),
         ([1, 2, 3], "row 2 is 3; give y - 1"),
@@ -295,8 +296,11 @@ def test_bad_targets(y: Any, message: str) -> None:
 
 @pytest.mark.parametrize("y", [["a", "b"], np.array([0, 1], object), [None, 1], [1j, 0]])
 def test_targets_that_are_not_real_numbers(y: Any) -> None:
-    with pytest.raises(TypeError, match=r"y must hold real numbers.*np\.unique"):
+    with pytest.raises(TypeError, match=r"y must hold real numbers") as caught:
         as_targets(y, 2, 2, np.float32)
+    assert ("np.unique" in str(caught.value)) == isinstance(y[0], str)
+    with pytest.raises(TypeError, match=r"np\.asarray"):  # real targets have no names
+        as_targets(y, 2, 2, np.float32, classes=False)
 
 
 @pytest.mark.parametrize("y", [[0, 1, 1], [[0], [1], [1]], np.array([False, True, True])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import numba
@@ -169,6 +170,36 @@ def test_a_checkpoint_has_all_columns(X, y, tmp_path, penalty) -> None:
     whole.fit(X, y, epochs=4, **given)
     for one, other in zip(resumed.weights, whole.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+    assert resumed.history.train_cost == whole.history.train_cost
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("penalty", RULES[1:5], ids=repr)
+@pytest.mark.parametrize(
+    "place", [(aside.Aside, "_aged"), (Training, "is_finite")], ids=["sums", "end"]
+)
+def test_ctrl_c_leaves_no_value_out_and_none_twice(X, y, tmp_path, place, penalty, dtype) -> None:
+    """As values are added up for a checkpoint; after an epoch's last batch."""
+    given = {"batch_size": 7, "penalty": penalty, "learning_rate": 0.1, "epochs": 4}
+    given |= {"checkpoint": tmp_path / "run", "resume": True}
+    stopped, resumed, whole = network(dtype), network(dtype), network(dtype)
+    run, count = getattr(*place), [0]
+
+    def interrupted(*arguments: Any) -> Any:
+        found, count[0] = run(*arguments), count[0] + 1
+        if count[0] == 3:
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*place, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.fit(X, y, **given)
+    resumed.fit(X, y, **given)
+    whole.fit(X, y, **{**given, "checkpoint": None, "resume": False})
+    done = len(stopped.history.train_cost)
+    assert 0 < done < 4
+    assert stopped.history.train_cost == whole.history.train_cost[:done]
     assert resumed.history.train_cost == whole.history.train_cost
 
 

@@ -108,8 +108,6 @@ class Aside:
         others[:, used] = 0  # which every penalty leaves as it is
         self.is_finite = bool(np.isfinite(others).all())
         self._held = others.reshape(-1)
-        if penalty is None:
-            return
         self._age, vector = build_age(_spec(penalty, w.dtype)), lanes(w.dtype)
         self._held = np.append(self._held, np.zeros(-w.size % vector, w.dtype))
         self._room = np.empty(PIECE, w.dtype)
@@ -178,9 +176,8 @@ class Aside:
 
     def _catch_up(self, runs: int) -> None:
         """Give the weights that are held the first runs that they miss, and the sums wanted."""
-        sums = [self._sums_held()]
-        if runs:
-            sums += self._aged(self._held, runs).tolist()
+        before = self._sums_held() if any(wanted[0] == 0 for wanted in self._wanted) else []
+        sums = [before, *(self._aged(self._held, runs) if runs else [])]
         for after_runs, wanted in self._wanted:
             wanted[:] = sums[after_runs]
         self._wanted, self._sums = [], sums[-1]
@@ -190,15 +187,17 @@ class Aside:
     def _sums_held(self) -> list[float]:
         """Return the sums of abs(w) and of w**2 of the weights as they are held."""
         if not self._sums:
-            held = self._held.astype(np.float64, copy=False)
-            self._sums = [float(np.abs(held).sum()), float(held @ held)]
+            [self._sums] = self._aged(self._held, 0)
         return self._sums
 
-    def _aged(self, out: np.ndarray, runs: int) -> np.ndarray:
-        """Write what so many runs leave of the weights to `out`; return the sums after each."""
-        missed, sums = np.array(self._missed[:runs], self._w.dtype), np.zeros((runs, 2))
-        self._age(self._held, missed, self._room, out, sums)
-        return sums
+    def _aged(self, out: np.ndarray, runs: int) -> list[list[float]]:
+        """Write what so many runs leave of the weights to `out`; return the sums after each.
+
+        Those of the weights as they are, where there are no runs.
+        """
+        missed, sums = np.array(self._missed[:runs], self._w.dtype), np.zeros((max(1, runs), 2))
+        self._age(self._held, missed if runs else missed.reshape(0, 1), self._room, out, sums)
+        return sums.tolist()
 
     @staticmethod
     def _kept(missed: list[list[float]]) -> float:
@@ -206,10 +205,12 @@ class Aside:
         return math.prod(factor for (factor,) in missed)
 
 
-def _spec(penalty: Penalty, dtype: np.dtype[Any]) -> str:
+def _spec(penalty: Penalty | None, dtype: np.dtype[Any]) -> str:
     """Return the specification of the kernel: what a run leaves is the formula of its one rule."""
-    ages: Any = _times if penalty.decays else penalty.caught_up
-    count = 1 if penalty.decays else 1 + len(penalty.coefficients(0.0))
+    ages: Any = _times
+    count = 1
+    if penalty is not None and not penalty.decays:
+        ages, count = penalty.caught_up, 1 + len(penalty.coefficients(0.0))
     rule = Rule(trace.register(ages), "", "", "", False, False, 0, count)
     return Spec(lanes(dtype), rows=(1,), listed=1, values=(), rules=(rule,)).encode()
 
@@ -242,8 +243,9 @@ def age(typing: Any, spec: Any, w: Any, numbers: Any, n: Any, out: Any) -> Any:
 def build_age(spec: str) -> Any:
     """Return the compiled function that ages weights, whole vectors of them, piece by piece.
 
-    ``missed`` has a row for each run, ``sums`` takes those of abs(w) and of w**2 after it. Each
-    piece goes through `room`, and to `out` as far as that goes.
+    ``missed`` has a row for each run, ``sums`` takes those of abs(w) and of w**2 after it; or,
+    where there is none, those of the weights as they are. Each piece goes through `room`, and to
+    `out` as far as that goes.
     """
 
     @kernel
@@ -251,6 +253,10 @@ def build_age(spec: str) -> Any:
         piece = at(room, 0)
         for start in range(0, len(held), PIECE):
             count, w = min(PIECE, len(held) - start), at(held, start)
+            if not len(missed):
+                some = sum_sizes(spec, w, count)
+                sums[0, 0] += some[0]
+                sums[0, 1] += some[1]
             for run in range(len(missed)):
                 age(spec, w, after(at(missed, 0), run * missed.shape[1]), count, piece)
                 w = piece

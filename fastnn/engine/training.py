@@ -253,7 +253,8 @@ class Training:
         """Return a function of the value of the layers' penalties as it is now, times n.
 
         Between two epochs; `write_back` is not needed for it. Of sparse rows' columns that no row
-        uses, the weights are looked at when it is called, for all the values still wanted at once.
+        uses, the weights are looked at when it is called, for all the values still wanted at once:
+        do that with signals held back.
         """
         if not any(self._penalties):
             return lambda: 0.0

@@ -134,7 +134,9 @@ class Epochs:
             l1, l2 = first.strengths(1.0)
             costs = costs + l1 * sizes + 0.5 * l2 * squares
         else:
-            of_all = self.training.penalty_value()() / self._all_rows
+            with held_back() as release:
+                of_all = self.training.penalty_value()() / self._all_rows
+                release()
         return float(np.sum(costs / sums * rows) / self.n + of_all)
 
 

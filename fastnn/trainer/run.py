@@ -205,8 +205,10 @@ class Run:
     def _save(self) -> None:
         """Write a checkpoint."""
         assert self.keeper is not None
-        self.training.write_back()
-        self._complete_costs()
+        with held_back() as release:
+            self.training.write_back()
+            self._complete_costs()
+            release()
         self.keeper.save(lambda: saved(self))
 
     def _leave_state(self) -> None:
