@@ -85,7 +85,7 @@ def compare(sizes: list[int], training: Pairs, batch: int, cost: str, penalty: s
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize(
-    "sizes", [[64, 30, 10], [64, 30, 30, 10], [64, 1, 10], [64, 17, 1]], ids=str
+    "sizes", [[64, 30, 10], [64, 30, 30, 10], [64, 1, 10], [64, 27, 1]], ids=str
 )
 def test_digits(
     digits: data.Dataset, sizes: list[int], cost: str, penalty: str, batch: int
