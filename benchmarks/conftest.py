@@ -29,11 +29,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Pin before numpy and the peers are loaded, which then start as many threads."""
+    """Pin before numpy and the peers are loaded, which then start as many threads.
+
+    Where nothing is timed, kernels have small tiles.
+    """
     if not config.getoption("benchmark_disable"):
         threads = config.getoption("bench_threads")
         os.environ.update(machine.environment(threads))
         config.stash[PINNED] = machine.pin(threads)
+    else:
+        from fastnn.engine import spec
+
+        # One kernel serves all widths, and there is less of it to compile.
+        spec.TILES.update(dict.fromkeys(spec.TILES, spec.Tiles((2, 2), 2, 0)))
 
 
 PINNED = pytest.StashKey["list[int] | None"]()
