@@ -11,7 +11,8 @@ import numpy as np
 
 __all__ = ["FULL", "QUICK", "Effort", "Times", "in_turn"]
 
-SETTLE = 0.01  # threads of the contestant before may spin for some ms, in wait of more work
+# Threads of the contestant before may spin in wait of more work, OpenBLAS's for some 20 ms.
+SETTLE = 0.03
 
 # A turn is at least so long: what the others have left in the caches is not all that is timed.
 TURN = 0.025
