@@ -103,12 +103,16 @@ class Aside:
         self._marked, self._is_written = 0, True
         # After how many of these runs somebody wants the sums of abs(w) and of w**2, and for whom.
         self._wanted: list[tuple[int, list[float]]] = []
+        # Of the weights as they are held: those that a value needs, by the kernel; both, by numpy.
         self._sums: list[float] = []
+        self._of_held: tuple[float, float] | None = None
         others = w.copy()
         others[:, used] = 0  # which every penalty leaves as it is
         self.is_finite = bool(np.isfinite(others).all())
         self._held = others.reshape(-1)
-        self._age, vector = build_age(_spec(penalty, w.dtype)), lanes(w.dtype)
+        if penalty is None:
+            return
+        self._age, vector = build_age(*_kernel_of(penalty, w.dtype)), lanes(w.dtype)
         self._held = np.append(self._held, np.zeros(-w.size % vector, w.dtype))
         self._room = np.empty(PIECE, w.dtype)
 
@@ -128,7 +132,11 @@ class Aside:
         self._is_written = penalty is None
         if noted is not None and (penalty is None or penalty.decays):
             kept = kept[:batches] * self._kept(self._missed[:-1])
-            sizes, squares = self._sums_held()
+            if self._of_held is None:
+                w = self._held
+                squares = float(np.einsum("i,i->", w, w, dtype=np.float64))
+                self._of_held = float(np.abs(w).sum(dtype=np.float64)), squares
+            sizes, squares = self._of_held
             noted[:batches, 1] += kept * sizes
             noted[:batches, 2] += kept**2 * squares
 
@@ -180,7 +188,7 @@ class Aside:
         sums = [before, *(self._aged(self._held, runs) if runs else [])]
         for after_runs, wanted in self._wanted:
             wanted[:] = sums[after_runs]
-        self._wanted, self._sums = [], sums[-1]
+        self._wanted, self._sums, self._of_held = [], sums[-1], None
         del self._missed[:runs]
         self._marked = max(0, self._marked - runs)
 
@@ -205,14 +213,17 @@ class Aside:
         return math.prod(factor for (factor,) in missed)
 
 
-def _spec(penalty: Penalty | None, dtype: np.dtype[Any]) -> str:
-    """Return the specification of the kernel: what a run leaves is the formula of its one rule."""
-    ages: Any = _times
-    count = 1
-    if penalty is not None and not penalty.decays:
-        ages, count = penalty.caught_up, 1 + len(penalty.coefficients(0.0))
+def _kernel_of(penalty: Penalty, dtype: np.dtype[Any]) -> tuple[str, bool, bool]:
+    """Return the kernel's specification, and whether it adds up abs(w) and w**2.
+
+    What a run leaves is the formula of its one rule.
+    """
+    ages: Any = _times if penalty.decays else penalty.caught_up
+    count = 1 if penalty.decays else 1 + len(penalty.coefficients(0.0))
     rule = Rule(trace.register(ages), "", "", "", False, False, 0, count)
-    return Spec(lanes(dtype), rows=(1,), listed=1, values=(), rules=(rule,)).encode()
+    spec = Spec(lanes(dtype), rows=(1,), listed=1, values=(), rules=(rule,)).encode()
+    l1, l2 = penalty.strengths(1.0)
+    return spec, l1 > 0, l2 > 0
 
 
 def _times(xp: Any, w: Any, kept: Any) -> Any:
@@ -240,12 +251,12 @@ def age(typing: Any, spec: Any, w: Any, numbers: Any, n: Any, out: Any) -> Any:
 
 
 @functools.cache
-def build_age(spec: str) -> Any:
+def build_age(spec: str, of_sizes: bool, of_squares: bool) -> Any:
     """Return the compiled function that ages weights, whole vectors of them, piece by piece.
 
     ``missed`` has a row for each run, ``sums`` takes those of abs(w) and of w**2 after it; or,
-    where there is none, those of the weights as they are. Each piece goes through `room`, and to
-    `out` as far as that goes.
+    where there is none, those of the weights as they are; `of_sizes` and `of_squares` say which of
+    the two. Each piece goes through `room`, and to `out` as far as that goes.
     """
 
     @kernel
@@ -253,16 +264,15 @@ def build_age(spec: str) -> Any:
         piece = at(room, 0)
         for start in range(0, len(held), PIECE):
             count, w = min(PIECE, len(held) - start), at(held, start)
-            if not len(missed):
-                some = sum_sizes(spec, w, count)
-                sums[0, 0] += some[0]
-                sums[0, 1] += some[1]
-            for run in range(len(missed)):
-                age(spec, w, after(at(missed, 0), run * missed.shape[1]), count, piece)
-                w = piece
-                some = sum_sizes(spec, w, count)
-                sums[run, 0] += some[0]
-                sums[run, 1] += some[1]
+            for run in range(max(1, len(missed))):
+                if len(missed):
+                    age(spec, w, after(at(missed, 0), run * missed.shape[1]), count, piece)
+                    w = piece
+                some = sum_sizes(spec, w, count)  # of which LLVM leaves out what nobody uses
+                if of_sizes:
+                    sums[run, 0] += some[0]
+                if of_squares:
+                    sums[run, 1] += some[1]
             to = after(at(out, 0), start)
             for i in range(min(count, len(out) - start)):
                 put(to, i, get(w, i))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -119,15 +120,20 @@ def sum_sizes(typing: Any, spec: Any, w: Any, n: Any) -> Any:
 
 
 def _sum_of_lanes(builder: Any, vectors: Sequence[Any]) -> Any:
-    """Return the sum of all lanes as a float64."""
-    result = ir.Constant(ir.DoubleType(), 0.0)
-    for vector in vectors:
-        for lane in range(vector.type.count):
-            part = builder.extract_element(vector, ir.Constant(I32, lane))
-            if isinstance(vector.type.element, ir.FloatType):
-                part = builder.fpext(part, ir.DoubleType())
-            result = builder.fadd(result, part)
-    return result
+    """Return the sum of all lanes as a float64: of the vectors, then of halves, of quarters, ..."""
+    wide = ir.VectorType(ir.DoubleType(), vectors[0].type.count)
+    if isinstance(vectors[0].type.element, ir.FloatType):
+        vectors = [builder.fpext(vector, wide) for vector in vectors]
+    total, count = functools.reduce(builder.fadd, vectors), wide.count
+    while count > 1:
+        count //= 2
+        first, second = (
+            ir.Constant(ir.VectorType(I32, count), list(range(start, start + count)))
+            for start in (0, count)
+        )
+        low, high = (builder.shuffle_vector(total, total, half) for half in (first, second))
+        total = builder.fadd(low, high)
+    return builder.extract_element(total, ir.Constant(I32, 0))
 
 
 @intrinsic(prefer_literal=True)
