@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -22,7 +22,7 @@ from fastnn.engine.jit import jit
 __all__ = ["call_together", "meet_all", "share"]
 
 # After so many looks a waiting thread lets others run: there may be fewer CPUs than threads.
-PATIENCE = 4000
+PATIENCE = 400
 
 
 def call_together(function: Callable[[int], Any], threads: int) -> Any:
@@ -61,6 +61,9 @@ def meet(typing: Any, arrived: Any, expected: Any) -> Any:
         seen = builder.load_atomic(arrived, "acquire", 8, typ=I64)
         builder.cbranch(builder.icmp_signed(">=", seen, expected), on, wait)
         builder.position_at_end(wait)
+        if binding.get_process_triple().startswith(("x86_64", "i686")):
+            nothing = ir.FunctionType(ir.VoidType(), [])
+            builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), nothing), [])
         again = builder.add(looks, int64(1))
         looks.add_incoming(again, wait)
         builder.cbranch(builder.icmp_signed("<", again, int64(PATIENCE)), look, rest)
