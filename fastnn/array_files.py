@@ -140,7 +140,10 @@ def read_npy(path: _Path) -> np.ndarray:
 def _read_idx_header(stream: IO[bytes] | gzip.GzipFile, path: _Path) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise FileFormatError(f"{path} is not an IDX file: it begins with {magic!r}")
+        raise FileFormatError(
+            f"{path} is not an IDX file: it begins with {magic!r}; other files of rows have names "
+            "that end in .npy, .svm, .svmlight or .libsvm"
+        )
     if magic[2] != 0x08:
         raise FileFormatError(
             f"{path} must hold unsigned bytes (IDX type 0x08), not type 0x{magic[2]:02x}"

@@ -8,7 +8,6 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from fastnn.array_files import map_idx, read_idx, read_npy
-from fastnn.checks import FileFormatError
 from fastnn.svmlight import has_svmlight_name, read_svmlight
 
 __all__ = ["is_path", "mapped", "mapped_rows", "opened"]
@@ -62,8 +61,4 @@ def mapped(path: str | os.PathLike[str]) -> np.ndarray:
         return read_npy(path)
     if os.fspath(path).endswith(".gz"):
         return read_idx(path)
-    try:
-        return map_idx(path)
-    except FileFormatError as error:
-        hint = "other files of rows have names that end in .npy, .svm, .svmlight or .libsvm"
-        raise FileFormatError(f"{error}; {hint}") from error
+    return map_idx(path)

@@ -45,9 +45,8 @@ class Path:
         dtype, sparse = problem.dtype, problem.inputs.is_sparse
         skip_zeros = problem.noise is None and _worth_skipping(problem.inputs)
         first = problem.penalties[0]
-        acts_often = (
-            first is None or not first.rests
-        )  # else a step of all now and then is less work
+        # A step of all columns now and then is less work than to know which come into use.
+        acts_often = first is None or not first.rests
         waits = problem.waits and (sparse or (skip_zeros and acts_often))
         wanted = spec.for_training(problem, waits, skip_zeros)
         self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())

@@ -20,7 +20,7 @@ from fastnn.network import Network
 
 __all__ = ["to_onnx"]
 
-OPERATORS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "identity": "Identity"}
+OPERATORS = {"sigmoid": "Sigmoid", "relu": "Relu", "identity": "Identity"}
 OPSET, IR_VERSION = 13, 7  # of 2020, so that old runtimes read the file; later ones add nothing
 
 
