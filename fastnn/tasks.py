@@ -46,8 +46,8 @@ class Task:
         """Return what predictions are compared with; it takes and refuses what `targets` does."""
         raise NotImplementedError
 
-    def predictions(self, a: np.ndarray) -> np.ndarray:
-        """Return what the outputs `a`, (n, O), say."""
+    def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
+        """Return what the outputs `a`, (n, O), say; the largest of a row is at `largest`, (n,)."""
         raise NotImplementedError
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
@@ -72,12 +72,9 @@ class Classes(Task):
         """Return class indices, int64 (n,)."""
         return as_labels(self.targets(y, n, outputs, np.float64), n, outputs)
 
-    def predictions(self, a: np.ndarray) -> np.ndarray:
+    def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """Return class indices, int64 (n,)."""
-        if a.shape[1] == 1:
-            return (a[:, 0] > 0.5).astype(np.int64)
-        classes: np.ndarray = a.argmax(axis=1)
-        return classes.astype(np.int64, copy=False)
+        return _above_half(a[:, 0]) if a.shape[1] == 1 else largest
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
         """Return the accuracy: the share of rows, 0 to 1, with the right class."""
@@ -119,11 +116,11 @@ class Labels(Task):
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
         """Return rows of 0 and 1, int64 (n, O)."""
-        return self.predictions(self.targets(y, n, outputs, np.float64))
+        return _above_half(self.targets(y, n, outputs, np.float64))
 
-    def predictions(self, a: np.ndarray) -> np.ndarray:
+    def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """Return rows of 0 and 1, int64 (n, O)."""
-        return (a > 0.5).astype(np.int64)
+        return _above_half(a)
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
         """Return the subset accuracy: the share of rows with every label right."""
@@ -152,11 +149,11 @@ class Values(Task):
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
         """Return y in the shape of the predictions, float64."""
-        return self.predictions(self.targets(y, n, outputs, np.float64))
+        return _alone(self.targets(y, n, outputs, np.float64))
 
-    def predictions(self, a: np.ndarray) -> np.ndarray:
+    def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """Return the outputs, (n,) where there is one unit, else (n, O)."""
-        return a[:, 0] if a.shape[1] == 1 else a
+        return _alone(a)
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
         """Return R**2 = 1 - sum((y-a)**2)/sum((y-mean(y))**2), its mean over the outputs.
@@ -169,6 +166,15 @@ class Values(Task):
             exact = np.where(missed == 0, 0.0, 1.0)
             share = np.divide(missed, spread, out=exact, where=spread > 0)
         return float(np.mean(1 - share))
+
+
+def _above_half(a: np.ndarray) -> np.ndarray:
+    return (a > 0.5).astype(np.int64)
+
+
+def _alone(a: np.ndarray) -> np.ndarray:
+    """Return what is of a single unit without the axis of units."""
+    return a[:, 0] if a.shape[1] == 1 else a
 
 
 def task_of(cost: Cost, output: str, *, multilabel: bool) -> Task:

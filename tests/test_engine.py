@@ -222,9 +222,22 @@ def test_outputs(output, dtype: str) -> None:
     found = outputs(weights, biases, layers, inputs)
     tolerance = 1e-12 if dtype == "float64" else 1e-5
     expected = batched.outputs(weights, biases, layers, inputs)
-    for here, there in zip(found, expected, strict=True):
+    for here, there in ((found.z, expected.z), (found.a, expected.a)):
         assert here.dtype == dtype
         np.testing.assert_allclose(here, there, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(found.largest, found.a.argmax(axis=1), strict=True)
+
+
+def test_the_largest_output_is_the_first_of_its_size_and_nan_before_all() -> None:
+    nan = np.nan
+    rows = [[1, 3, 3, 2], [nan, 1, 2, 3], [1, nan, nan, 9], [0, 0, 0, 0], [-3, -2, -1, nan]]
+    inputs, layers = Inputs(np.array(rows), 1.0), [activations.Identity()]
+    for path in (compiled, batched):
+        found = path.outputs([np.eye(4)], [np.zeros(4)], layers, inputs)
+        assert found.largest.tolist() == found.a.argmax(axis=1).tolist()
+    diagonal = np.diag([1.0, nan, 1.0, 1.0])
+    found = compiled.outputs([diagonal], [np.zeros(4)], layers, Inputs(np.zeros((2, 4)), 1.0))
+    assert found.largest.tolist() == found.a.argmax(axis=1).tolist()
 
 
 @pytest.mark.parametrize("columns", [3, 13, 100])

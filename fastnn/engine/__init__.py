@@ -7,7 +7,8 @@ the JIT is off or where a cost is the user's own Python code.
 
 from __future__ import annotations
 
+from fastnn.engine.problem import Outputs
 from fastnn.engine.state import State
 from fastnn.engine.training import Training, outputs
 
-__all__ = ["State", "Training", "outputs"]
+__all__ = ["Outputs", "State", "Training", "outputs"]

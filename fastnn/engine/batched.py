@@ -14,7 +14,7 @@ from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
 from fastnn.engine import blas
 from fastnn.engine.coefficients import Coefficients, width_of
-from fastnn.engine.problem import Problem
+from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty, value_of
 from fastnn.penalties.groups import shortened
@@ -272,8 +272,8 @@ def outputs(
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
     inputs: Inputs,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted inputs z and the outputs a of the output layer, for every row."""
+) -> Outputs:
+    """Return what a network says of every row."""
     n, dtype = inputs.n, weights[0].dtype
     z, a = (np.empty((n, len(biases[-1])), dtype) for _ in range(2))
     with np.errstate(over="ignore"):
@@ -282,7 +282,7 @@ def outputs(
             x = _rows(inputs, block, dtype)
             zs, layers = _forward(weights, biases, activations, x)
             z[block], a[block] = zs[-1], layers[-1]
-    return z, a
+    return Outputs(z, a, a.argmax(axis=1).astype(np.int64, copy=False))
 
 
 def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> Any:

@@ -16,7 +16,7 @@ from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.panels import memory, pack, unpack
-from fastnn.engine.problem import Problem
+from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty, value_of
 
@@ -211,8 +211,8 @@ def outputs(
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
     inputs: Inputs,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted inputs z and the outputs a of the output layer, for every row."""
+) -> Outputs:
+    """Return what a network says of every row."""
     dtype = weights[0].dtype
     rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _worth_skipping(inputs)
     wanted = spec.for_outputs(weights, activations, inputs, skip_zeros)
@@ -225,10 +225,11 @@ def outputs(
     pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
     arrays.values[:] = _values_of_bytes(inputs, dtype)
     z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
+    found, order = Outputs(z, a, np.empty(inputs.n, np.int64)), np.arange(inputs.n)
     run = _kernel(kernels.build_outputs, wanted.encode())
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
-    run(arrays, *_either(inputs, dtype), *factors, np.arange(inputs.n), rows, skip_zeros, z, a)
-    return z, a
+    run(arrays, *_either(inputs, dtype), *factors, order, rows, skip_zeros, *found)
+    return found
 
 
 def _places_in(order: np.ndarray, inputs: Inputs) -> np.ndarray:

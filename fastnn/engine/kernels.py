@@ -192,32 +192,35 @@ def build_train(spec: str) -> Any:
 
 
 def build_outputs(spec: str) -> Any:
-    """Return the compiled function that writes the output layer's z and a for every row of X."""
+    """Return the compiled function that writes what the output layer says of every row of X."""
 
     @kernel
-    def outputs(arrays, X, csr, scale, divisor, order, batch_size, skip_zeros, z, a):
+    def outputs(arrays, X, csr, scale, divisor, order, batch_size, skip_zeros, z, a, largest):
         net, matrix, nonzeros = net_of(arrays, 0), matrix_of(X), pointers_of(csr)
         columns = layer_of(net, 0).units
         top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
-            if X is not None:
-                if not reads_rows(spec, X):
-                    gather(spec, net, X, columns, scale, divisor, rows, 0, m)
-                if skip_zeros:
-                    list_blocks(spec, net, at(X, 0), columns, rows, 0, m, block_rows(spec, m))
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
             if X is not None:
-                later = start + batch_size
+                later, block = start + batch_size, block_rows(spec, m)
                 count = min(batch_size, len(order) - later)
-                ask_for_rows(coming_of(X, columns, at(order, later), 0, count), 0, batch_size)
+                coming = coming_of(X, columns, at(order, later), 0, count)
+                if not reads_rows(spec, X):
+                    gather(spec, net, X, columns, scale, divisor, rows, 0, m)
+                for begin in range(0, m, block):  # not all at once, for which they would queue
+                    end = min(begin + block, m)
+                    ask_for_rows(coming, begin, end)
+                    if skip_zeros:
+                        list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, m, skip_zeros, matrix, nonzeros, rows, 1.0, 0, 1)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
                     a[start + i, o] = get(top.a, i * top.pitch + o)
+                largest[start + i] = first_largest(after(top.a, i * top.pitch), top.units)
         restore_denormals(before)
 
     return outputs
@@ -250,6 +253,17 @@ def build_settle(spec: str) -> Any:
         arrays.steps[0] = 0
 
     return settle
+
+
+@jit
+def first_largest(a, units):
+    """Return the place of the first NaN among some numbers, or else of the largest, the first."""
+    best, found = get(a, 0), 0
+    for o in range(1, units):
+        here = get(a, o)
+        if not here <= best and best == best:  # NaN is not equal to itself
+            best, found = here, o
+    return found
 
 
 @jit

@@ -1,10 +1,10 @@
-"""What is trained on what: the one thing that `Training` hands to either path."""
+"""What is trained on what, which `Training` hands to either path; and what `outputs` returns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from fastnn.engine.noise import Noise
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
-__all__ = ["Problem"]
+__all__ = ["Outputs", "Problem"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,19 @@ class Problem:
         if self.n is None:  # it is a step of at most one row's, but rows may weigh less than 1
             return first.decays and self.row_weights is None and first.waits(self.learning_rate)
         return first.waits(self.learning_rate / self.n)
+
+
+class Outputs(NamedTuple):
+    """What the output layer says of n rows, with O units.
+
+    Attributes
+    ----------
+    z, a : ndarray, (n, O)
+        Its weighted inputs and its outputs, in the network's dtype.
+    largest : ndarray, int64 (n,)
+        The unit with the largest output, or the first NaN: ``a.argmax(axis=1)``.
+    """
+
+    z: np.ndarray
+    a: np.ndarray
+    largest: np.ndarray

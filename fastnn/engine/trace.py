@@ -119,6 +119,9 @@ class Vec:
     def __lt__(self, other: Any) -> Any:
         return self.builder.fcmp_ordered("<", self.value, self.lift(other))
 
+    def __le__(self, other: Any) -> Any:
+        return self.builder.fcmp_ordered("<=", self.value, self.lift(other))
+
     def _call(self, name: str, *arguments: Any) -> Vec:
         """Call LLVM's intrinsic `name` on vectors of this type."""
         vector = self.value.type

@@ -14,7 +14,7 @@ from fastnn.engine import batched
 from fastnn.engine.interrupts import held_back
 from fastnn.engine.masks import Masks
 from fastnn.engine.noise import Noise
-from fastnn.engine.problem import Problem
+from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.state import State
 from fastnn.machine import threads_allowed
 from fastnn.optimizers import SGD, Optimizer
@@ -289,9 +289,9 @@ def outputs(
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
     inputs: Inputs,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted inputs z and the outputs a of the output layer, each (n, outputs)."""
-    result: tuple[np.ndarray, np.ndarray] = _engine().outputs(weights, biases, activations, inputs)
+) -> Outputs:
+    """Return what a network says of every row."""
+    result: Outputs = _engine().outputs(weights, biases, activations, inputs)
     return result
 
 

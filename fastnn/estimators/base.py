@@ -77,4 +77,4 @@ class Engine:
         weights = [np.require(w.T, dtype, "C") for w in self.coefs_]
         biases = [np.require(b, dtype, "C") for b in self.intercepts_]
         inputs = as_inputs(X, dtype, 1.0)
-        return engine.outputs(weights, biases, settings.activations_of(self), inputs)[1]
+        return engine.outputs(weights, biases, settings.activations_of(self), inputs).a

@@ -276,12 +276,14 @@ class Network(Stack):
         * With a cost for real targets: the outputs, (n,) where there is one unit, else
           (n, sizes[-1]), in the network's dtype.
         """
-        return self._task.predictions(self.predict_proba(X))
+        X, _ = self._opened(X, None)
+        found = self._outputs(self._inputs(X))
+        return self._task.predictions(found.a, found.largest)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the outputs of the network, (n, sizes[-1]) in its dtype."""
         X, _ = self._opened(X, None)
-        return self._outputs(self._inputs(X))[1]
+        return self._outputs(self._inputs(X)).a
 
     def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
         """Return the share of rows, 0 to 1, whose prediction is that of `y` (in every label).
@@ -306,7 +308,8 @@ class Network(Stack):
         X, y = self._opened(X, y)
         inputs = self._inputs(X)
         wanted = self._task.wanted(y, inputs.n, self._sizes[-1])
-        return self._task.score(self._task.predictions(self._outputs(inputs)[1]), wanted)
+        found = self._outputs(inputs)
+        return self._task.score(self._task.predictions(found.a, found.largest), wanted)
 
     def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Layers = None) -> float:
         """Return the mean cost of the rows, plus the penalty's value if one is given.
@@ -319,7 +322,8 @@ class Network(Stack):
         inputs = self._inputs(X)
         n = inputs.n
         targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
-        cost = self._cost.mean(*self._outputs(inputs), targets)
+        found = self._outputs(inputs)
+        cost = self._cost.mean(found.z, found.a, targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
 
     def to_onnx(self, path: str | os.PathLike[str], *, input_dtype: str | None = None) -> None:
@@ -374,8 +378,8 @@ class Network(Stack):
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)
         return inputs if self.kept_inputs is None else inputs.columns(self.kept_inputs)
 
-    def _outputs(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weighted inputs z and the outputs a of the output layer, each (n, O)."""
+    def _outputs(self, inputs: Inputs) -> engine.Outputs:
+        """Return what the output layer says of every row."""
         weights, biases = self._arrays()
         return engine.outputs(weights, biases, self._activations, inputs)
 
@@ -383,6 +387,6 @@ class Network(Stack):
         self, inputs: Inputs, targets: np.ndarray, wanted: np.ndarray
     ) -> tuple[float, float]:
         """Return the mean cost, without a penalty, and the score, from one pass."""
-        z, a = self._outputs(inputs)
-        score = self._task.score(self._task.predictions(a), wanted)
-        return self._cost.mean(z, a, targets), score
+        found = self._outputs(inputs)
+        score = self._task.score(self._task.predictions(found.a, found.largest), wanted)
+        return self._cost.mean(found.z, found.a, targets), score

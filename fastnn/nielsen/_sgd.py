@@ -56,7 +56,8 @@ class Samples:
         """Return the network's output for every row, (n, outputs)."""
         weights, biases = self._network._arrays()
         flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)
-        z, _ = outputs([np.ascontiguousarray(w) for w in weights], flat, sigmoids, self.inputs)
+        weights = [np.ascontiguousarray(w) for w in weights]
+        z = outputs(weights, flat, sigmoids, self.inputs).z
         with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
             a: np.ndarray = Sigmoid.value(np, z)
         return a

@@ -57,13 +57,18 @@ class L1(Shrinking):
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
-        """abs(w) = whole*kappa + rest shrinks `whole` times; rest, rest-kappa, rest, ... follow."""
-        whole = xp.floor(abs(w) * inverse)
-        taken = xp.where(whole < steps, whole, steps)
-        rest = w - taken * xp.copysign(kappa, w)  # past 0 where w*inverse was rounded up
-        half = 0.5 * (steps - taken)
-        turned = xp.where(abs(rest) > 0, rest - xp.copysign(kappa, rest), rest)
-        return xp.where(half > xp.floor(half), turned, rest)
+        """Take as many kappas from abs(w) as there are steps, or as bring it nearest to 0.
+
+        The latter where its sign turns, an even number of them if `steps` is: from then on w goes
+        to and fro between -kappa and kappa. From 0 it does not move. All is counted in pairs of
+        kappas; `short` is how many are not taken, below 0.
+        """
+        most = 0.5 * steps
+        place = abs(w) * (0.5 * inverse) - (most - 0.5)
+        below = xp.floor(place)
+        short = xp.where(below < 0, below, 0.0)
+        left = w - xp.copysign(most + short, w) * (2 * kappa)
+        return xp.where(place <= short, 0.0, left)  # half way between two: a whole number of kappas
 
     def value(self, w: np.ndarray) -> float:
         return self.lmbda * sum_of_sizes(w)
