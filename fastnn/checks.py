@@ -29,8 +29,9 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
     names = list(allowed)
     if isinstance(value, str) and value in names:
         return value
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    by_letters = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(str(value).lower(), by_letters, n=1, cutoff=0.4)
+    hint = f"; did you mean {by_letters[near[0]]!r}?" if near else ""
     raise ValueError(
         f"{parameter} must be one of {', '.join(map(repr, names))}, not {value!r}{hint}"
     )

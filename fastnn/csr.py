@@ -48,9 +48,13 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
         raise TypeError(f"X must hold real numbers, not dtype {X.dtype}; use X.astype(float)")
     if X.shape[1] > MOST_COLUMNS:
         raise ValueError(f"X must have at most {MOST_COLUMNS:,} columns, not {X.shape[1]:,}")
-    X = _checked(X) if X.format == "csr" else compressed(X.astype(np.float64, copy=False))
+    adds = X.dtype.kind != "b"  # what is there twice in a matrix of bool is there, as in scipy's
+    if X.format == "csr":
+        X = _checked(X)
+    else:
+        X = compressed(X.astype(np.float64, copy=False) if adds else X)
     if not X.has_canonical_format:
-        X = _assembled(X.astype(np.float64))
+        X = _assembled(X.astype(np.float64) if adds else X.copy())
     with np.errstate(over="ignore"):
         values = X.data.astype(dtype, copy=False)
         if scale != 1:

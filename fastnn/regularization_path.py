@@ -23,6 +23,7 @@ from fastnn.checks import real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.penalties import Layers, ProximalL1, per_layer
+from fastnn.row_files import opened
 
 __all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
 
@@ -111,7 +112,9 @@ def lambda_path(
         raise ValueError("lambdas must hold at least one strength, not none")
     epochs = whole("epochs", epochs, minimum=1)
     penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
-    network.total_cost(*validation_data)  # refuses bad rows before the first training
+    X, y = opened(X, y, network.n_inputs)
+    validation_data = opened(*validation_data, network.n_inputs)
+    network.accuracy(*validation_data)  # refuses bad rows before the first training
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):
         history = trainer.fit(

@@ -42,6 +42,10 @@ class Schedule:
 
     name: ClassVar[str]
 
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__qualname__}({values})"
+
     @property
     def needs_scores(self) -> bool:
         """Whether there must be validation rows."""

@@ -15,9 +15,11 @@ import numpy as np
 
 from fastnn.checks import real, whole
 
-__all__ = ["LogUniform", "checksum", "described", "grid", "key_of", "sample"]
+__all__ = ["LogUniform", "checksum", "described", "grid", "key_of", "sample", "without_text"]
 
 TRIES = 100  # draws of one sample before all are taken to be drawn
+
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,29 @@ def described(value: Any) -> Any:
         return [described(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): described(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return f"array{value.shape} {value.dtype} {checksum(value):08x}"
-    if isinstance(value, type) or hasattr(value, "__qualname__"):
+    if _is_named(value):
         return str(value.__qualname__)
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    if hasattr(value, "__array__"):  # a Series or a tensor too, whose repr may leave numbers out
+        array = np.asarray(value)
+        return f"array{array.shape} {array.dtype} {checksum(array):08x}"
+    return ADDRESS.sub("", repr(value))
+
+
+def without_text(value: Any) -> list[str]:
+    """Return what there is in a parameter whose text would be that of something else too."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [found for item in value for found in without_text(item)]
+    if hasattr(value, "__array__") or isinstance(value, (str, bytes)):
+        return []
+    is_local = "<" in getattr(value, "__qualname__", "")  # of a function, or a lambda
+    text = repr(value)
+    return [text] if is_local or (ADDRESS.search(text) and not _is_named(value)) else []
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, type) or hasattr(value, "__qualname__")
 
 
 def key_of(parameters: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale
 from fastnn.row_files import opened
 from fastnn.sweep_records import Records, ResultsFile, finite, ranked
-from fastnn.sweep_space import checksum, described, grid, key_of
+from fastnn.sweep_space import checksum, described, grid, key_of, without_text
 
 __all__ = ["sweep", "train"]
 
@@ -192,7 +192,7 @@ class _Data(NamedTuple):
         """Return a text that differs where the rows do."""
         parts = [X, y, *(() if validation is None else validation)]
         arrays = [array for part in parts for array in _arrays_of(part)]
-        return " ".join(f"{a.shape}{checksum(a):08x}" for a in arrays)
+        return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
 
     def task(self, trial: Mapping[str, Any], threads: int | None) -> Callable[[], dict[str, Any]]:
         """Return what trains one trial; it holds the rows that this one reads and no others."""
@@ -337,6 +337,13 @@ def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
     """Raise a `ValueError` if a file could not tell one trial from another."""
     seen: dict[str, int] = {}
     for number, trial in enumerate(trials):
+        for name, value in trial.items():
+            if nameless := without_text(value):
+                raise ValueError(
+                    f"results tells trials apart by their parameters' text, and {name} has "
+                    f"{nameless[0]}: give a class or a function of a module, an object whose repr "
+                    "shows its values, or no results"
+                )
         if (first := seen.setdefault(key_of(trial), number)) != number:
             raise ValueError(
                 f"trials {first} and {number} are the same in a results file: {described(trial)}"

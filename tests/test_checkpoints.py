@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import fastnn
 from fastnn import L1, FileFormatError, Network, TruncatedGradient
 from fastnn.engine import jit, training
+from fastnn.engine.draws import plain
 from fastnn.trainer.checkpoints import read
 from fastnn.trainer.position import Position
 
@@ -83,7 +84,8 @@ def assert_same(network: Network, expected: Network) -> None:
     for one, other in arrays:
         np.testing.assert_array_equal(one, other)
     assert without_time(network.history) == without_time(expected.history)
-    assert network._rng.bit_generator.state == expected._rng.bit_generator.state
+    one, other = (plain(n._rng.bit_generator.state) for n in (network, expected))
+    assert one == other
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -375,3 +377,40 @@ def test_killed_runs_end_in_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_thirty_killed_runs_end_in_the_same_bits(tmp_path: Path) -> None:
     runs_killed(tmp_path, 30)
+
+
+class Sawtooth(fastnn.Schedule):
+    largest = 0.8
+
+    def __init__(self, top: float) -> None:
+        self.top = top
+
+    def rate(self, epoch: int, epochs: int, scores: Any) -> float:
+        return self.top / (1 + epoch % 3)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.Philox, np.random.SFC64])
+def test_any_generator_and_a_schedule_of_ones_own_go_on(kind: Any, tmp_path: Path) -> None:
+    def fitted(epochs: int, **options: Any) -> Network:
+        network = Network([X.shape[1], 5, 4], seed=np.random.Generator(kind(5)))
+        network.fit(X, Y, epochs=epochs, learning_rate=Sawtooth(0.5), **options)
+        return network
+
+    path = tmp_path / "run"
+    fitted(2, checkpoint=path)
+    assert_same(fitted(4, checkpoint=path, resume=True), fitted(4))
+    with pytest.raises(ValueError, match=f"draws from {kind.__name__}, and this one from PCG64"):
+        Network([X.shape[1], 5, 4], seed=1).fit(
+            X, Y, epochs=4, learning_rate=Sawtooth(0.5), checkpoint=path, resume=True
+        )
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_epochs_that_would_not_have_come_to_the_checkpoint(tmp_path: Path) -> None:
+    path, options = tmp_path / "run", {"learning_rate": fastnn.CosineDecay(0.5)}
+    new().fit(X, Y, epochs=2, checkpoint=path, **options)
+    with pytest.raises(ValueError, match=r"CosineDecay.* has other rates in one of 5"):
+        new().fit(X, Y, epochs=5, checkpoint=path, resume=True, **options)
+    with pytest.raises(ValueError, match="2 finished epochs: epochs must be at least that, not 1"):
+        new().fit(X, Y, epochs=1, checkpoint=path, resume=True, **options)

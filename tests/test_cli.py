@@ -393,3 +393,10 @@ def test_learning_curves_without_validation_data() -> None:
     plots.learning_curves(fastnn.History([3.0, 2.0], seconds=[0.1, 0.1]), ax=figure.subplots())
     [ax] = figure.axes
     assert len(ax.lines) == 1
+
+
+def test_two_options_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    result = run("train", "--epochs", 1, "--out", path, "--checkpoint", path)
+    assert (result.exit_code, path.exists()) == (2, False)
+    assert "what --checkpoint writes" in " ".join(result.output.replace("│", " ").split())

@@ -321,3 +321,15 @@ def test_another_scikit_learn() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert sklearn.__version__.encode() in done.stdout
     assert b"_fit_lbfgs(X, y, sample_weight, ...)" in done.stdout
+
+
+def test_another_penalty_owes_nothing_for_earlier_steps() -> None:
+    """Cumulative L1 begins anew where its strength changes between two calls of `partial_fit`."""
+    X, y = np.random.default_rng(0).random((40, 6)), np.arange(40) % 3
+    options: dict[str, Any] = {"solver": "sgd", "n_rows": 40, "random_state": 1}
+    mlp = fastnn.MLPClassifier((5,), penalty=fastnn.penalties.CumulativeL1(0.01), **options)
+    for _ in range(50):
+        mlp.partial_fit(X, y, classes=[0, 1, 2])
+    before = np.abs(mlp.coefs_[0]).mean()
+    mlp.set_params(penalty=fastnn.penalties.CumulativeL1(0.5)).partial_fit(X, y)
+    assert abs(np.abs(mlp.coefs_[0]).mean() - before) < 0.01

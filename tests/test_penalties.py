@@ -96,6 +96,15 @@ def test_many_steps_at_once_are_that_many_steps(penalty) -> None:
         assert (np.sign(eager) != np.sign(w)).any()
 
 
+@pytest.mark.parametrize("steps", [3000, 781_265, 9_000_001])
+def test_many_steps_in_float32_leave_no_false_zeros(steps: int) -> None:
+    w, kappa = np.random.default_rng(0).normal(0, 0.05, 10_000).astype("float32"), 1e-6
+    numbers = np.array([kappa, 1 / kappa], "float32")
+    left = penalties.L1.caught_up(np, w, np.float32(steps), *numbers)
+    assert np.abs(left).max() < max(1.1 * kappa, np.abs(w).max() - 0.9 * steps * kappa)
+    assert np.count_nonzero(left == 0) < 0.005 * len(w)
+
+
 def test_a_truncated_gradient_that_waits_from_any_step() -> None:
     """Which of the missed steps act depends on their number in the whole run."""
     strength, w = penalties.TruncatedGradient(1.0, every=4, theta=0.5), some_weights()

@@ -390,3 +390,17 @@ fastnn.sweep(*d[:2], {{"seed": range(4)}}, results={str(tmp_path / "s")!r}, on_r
     went_on = sweep(*digits[:2], {"seed": range(4)}, results=tmp_path / "s", **options)
     assert untimed(went_on) == untimed(sweep(*digits[:2], {"seed": range(4)}, **options))
     assert all(math.isfinite(record["val_cost"]) for record in went_on)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_file_takes_no_parameters_whose_text_does_not_tell_them_apart(tmp_path: Path) -> None:
+    X, y = np.random.default_rng(0).random((20, 3)), np.arange(20) % 2
+    options: dict[str, Any] = {"sizes": [3, 2], "epochs": 1, "results": tmp_path / "r"}
+    for name, value in (("penalty", lambda lmbda: L1(lmbda)), ("seed", np.random.default_rng(1))):
+        with pytest.raises(ValueError, match=f"their parameters' text, and {name} has <|Generator"):
+            sweep(X, y, {name: [value]}, **options)
+    assert not (tmp_path / "r").exists()
+    whole = (100 * X).astype(np.uint8)
+    sweep(whole, y, {"seed": [0]}, **options)
+    with pytest.raises(fastnn.FileFormatError):
+        sweep(whole.astype(np.int8), y, {"seed": [0]}, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ __all__ = [
     "PenaltyName",
     "Seed",
     "Threads",
+    "all_differ",
     "finite",
     "hidden_layers",
     "new_figure",
@@ -79,6 +81,14 @@ def writable(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}")
     return path
+
+
+def all_differ(files: Mapping[str, Path | None]) -> None:
+    """Refuse two options that would write the same file."""
+    seen: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None and (first := seen.setdefault(path.resolve(), option)) != option:
+            raise typer.BadParameter(f"{path} is what {first} writes", param_hint=option)
 
 
 def new_figure(plot: Path) -> Any:

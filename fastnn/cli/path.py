@@ -83,7 +83,8 @@ def path(
             metavar="MODEL",
             dir_okay=False,
             callback=writable,
-            help="Save the chosen network here, compacted, as JSON.",
+            help="Save the chosen network here, compacted, as JSON where the name ends in .json, "
+            "else as safetensors.",
         ),
     ] = None,
     as_json: Annotated[

@@ -86,6 +86,8 @@ def named_rows(
     from fastnn import data
     from fastnn.svmlight import has_svmlight_name
 
+    if folder is not None and (has_svmlight_name(name) or name == "digits"):
+        raise typer.BadParameter(f"it is for mnist and fashion, not {name}", param_hint="--data")
     if has_svmlight_name(name):
         return Split(*_svmlight(name, test, features), None, "rows")
     if test is not None or features is not None:
@@ -116,9 +118,13 @@ def _svmlight(name: str, test: Path | None, features: int | None) -> tuple[Any, 
     else:
         parts = X, y, *read_svmlight(test, X.shape[1])
     for labels in parts[1::2]:
-        if len(labels) == 0 or labels.dtype != np.int64:
+        if len(labels) == 0:
             raise ValueError(
-                f"{name} and what is reported on need rows whose labels are whole numbers from "
-                "0 on, or -1 and +1"
+                f"{name} has too few rows: there must be some to train on and some to report on"
+            )
+        if labels.dtype != np.int64:
+            raise ValueError(
+                f"the labels of {name} and of what is reported on must be whole numbers from 0 "
+                "on, or -1 and +1"
             )
     return parts

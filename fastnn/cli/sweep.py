@@ -11,6 +11,7 @@ import typer
 from fastnn.cli.options import (
     DataFolder,
     Dtype,
+    all_differ,
     hidden_layers,
     new_figure,
     writable,
@@ -54,7 +55,9 @@ def sweep(
     samples: Annotated[
         int | None, typer.Option(min=1, help="Draw so many trials [default: all combinations].")
     ] = None,
-    sample_seed: Annotated[int, typer.Option(min=0, help="Of these draws.")] = 0,
+    sample_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of these draws [default: 0].")
+    ] = None,
     halving: Annotated[
         int | None,
         typer.Option(min=2, help="Go on with the best 1 in so many, for as many times the epochs."),
@@ -101,6 +104,9 @@ def sweep(
     What is held out judges the best network alone, where --out asks for it.
     """
     drawn = samples is not None
+    if sample_seed is not None and not drawn:
+        raise typer.BadParameter("it needs --samples", param_hint="--sample-seed")
+    all_differ({"--results": results, "--csv": csv, "--plot": plot, "--out": out})
     space: dict[str, Any] = {
         "learning_rate": _numbers("--learning-rate", learning_rate, drawn),
         "batch_size": _numbers("--batch-size", batch_size, drawn, whole=True),
@@ -117,7 +123,7 @@ def sweep(
     split = named_rows(name, folder, test, features, progress=False)
     rows, validation = split.validation()
     space = {"sizes": [[split.X.shape[1], *units, split.outputs] for units in layers], **space}
-    trials = grid(space) if samples is None else sample(space, samples, seed=sample_seed)
+    trials = grid(space) if samples is None else sample(space, samples, seed=sample_seed or 0)
     common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": split.input_scale}
     workers = cpus() if jobs is None else jobs
     typer.echo(

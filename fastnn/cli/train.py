@@ -20,6 +20,7 @@ from fastnn.cli.options import (
     PenaltyName,
     Seed,
     Threads,
+    all_differ,
     finite,
     hidden_layers,
     writable,
@@ -45,7 +46,10 @@ def _penalty(name: str, lmbda: float | None) -> Penalty | None:
         return None
     if lmbda is None:
         raise typer.BadParameter(f"{name} needs its strength, --lmbda", param_hint="--penalty")
-    return penalties.named("--penalty", name, lmbda)
+    try:
+        return penalties.named("--penalty", name, lmbda)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--lmbda") from error
 
 
 def train(
@@ -120,6 +124,7 @@ def train(
     if checkpoint is None and (resume or checkpoint_seconds is not None):
         given = "--resume" if resume else "--checkpoint-seconds"
         raise typer.BadParameter("it needs --checkpoint, the file", param_hint=given)
+    all_differ({"--checkpoint": checkpoint, "--out": out})
     layers = hidden_layers(hidden)
     chosen_penalty = _penalty(penalty, lmbda)
 

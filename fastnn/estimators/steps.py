@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from fastnn.engine import State
 from fastnn.optimizers import Adam, Momentum, Nesterov, Optimizer
+from fastnn.penalties import Penalty
 
 __all__ = ["Steps", "steps_of"]
 
@@ -39,7 +41,9 @@ class Steps:
     learning_rate : float
         That of the next epoch.
     state : State or None
-        What the optimiser and the penalty remember.
+        What the optimiser and the penalties remember.
+    penalties : list of str
+        These, by their repr.
     """
 
     optimizer: Optimizer | None
@@ -47,9 +51,24 @@ class Steps:
     policy: str
     power_t: float
     state: State | None = None
+    penalties: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self._first_rate = self.learning_rate
+
+    def state_for(self, penalties: Sequence[Penalty | None], dtype: np.dtype[Any]) -> State | None:
+        """Return the state to go on from; what penalties remember goes on where they are the same.
+
+        As another dtype, where that has changed.
+        """
+        shown, state = [repr(penalty) for penalty in penalties], self.state
+        same, self.penalties = self.penalties == shown, shown
+        if state is None:
+            return None
+        kept = [np.asarray(a, dtype) if same else np.zeros_like(a, dtype) for a in state.kept]
+        memories = [[np.asarray(array, dtype) for array in one] for one in state.memories]
+        total = state.total if same else 0.0
+        return state._replace(total=total, memories=memories, kept=kept)
 
     def epoch_ends(self, rows: int) -> None:
         """Change the rate, where it follows the rows seen since the first fit."""

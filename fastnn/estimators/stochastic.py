@@ -76,7 +76,7 @@ class Epochs:
 
     def __init__(self, mlp: Any, rows: Rows, batch_size: int) -> None:
         settings.check_fitted_layers(mlp)
-        dtype = mlp.coefs_[0].dtype
+        dtype = settings.dtype_of(mlp) or mlp.coefs_[0].dtype
         self._mlp = mlp
         self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)
         self._all_rows = mlp.n_rows or self.n
@@ -108,7 +108,7 @@ class Epochs:
             dropout=dropout,
             seed=0 if dropout is None else int(mlp._random_state.randint(2**31)),
             optimizer=steps.optimizer,
-            state=steps.state,
+            state=steps.state_for(self._penalties, dtype),
         )
 
     def run(self, order: np.ndarray) -> float:

@@ -28,12 +28,16 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
 
     Raises
     ------
+    TypeError
+        If `path` is not a path.
     FileFormatError
         If the file is not such a file, or is damaged; the message says what is wrong with it.
         Nothing in it is run, and no memory is used beyond some multiple of its size.
     OSError
         If it cannot be read.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a path, not {path!r}")
     model = read_model(path, max_bytes=whole("max_bytes", max_bytes, minimum=1))
     try:
         return _network(model)

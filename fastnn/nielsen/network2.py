@@ -357,7 +357,11 @@ def load(filename: str | os.PathLike[str]) -> Network:
 def _penalty(lmbda: float, name: str) -> penalties.Penalty | None:
     one_of("penalty", name, [*(penalty.name for penalty in penalties.ALL), "none"])
     lmbda = real("lmbda", lmbda)
-    return None if name == "none" or lmbda == 0 else penalties.named("penalty", name, lmbda)
+    if name == "none" and lmbda > 0:
+        raise ValueError(f"lmbda must be 0 without a penalty, not {lmbda!r}")
+    if name == "none" or (lmbda == 0 and name != penalties.MaxNorm.name):  # whose limit it is
+        return None
+    return penalties.named("penalty", name, lmbda)
 
 
 def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:

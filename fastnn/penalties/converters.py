@@ -60,7 +60,11 @@ def from_keras(l1: float, l2: float, n: int) -> Penalty:
 
 
 def to_keras(penalty: Penalty, n: int) -> tuple[float, float]:
-    """Return the ``l1`` and ``l2`` that give a Keras layer this penalty, the way back."""
+    """Return the ``l1`` and ``l2`` that give a Keras layer this penalty, the way back.
+
+    They are those of its ``kernel_regularizer``, and of its ``bias_regularizer`` too where the
+    penalty is of the biases.
+    """
     n = whole("n", n, minimum=1)
     l1, l2 = _parts(penalty, "Keras has L1 and L2 alone")
     return l1 / n, l2 / (2 * n)
@@ -87,7 +91,10 @@ def from_torch(weight_decay: float, n: int) -> L2:
 
 
 def to_torch(penalty: L2, n: int) -> float:
-    """Return the ``weight_decay`` that gives PyTorch's SGD this penalty, the way back."""
+    """Return the ``weight_decay`` that gives PyTorch's SGD this penalty, the way back.
+
+    Where the penalty is not of the biases, these belong in a parameter group without it.
+    """
     n = whole("n", n, minimum=1)
     return _parts(penalty, "PyTorch's weight_decay is L2 alone", l1=False)[1] / n
 

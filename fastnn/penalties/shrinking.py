@@ -45,7 +45,7 @@ class L1(Shrinking):
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         kappa = step * self.lmbda
-        return kappa, 1 / kappa if kappa else 0.0
+        return kappa, 1 / kappa if kappa else math.inf
 
     @staticmethod
     def shrink(xp: Any, w: Any, kappa: Any, inverse: Any) -> Any:
@@ -60,15 +60,16 @@ class L1(Shrinking):
         """Take as many kappas from abs(w) as there are steps, or as bring it nearest to 0.
 
         The latter where its sign turns, an even number of them if `steps` is: from then on w goes
-        to and fro between -kappa and kappa. From 0 it does not move. All is counted in pairs of
-        kappas; `short` is how many are not taken, below 0.
+        to and fro between -kappa and kappa. From 0 it does not move. They are counted in pairs,
+        from abs(w) on, so that many steps cost it no digit.
         """
-        most = 0.5 * steps
-        place = abs(w) * (0.5 * inverse) - (most - 0.5)
-        below = xp.floor(place)
-        short = xp.where(below < 0, below, 0.0)
-        left = w - xp.copysign(most + short, w) * (2 * kappa)
-        return xp.where(place <= short, 0.0, left)  # half way between two: a whole number of kappas
+        most = xp.floor(0.5 * steps)
+        odd = 0.5 * steps - most
+        place = abs(w) * (0.5 * inverse) + (0.5 - odd)
+        pairs = xp.floor(place)
+        pairs = xp.where(pairs < most, pairs, most)
+        left = w - xp.copysign(pairs + odd, w) * (2 * kappa)
+        return xp.where(place <= pairs, 0.0, left)  # half way between two: a whole number of kappas
 
     def value(self, w: np.ndarray) -> float:
         return self.lmbda * sum_of_sizes(w)

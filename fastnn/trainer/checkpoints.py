@@ -181,6 +181,8 @@ def keeper_of(path: object, every: object, seconds: object, *, resume: bool) -> 
     """Return what keeps checkpoints as the arguments of a fit say; None without a path."""
     if path is not None:
         return Keeper(path, every, seconds)
-    if resume or seconds is not None:
-        raise ValueError("resume and checkpoint_seconds need checkpoint, the path of the file")
+    if resume or seconds is not None or every != 1:
+        raise ValueError(
+            "resume, checkpoint_every and checkpoint_seconds need checkpoint, the path of the file"
+        )
     return None

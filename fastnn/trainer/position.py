@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn.arrays import Inputs
 from fastnn.engine import State
+from fastnn.engine.draws import plain
 from fastnn.history import History
 from fastnn.trainer.checkpoints import (
     Checkpoint,
@@ -21,7 +22,7 @@ from fastnn.trainer.checkpoints import (
 )
 
 if TYPE_CHECKING:
-    from fastnn.trainer.run import Run
+    from fastnn.trainer.run import Options, Run
 
 __all__ = ["Found", "Position", "digest_of", "distinct_numbers", "load", "saved"]
 
@@ -95,7 +96,8 @@ def saved(run: Run) -> Checkpoint:
         "fit": fit_of(run),
         "position": {f.name: getattr(position, f.name) for f in fields(Position)} | {"order": None},
         "history": asdict(run.history),
-        "rng": network._rng.bit_generator.state,
+        "rng": plain(network._rng.bit_generator.state),
+        "epochs": run.options.epochs,
         "steps": state.steps,
         "total": state.total,
         "memories": len(state.memories),
@@ -130,7 +132,39 @@ def load(path: Any, run: Run) -> Found | None:
         theirs = dict(record["fit"])
     refuse_another(path, theirs, fit_of(run), "fit")
     with understood(path):
-        return _found(record, arrays, run)
+        found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
+        epochs = int(record.get("epochs", run.options.epochs))
+    _check_epochs(path, found, epochs, run.options)
+    own = type(run.network._rng.bit_generator)
+    if generator != own.__name__:
+        raise ValueError(
+            f"the checkpoint {path} is of a network that draws from {generator}, and this one from "
+            f"{own.__name__}: resume with a generator of that kind as its seed"
+        )
+    with understood(path):
+        own().state = found.rng  # raises what is wrong with it
+    return found
+
+
+def _check_epochs(path: Any, found: Found, then: int, options: Options) -> None:
+    """Raise a `ValueError` if a fit of these epochs would not have come to where a checkpoint is.
+
+    It was one of as many epochs as `then`.
+    """
+    done, now = found.position.epoch, options.epochs
+    if now < done:
+        raise ValueError(
+            f"the checkpoint {path} has {done} finished epochs: epochs must be at least that, "
+            f"not {now}"
+        )
+    schedule, scores = options.schedule, found.history.val_score
+    for epoch in range(done + (found.position.order is not None)):
+        rates = [schedule.rate(epoch, epochs, scores[:epoch]) for epochs in (then, now)]
+        if rates[0] != rates[1]:
+            raise ValueError(
+                f"the checkpoint {path} is of a fit of {then} epochs, and {schedule!r} has other "
+                f"rates in one of {now}: give {then} epochs, as then"
+            )
 
 
 def fit_of(run: Run) -> dict[str, Any]:
@@ -189,7 +223,6 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     history = History(**record["history"])
     if len(history.seconds) != position.epoch:
         raise ValueError("its history is not of as many epochs as it has")
-    np.random.default_rng().bit_generator.state = record["rng"]  # raises what is wrong with it
     chosen, drawn = np.arange(count), np.empty(0, np.int64)
     if run.held:
         chosen = distinct_numbers(arrays["chosen"], run.n, count)
