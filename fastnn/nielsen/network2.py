@@ -171,7 +171,7 @@ class Network(BookNetwork):
             Stop after so many epochs without a better accuracy on the evaluation data; 0 never
             stops.
         penalty : str, default "l2"
-            "none" or the name of one in `fastnn.penalties`, such as "l1", "l1_proximal" or
+            "none", whatever `lmbda`, or the name of one in `fastnn.penalties`, such as "l1", "l1_proximal" or
             "elasticnet", in which L1 and L2 have half of `lmbda` each.
         progress : bool, default False
             Show a progress bar.
@@ -357,8 +357,6 @@ def load(filename: str | os.PathLike[str]) -> Network:
 def _penalty(lmbda: float, name: str) -> penalties.Penalty | None:
     one_of("penalty", name, [*(penalty.name for penalty in penalties.ALL), "none"])
     lmbda = real("lmbda", lmbda)
-    if name == "none" and lmbda > 0:
-        raise ValueError(f"lmbda must be 0 without a penalty, not {lmbda!r}")
     if name == "none" or (lmbda == 0 and name != penalties.MaxNorm.name):  # whose limit it is
         return None
     return penalties.named("penalty", name, lmbda)
