@@ -171,8 +171,8 @@ class Network(BookNetwork):
             Stop after so many epochs without a better accuracy on the evaluation data; 0 never
             stops.
         penalty : str, default "l2"
-            "none", whatever `lmbda`, or the name of one in `fastnn.penalties`, such as "l1", "l1_proximal" or
-            "elasticnet", in which L1 and L2 have half of `lmbda` each.
+            "none", whatever `lmbda`, or the name of one in `fastnn.penalties`, such as "l1",
+            "l1_proximal" or "elasticnet", in which L1 and L2 have half of `lmbda` each.
         progress : bool, default False
             Show a progress bar.
         checkpoint, checkpoint_every, checkpoint_seconds, resume
