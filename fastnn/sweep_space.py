@@ -119,7 +119,7 @@ def described(value: Any) -> Any:
         return [described(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): described(item) for name, item in value.items()}
-    if _is_named(value):
+    if hasattr(value, "__qualname__"):
         return str(value.__qualname__)
     if hasattr(value, "__array__"):  # a Series or a tensor too, whose repr may leave numbers out
         array = np.asarray(value)
@@ -135,13 +135,9 @@ def without_text(value: Any) -> list[str]:
         return [found for item in value for found in without_text(item)]
     if hasattr(value, "__array__") or isinstance(value, (str, bytes)):
         return []
-    is_local = "<" in getattr(value, "__qualname__", "")  # of a function, or a lambda
-    text = repr(value)
-    return [text] if is_local or (ADDRESS.search(text) and not _is_named(value)) else []
-
-
-def _is_named(value: Any) -> bool:
-    return isinstance(value, type) or hasattr(value, "__qualname__")
+    name, text = getattr(value, "__qualname__", None), repr(value)
+    shared = ADDRESS.search(text) if name is None else "<" in name  # a lambda, or a local name
+    return [text] if shared else []
 
 
 def key_of(parameters: Mapping[str, Any]) -> str:
