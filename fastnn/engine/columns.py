@@ -89,13 +89,15 @@ def mark_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
 def mark_users(
     typing: Any, spec: Any, matrix: Any, order: Any, rows: Any, columns: Any, keys: Any, bits: Any
 ) -> Any:
-    """keys[j] = the sum of 2**r, r < rows, for which matrix[order[r], j] is not zero.
+    """keys[j] = the bits r, r < rows, for which matrix[order[r], j] is not zero.
+
+    Where rows go in pairs, these are the bits r // 2.
 
     Sets in ``bits``, 64 columns to a word, which of these keys are not zero. There are at least 64
     columns; ``matrix`` points to rows of them.
     """
     signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
-    most = read_spec(spec).listed
+    most, together = read_spec(spec).listed, read_spec(spec).together
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, matrix, order, rows, columns, keys, bits = arguments
@@ -107,7 +109,7 @@ def mark_users(
             is_row = builder.icmp_signed("<", int64(r), rows)
             number = builder.load(builder.gep(order, [builder.select(is_row, int64(r), int64(0))]))
             starts.append(builder.gep(matrix, [builder.mul(number, columns)]))
-            mark = builder.select(is_row, ir.Constant(I8, 1 << r), ir.Constant(I8, 0))
+            mark = builder.select(is_row, ir.Constant(I8, 1 << r // together), ir.Constant(I8, 0))
             spread.append(splat(builder, mark, marks))
         words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
         with cgutils.for_range(builder, words) as loop:
@@ -118,7 +120,7 @@ def mark_users(
             for start, mark in zip(starts, spread, strict=True):
                 here = builder.bitcast(builder.gep(start, [first]), block.as_pointer())
                 nonzero = builder.icmp_unsigned("!=", builder.load(here, align=1), empty)
-                found = builder.select(nonzero, builder.add(found, mark), found)
+                found = builder.select(nonzero, builder.or_(found, mark), found)
             to = builder.bitcast(builder.gep(keys, [first]), marks.as_pointer())
             builder.store(found, to, align=1)
             used = builder.bitcast(builder.icmp_unsigned("!=", found, none), I64)

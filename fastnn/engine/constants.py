@@ -19,6 +19,7 @@ __all__ = [
     "has_groups",
     "has_stepper",
     "is_sparse",
+    "key_bits",
     "lanes",
     "list_parts",
     "listed_rows",
@@ -55,6 +56,9 @@ listed_rows = _constant(lambda spec: spec.listed)
 # Whether columns are sorted by which rows of a block use them; the parts of a block's list.
 sorts = _constant(lambda spec: spec.sorts)
 list_parts = _constant(lambda spec: spec.list_parts)
+
+# The bits that say which rows of a block use a column.
+key_bits = _constant(lambda spec: spec.key_bits)
 
 # Whether the CPU packs chosen lanes of 16 bits.
 packs = _constant(lambda spec: spec.packs)

@@ -8,6 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.errors import ForceLiteralArg
 
 from fastnn.engine.spec import Spec
@@ -17,6 +18,7 @@ __all__ = [
     "I8",
     "I32",
     "I64",
+    "ask_for",
     "int64",
     "item_bytes",
     "keep_rolled",
@@ -69,6 +71,18 @@ def store(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
     """Store a vector to `offset` elements after `pointer`."""
     address = builder.bitcast(builder.gep(pointer, [offset]), value.type.as_pointer())
     builder.store(value, address, align=item_bytes(value.type))
+
+
+def ask_for(builder: Any, pointer: Any) -> None:
+    """Ask for a cache line to be brought into the second-level cache."""
+    address = builder.bitcast(pointer, I8.as_pointer())
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(ir.VoidType(), [address.type, I32, I32, I32]),
+        "llvm.prefetch.p0",
+    )
+    read, second_level, data_cache = (ir.Constant(I32, value) for value in (0, 2, 1))
+    builder.call(function, [address, read, second_level, data_cache])
 
 
 def keep_rolled(branch: Any) -> None:

@@ -14,6 +14,7 @@ from fastnn.engine.constants import lanes
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, prefetch, put
 from fastnn.engine.rows import divide, widen
+from fastnn.engine.sorted_tiles import ASKED_APART
 
 __all__ = [
     "add_noise",
@@ -21,6 +22,7 @@ __all__ = [
     "ask_for_rows",
     "coming_of",
     "gather",
+    "pieces_of",
     "set_labels",
     "set_row_weights",
     "set_targets",
@@ -32,15 +34,13 @@ __all__ = [
 BYTES_OF_NEXT = 1 << 18
 ROWS_AHEAD = 16
 
-# Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
-ASKED_APART = 64
-
 
 class Coming(NamedTuple):
     """The next batch, asked for while this one is computed with.
 
     matrix : pointer to all rows, of `columns` numbers each
     rows : pointer to the numbers of its rows, of which those from `low` to `high` are asked for
+    on_way : how many of a row's pieces are asked for on the way forward; the update asks for others
     """
 
     matrix: Any
@@ -48,6 +48,7 @@ class Coming(NamedTuple):
     rows: Any
     low: Any
     high: Any
+    on_way: Any
 
 
 @jit
@@ -72,11 +73,18 @@ def gather(spec, net, X, columns, scale, divisor, rows, low, high):
 
 
 @jit
-def coming_of(X, columns, rows, low, high):
+def coming_of(X, columns, rows, low, high, on_way):
     """Return the next batch, or what there is of it; of sparse rows None."""
     if X is None:  # decided when the kernel is compiled
         return None
-    return Coming(at(X, 0), columns, rows, low, min(high, low + rows_in_time(X, columns)))
+    high = min(high, low + rows_in_time(X, columns))
+    return Coming(at(X, 0), columns, rows, low, high, on_way)
+
+
+@jit
+def pieces_of(columns):
+    """Return in how many pieces a row is asked for."""
+    return (columns + ASKED_APART - 1) // ASKED_APART
 
 
 @jit

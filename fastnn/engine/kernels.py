@@ -22,7 +22,7 @@ import numpy as np
 
 from fastnn.engine import phases
 from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
-from fastnn.engine.constants import follows, is_sparse, shrinks, waits
+from fastnn.engine.constants import follows, is_sparse, shrinks, sorts, waits
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
@@ -33,6 +33,7 @@ from fastnn.engine.gather import (
     ask_for_rows,
     coming_of,
     gather,
+    pieces_of,
     set_labels,
     set_row_weights,
     set_targets,
@@ -51,7 +52,14 @@ from fastnn.engine.listing import (
 )
 from fastnn.engine.passes import backward, forward, output_delta, sum_of_costs
 from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put
-from fastnn.engine.products import block_rows, fuses, rows_of, transpose_weights, update
+from fastnn.engine.products import (
+    block_rows,
+    fuses,
+    has_all_rows,
+    rows_of,
+    transpose_weights,
+    update,
+)
 from fastnn.engine.shorten import shorten_layers
 from fastnn.engine.sorting import reads_rows
 from fastnn.engine.spec import Spec
@@ -125,7 +133,10 @@ def build_train(spec: str) -> Any:
             if by_class:
                 room = room_of(net, batch_size, batch + 1)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
-            coming = coming_of(X, columns, rows_to_come, begin, min(end, count))
+            on_way = 0
+            if sorts(spec) and has_all_rows(spec, net, m, thread, threads):
+                on_way = pieces_of(columns) // 2
+            coming = coming_of(X, columns, rows_to_come, begin, min(end, count), on_way)
             if len(labels):
                 ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
             now = phases.lap(spec, ticks, phases.LIST, now)
@@ -144,8 +155,8 @@ def build_train(spec: str) -> Any:
 
             for number in range(1, net.layers + 1):
                 forward(
-                    spec, net, number, m, skip_zeros, matrix, nonzeros, rows, before_step, thread,
-                    threads,
+                    spec, net, number, m, skip_zeros, matrix, nonzeros, rows, coming, before_step,
+                    thread, threads,
                 )  # fmt: skip
                 if dropout is not None and number < net.layers:
                     a = layer_of(net, number).a
@@ -203,19 +214,22 @@ def build_outputs(spec: str) -> Any:
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
+            later, block = start + batch_size, block_rows(spec, m)
+            count = min(batch_size, len(order) - later)
+            coming = coming_of(X, columns, at(order, later), 0, count, pieces_of(columns))
             if X is not None:
-                later, block = start + batch_size, block_rows(spec, m)
-                count = min(batch_size, len(order) - later)
-                coming = coming_of(X, columns, at(order, later), 0, count)
                 if not reads_rows(spec, X):
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 for begin in range(0, m, block):  # not all at once, for which they would queue
                     end = min(begin + block, m)
-                    ask_for_rows(coming, begin, end)
+                    if not sorts(spec):
+                        ask_for_rows(coming, begin, end)
                     if skip_zeros:
                         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, skip_zeros, matrix, nonzeros, rows, 1.0, 0, 1)
+                forward(
+                    spec, net, number, m, skip_zeros, matrix, nonzeros, rows, coming, 1.0, 0, 1
+                )  # fmt: skip
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)

@@ -17,10 +17,12 @@ __all__ = ["backward", "forward", "output_delta", "sum_of_costs"]
 
 
 @jit
-def forward(spec, net, number, m, skip_zeros, matrix, csr, rows, kept, thread, threads):
+def forward(
+    spec, net, number, m, skip_zeros, matrix, csr, rows, coming, kept, thread, threads
+):  # fmt: skip
     """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
     here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
-    weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part)
+    weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part, coming)
     if decays(spec) and number == 1:
         column = part.first * lanes(spec)
         z, b = after(here.z, part.low * here.pitch + column), after(here.b, column)

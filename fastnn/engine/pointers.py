@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I8, I32
+from fastnn.engine.emit import ask_for
 from fastnn.engine.jit import jit
 from fastnn.engine.layout import (
     A_AT,
@@ -302,14 +300,7 @@ def prefetch(typing: Any, pointer: Any, offset: Any) -> Any:
     """Ask for the cache line of an element to be brought into the second-level cache."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), I8.as_pointer())
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [address.type, I32, I32, I32]),
-            "llvm.prefetch.p0",
-        )
-        read, second_level, data_cache = (ir.Constant(I32, value) for value in (0, 2, 1))
-        builder.call(function, [address, read, second_level, data_cache])
+        ask_for(builder, builder.gep(arguments[0], [arguments[1]]))
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64), generate

@@ -39,6 +39,7 @@ __all__ = [
     "acting",
     "block_rows",
     "fuses",
+    "has_all_rows",
     "part_of",
     "product",
     "rests",
@@ -81,7 +82,7 @@ def rows_at_once(spec, m, vectors):
 @jit
 def rows_of(spec, m, thread, threads):
     """Return where this thread's rows of the batch begin and end: whole tiles and blocks."""
-    rows = rows_at_once(spec, m, 1)
+    rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # one divides the other
     low, high = share((m + rows - 1) // rows, thread, threads)
     return low * rows, min(high * rows, m)
 
@@ -106,7 +107,14 @@ def part_of(spec, net, number, m, thread, threads):
 
 
 @jit
-def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part):
+def has_all_rows(spec, net, m, thread, threads):
+    """Return whether this thread takes all rows of a batch through the first layer."""
+    part = part_of(spec, net, 1, m, thread, threads)
+    return part.low == 0 and part.high == m
+
+
+@jit
+def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part, coming):
     """Fill a part of a layer's z: the biases, and what is below times the weights.
 
     Of a first layer whose penalty decays it is the product alone: the factor is to come.
@@ -117,7 +125,7 @@ def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part):
         return
     start, block = net.zeros if decays(spec) and number == 1 else here.b, block_rows(spec, m)
     if number == 1 and skip_zeros and sorts(spec):
-        sorted_product(spec, net, matrix, rows, part, block, start)
+        sorted_product(spec, net, matrix, rows, part, block, start, coming)
         return
     product(
         spec, net, part, m, below.units, number == 1 and skip_zeros, below.a, below.pitch, here.w,

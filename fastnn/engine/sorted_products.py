@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.constants import decays, follows, lanes, list_parts
-from fastnn.engine.gather import ask_for_rows
+from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.sorted_tiles import Block, sorted_forward, sorted_update
+from fastnn.engine.sorted_tiles import Ask, Block, sorted_forward, sorted_update
 
 __all__ = ["sorted_product", "update_sorted"]
 
@@ -34,8 +34,11 @@ def block_of(spec, net, matrix, rows, begin, end, block):
 
 
 @jit_apart
-def sorted_product(spec, net, matrix, rows, part, block, start):
-    """Fill a part of the first layer's z: `start` and the rows times the weights."""
+def sorted_product(spec, net, matrix, rows, part, block, start, coming):
+    """Fill a part of the first layer's z: `start` and the rows times the weights.
+
+    With each block as many rows of the batch that is `coming` are asked for, of each what it says.
+    """
     stay_apart()
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
     for first in range(part.first, part.last, here.panel):
@@ -44,7 +47,12 @@ def sorted_product(spec, net, matrix, rows, part, block, start):
             some = block_of(spec, net, matrix, rows, i, min(i + block, part.high), block)
             to = after(here.z, i * here.pitch + column)
             weights = after(here.w, inputs * column)
-            sorted_forward(spec, some, width, after(start, column), weights, to, here.pitch)
+            order, low, high, last = rows, 0, 0, 0
+            if coming is not None and first == part.first:
+                order, last = coming.rows, coming.on_way
+                low, high = max(i, coming.low), min(i + block, coming.high)
+            ask = Ask(order, low, high, 0, last)
+            sorted_forward(spec, some, width, after(start, column), weights, to, here.pitch, ask)
 
 
 @jit_apart
@@ -55,15 +63,17 @@ def update_sorted(
     """Update the inputs from `low` to `high` of a panel of the first layer; with 0, the biases.
 
     The penalty numbered `rule` acts with the first block of rows, or with the last one if it comes
-    after the gradient. With each block as many rows of the
-    batch that is `coming` are asked for, if `asks` is true.
+    after the gradient. With each block as many rows of the batch that is `coming` are asked for, if
+    `asks` is true: what was not on the way forward.
     """
     stay_apart()
     pitch, whole = layer_of(net, 1).pitch, low == 0 and high == layer_of(net, 0).units
     for i in range(0, m, block):
         end = min(i + block, m)
+        order, asked, until, piece, last = rows, 0, 0, 0, 0
         if coming is not None and asks:
-            ask_for_rows(coming, i, end)
+            order, piece, last = coming.rows, coming.on_way, pieces_of(coming.columns)
+            asked, until = max(i, coming.low), min(end, coming.high)
         some = block_of(spec, net, matrix, rows, i, end, block)
         acts = end == m if follows(spec) else i == 0
         chosen = rule if acts else 0
@@ -71,7 +81,7 @@ def update_sorted(
             some = part_of_block(spec, net, some, low, high)
         sorted_update(
             spec, chosen, some, vectors, numbers, after(delta, i * pitch), pitch, w, q, b,
-            low == 0 and high > 0 and not decays(spec),
+            low == 0 and high > 0 and not decays(spec), Ask(order, asked, until, piece, last),
         )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 Where five rows share a list, half of their values are zeros. Columns that the same rows use stand
 together, so that each such run is straight code for these rows alone, with no zero in it and no
-branch. Symbols as in `simd.py`, and n rows of a block: a kind of column is a set of them, as bits.
+branch; or for ten rows, two of them as one, with fewer runs and fewer columns. Symbols as in
+`simd.py`, and n rows of a block: a kind of column is a set of them, as bits.
 """
 
 from __future__ import annotations
@@ -15,13 +16,26 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I64, int64, load, read_spec, short_loop, store, switch, vector_of
+from fastnn.engine.emit import (
+    I64,
+    ask_for,
+    int64,
+    load,
+    read_spec,
+    short_loop,
+    store,
+    switch,
+    vector_of,
+)
 from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.simd import fused, sum_loop
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["Block", "sorted_forward", "sorted_update"]
+__all__ = ["ASKED_APART", "Ask", "Block", "sorted_forward", "sorted_update"]
+
+# Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
+ASKED_APART = 64
 
 
 class Block(NamedTuple):
@@ -44,6 +58,51 @@ class Block(NamedTuple):
     pitch: Any
     used: Any
     ends: Any
+
+
+class Ask(NamedTuple):
+    """What is asked for of the next batch while a block is gone through, some with each kind.
+
+    order : the numbers of its rows, of which those from `low` to `high` are meant, at most as many
+        as a block has
+    first, last : of a row the pieces from `first` to `last`, each of ASKED_APART elements
+    """
+
+    order: Any
+    low: Any
+    high: Any
+    first: Any
+    last: Any
+
+
+def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[int], None]:
+    """Return a function that emits what is asked for with a kind, given how many came before it.
+
+    A CPU waits for a few requests at a time; were all made at once, the products would wait, too.
+    """
+    ask = Ask(*cgutils.unpack_tuple(builder, packed))
+    turns = (kernel.list_parts - 1) // kernel.listed
+    pieces = builder.sub(ask.last, ask.first)
+
+    def emit(kind: int) -> None:
+        row, turn = divmod(kind, turns)
+        if row >= kernel.listed:
+            return
+        place = builder.add(ask.low, int64(row))
+        with builder.if_then(builder.icmp_signed("<", place, ask.high)):
+            number = builder.load(builder.gep(ask.order, [place]))
+            first, last = (
+                builder.add(ask.first, builder.sdiv(builder.mul(pieces, int64(t)), int64(turns)))
+                for t in (turn, turn + 1)
+            )
+            start = builder.gep(block.matrix, [builder.mul(number, block.columns)])
+
+            def one(piece: Any) -> None:
+                ask_for(builder, builder.gep(start, [builder.mul(piece, int64(ASKED_APART))]))
+
+            short_loop(builder, first, last, one)
+
+    return emit
 
 
 def _unpacked(builder: Any, block: Any) -> Block:
@@ -77,13 +136,17 @@ def _reader(
     return read
 
 
-def _kinds(builder: Any, kernel: Spec, ends: Any) -> Iterator[tuple[list[int], Any, Any]]:
+def _kinds(
+    builder: Any, kernel: Spec, ends: Any, *, backwards: bool = False
+) -> Iterator[tuple[list[int], Any, Any]]:
     """Yield for each kind its rows, where it begins and where it ends."""
-    begin = int64(0)
-    for kind in range(1, kernel.list_parts):
-        end = builder.sext(builder.load(builder.gep(ends, [int64(kind)])), I64)
-        yield [r for r in range(kernel.listed) if kind >> r & 1], begin, end
-        begin = end
+    kinds = range(1, kernel.list_parts)
+    for kind in reversed(kinds) if backwards else kinds:
+        begin, end = (
+            builder.sext(builder.load(builder.gep(ends, [int64(k)])), I64) for k in (kind - 1, kind)
+        )
+        users = [r for r in range(kernel.listed) if kind >> r // kernel.together & 1]
+        yield users, begin, end
 
 
 @intrinsic(prefer_literal=True)
@@ -96,27 +159,30 @@ def sorted_forward(
     b: Any,
     out: Any,
     out_row: Any,
+    ask: Any,
 ) -> Any:
     """out[r] = start + the sum over the columns j that row r of a `Block` uses, of a[r, j] * b[j].
 
-    ``b`` is a panel of `vectors` vectors; ``out`` has rows `out_row` apart.
+    ``b`` is a panel of `vectors` vectors; ``out`` has rows `out_row` apart. `ask` is an `Ask`.
     """
-    signature = types.void(spec, block, types.int64, start, b, out, types.int64)
+    signature = types.void(spec, block, types.int64, start, b, out, types.int64, ask)
     kernel = read_spec(spec)
     vector, most = vector_of(out, kernel.lanes), kernel.listed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         if not kernel.sorts:
             return context.get_dummy_value()
-        _, packed, vectors, start, b, out, out_row = arguments
+        _, packed, vectors, start, b, out, out_row, asked = arguments
         rows = _unpacked(builder, packed)
         read = _reader(builder, block, rows, most)
+        ask_along = _asker(builder, kernel, rows, asked)
 
         def tile(c_count: int) -> None:
             places = [int64(c * vector.count) for c in range(c_count)]
             first = [load(builder, start, p, vector) for p in places]
             sums = [list(first) for _ in range(most)]
-            for users, begin, end in _kinds(builder, kernel, rows.ends):
+            for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows.ends)):
+                ask_along(kind)
 
                 def operands(i: Any, users: list[int] = users) -> Any:
                     column = builder.sext(builder.load(builder.gep(rows.used, [i])), I64)
@@ -156,14 +222,17 @@ def sorted_update(
     q: Any,
     b: Any,
     with_b: Any,
+    ask: Any,
 ) -> Any:
     """w[j] = shrink(w[j], *numbers) + the sum over the rows r that use j, of a[r, j] * delta[r].
 
-    For the columns of a `Block`. All else is as in `simd.tile_update`.
+    For the columns of a `Block`, the last kind first: of it the most weights are still in the
+    cache. `ask` is an `Ask`, and all else as in `simd.tile_update`.
     """
     signature = types.void(
-        spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean
-    )
+        spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean,
+        ask,
+    )  # fmt: skip
     kernel = read_spec(spec)
     vector, most = vector_of(w, kernel.lanes), kernel.listed
     zeros = ir.Constant(vector, [0.0] * vector.count)
@@ -171,9 +240,12 @@ def sorted_update(
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         if not kernel.sorts:
             return context.get_dummy_value()
-        _, chosen, packed, vectors, coefficients, delta, delta_row, w, q, b, with_b = arguments
+        _, chosen, packed, vectors, coefficients, delta, delta_row, w, q, b, with_b, asked = (
+            arguments
+        )
         rows = _unpacked(builder, packed)
         read = _reader(builder, block, rows, most)
+        ask_along = _asker(builder, kernel, rows, asked)
 
         def tile(number: int, c_count: int) -> None:
             places = [int64(c * vector.count) for c in range(c_count)]
@@ -191,7 +263,9 @@ def sorted_update(
                     store(builder, total, b, p)
             rule = kernel.rules[number - 1] if number else None
             numbers = spread(builder, rule.numbers, coefficients, vector) if rule else []
-            for users, begin, end in _kinds(builder, kernel, rows.ends):
+            kinds = _kinds(builder, kernel, rows.ends, backwards=True)
+            for kind, (users, begin, end) in enumerate(kinds):
+                ask_along(kind)
                 add_products(rule, numbers, places, users, deltas, begin, end)
 
         def add_products(

@@ -1,6 +1,6 @@
 """Lists of the columns that a block of rows uses, sorted by which of the rows use them.
 
-A column's key is a bit for each row that uses it, from the lowest on.
+A column's key is a bit for each row that uses it, or for each pair of rows, from the lowest on.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits
-from fastnn.engine.constants import list_parts, listed_rows, packs, sorts
+from fastnn.engine.constants import key_bits, list_parts, packs, sorts
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ROOM_MORE, STREAMS
 from fastnn.engine.pointers import after, get, put
@@ -34,8 +34,8 @@ def sort_columns(spec, net, columns, bits, keys, used, ends):
 
 @jit
 def key_at(spec):
-    """Return where in an item its key begins, which has a bit for each row."""
-    return ITEM_BITS - listed_rows(spec)
+    """Return where in an item its key begins."""
+    return ITEM_BITS - key_bits(spec)
 
 
 @jit_apart

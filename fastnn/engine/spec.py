@@ -44,21 +44,19 @@ class Tiles(NamedTuple):
 
     rows: the most rows of a tile that is 1, 2, ... vectors wide. listed: how many rows share a list
     of the columns they use. sorted_from: the fewest vectors of a first layer for which these lists
-    are sorted, 0 where none are.
+    are sorted, 0 where none are. paired_to: the most vectors of a panel for which twice as many
+    rows share a sorted list, two of them as one.
     """
 
     rows: tuple[int, ...]
     listed: int
     sorted_from: int
+    paired_to: int
 
 
 # By the number of registers. Rows that share a list multiply by zeros of their own; fewer of them
 # do so less, but then weights pass more often between the caches.
-TILES = {32: Tiles((5, 5, 5, 5), 5, 2), 16: Tiles((4, 4, 4, 2), 2, 0)}
-
-# Of a first layer of one panel, lists are sorted in batches of less than so many rows. With more of
-# them threads share its columns, and to divide a sorted list takes more than it saves.
-MANY_ROWS = 20
+TILES = {32: Tiles((5, 5, 5, 5), 5, 2, 2), 16: Tiles((4, 4, 4, 2), 2, 0, 0)}
 
 
 class Rule(NamedTuple):
@@ -107,7 +105,8 @@ class Spec(NamedTuple):
     decays: whether the first layer's penalty is a factor that is kept beside its weights.
     compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one instruction.
     normalises: whether the output is a softmax. sorted_widths: those, in vectors, of the first
-    layer's panels, where columns are sorted by which rows of a block use them; else none. sparse:
+    layer's panels, where columns are sorted by which rows of a block use them; else none. together:
+    how many rows that are one to these, which all are multiplied if one uses a column. sparse:
     whether rows list their nonzeros. timed: whether it counts the cycles of `phases`. stepper: what
     makes the step; without one, the gradient goes straight into the weights.
     """
@@ -126,6 +125,7 @@ class Spec(NamedTuple):
     compresses: bool = False
     normalises: bool = False
     sorted_widths: tuple[int, ...] = ()
+    together: int = 1
     packs: bool = False
     sparse: bool = False
     timed: bool = False
@@ -164,7 +164,12 @@ class Spec(NamedTuple):
 
         Then there is one for each set of the rows.
         """
-        return 1 << self.listed if self.sorts else 1
+        return 1 << self.key_bits if self.sorts else 1
+
+    @property
+    def key_bits(self) -> int:
+        """The bits that say which rows of a block use a column."""
+        return self.listed // self.together
 
     @property
     def has_groups(self) -> bool:
@@ -223,16 +228,18 @@ def for_outputs(
     if inputs.is_sparse and widest <= lanes_:
         lanes_ = 1 << (widest - 1).bit_length()
         tiles = tiles._replace(rows=tiles.rows[:1])
-    widths = _sorted_widths(tiles, -(-len(weights[0]) // lanes_))
+    widths = _sorted_widths(tiles, -(-len(weights[0]) // lanes_)) if skip_zeros else ()
+    together = 2 if widths and max(widths) <= tiles.paired_to else 1
     return Spec(
         lanes_,
         rows=tiles.rows,
-        listed=tiles.listed,
+        listed=tiles.listed * together,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
         packs=jit.packs_words(),
-        sorted_widths=widths if skip_zeros else (),
+        sorted_widths=widths,
+        together=together,
         sparse=inputs.is_sparse,
     )
 
@@ -254,9 +261,9 @@ def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
     activations, penalties = problem.activations, problem.penalties
     decays = waits and penalties[0] is not None and penalties[0].decays
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
-    units, rows = len(problem.weights[0]), problem.batch_size
-    one_panel = units <= outputs.panel * outputs.lanes
-    if rows == 1 or (one_panel and rows >= MANY_ROWS):  # the columns of one row are in order
+    if problem.batch_size <= outputs.key_bits:  # no need for pairs
+        outputs = outputs._replace(listed=outputs.key_bits, together=1)
+    if problem.batch_size == 1:  # whose columns are in order
         outputs = outputs._replace(sorted_widths=())
     return outputs._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
