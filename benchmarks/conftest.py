@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from fastnn.engine import spec
 
         # One kernel serves all widths, and there is less of it to compile.
-        spec.TILES.update(dict.fromkeys(spec.TILES, spec.Tiles((2, 2), 2, 0)))
+        spec.TILES.update(dict.fromkeys(spec.TILES, spec.Tiles((2, 2), 2, 0, 0)))
 
 
 PINNED = pytest.StashKey["list[int] | None"]()

@@ -65,7 +65,10 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
         raise FileFormatError(
             f"{path} must hold {claim:,} bytes after its header, for shape {shape}, not {came}"
         )
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    # numpy asks for large pages for its own arrays, where rows in any order are found sooner.
+    array = np.frombuffer(content, np.uint8).copy().reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
 def map_idx(path: _Path) -> np.ndarray:

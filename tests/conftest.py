@@ -26,7 +26,7 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.node.get_closest_marker("cpu_tiles") is None:
         from fastnn.engine import spec
 
-        small = spec.Tiles((2, 2), 2, 0)
+        small = spec.Tiles((2, 2), 2, 0, 0)
         monkeypatch.setattr(spec, "TILES", {16: small, 32: small})
 
 

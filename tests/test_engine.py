@@ -290,10 +290,11 @@ def test_threads_change_no_bit(
         np.testing.assert_array_equal(here, there)
 
 
-@pytest.fixture
-def kinds_of_five_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On every CPU, lists sorted by which of five rows use a column; panels of one vector."""
-    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), spec.Tiles((5,), 5, 1)))
+@pytest.fixture(params=[0, 1], ids=["single rows", "pairs of rows"])
+def kinds_of_five_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every CPU, lists sorted by which of five rows, or pairs, use a column; narrow panels."""
+    tiles = spec.Tiles((5,), 5, 1, paired_to=request.param)
+    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), tiles))
 
 
 @pytest.mark.usefixtures("kinds_of_five_rows")
@@ -309,7 +310,7 @@ def test_sorted_columns(columns: int, batch_size: int, kind: str) -> None:
 @pytest.fixture
 def kinds_of_two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Likewise, with less to compile."""
-    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), spec.Tiles((2, 2), 2, 2)))
+    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), spec.Tiles((2, 2), 2, 2, 0)))
 
 
 @pytest.mark.usefixtures("kinds_of_two_rows")

@@ -14,6 +14,7 @@ from fastnn.engine.constants import (
     follows,
     has_stepper,
     is_sparse,
+    key_bits,
     lanes,
     list_parts,
     listed_rows,
@@ -67,22 +68,28 @@ class Part(NamedTuple):
 
 @jit
 def block_rows(spec, m):
-    """Return how many rows share a list: as even a division of m as there is."""
-    blocks = (m + listed_rows(spec) - 1) // listed_rows(spec)
-    return (m + blocks - 1) // blocks
+    """Return how many rows share a list: as even a division of m as there is, or twice as many."""
+    return even_rows(spec, m) * (listed_rows(spec) // key_bits(spec))
+
+
+@jit
+def even_rows(spec, m):
+    """Return the rows of as even a division of m as there is, into as many as a key has bits."""
+    parts = (m + key_bits(spec) - 1) // key_bits(spec)
+    return (m + parts - 1) // parts
 
 
 @jit
 def rows_at_once(spec, m, vectors):
-    """Return how many rows a product without lists takes at once: a block, or some whole ones."""
+    """Return how many rows a product without lists takes at once: some blocks, or half of one."""
     rows = tile_rows(spec, vectors)
-    return block_rows(spec, m) if rows == listed_rows(spec) else rows
+    return even_rows(spec, m) if rows == key_bits(spec) else rows
 
 
 @jit
 def rows_of(spec, m, thread, threads):
     """Return where this thread's rows of the batch begin and end: whole tiles and blocks."""
-    rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # one divides the other
+    rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # which the other one divides
     low, high = share((m + rows - 1) // rows, thread, threads)
     return low * rows, min(high * rows, m)
 
