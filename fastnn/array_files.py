@@ -66,9 +66,7 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
             f"{path} must hold {claim:,} bytes after its header, for shape {shape}, not {came}"
         )
     # numpy asks for large pages for its own arrays, where rows in any order are found sooner.
-    array = np.frombuffer(content, np.uint8).copy().reshape(shape)
-    array.flags.writeable = False
-    return array
+    return np.frombuffer(content, np.uint8).copy().reshape(shape)
 
 
 def map_idx(path: _Path) -> np.ndarray:
