@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,8 @@ import fastnn
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.engine import Training, blas
+from fastnn.engine.interrupts import held_back
+from fastnn.engine.team import call_together
 
 pytestmark = pytest.mark.cpu_tiles  # as in other processes
 
@@ -205,6 +208,42 @@ def test_blas_is_restored_by_the_last_of_several() -> None:
     assert blas_threads() == {1}
     second.__exit__(None, None, None)
     assert blas_threads() == {3}
+
+
+def test_threads_that_could_start_end_where_another_could_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, started, called = threading.Thread.start, [], []
+
+    def start_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(RuntimeError, match="new thread"):
+        call_together(called.append, 3)
+    started[0].join(SECONDS)
+    assert not started[0].is_alive()
+    assert not called
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_a_signal_that_comes_at_the_end_is_not_lost(released: bool) -> None:
+    """After the last call of `release`, and without any."""
+    reached = []
+
+    def interrupted() -> None:
+        with held_back() as release:
+            if released:
+                release()
+            signal.raise_signal(signal.SIGINT)
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert reached
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ _releases: list[Callable[[], None]] = []
 def held_back() -> Iterator[Callable[[], None]]:
     """Hold back Python's handlers of these signals; the function this gives calls those that came.
 
+    So does the end of the block, unless it ends with an exception.
+
     Outside the main thread, where Python delivers no signals, nothing is changed, and neither is
     what the operating system does by itself. Within another `held_back` it is the outer one's.
     """
@@ -47,3 +49,4 @@ def held_back() -> Iterator[Callable[[], None]]:
         _releases.clear()
         for number, handler in handlers.items():
             signal.signal(number, handler)
+    release()  # what came since its last call

@@ -25,6 +25,7 @@ __all__ = [
     "ENTERING",
     "FIELDS",
     "FOLLOWS",
+    "IDLE",
     "IN_BATCH",
     "NUMBERS",
     "ON_BIASES",

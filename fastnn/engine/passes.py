@@ -31,8 +31,8 @@ def forward(
     if number == net.layers:
         room = after(net.room, thread * here.vectors * lanes(spec) * lanes(spec))
         for i in range(part.low, part.high, lanes(spec)):
-            z, rows = after(here.z, i * here.pitch), min(lanes(spec), part.high - i)
-            log_normalise(spec, z, here.pitch, rows, here.units, here.vectors, room)
+            z, some = after(here.z, i * here.pitch), min(lanes(spec), part.high - i)
+            log_normalise(spec, z, here.pitch, some, here.units, here.vectors, room)
     runs, run, first = runs_of(spec, here, part)
     for i in range(runs):
         place = first + i * here.pitch

@@ -1,8 +1,8 @@
 """The micro-kernel: matrix products on tiles of vector registers, and their few companions.
 
-Each function here is a Numba intrinsic: it is called from kernels like any function, and emits
-LLVM vector instructions in its place. Symbols: V lanes of a vector, R rows and C vectors of a
-tile, k the length of a product. A tile's R*C sums stay in registers for the whole of k.
+`tile_forward` and `tile_update` are Numba intrinsics: they are called from kernels like any
+function, and emit LLVM vector instructions in their place. Symbols: V lanes of a vector, R rows and
+C vectors of a tile, k the length of a product. A tile's R*C sums stay in registers for all of k.
 
 R and C are known when a kernel runs, not when it is compiled: one switch leads to straight code
 for each pair. The rows of a weight panel that is C vectors wide are C*V elements apart.

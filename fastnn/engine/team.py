@@ -26,10 +26,24 @@ PATIENCE = 400
 
 
 def call_together(function: Callable[[int], Any], threads: int) -> Any:
-    """Call ``function(thread)`` for each thread number at once; return what number 0 returns."""
-    others = [threading.Thread(target=function, args=(i,)) for i in range(1, threads)]
-    for thread in others:
-        thread.start()
+    """Call ``function(thread)`` for each thread number at once; return what number 0 returns.
+
+    Where the system can start no more threads, the function is not called at all.
+    """
+    decided, complete = threading.Event(), False
+
+    def run(number: int) -> None:
+        decided.wait()
+        if complete:  # else it would wait for those that are missing
+            function(number)
+
+    others = [threading.Thread(target=run, args=(i,)) for i in range(1, threads)]
+    try:
+        for thread in others:
+            thread.start()
+        complete = True
+    finally:
+        decided.set()
     try:
         return function(0)
     finally:

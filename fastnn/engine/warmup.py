@@ -73,7 +73,7 @@ def warm_up(case: Case, hidden: Sequence[int] = (30,), batch_size: int = 10) -> 
         Units of the hidden layers. Kernels take layers as they come, but where rows have many zeros
         they are compiled for the vectors that the first one fills.
     batch_size : int
-        Likewise: with 1, and with 20 or more where these are one panel, columns are not sorted.
+        Likewise: with 1, columns are not sorted, and up to 5 rows they go in no pairs.
 
     Returns
     -------
