@@ -186,6 +186,7 @@ def test_pixels_by_another_scale_are_other_data(tmp_path: Path) -> None:
     [
         ({"resume": True}, ValueError),
         ({"checkpoint_seconds": 3}, ValueError),
+        ({"checkpoint_every": 2}, ValueError),
         ({"checkpoint": 3}, TypeError),
         ({"checkpoint": "x", "checkpoint_every": 0}, ValueError),
         ({"checkpoint": "x", "checkpoint_seconds": -1}, ValueError),

@@ -82,6 +82,7 @@ def test_samples_halving_and_several_architectures(tmp_path: Path) -> None:
         (["--lmbda", "1"], "it needs a --penalty"),
         (["--penalty", "l1"], "l1 needs strengths, --lmbda"),
         (["--penalty", "l3", "--lmbda", "1"], "not 'l3'"),
+        (["--sample-seed", 1], "it needs --samples"),
         (["--hidden", "x"], "whole numbers above 0"),
         (["--plot", "picture.txt"], "one of the endings"),
     ],

@@ -290,6 +290,13 @@ def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any
     mlp.set_params(warm_start=False).fit(X, CLASSES)
 
 
+def test_a_warm_start_in_another_dtype() -> None:
+    """It goes on from the weights as they are, rounded to the new dtype or exact in it."""
+    mlp = fastnn.MLPClassifier(**TEN | {"max_iter": 2}, warm_start=True, dtype="float32")
+    mlp.fit(X, CLASSES).set_params(dtype="float64").fit(X, CLASSES)
+    assert {array.dtype.name for array in (*mlp.coefs_, *mlp.intercepts_)} == {"float64"}
+
+
 def test_a_batch_without_weight_has_no_mean() -> None:
     """As in scikit-learn, and the same exception."""
     weights = np.arange(N) >= 20

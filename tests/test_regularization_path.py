@@ -26,6 +26,18 @@ def path(digits, lambdas=LAMBDAS, network: Network | None = None, **keywords) ->
 
 
 @pytest.mark.usefixtures("numpy_path")
+def test_rows_and_labels_may_be_files(digits, tmp_path) -> None:
+    names = [tmp_path / name for name in ("rows.npy", "labels.npy", "some.npy", "theirs.npy")]
+    for name, array in zip(names, digits[:4], strict=True):
+        np.save(name, array)
+    rows, labels, *held_out = map(str, names)
+    found = lambda_path(new(), rows, labels, [1.0], epochs=1, validation_data=tuple(held_out))
+    wanted = path(digits, [1.0], epochs=1)
+    np.testing.assert_array_equal(found[0].network.weights[0], wanted[0].network.weights[0])
+    assert found[0].accuracy == wanted[0].accuracy
+
+
+@pytest.mark.usefixtures("numpy_path")
 def test_each_strength_starts_where_the_one_before_ended(digits) -> None:
     network, by_hand = new(), new()
     steps = path(digits, network=network, batch_size=20, learning_rate=0.3)

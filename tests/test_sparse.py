@@ -276,6 +276,12 @@ def test_unsorted_and_repeated_columns_are_put_right_in_a_copy() -> None:
     assert as_inputs(coo, "float32", 1.0).matrix.toarray().tolist() == [[0, 3, 300], [4, 0, 0]]
 
 
+def test_a_bit_that_is_there_twice_is_one() -> None:
+    """As scipy has it: true and true is true."""
+    given = sparse.csr_array((np.ones(3, bool), np.array([1, 1, 0]), np.array([0, 2, 3])), (2, 2))
+    assert as_inputs(given, "float32", None).matrix.toarray().tolist() == [[0, 1], [1, 0]]
+
+
 def broken(part: str, place: int, value: Any, kind: str = "csr") -> Any:
     X = sparse.csr_array(np.eye(3)).asformat(kind)
     getattr(X, part)[place] = [value] if kind == "lil" else value
