@@ -14,6 +14,7 @@ from numba.core.errors import ForceLiteralArg
 from fastnn.engine.spec import Spec
 
 __all__ = [
+    "ASKED_APART",
     "I1",
     "I8",
     "I32",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+
+# Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
+ASKED_APART = 64
 
 
 def read_spec(spec: Any) -> Spec:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.engine.constants import lanes
+from fastnn.engine.emit import ASKED_APART
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, prefetch, put
 from fastnn.engine.rows import divide, widen
-from fastnn.engine.sorted_tiles import ASKED_APART
 
 __all__ = [
     "add_noise",

@@ -33,6 +33,21 @@ def block_of(spec, net, matrix, rows, begin, end, block):
     )
 
 
+@jit
+def ask_of(coming, rows, begin, end, on_way):
+    """Return what is asked for of the next batch's rows from `begin` to `end`, if there are any.
+
+    The part of each for the way forward, or the other one.
+    """
+    order, low, high, first, last = rows, 0, 0, 0, 0
+    if coming is not None:
+        order, low, high = coming.rows, max(begin, coming.low), min(end, coming.high)
+        first, last = coming.on_way, pieces_of(coming.columns)
+        if on_way:
+            first, last = 0, coming.on_way
+    return Ask(order, low, high, first, last)
+
+
 @jit_apart
 def sorted_product(spec, net, matrix, rows, part, block, start, coming):
     """Fill a part of the first layer's z: `start` and the rows times the weights.
@@ -47,11 +62,7 @@ def sorted_product(spec, net, matrix, rows, part, block, start, coming):
             some = block_of(spec, net, matrix, rows, i, min(i + block, part.high), block)
             to = after(here.z, i * here.pitch + column)
             weights = after(here.w, inputs * column)
-            order, low, high, last = rows, 0, 0, 0
-            if coming is not None and first == part.first:
-                order, last = coming.rows, coming.on_way
-                low, high = max(i, coming.low), min(i + block, coming.high)
-            ask = Ask(order, low, high, 0, last)
+            ask = ask_of(coming, rows, i, i + block if first == part.first else i, True)
             sorted_forward(spec, some, width, after(start, column), weights, to, here.pitch, ask)
 
 
@@ -70,10 +81,7 @@ def update_sorted(
     pitch, whole = layer_of(net, 1).pitch, low == 0 and high == layer_of(net, 0).units
     for i in range(0, m, block):
         end = min(i + block, m)
-        order, asked, until, piece, last = rows, 0, 0, 0, 0
-        if coming is not None and asks:
-            order, piece, last = coming.rows, coming.on_way, pieces_of(coming.columns)
-            asked, until = max(i, coming.low), min(end, coming.high)
+        ask = ask_of(coming, rows, i, end if asks else i, False)
         some = block_of(spec, net, matrix, rows, i, end, block)
         acts = end == m if follows(spec) else i == 0
         chosen = rule if acts else 0
@@ -81,7 +89,7 @@ def update_sorted(
             some = part_of_block(spec, net, some, low, high)
         sorted_update(
             spec, chosen, some, vectors, numbers, after(delta, i * pitch), pitch, w, q, b,
-            low == 0 and high > 0 and not decays(spec), Ask(order, asked, until, piece, last),
+            low == 0 and high > 0 and not decays(spec), ask,
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import (
+    ASKED_APART,
     I64,
     ask_for,
     int64,
@@ -32,10 +33,7 @@ from fastnn.engine.simd import fused, sum_loop
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["ASKED_APART", "Ask", "Block", "sorted_forward", "sorted_update"]
-
-# Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
-ASKED_APART = 64
+__all__ = ["Ask", "Block", "sorted_forward", "sorted_update"]
 
 
 class Block(NamedTuple):
@@ -76,7 +74,7 @@ class Ask(NamedTuple):
 
 
 def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[int], None]:
-    """Return a function that emits what is asked for with a kind, given how many came before it.
+    """Return a function that emits what is asked for with a kind, given how many go before it.
 
     A CPU waits for a few requests at a time; were all made at once, the products would wait, too.
     """
@@ -226,8 +224,8 @@ def sorted_update(
 ) -> Any:
     """w[j] = shrink(w[j], *numbers) + the sum over the rows r that use j, of a[r, j] * delta[r].
 
-    For the columns of a `Block`, the last kind first: of it the most weights are still in the
-    cache. `ask` is an `Ask`, and all else as in `simd.tile_update`.
+    For the columns of a `Block`, the last kind first, which L1 gains by (docs/performance.md).
+    `ask` is an `Ask`, and all else as in `simd.tile_update`.
     """
     signature = types.void(
         spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean,

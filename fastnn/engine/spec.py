@@ -97,16 +97,17 @@ class Stepper(NamedTuple):
 class Spec(NamedTuple):
     """What a kernel is compiled for.
 
-    lanes: elements of a vector. rows, listed: as in `Tiles`. values, slopes:
-    keys of the activations' formulas, one each for the distinct ones. delta, cost: keys of the
-    output's and the cost's formulas, empty where there is none. rules: the distinct penalties,
+    lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, pairs
+    counted as two. values, slopes: keys of the activations' formulas, one each for the distinct
+    ones. delta, cost: keys of the output's and the cost's formulas, empty where there is none.
+    rules: the distinct penalties,
     which layers know by their number from 1 on. first: the number of the first layer's. waits:
     whether the penalty of input columns that a batch does not use waits until they are used.
     decays: whether the first layer's penalty is a factor that is kept beside its weights.
     compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one instruction.
     normalises: whether the output is a softmax. sorted_widths: those, in vectors, of the first
     layer's panels, where columns are sorted by which rows of a block use them; else none. together:
-    how many rows that are one to these, which all are multiplied if one uses a column. sparse:
+    how many rows share a bit of a column's key, all multiplied if one of them uses it. sparse:
     whether rows list their nonzeros. timed: whether it counts the cycles of `phases`. stepper: what
     makes the step; without one, the gradient goes straight into the weights.
     """
