@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from fastnn.engine.emit import I1, I8, I32, I64, int64, read_spec
 from fastnn.engine.trace import splat
 
-__all__ = ["append_bits", "mark_bits", "mark_users", "nonzero_bits"]
+__all__ = ["append_bits", "mark_users", "nonzero_bits", "raise_bits"]
 
 
 @intrinsic
@@ -65,21 +65,26 @@ def append_bits(typing: Any, spec: Any, out: Any, count: Any, first: Any, bits: 
 
 
 @intrinsic
-def mark_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
-    """out[first + i] = value for each bit i that is set; ``out`` holds int32 numbers."""
+def raise_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
+    """Raise out[first + i] to `value` for each bit i that is set; no number there is below 0.
+
+    Nothing is selected: AVX2 stores a selection with a mask, lane by lane.
+    """
     signature = types.void(out, types.int64, types.uint64, types.int64)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         out, first, bits, value = arguments
         numbers = ir.VectorType(I32, 16)
         marks = splat(builder, builder.trunc(value, I32), numbers)
+        none = ir.Constant(numbers, [0] * 16)
         for part in range(4):
             some = builder.trunc(builder.lshr(bits, int64(16 * part)), ir.IntType(16))
             place = builder.gep(out, [builder.add(first, int64(16 * part))])
             to = builder.bitcast(place, numbers.as_pointer())
             mask = builder.bitcast(some, ir.VectorType(I1, 16))
-            marked = builder.select(mask, marks, builder.load(to, align=4))
-            builder.store(marked, to, align=4)
+            least, old = builder.select(mask, marks, none), builder.load(to, align=4)
+            raised = builder.select(builder.icmp_signed(">", least, old), least, old)
+            builder.store(raised, to, align=4)
         return context.get_dummy_value()
 
     return signature, generate

@@ -53,7 +53,7 @@ class Path:
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.waits else None
         by_lanes = spec.Spec(wanted.lanes, rows=(1,), listed=1, values=())
         self._copy = _kernel(unpacking.build_unpack, by_lanes.encode())
-        self._problem, self._lanes, self._skip_zeros = problem, wanted.lanes, skip_zeros
+        self._problem, self._lanes = problem, wanted.lanes
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
         self._coefficients.count, self._coefficients.total = self._state.steps, self._state.total
@@ -61,7 +61,7 @@ class Path:
         inputs = problem.weights[0].shape[1] if order is None else len(order)
         self._arrays = _arrays(
             [inputs, *map(len, problem.weights)], _choices(problem, self._coefficients.places),
-            problem.batch_size, wanted, problem.threads, dtype, listed=skip_zeros or sparse,
+            problem.batch_size, wanted, problem.threads, dtype,
         )  # fmt: skip
         for panels, arrays in self._pairs():
             pack(self._arrays.table, panels, arrays, wanted.lanes, order)
@@ -104,7 +104,6 @@ class Path:
                 -problem.learning_rate if problem.stepper is None else 1.0,
                 numbers,
                 self._coefficients.own,
-                self._skip_zeros,
                 dropout,
                 noise,
                 batches,
@@ -220,7 +219,6 @@ def outputs(
     sizes = [weights[0].shape[1], *map(len, weights)]
     arrays = _arrays(
         sizes, [layout.Choice(name) for name in names], rows, wanted, threads=1, dtype=dtype,
-        listed=skip_zeros or wanted.sparse,
     )  # fmt: skip
     pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
     arrays.values[:] = _values_of_bytes(inputs, dtype)
@@ -228,7 +226,7 @@ def outputs(
     found, order = Outputs(z, a, np.empty(inputs.n, np.int64)), np.arange(inputs.n)
     run = _kernel(kernels.build_outputs, wanted.encode())
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
-    run(arrays, *_either(inputs, dtype), *factors, order, rows, skip_zeros, *found)
+    run(arrays, *_either(inputs, dtype), *factors, order, rows, *found)
     return found
 
 
@@ -278,18 +276,16 @@ def _arrays(
     wanted: spec.Spec,
     threads: int,
     dtype: np.dtype[Any],
-    *,
-    listed: bool,
 ) -> layout.Arrays:
     panels = [wanted.dense_panel] * len(choices)
-    if listed:
+    if wanted.lists or wanted.sparse:
         panels[0] = wanted.panel
     blocks, stateful = -(-rows // wanted.listed), any(rule.stateful for rule in wanted.rules)
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     shape = layout.Shape(
         tuple(sizes), tuple(choices), rows, blocks, wanted.lanes, tuple(panels), threads, stateful,
         memories, wanted.shortens, wanted.sparse,
-        wanted.list_parts if listed and not wanted.sparse else 0, dtype,
+        wanted.list_parts if wanted.lists else 0, dtype,
     )  # fmt: skip
     return layout.allocate(shape)
 

@@ -23,6 +23,7 @@ __all__ = [
     "lanes",
     "list_parts",
     "listed_rows",
+    "lists",
     "packs",
     "shrinks",
     "sorts",
@@ -53,7 +54,10 @@ lanes = _constant(lambda spec: spec.lanes)
 # The most rows that share a list of columns.
 listed_rows = _constant(lambda spec: spec.listed)
 
-# Whether columns are sorted by which rows of a block use them; the parts of a block's list.
+# Whether the columns are listed that rows of a matrix use.
+lists = _constant(lambda spec: spec.lists)
+
+# Whether these are sorted by which rows of a block use them; the parts of a block's list.
 sorts = _constant(lambda spec: spec.sorts)
 list_parts = _constant(lambda spec: spec.list_parts)
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from fastnn.engine import phases
 from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
-from fastnn.engine.constants import follows, is_sparse, shrinks, sorts, waits
+from fastnn.engine.constants import follows, is_sparse, lists, shrinks, waits
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
@@ -34,6 +34,7 @@ from fastnn.engine.gather import (
     coming_of,
     gather,
     pieces_of,
+    reads_rows,
     set_labels,
     set_row_weights,
     set_targets,
@@ -61,7 +62,6 @@ from fastnn.engine.products import (
     update,
 )
 from fastnn.engine.shorten import shorten_layers
-from fastnn.engine.sorting import reads_rows
 from fastnn.engine.spec import Spec
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
@@ -75,11 +75,11 @@ def build_train(spec: str) -> Any:
     known = Spec.decode(spec)
     waiting, decaying, stepping = known.waits, known.decays, known.stepper is not None
     grouped, waiting_groups = known.has_groups, known.waits and known.groups_inputs
-    shortening = known.shortens
+    shortening, listing = known.shortens, known.lists
 
     @kernel
     def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
-              factor, coefficients, of_stepper, skip_zeros, dropout, noise, batches, thread,
+              factor, coefficients, of_stepper, dropout, noise, batches, thread,
               threads):  # fmt: skip
         net, numbers = net_of(arrays, thread), at(coefficients, 0)
         matrix, nonzeros = matrix_of(X), pointers_of(csr)
@@ -90,7 +90,7 @@ def build_train(spec: str) -> Any:
         before = flush_denormals()
         ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
         alone = arrays.tables.shape[0] == threads  # each thread has the inputs for itself
-        by_class = skip_zeros and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
+        by_class = listing and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
         if by_class:
             room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
             rows_by_class(net, at(labels, 0), at(order, 0), count, room)
@@ -112,7 +112,7 @@ def build_train(spec: str) -> Any:
                 batches[batch, 1] = sizes
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
-            if X is not None and skip_zeros:
+            if listing:
                 list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
             if csr is not None and waiting and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
@@ -123,10 +123,10 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
-            if skip_zeros and thread == 0:
+            if listing and thread == 0:
                 to_come = after(numbers, next_numbers)
                 list_columns(spec, net, m, columns, step, block, to_come)
-            if skip_zeros or waiting:
+            if listing or waiting:
                 met = meet_all(net, met, threads)
             later = start + batch_size
             rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
@@ -134,7 +134,7 @@ def build_train(spec: str) -> Any:
                 room = room_of(net, batch_size, batch + 1)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
             on_way = 0
-            if sorts(spec) and has_all_rows(spec, net, m, thread, threads):
+            if listing and has_all_rows(spec, net, m, thread, threads):
                 on_way = pieces_of(columns) // 2
             coming = coming_of(X, columns, rows_to_come, begin, min(end, count), on_way)
             if len(labels):
@@ -155,8 +155,8 @@ def build_train(spec: str) -> Any:
 
             for number in range(1, net.layers + 1):
                 forward(
-                    spec, net, number, m, skip_zeros, matrix, nonzeros, rows, coming, before_step,
-                    thread, threads,
+                    spec, net, number, m, matrix, nonzeros, rows, coming, before_step, thread,
+                    threads,
                 )  # fmt: skip
                 if dropout is not None and number < net.layers:
                     a = layer_of(net, number).a
@@ -172,7 +172,7 @@ def build_train(spec: str) -> Any:
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
             met = change_weights(
-                spec, net, m, numbers, skip_zeros, matrix, nonzeros, rows, coming, kept, met,
+                spec, net, m, numbers, matrix, nonzeros, rows, coming, kept, met,
                 thread, threads,
             )  # fmt: skip
             now = phases.lap(spec, ticks, phases.UPDATE, now)
@@ -206,7 +206,7 @@ def build_outputs(spec: str) -> Any:
     """Return the compiled function that writes what the output layer says of every row of X."""
 
     @kernel
-    def outputs(arrays, X, csr, scale, divisor, order, batch_size, skip_zeros, z, a, largest):
+    def outputs(arrays, X, csr, scale, divisor, order, batch_size, z, a, largest):
         net, matrix, nonzeros = net_of(arrays, 0), matrix_of(X), pointers_of(csr)
         columns = layer_of(net, 0).units
         top, before = layer_of(net, net.layers), flush_denormals()
@@ -222,14 +222,12 @@ def build_outputs(spec: str) -> Any:
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 for begin in range(0, m, block):  # not all at once, for which they would queue
                     end = min(begin + block, m)
-                    if not sorts(spec):
-                        ask_for_rows(coming, begin, end)
-                    if skip_zeros:
+                    if lists(spec):
                         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
+                    else:
+                        ask_for_rows(coming, begin, end)
             for number in range(1, net.layers + 1):
-                forward(
-                    spec, net, number, m, skip_zeros, matrix, nonzeros, rows, coming, 1.0, 0, 1
-                )  # fmt: skip
+                forward(spec, net, number, m, matrix, nonzeros, rows, coming, 1.0, 0, 1)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
@@ -304,15 +302,14 @@ def take_targets(net, labels, targets, row_weights, rows, m, low, high):
 
 @jit
 def change_weights(
-    spec, net, m, numbers, skip_zeros, matrix, csr, rows, coming, kept, met, thread, threads
+    spec, net, m, numbers, matrix, csr, rows, coming, kept, met, thread, threads
 ):  # fmt: skip
     """Shrink the weights of all layers and add their gradients; return how often all met."""
     if csr is not None and shrinks(spec) and not follows(spec):
         met = shrink_apart(spec, net, m, numbers, met, thread, threads)
     for number in range(net.layers, 0, -1):
         update(
-            spec, net, number, m, numbers, skip_zeros, matrix, csr, rows, coming, kept, thread,
-            threads,
+            spec, net, number, m, numbers, matrix, csr, rows, coming, kept, thread, threads
         )  # fmt: skip
     if csr is not None and shrinks(spec) and follows(spec):
         met = shrink_apart(spec, net, m, numbers, met, thread, threads)

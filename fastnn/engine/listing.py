@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.columns import append_bits, mark_bits, mark_users, nonzero_bits
+from fastnn.engine.columns import append_bits, mark_users, nonzero_bits, raise_bits
 from fastnn.engine.constants import (
     follows,
     groups_inputs,
@@ -79,7 +79,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
         due = now
         if waits(spec):
             entering = append_bits(spec, net.entering, entering, 64 * word, now & ~before)
-            mark_bits(net.left_at, 64 * word, before & ~now, step)
+            raise_bits(net.left_at, 64 * word, before & ~now, step)
         else:
             due = ~np.uint64(0) >> np.uint64(max(0, 64 * (word + 1) - columns))
         if acts and (blocks > 1 or not waits(spec)):

@@ -18,11 +18,11 @@ __all__ = ["backward", "forward", "output_delta", "sum_of_costs"]
 
 @jit
 def forward(
-    spec, net, number, m, skip_zeros, matrix, csr, rows, coming, kept, thread, threads
+    spec, net, number, m, matrix, csr, rows, coming, kept, thread, threads
 ):  # fmt: skip
     """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
     here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
-    weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part, coming)
+    weigh(spec, net, number, m, matrix, csr, rows, part, coming)
     if decays(spec) and number == 1:
         column = part.first * lanes(spec)
         z, b = after(here.z, part.low * here.pitch + column), after(here.b, column)
@@ -73,7 +73,7 @@ def backward(spec, net, dropout, number, start, m, kept, thread, threads):
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     part = part_of(spec, net, number - 1, m, thread, threads)
     product(
-        spec, net, part, m, here.units, number == 1, here.delta, here.pitch, here.wt,
+        spec, net, part, m, here.units, here.delta, here.pitch, here.wt,
         here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
     a, factor = below.a, 1.0 / kept if number == 2 else 1.0

@@ -16,10 +16,9 @@ from fastnn.engine.constants import (
     is_sparse,
     key_bits,
     lanes,
-    list_parts,
     listed_rows,
+    lists,
     shrinks,
-    sorts,
     tile_rows,
     waits,
 )
@@ -27,11 +26,11 @@ from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import IDLE
+from fastnn.engine.listed_products import product_of_listed, update_listed
 from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
-from fastnn.engine.sorted_products import sorted_product, update_sorted
 from fastnn.engine.team import share
 from fastnn.engine.transpose import transpose
 
@@ -121,7 +120,7 @@ def has_all_rows(spec, net, m, thread, threads):
 
 
 @jit
-def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part, coming):
+def weigh(spec, net, number, m, matrix, csr, rows, part, coming):
     """Fill a part of a layer's z: the biases, and what is below times the weights.
 
     Of a first layer whose penalty decays it is the product alone: the factor is to come.
@@ -131,41 +130,35 @@ def weigh(spec, net, number, m, skip_zeros, matrix, csr, rows, part, coming):
         product_of_rows(spec, net, csr, rows, part)
         return
     start, block = net.zeros if decays(spec) and number == 1 else here.b, block_rows(spec, m)
-    if number == 1 and skip_zeros and sorts(spec):
-        sorted_product(spec, net, matrix, rows, part, block, start, coming)
+    if number == 1 and lists(spec):
+        product_of_listed(spec, net, matrix, rows, part, block, start, coming)
         return
     product(
-        spec, net, part, m, below.units, number == 1 and skip_zeros, below.a, below.pitch, here.w,
-        below.vectors * lanes(spec), here.vectors, here.panel, start, here.z, here.pitch,
+        spec, net, part, m, below.units, below.a, below.pitch, here.w, below.vectors * lanes(spec),
+        here.vectors, here.panel, start, here.z, here.pitch,
     )  # fmt: skip
 
 
 @jit_apart
 def product(
-    spec, net, part, m, k, own_lists, a, a_row, panels, panel_rows, vectors, panel, start, out,
-    out_row,
+    spec, net, part, m, k, a, a_row, panels, panel_rows, vectors, panel, start, out, out_row
 ):  # fmt: skip
-    """out = start + a @ panels, for a part of the layer and of the batch, in blocks.
+    """out = start + a @ panels, for a part of the layer and of the batch, tile by tile.
 
-    The products are over the first k columns of a, or over those that a block has in its own list.
+    The products are over the first k columns of a.
     """
     for first in range(part.first, part.last, panel):
         width, column = min(panel, vectors - first), first * lanes(spec)
         weights, from_here = after(panels, panel_rows * column), after(start, column)
-        rows = block_rows(spec, m) if own_lists else rows_at_once(spec, m, width)
+        rows = rows_at_once(spec, m, width)
         for i in range(part.low, part.high, rows):
             here, to = after(a, i * a_row), after(out, i * out_row + column)
             some, used = min(rows, part.high - i), net.every
-            if own_lists:
-                used = after(net.block_used, i // rows * net.list_room)
-                k = get(net.block_ends, i // rows * list_parts(spec))
             tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
 
 
 @jit
-def update(
-    spec, net, number, m, numbers, skip_zeros, matrix, csr, rows, coming, kept, thread, threads
-):  # fmt: skip
+def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept, thread, threads):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
     `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
@@ -186,41 +179,32 @@ def update(
     if with_biases and not here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
     for panel in range(first, last, here.panel):
-        vectors = min(here.panel, here.vectors - panel)
-        place, listed = below.vectors * v * panel * v, number == 1 and skip_zeros
+        vectors, place = min(here.panel, here.vectors - panel), below.vectors * v * panel * v
         delta = after(here.delta, panel * v)
         w, q, b = after(here.w, place), after(here.q, place), after(here.b, panel * v)
         if has_stepper(spec):
             w, b = after(here.g, place), after(here.bias_g, panel * v)
-        step, done = max(1, high - low) if listed else CHUNK, low
+        asks = number == 1 and panel == first
         if csr is not None and number == 1:
             rule = acting(here, numbers) if fuses(spec, m) else 0
             update_from_rows(
                 spec, net, csr, rows, m, rule, after(numbers, here.numbers), vectors, delta, w, q,
                 b, low, high,
             )  # fmt: skip
-            done = high
-        asks = number == 1 and panel == first
-        if listed and shrinks(spec) and not follows(spec):
-            shrink_idle(spec, net, numbers, vectors, w, q, low, high)
-        if listed and sorts(spec):
+        elif lists(spec) and number == 1:
+            if shrinks(spec) and not follows(spec):
+                shrink_idle(spec, net, numbers, vectors, w, q, low, high)
             rule = acting(here, numbers) if shrinks(spec) else 0
-            update_sorted(
+            update_listed(
                 spec, net, matrix, rows, m, block_rows(spec, m), rule, after(numbers, here.numbers),
                 coming, asks, vectors, delta, w, q, b, low, high,
             )  # fmt: skip
-            done = high
-        for begin in range(done, high, step):
-            end = min(begin + step, high)
-            if coming is not None and asks and not listed:
-                some = share(m, (begin - low) // step, (high - low + step - 1) // step)
-                ask_for_rows(coming, some[0], some[1])
+            if shrinks(spec) and follows(spec):
+                shrink_idle(spec, net, numbers, vectors, w, q, low, high)
+        else:
             update_panel(
-                spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, listed, begin,
-                end,
+                spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, low, high
             )  # fmt: skip
-        if listed and shrinks(spec) and follows(spec):
-            shrink_idle(spec, net, numbers, vectors, w, q, low, high)
         if decays(spec) and number == 1 and biases:
             add_rows(spec, delta, here.pitch, m, vectors, kept, b)
     if with_biases and here.follows:
@@ -266,39 +250,33 @@ def shrink_biases(spec, net, number, numbers, first, last):
 
 
 @jit_apart
-def update_panel(
-    spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, listed, low, high
-):  # fmt: skip
+def update_panel(spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, low, high):
     """Update the inputs from `low` to `high` of a panel; with them from 0 on, the biases.
 
-    Where `listed`, these are the columns that each block of rows uses; with each block as many rows
-    of the batch that is `coming` are asked for, if `asks` is true. The penalty acts with the first
-    block of rows, or with the last one if it comes after the gradient.
+    These are taken CHUNK at a time, and with each so many rows of the batch that is `coming` are
+    asked for, if `asks` is true. The penalty acts with the first rows, or with the last ones if it
+    comes after the gradient.
     """
     stay_apart()
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    rows = block_rows(spec, m) if listed else rows_at_once(spec, m, vectors)
-    pitch, d_row, of_layer = below.pitch, here.pitch, after(numbers, here.numbers)
+    rows, of_layer = rows_at_once(spec, m, vectors), after(numbers, here.numbers)
+    pitch, d_row = below.pitch, here.pitch
     apart = decays(spec) and number == 1
     shrunk = 0 if apart or has_stepper(spec) else acting(here, numbers)
-    for i in range(0, m, rows):
-        some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
-        if coming is not None and asks and listed:
-            ask_for_rows(coming, i, i + some)
-        if listed:
-            used = after(net.block_used, i // rows * net.list_room)
-            end = get(net.block_ends, i // rows * list_parts(spec))
-            first = place_of(used, 0, end, low)
-            n, used = place_of(used, first, end, high) - first, after(used, first)
-        else:
-            n, used = high - low, after(net.every, low)
+    for begin in range(low, high, CHUNK):
+        if coming is not None and asks:
+            some = share(m, (begin - low) // CHUNK, (high - low + CHUNK - 1) // CHUNK)
+            ask_for_rows(coming, some[0], some[1])
+        used, count, with_b = after(net.every, begin), min(CHUNK, high - begin), begin == 0
+        for i in range(0, m, rows):
+            some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
             if is_sparse(spec):
-                a = after(a, low)
-        is_its_block = i + rows >= m if here.follows else i == 0
-        rule, with_b = shrunk if is_its_block else 0, low == 0 and not apart
-        tile_update(
-            spec, rule, some, vectors, of_layer, a, pitch, used, n, d, d_row, w, q, b, with_b
-        )  # fmt: skip
+                a = after(a, begin)
+            acts = i + rows >= m if here.follows else i == 0
+            tile_update(
+                spec, shrunk if acts else 0, some, vectors, of_layer, a, pitch, used, count, d,
+                d_row, w, q, b, with_b and not apart,
+            )  # fmt: skip
 
 
 @jit

@@ -23,7 +23,7 @@ from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["fused", "sum_loop", "tile_forward", "tile_update"]
+__all__ = ["fused", "sum_loop", "sum_products", "tile_forward", "tile_update"]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
@@ -39,7 +39,7 @@ def fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
     return builder.call(function, [x, y, z])
 
 
-def _sum_products(
+def sum_products(
     builder: Any, sums: list[Any], rows: int, k: Any, operands: Callable[[Any], Any]
 ) -> list[Any]:
     """Add the outer products of ``operands(i)``, i < k, to the tile `sums`, row by row.
@@ -146,7 +146,7 @@ def tile_forward(
                 return [builder.load(builder.gep(at_column, [r])) for r in a_rows], panel
 
             first = [load(builder, start, p, vector) for p in places]
-            sums = _sum_products(builder, first * r_count, r_count, k, operands)
+            sums = sum_products(builder, first * r_count, r_count, k, operands)
             for r in range(r_count):
                 row = builder.mul(out_row, int64(r))
                 for p, value in zip(places, sums[r * c_count :], strict=False):

@@ -8,19 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits
-from fastnn.engine.constants import key_bits, list_parts, packs, sorts
+from fastnn.engine.constants import key_bits, list_parts, packs
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ROOM_MORE, STREAMS
 from fastnn.engine.pointers import after, get, put
 from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
 
-__all__ = ["reads_rows", "sort_columns"]
-
-
-@jit
-def reads_rows(spec, X):
-    """Return whether products take rows as they are stored, so that no batch is gathered."""
-    return sorts(spec) and X.itemsize == 1
+__all__ = ["sort_columns"]
 
 
 @jit

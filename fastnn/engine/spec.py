@@ -105,9 +105,10 @@ class Spec(NamedTuple):
     whether the penalty of input columns that a batch does not use waits until they are used.
     decays: whether the first layer's penalty is a factor that is kept beside its weights.
     compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one instruction.
-    normalises: whether the output is a softmax. sorted_widths: those, in vectors, of the first
-    layer's panels, where columns are sorted by which rows of a block use them; else none. together:
-    how many rows share a bit of a column's key, all multiplied if one of them uses it. sparse:
+    normalises: whether the output is a softmax. listed_widths: those, in vectors, of the first
+    layer's panels, where the columns are listed that rows of a matrix use; else none. sorts:
+    whether these are sorted by which rows of a block use them. together: how many rows share a bit
+    of a column's key, all multiplied if one of them uses it. sparse:
     whether rows list their nonzeros. timed: whether it counts the cycles of `phases`. stepper: what
     makes the step; without one, the gradient goes straight into the weights.
     """
@@ -125,7 +126,8 @@ class Spec(NamedTuple):
     decays: bool = False
     compresses: bool = False
     normalises: bool = False
-    sorted_widths: tuple[int, ...] = ()
+    listed_widths: tuple[int, ...] = ()
+    sorts: bool = False
     together: int = 1
     packs: bool = False
     sparse: bool = False
@@ -155,9 +157,9 @@ class Spec(NamedTuple):
         return sum(rows == max(self.rows) for rows in self.rows)
 
     @property
-    def sorts(self) -> bool:
-        """Whether columns are sorted by which rows of a block use them."""
-        return bool(self.sorted_widths)
+    def lists(self) -> bool:
+        """Whether the columns are listed that rows of a matrix use."""
+        return bool(self.listed_widths)
 
     @property
     def list_parts(self) -> int:
@@ -229,8 +231,10 @@ def for_outputs(
     if inputs.is_sparse and widest <= lanes_:
         lanes_ = 1 << (widest - 1).bit_length()
         tiles = tiles._replace(rows=tiles.rows[:1])
-    widths = _sorted_widths(tiles, -(-len(weights[0]) // lanes_)) if skip_zeros else ()
-    together = 2 if widths and max(widths) <= tiles.paired_to else 1
+    vectors = -(-len(weights[0]) // lanes_)
+    widths = _panel_widths(vectors, len(tiles.rows)) if skip_zeros else ()
+    sorts = skip_zeros and 0 < tiles.sorted_from <= vectors
+    together = 2 if sorts and max(widths) <= tiles.paired_to else 1
     return Spec(
         lanes_,
         rows=tiles.rows,
@@ -239,17 +243,16 @@ def for_outputs(
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
         packs=jit.packs_words(),
-        sorted_widths=widths,
+        listed_widths=widths,
+        sorts=sorts,
         together=together,
         sparse=inputs.is_sparse,
     )
 
 
-def _sorted_widths(tiles: Tiles, vectors: int) -> tuple[int, ...]:
-    """Return the widths of a first layer's panels if its columns are to be sorted, else none."""
-    if not 0 < tiles.sorted_from <= vectors:
-        return ()
-    panel = panel_vectors(vectors, len(tiles.rows))
+def _panel_widths(vectors: int, most: int) -> tuple[int, ...]:
+    """Return the widths of a layer's panels, each once."""
+    panel = panel_vectors(vectors, most)
     return tuple(sorted({min(panel, vectors - first) for first in range(0, vectors, panel)}))
 
 
@@ -262,10 +265,10 @@ def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
     activations, penalties = problem.activations, problem.penalties
     decays = waits and penalties[0] is not None and penalties[0].decays
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
-    if problem.batch_size <= outputs.key_bits:  # no need for pairs
-        outputs = outputs._replace(listed=outputs.key_bits, together=1)
+    if skip_zeros and problem.batch_size <= outputs.key_bits:  # no need for pairs
+        outputs = outputs._replace(listed=problem.batch_size, together=1)
     if problem.batch_size == 1:  # whose columns are in order
-        outputs = outputs._replace(sorted_widths=())
+        outputs = outputs._replace(sorts=False)
     return outputs._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),

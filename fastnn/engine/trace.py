@@ -168,14 +168,21 @@ class Signed(Vec):
         integers = ir.VectorType(ir.IntType(bits), vector.count)
         sign_bit = ir.Constant(integers, [1 << (bits - 1)] * vector.count)
         signs = builder.and_(builder.bitcast(self.of.value, integers), sign_bit)
-        turned = builder.xor(builder.bitcast(self.of.lift(factor), integers), signs)
-        self._turned = builder.bitcast(turned, vector)
-        super().__init__(builder, builder.select(sign.nonzero, self._turned, self.of.value))
+        self._turned = builder.xor(builder.bitcast(self.of.lift(factor), integers), signs)
+        turned = builder.bitcast(self._turned, vector)
+        super().__init__(builder, builder.select(sign.nonzero, turned, self.of.value))
 
     def taken_from_own(self) -> Vec:
-        """Return the vector whose sign it has minus this, by a subtraction with a mask."""
-        less = self.of._emit("fsub", self.of, Vec(self.builder, self._turned))
-        return Vec(self.builder, self.builder.select(self._nonzero, less.value, self.of.value))
+        """Return the vector whose sign it has minus this, or minus 0.
+
+        Nothing is selected: with masks in registers of their own it is a subtraction with a mask
+        all the same, and without them LLVM would store the result with a mask, lane by lane.
+        """
+        builder, kind = self.builder, self._turned.type
+        taken = builder.and_(self._turned, builder.sext(self._nonzero, kind))
+        return self.of._emit(
+            "fsub", self.of, Vec(builder, builder.bitcast(taken, self.of.value.type))
+        )
 
 
 class VecSpace:

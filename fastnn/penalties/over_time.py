@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import real, whole
-from fastnn.penalties.base import Shrinking, between, soft, sum_of_sizes
+from fastnn.penalties.base import Shrinking, between, sum_of_sizes
 
 __all__ = ["CumulativeL1", "TruncatedGradient"]
 
@@ -111,4 +111,4 @@ class TruncatedGradient(Shrinking):
 
 def _truncated(xp: Any, w: Any, most: Any, theta: Any) -> Any:
     """Return `w` moved towards 0 by `most`, and not past it, where it is not larger than theta."""
-    return xp.where(abs(w) > theta, w, soft(xp, w, most))
+    return w - xp.where(abs(w) > theta, 0.0, between(xp, w, -most, most))

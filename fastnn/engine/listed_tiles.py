@@ -1,9 +1,10 @@
-"""Products of a block's rows with the columns they use, sorted by which of the rows use them.
+"""Products of a block's rows with the columns they use, which are listed.
 
-Where five rows share a list, half of their values are zeros. Columns that the same rows use stand
-together, so that each such run is straight code for these rows alone, with no zero in it and no
-branch; or for ten rows, two of them as one, with fewer runs and fewer columns. Symbols as in
-`simd.py`, and n rows of a block: a kind of column is a set of them, as bits.
+Where five rows share a list, half of their values are zeros. If it is sorted, columns that the same
+rows use stand together, so that each such run is straight code for these rows alone, with no zero
+in it and no branch; or for ten rows, two of them as one, with fewer runs and fewer columns. Symbols
+as in `simd.py`, and n rows of a block: a kind of column is a set of them, as bits; of a list that
+is not sorted all columns are of one kind, which all rows use.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from fastnn.engine.emit import (
     vector_of,
 )
 from fastnn.engine.shrink import shrunk, spread
-from fastnn.engine.simd import fused, sum_loop
+from fastnn.engine.simd import fused, sum_loop, sum_products
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["Ask", "Block", "sorted_forward", "sorted_update"]
+__all__ = ["Ask", "Block", "listed_forward", "listed_update"]
 
 
 class Block(NamedTuple):
@@ -79,13 +80,16 @@ def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[i
     A CPU waits for a few requests at a time; were all made at once, the products would wait, too.
     """
     ask = Ask(*cgutils.unpack_tuple(builder, packed))
-    turns = (kernel.list_parts - 1) // kernel.listed
+    kinds = max(1, kernel.list_parts - 1)
+    turns = max(1, kinds // kernel.listed)
     pieces = builder.sub(ask.last, ask.first)
 
     def emit(kind: int) -> None:
-        row, turn = divmod(kind, turns)
-        if row >= kernel.listed:
-            return
+        first, last = (-(-k * kernel.listed * turns // kinds) for k in (kind, kind + 1))
+        for number in range(first, last):
+            ask_part(*divmod(number, turns))
+
+    def ask_part(row: int, turn: int) -> None:
         place = builder.add(ask.low, int64(row))
         with builder.if_then(builder.icmp_signed("<", place, ask.high)):
             number = builder.load(builder.gep(ask.order, [place]))
@@ -138,6 +142,9 @@ def _kinds(
     builder: Any, kernel: Spec, ends: Any, *, backwards: bool = False
 ) -> Iterator[tuple[list[int], Any, Any]]:
     """Yield for each kind its rows, where it begins and where it ends."""
+    if not kernel.sorts:
+        yield list(range(kernel.listed)), int64(0), builder.sext(builder.load(ends), I64)
+        return
     kinds = range(1, kernel.list_parts)
     for kind in reversed(kinds) if backwards else kinds:
         begin, end = (
@@ -148,7 +155,7 @@ def _kinds(
 
 
 @intrinsic(prefer_literal=True)
-def sorted_forward(
+def listed_forward(
     typing: Any,
     spec: Any,
     block: Any,
@@ -168,7 +175,7 @@ def sorted_forward(
     vector, most = vector_of(out, kernel.lanes), kernel.listed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        if not kernel.sorts:
+        if not kernel.lists:
             return context.get_dummy_value()
         _, packed, vectors, start, b, out, out_row, asked = arguments
         rows = _unpacked(builder, packed)
@@ -189,9 +196,12 @@ def sorted_forward(
                     return read(users, column), panel
 
                 flat = [value for r in users for value in sums[r]]
-                flat = sum_loop(
-                    builder, begin, end, 1, flat, len(users), c_count, operands, short=True
-                )
+                if kernel.sorts:
+                    flat = sum_loop(
+                        builder, begin, end, 1, flat, len(users), c_count, operands, short=True
+                    )
+                else:
+                    flat = sum_products(builder, flat, len(users), end, operands)
                 for number, r in enumerate(users):
                     sums[r] = flat[number * c_count : (number + 1) * c_count]
             for r in range(most):
@@ -200,14 +210,14 @@ def sorted_forward(
                     for p, value in zip(places, sums[r], strict=True):
                         store(builder, value, out, builder.add(row, p))
 
-        switch(builder, (vectors,), [(width,) for width in kernel.sorted_widths], tile)
+        switch(builder, (vectors,), [(width,) for width in kernel.listed_widths], tile)
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @intrinsic(prefer_literal=True)
-def sorted_update(
+def listed_update(
     typing: Any,
     spec: Any,
     rule: Any,
@@ -236,7 +246,7 @@ def sorted_update(
     zeros = ir.Constant(vector, [0.0] * vector.count)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        if not kernel.sorts:
+        if not kernel.lists:
             return context.get_dummy_value()
         _, chosen, packed, vectors, coefficients, delta, delta_row, w, q, b, with_b, asked = (
             arguments
@@ -293,10 +303,14 @@ def sorted_update(
                 for p, value in zip(places, sums, strict=True):
                     store(builder, value, row, p)
 
-            short_loop(builder, begin, end, body)
+            if kernel.sorts:
+                short_loop(builder, begin, end, body)
+                return
+            with cgutils.for_range(builder, end) as loop:
+                body(loop.index)
 
         numbers = [0, kernel.first] if kernel.shrinks else [0]
-        tiles = [(n, width) for n in numbers for width in kernel.sorted_widths]
+        tiles = [(n, width) for n in numbers for width in kernel.listed_widths]
         switch(builder, (chosen, vectors), tiles, tile)
         return context.get_dummy_value()
 

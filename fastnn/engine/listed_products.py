@@ -1,4 +1,4 @@
-"""The first layer's products where columns are sorted by which rows of a block use them.
+"""The first layer's products with the columns that are listed for each block of rows.
 
 Symbols: m rows of a batch, in blocks that share a list of the columns they use.
 """
@@ -10,10 +10,10 @@ import numpy as np
 from fastnn.engine.constants import decays, follows, lanes, list_parts
 from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_apart, stay_apart
+from fastnn.engine.listed_tiles import Ask, Block, listed_forward, listed_update
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.sorted_tiles import Ask, Block, sorted_forward, sorted_update
 
-__all__ = ["sorted_product", "update_sorted"]
+__all__ = ["product_of_listed", "update_listed"]
 
 
 @jit
@@ -49,7 +49,7 @@ def ask_of(coming, rows, begin, end, on_way):
 
 
 @jit_apart
-def sorted_product(spec, net, matrix, rows, part, block, start, coming):
+def product_of_listed(spec, net, matrix, rows, part, block, start, coming):
     """Fill a part of the first layer's z: `start` and the rows times the weights.
 
     With each block as many rows of the batch that is `coming` are asked for, of each what it says.
@@ -63,11 +63,11 @@ def sorted_product(spec, net, matrix, rows, part, block, start, coming):
             to = after(here.z, i * here.pitch + column)
             weights = after(here.w, inputs * column)
             ask = ask_of(coming, rows, i, i + block if first == part.first else i, True)
-            sorted_forward(spec, some, width, after(start, column), weights, to, here.pitch, ask)
+            listed_forward(spec, some, width, after(start, column), weights, to, here.pitch, ask)
 
 
 @jit_apart
-def update_sorted(
+def update_listed(
     spec, net, matrix, rows, m, block, rule, numbers, coming, asks, vectors, delta, w, q, b, low,
     high,
 ):  # fmt: skip
@@ -87,7 +87,7 @@ def update_sorted(
         chosen = rule if acts else 0
         if not whole:
             some = part_of_block(spec, net, some, low, high)
-        sorted_update(
+        listed_update(
             spec, chosen, some, vectors, numbers, after(delta, i * pitch), pitch, w, q, b,
             low == 0 and high > 0 and not decays(spec), ask,
         )  # fmt: skip
