@@ -291,17 +291,21 @@ def listed_update(
                 j = builder.sext(builder.load(builder.gep(rows.used, [index])), I64)
                 at = builder.mul(j, width)
                 row, states = builder.gep(w, [at]), builder.gep(q, [at])
-                sums = [load(builder, row, p, vector) for p in places]
-                if rule and not rule.follows:
-                    sums = shrunk(builder, rule, sums, states, places, numbers)
-                for r, value in zip(users, read(users, j), strict=True):
-                    scalar = splat(builder, value, vector)
-                    pairs = zip(deltas[r], sums, strict=True)
-                    sums = [fused(builder, scalar, d, x) for d, x in pairs]
-                if rule and rule.follows:
-                    sums = shrunk(builder, rule, sums, states, places, numbers)
-                for p, value in zip(places, sums, strict=True):
-                    store(builder, value, row, p)
+                scalars = [splat(builder, value, vector) for value in read(users, j)]
+                # Where registers are few, one vector after the other.
+                every = list(enumerate(places))
+                for some in [every] if kernel.sorts else [[one] for one in every]:
+                    here = [p for _, p in some]
+                    sums = [load(builder, row, p, vector) for p in here]
+                    if rule and not rule.follows:
+                        sums = shrunk(builder, rule, sums, states, here, numbers)
+                    for r, scalar in zip(users, scalars, strict=True):
+                        pairs = [(deltas[r][c], x) for (c, _), x in zip(some, sums, strict=True)]
+                        sums = [fused(builder, scalar, d, x) for d, x in pairs]
+                    if rule and rule.follows:
+                        sums = shrunk(builder, rule, sums, states, here, numbers)
+                    for p, value in zip(here, sums, strict=True):
+                        store(builder, value, row, p)
 
             if kernel.sorts:
                 short_loop(builder, begin, end, body)
