@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from fastnn.engine.constants import lanes
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, put
-from fastnn.engine.products import part_of
 
 __all__ = ["Dropout", "mask", "unmasked_outputs"]
 
@@ -42,12 +41,12 @@ def mask_of(net, dropout, number, row):
 
 
 @jit_apart
-def mask(spec, net, dropout, number, values, start, m, thread, threads):
+def mask(spec, net, dropout, number, values, start, part):
     """Multiply ``values``, a hidden layer's a or delta, by the masks of rows from `start` on.
 
     This thread's part of them.
     """
-    here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
+    here = layer_of(net, number)
     first, last = part.first * lanes(spec), min(part.last * lanes(spec), here.units)
     for i in range(part.low, part.high):
         factors, row = mask_of(net, dropout, number, start + i), after(values, i * here.pitch)
@@ -56,9 +55,9 @@ def mask(spec, net, dropout, number, values, start, m, thread, threads):
 
 
 @jit_apart
-def unmasked_outputs(spec, net, dropout, number, m, thread, threads):
+def unmasked_outputs(spec, net, dropout, number, part):
     """Return a hidden layer's a without the masks, this thread's part of it filled."""
-    here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
+    here = layer_of(net, number)
     first, last = part.first * lanes(spec), part.last * lanes(spec)
     keep, unmasked = dropout.keeps[number - 1], at(dropout.unmasked, 0)
     for i in range(part.low, part.high):

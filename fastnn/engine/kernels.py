@@ -57,6 +57,7 @@ from fastnn.engine.products import (
     block_rows,
     fuses,
     has_all_rows,
+    part_of,
     rows_of,
     transpose_weights,
     update,
@@ -160,7 +161,8 @@ def build_train(spec: str) -> Any:
                 )  # fmt: skip
                 if dropout is not None and number < net.layers:
                     a = layer_of(net, number).a
-                    mask(spec, net, dropout, number, a, start, m, thread, threads)
+                    part = part_of(spec, net, number, m, thread, threads)
+                    mask(spec, net, dropout, number, a, start, part)
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.FORWARD, now)
             of_delta = factor / counted if net.layers > 1 else factor / counted / kept

@@ -20,6 +20,7 @@ from fastnn.engine.spec import panel_vectors
 __all__ = [
     "ACTIVATION",
     "A_AT",
+    "BACK_PANEL",
     "B_AT",
     "DELTA_AT",
     "ENTERING",
@@ -50,9 +51,9 @@ __all__ = [
 ]
 
 # Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
-UNITS, VECTORS, PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(10)
-ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(10, 18)
-FIELDS = 18
+UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
+ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(11, 19)
+FIELDS = 19
 
 # Places in `Arrays.counts`.
 ENTERING, IN_BATCH, IDLE = range(3)
@@ -111,8 +112,8 @@ class Arrays(NamedTuple):
     tables : int64 (copies, layers + 1, FIELDS)
         For each thread where each has the inputs and their lists for itself, else for all; there
         for the inputs, which have `a` alone, and each layer: units; vectors they fill; vectors of a
-        panel; elements from a row to the next; where z, a, delta, weights, transposed weights and
-        biases start; the `Choice`.
+        panel, and of one of its transposed weights; elements from a row to the next; where z, a,
+        delta, weights, transposed weights and biases start; the `Choice`.
     weights, transposed, biases, work : 1-D, the network's dtype
         Panels of all layers; of all layers but the first, transposed; biases; each copy of
         the inputs, and each layer's z, a, delta.
@@ -299,7 +300,9 @@ def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
             row[W_AT], row[WT_AT], row[B_AT] = weights, transposed, biases
             row[ACTIVATION:] = shape.choices[layer - 1]
             weights, biases = weights + below * padded, biases + padded
-            transposed += below * padded if layer > 1 else 0
+            if layer > 1:
+                transposed += below * padded
+                row[BACK_PANEL] = panel_vectors(below // lanes, shape.panels[layer - 1])
     tables = np.repeat(table[np.newaxis], copies, axis=0)
     tables[:, 0, A_AT] = np.arange(copies) * inputs
     return tables, Lengths(work, weights, transposed, biases, copies)

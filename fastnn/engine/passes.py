@@ -10,7 +10,7 @@ from fastnn.engine.constants import decays, lanes
 from fastnn.engine.dropout import mask, unmasked_outputs
 from fastnn.engine.jit import jit
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.products import block_rows, part_of, product, weigh
+from fastnn.engine.products import block_rows, part_back, part_of, product, weigh
 from fastnn.engine.rows import each, log_normalise, scale_rows, sum_cost
 
 __all__ = ["backward", "forward", "output_delta", "sum_of_costs"]
@@ -71,14 +71,14 @@ def backward(spec, net, dropout, number, start, m, kept, thread, threads):
     That of the first layer is divided by `kept`, so that it goes as it is into the panels.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    part = part_of(spec, net, number - 1, m, thread, threads)
+    part = part_back(spec, net, number, m, thread, threads)
     product(
         spec, net, part, m, here.units, here.delta, here.pitch, here.wt,
-        here.vectors * v, below.vectors, below.panel, net.zeros, below.delta, below.pitch,
+        here.vectors * v, below.vectors, here.back_panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
     a, factor = below.a, 1.0 / kept if number == 2 else 1.0
     if dropout is not None:
-        a = unmasked_outputs(spec, net, dropout, number - 1, m, thread, threads)
+        a = unmasked_outputs(spec, net, dropout, number - 1, part)
     runs, run, first = runs_of(spec, below, part)
     for i in range(runs):
         place = first + i * below.pitch
@@ -86,7 +86,7 @@ def backward(spec, net, dropout, number, start, m, kept, thread, threads):
         inputs = (delta, after(below.z, place), after(a, place))
         each(spec, "slopes", below.activation, delta, inputs, factor, run)
     if dropout is not None:
-        mask(spec, net, dropout, number - 1, below.delta, start, m, thread, threads)
+        mask(spec, net, dropout, number - 1, below.delta, start, part)
 
 
 @jit

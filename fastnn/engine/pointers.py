@@ -18,6 +18,7 @@ from fastnn.engine.layout import (
     A_AT,
     ACTIVATION,
     B_AT,
+    BACK_PANEL,
     DELTA_AT,
     FIELDS,
     FOLLOWS,
@@ -111,6 +112,7 @@ class Layer(NamedTuple):
     units: Any
     vectors: Any
     panel: Any
+    back_panel: Any
     pitch: Any
     z: Any
     a: Any
@@ -202,6 +204,7 @@ def layer_of(net, number):
         get(row, UNITS),
         get(row, VECTORS),
         get(row, PANEL),
+        get(row, BACK_PANEL),
         get(row, PITCH),
         after(net.work, get(row, Z_AT)),
         after(net.work, get(row, A_AT)),

@@ -40,6 +40,7 @@ __all__ = [
     "block_rows",
     "fuses",
     "has_all_rows",
+    "part_back",
     "part_of",
     "product",
     "rests",
@@ -97,19 +98,39 @@ def rows_of(spec, m, thread, threads):
 def shares_panels(net, number, threads):
     """Return whether threads share the panels of a layer and not the rows of a batch."""
     here = layer_of(net, number)
-    panels = (here.vectors + here.panel - 1) // here.panel
-    return number < net.layers and (panels % threads == 0 or panels >= MANY_PANELS * threads)
+    return number < net.layers and divides(here.vectors, here.panel, threads)
+
+
+@jit
+def divides(vectors, panel, threads):
+    """Return whether panels of some vectors can be divided among threads."""
+    panels = (vectors + panel - 1) // panel
+    return panels % threads == 0 or panels >= MANY_PANELS * threads
 
 
 @jit
 def part_of(spec, net, number, m, thread, threads):
     """Return this thread's part of a layer."""
-    here = layer_of(net, number)
-    if shares_panels(net, number, threads):
-        begin, end = share((here.vectors + here.panel - 1) // here.panel, thread, threads)
-        return Part(begin * here.panel, min(end * here.panel, here.vectors), 0, m)
+    here, shared = layer_of(net, number), shares_panels(net, number, threads)
+    return part_in(spec, here.vectors, here.panel, shared, m, thread, threads)
+
+
+@jit
+def part_back(spec, net, number, m, thread, threads):
+    """Return this thread's part of the layer below, on the way back."""
+    vectors, panel = layer_of(net, number - 1).vectors, layer_of(net, number).back_panel
+    shared = divides(vectors, panel, threads)
+    return part_in(spec, vectors, panel, shared, m, thread, threads)
+
+
+@jit
+def part_in(spec, vectors, panel, shared, m, thread, threads):
+    """Return this thread's part of some vectors: some of their panels, or else of the rows."""
+    if shared:
+        begin, end = share((vectors + panel - 1) // panel, thread, threads)
+        return Part(begin * panel, min(end * panel, vectors), 0, m)
     low, high = rows_of(spec, m, thread, threads)
-    return Part(0, here.vectors, low, high)
+    return Part(0, vectors, low, high)
 
 
 @jit
@@ -285,8 +306,8 @@ def transpose_weights(spec, net, number, thread, threads):
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     begin, end = share(below.vectors, thread, threads)
     for row in range(begin, end):
-        panel_in = row // below.panel * below.panel
-        width_in = min(below.panel, below.vectors - panel_in) * v
+        panel_in = row // here.back_panel * here.back_panel
+        width_in = min(here.back_panel, below.vectors - panel_in) * v
         to = after(here.wt, panel_in * v * here.vectors * v + (row - panel_in) * v)
         for column in range(0, here.vectors):
             panel = column // here.panel * here.panel
