@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import DivergenceError, Network
+from fastnn.engine import training
 from fastnn.nielsen import network2
 
 RNG = np.random.default_rng(4)
@@ -63,6 +66,24 @@ def test_training_goes_on_after_divergence() -> None:
     assert network.history.seconds == []
     history = network.fit(X, Y, epochs=2, learning_rate=0.01)
     assert np.isfinite(history.train_cost).all()
+
+
+def test_a_fit_that_was_resumed_within_an_epoch_goes_back_to_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two batches of the first epoch are done; the rows of the others are too large."""
+    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
+    path, rows = tmp_path / "run", X.copy()
+    rows[20:] *= 1e300
+    options = {"epochs": 1, "learning_rate": 0.01, "shuffle": False, "checkpoint": path}
+    first = relu()
+    with pytest.raises(DivergenceError, match=r"epoch 1, at batch 3 .* as it was after epoch 0"):
+        first.fit(rows, Y, checkpoint_seconds=0, **options)
+    network = relu()
+    with pytest.raises(DivergenceError, match="after batch 2 of epoch 1, where it was resumed"):
+        network.fit(rows, Y, resume=True, **options)
+    assert np.isfinite(network.weights[0]).all()
+    assert (network.weights[0] != first.weights[0]).any()
 
 
 @pytest.mark.usefixtures("numpy_path")

@@ -347,7 +347,7 @@ def test_threads_take_parts_of_sorted_lists(threads: int, units: int) -> None:
 def test_a_batch_of_all_rows_takes_no_more_memory_for_more_threads() -> None:
     def taken(threads: int) -> int:
         shape = layout.Shape(
-            (784, 30, 10), (layout.Choice(0),) * 2, batch_size=60_000, blocks=12_000, lanes=16,
+            (784, 30, 10), (layout.Choice(0),) * 2, batch_size=60_000, listed=5, lanes=16,
             panels=(2, 2), threads=threads, stateful=False, memories=0, shortens=False,
             sparse=False, parts=64, dtype=np.dtype("float32"),
         )  # fmt: skip

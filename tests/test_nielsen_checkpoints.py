@@ -92,6 +92,10 @@ def test_another_call_is_refused(tmp_path: Path) -> None:
         other.SGD(again, 2, 10, 0.3, checkpoint=tmp_path / "run", resume=True)
     with pytest.raises(ValueError, match="of another call: its data is"):
         other.SGD(pairs, 2, 10, 0.5, checkpoint=tmp_path / "run", resume=True)
+    with pytest.raises(ValueError, match=r"monitored is \[\], and here it is \['training cost'\]"):
+        other.SGD(
+            again, 2, 10, 0.5, checkpoint=tmp_path / "run", resume=True, monitor_training_cost=True
+        )
     with pytest.raises(ValueError, match="checkpoint"):
         other.SGD(again, 2, 10, 0.5, resume=True)
     np.testing.assert_array_equal(other.weights[0], before)

@@ -280,11 +280,11 @@ def _arrays(
     panels = [wanted.dense_panel] * len(choices)
     if wanted.lists or wanted.sparse:
         panels[0] = wanted.panel
-    blocks, stateful = -(-rows // wanted.listed), any(rule.stateful for rule in wanted.rules)
+    stateful = any(rule.stateful for rule in wanted.rules)
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     shape = layout.Shape(
-        tuple(sizes), tuple(choices), rows, blocks, wanted.lanes, tuple(panels), threads, stateful,
-        memories, wanted.shortens, wanted.sparse,
+        tuple(sizes), tuple(choices), rows, wanted.listed, wanted.lanes, tuple(panels), threads,
+        stateful, memories, wanted.shortens, wanted.sparse,
         wanted.list_parts if wanted.lists else 0, dtype,
     )  # fmt: skip
     return layout.allocate(shape)

@@ -226,18 +226,18 @@ class Shape(NamedTuple):
     """What decides how a network's arrays lie.
 
     sizes: units of each layer, the inputs' first. choices: of each layer after these. batch_size:
-    the most rows of a batch. blocks: how many blocks these are taken in. panels: how many vectors
-    wide a layer's panels are at most. stateful: whether a penalty keeps numbers beside the weights.
-    memories: how many numbers an optimiser keeps for each, its gradient among them. shortens:
-    whether groups are shortened by the sizes of its steps. sparse: whether rows list their
-    nonzeros: then the values of the inputs are not kept. parts: how many parts the list of the
-    columns that a block of rows uses has: 1, more where they are sorted, 0 without one.
+    the most rows of a batch. listed: how many of these are a block at most. panels: how many
+    vectors wide a layer's panels are at most. stateful: whether a penalty keeps numbers beside the
+    weights. memories: how many numbers an optimiser keeps for each, its gradient among them.
+    shortens: whether groups are shortened by the sizes of its steps. sparse: whether rows list
+    their nonzeros: then the values of the inputs are not kept. parts: how many parts the list of
+    the columns that a block of rows uses has: 1, more where they are sorted, 0 without one.
     """
 
     sizes: tuple[int, ...]
     choices: tuple[Choice, ...]
     batch_size: int
-    blocks: int
+    listed: int
     lanes: int
     panels: tuple[int, ...]
     threads: int
@@ -315,7 +315,8 @@ def _plan(shape: Shape) -> tuple[np.ndarray, list[Piece], int]:
     sizes, lanes, threads, dtype = shape.sizes, shape.lanes, shape.threads, shape.dtype
     out, width = tables[0, -1], int(tables[0, :, PITCH].max())
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
-    listed, sorts = shape.blocks if shape.parts else 0, shape.parts > 1
+    blocks, sorts = -(-shape.batch_size // shape.listed), shape.parts > 1
+    listed, more = blocks if shape.parts else 0, max(lanes, shape.listed)
     rows = shape.batch_size * int(out[PITCH])
     pieces, total = _pieces(
         weights=(1, weights, dtype),
@@ -327,7 +328,7 @@ def _plan(shape: Shape) -> tuple[np.ndarray, list[Piece], int]:
         bias_memory=(1, shape.memories * biases or 1, dtype),
         paces=(1, weights if shape.shortens else 1, dtype),
         members=(1, threads * 2 * max(sizes) if shape.shortens else 1, dtype),
-        work=(1, work + lanes * width, dtype),  # V rows are read at a time
+        work=(1, work + more * width, dtype),  # V rows, or a block, are read at a time
         targets=(1, rows, dtype),
         real=(1, rows, dtype),
         ones=(1, width, dtype),
@@ -353,7 +354,7 @@ def _plan(shape: Shape) -> tuple[np.ndarray, list[Piece], int]:
         steps=(1, 1, np.int64),
         counts=(1, 3, np.int64),
         orders=(threads, 2 * (shape.batch_size + sizes[-1] + 1), np.int64),
-        costs=(1, shape.blocks, np.float64),
+        costs=(1, blocks, np.float64),
         arrived=(1, 1, np.int64),
         ticks=(1, threads * PHASE_COUNT, np.int64),
     )

@@ -35,6 +35,10 @@ class Monitor(Protocol):
     costs: list[float]
     accuracies: list[int]
 
+    @property
+    def asked_for(self) -> str:
+        """The figures that are asked for, in words."""
+
 
 class Trail:
     """Where one call of SGD stands, and its checkpoints.
@@ -68,6 +72,8 @@ class Trail:
             data = digest_of(samples.inputs, samples.targets)
             self._options = {"sizes": network.sizes, "dtype": network.dtype.name, "data": data}
             self._options |= options
+            asked = [monitor.asked_for for monitor in monitors]
+            self._options["monitored"] = [figures for figures in asked if figures]
 
     def save(self, training: Training) -> None:
         """Write a checkpoint between two batches; the engine's weights are written back."""

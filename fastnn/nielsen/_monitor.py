@@ -26,6 +26,12 @@ class Monitor:
         self.costs: list[float] = []
         self.accuracies: list[int] = []
 
+    @property
+    def asked_for(self) -> str:
+        """The figures that are asked for, in words."""
+        asked = {"cost": self._with_cost, "accuracy": self._with_accuracy}
+        return " and ".join(f"{self._name} {what}" for what, is_asked in asked.items() if is_asked)
+
     def report(self, network: Any) -> None:
         """Compute what is asked for, from one pass over the data, and print it."""
         if not (self._with_cost or self._with_accuracy):

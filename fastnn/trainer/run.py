@@ -233,7 +233,7 @@ class Run:
     def _train_epoch(self) -> None:
         """Train the rest of the epoch, chunk by chunk."""
         position, start = self.position, perf_counter()
-        spent, order = position.seconds, position.order
+        spent, order, begun = position.seconds, position.order, position.done
         assert order is not None
 
         def on_chunk(done: int, total: float) -> None:
@@ -252,7 +252,7 @@ class Run:
                 write_back=self._is_watched,
             )  # fmt: skip
         except _NotFiniteError:
-            raise self._diverged() from None
+            raise self._diverged(begun) from None
 
     def _end_epoch(self) -> bool:
         """Compact, evaluate, and note the epoch; return whether the training is to end."""
@@ -287,12 +287,15 @@ class Run:
             costs[epoch] += shrinkage() / self.n
         self._shrinkages = []
 
-    def _diverged(self) -> DivergenceError:
-        """Return to the last epoch's weights, which are finite, and say what happened."""
-        position = self.position
-        batch = -(-position.done // self.options.batch_size)
+    def _diverged(self, begun: int) -> DivergenceError:
+        """Return to the weights where the epoch began, or was resumed, and say what happened."""
+        position, size = self.position, self.options.batch_size
+        batch, first = -(-position.done // size), -(-begun // size)
         where = f"epoch {position.epoch + 1}, at batch {batch} or not long before it"
-        error = diverged(where, position.rate, self.network.weights, f"epoch {position.epoch}")
+        after = f"epoch {position.epoch}"
+        if begun:
+            after = f"batch {first} of epoch {position.epoch + 1}, where it was resumed"
+        error = diverged(where, position.rate, self.network.weights, after)
         self.training.go_back()
         return error
 
