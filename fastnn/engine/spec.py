@@ -100,17 +100,16 @@ class Spec(NamedTuple):
     lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, pairs
     counted as two. values, slopes: keys of the activations' formulas, one each for the distinct
     ones. delta, cost: keys of the output's and the cost's formulas, empty where there is none.
-    rules: the distinct penalties,
-    which layers know by their number from 1 on. first: the number of the first layer's. waits:
-    whether the penalty of input columns that a batch does not use waits until they are used.
-    decays: whether the first layer's penalty is a factor that is kept beside its weights.
-    compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one instruction.
-    normalises: whether the output is a softmax. listed_widths: those, in vectors, of the first
-    layer's panels, where the columns are listed that rows of a matrix use; else none. sorts:
-    whether these are sorted by which rows of a block use them. together: how many rows share a bit
-    of a column's key, all multiplied if one of them uses it. sparse:
-    whether rows list their nonzeros. timed: whether it counts the cycles of `phases`. stepper: what
-    makes the step; without one, the gradient goes straight into the weights.
+    rules: the distinct penalties, which layers know by their number from 1 on. first: the number of
+    the first layer's. waits: whether the penalty of input columns that a batch does not use waits
+    until they are used. decays: whether the first layer's penalty is a factor that is kept beside
+    its weights. compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one
+    instruction. normalises: whether the output is a softmax. listed_widths: those, in vectors, that
+    the first layer's panels may have, where the columns are listed that rows of a matrix use; else
+    none. sorts: whether these are sorted by which rows of a block use them. together: how many rows
+    share a bit of a column's key, all multiplied if one of them uses it. sparse: whether rows list
+    their nonzeros. timed: whether it counts the cycles of `phases`. stepper: what makes the step;
+    without one, the gradient goes straight into the weights.
     """
 
     lanes: int
@@ -231,9 +230,10 @@ def for_outputs(
     if inputs.is_sparse and widest <= lanes_:
         lanes_ = 1 << (widest - 1).bit_length()
         tiles = tiles._replace(rows=tiles.rows[:1])
-    vectors = -(-len(weights[0]) // lanes_)
-    widths = _panel_widths(vectors, len(tiles.rows)) if skip_zeros else ()
+    vectors, widths = -(-len(weights[0]) // lanes_), tuple[int, ...]()
     sorts = skip_zeros and 0 < tiles.sorted_from <= vectors
+    if skip_zeros:
+        widths = _sorted_widths(vectors, tiles) if sorts else _all_widths(tiles)
     together = 2 if sorts and max(widths) <= tiles.paired_to else 1
     return Spec(
         lanes_,
@@ -250,9 +250,14 @@ def for_outputs(
     )
 
 
-def _panel_widths(vectors: int, most: int) -> tuple[int, ...]:
-    """Return the widths of a layer's panels, each once."""
-    panel = panel_vectors(vectors, most)
+def _all_widths(tiles: Tiles) -> tuple[int, ...]:
+    """Return every width that a panel may have, so that one kernel serves all layers."""
+    return tuple(range(1, len(tiles.rows) + 1))
+
+
+def _sorted_widths(vectors: int, tiles: Tiles) -> tuple[int, ...]:
+    """Return the widths of a layer's panels: there is too much code for each to have others."""
+    panel = panel_vectors(vectors, len(tiles.rows))
     return tuple(sorted({min(panel, vectors - first) for first in range(0, vectors, panel)}))
 
 
@@ -267,8 +272,9 @@ def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
     if skip_zeros and problem.batch_size <= outputs.key_bits:  # no need for pairs
         outputs = outputs._replace(listed=problem.batch_size, together=1)
-    if problem.batch_size == 1:  # whose columns are in order
-        outputs = outputs._replace(sorts=False)
+    if outputs.sorts and problem.batch_size == 1:  # whose columns are in order
+        every = _all_widths(TILES[jit.register_count()])
+        outputs = outputs._replace(sorts=False, listed_widths=every)
     return outputs._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
