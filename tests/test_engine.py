@@ -278,12 +278,13 @@ def test_divergence_is_seen() -> None:
 @pytest.mark.cpu_tiles
 @pytest.mark.parametrize("batch_size", [3, 10, 25, 60])
 @pytest.mark.parametrize(("threads", "own_bytes"), [(2, 1 << 20), (3, 1 << 20), (2, 0), (3, 0)])
+@pytest.mark.parametrize("kind", ["sparse uint8", "sparse float32"])
 def test_threads_change_no_bit(
-    threads: int, own_bytes: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
+    kind: str, threads: int, own_bytes: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether each has the inputs for itself or they share the work."""
     monkeypatch.setattr(layout, "OWN_BYTES", own_bytes)
-    settings = {"batch_size": batch_size, "penalty": penalties.L1(0.3), "kind": "sparse uint8"}
+    settings = {"batch_size": batch_size, "penalty": penalties.L1(0.3), "kind": kind}
     one = train([100, 40, 21, 3], **settings, threads=1)
     several = train([100, 40, 21, 3], **settings, threads=threads)
     for here, there in zip(one, several, strict=True):

@@ -22,7 +22,7 @@ import numpy as np
 
 from fastnn.engine import phases
 from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
-from fastnn.engine.constants import follows, is_sparse, lists, shrinks, waits
+from fastnn.engine.constants import follows, is_sparse, shrinks, waits
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
@@ -206,6 +206,7 @@ def build_train(spec: str) -> Any:
 
 def build_outputs(spec: str) -> Any:
     """Return the compiled function that writes what the output layer says of every row of X."""
+    listing = Spec.decode(spec).lists
 
     @kernel
     def outputs(arrays, X, csr, scale, divisor, order, batch_size, z, a, largest):
@@ -224,7 +225,7 @@ def build_outputs(spec: str) -> Any:
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 for begin in range(0, m, block):  # not all at once, for which they would queue
                     end = min(begin + block, m)
-                    if lists(spec):
+                    if listing:
                         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
                     else:
                         ask_for_rows(coming, begin, end)

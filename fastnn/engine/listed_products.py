@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.constants import decays, follows, lanes, list_parts
+from fastnn.engine.constants import decays, follows, lanes, list_parts, sorts
 from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.listed_tiles import Ask, Block, listed_forward, listed_update
-from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.pointers import after, get, layer_of, place_of, put
 
 __all__ = ["product_of_listed", "update_listed"]
 
@@ -96,6 +96,14 @@ def update_listed(
 @jit_apart
 def part_of_block(spec, net, some, low, high):
     """Return a block with the columns from `low` to `high` only in its list."""
+    if not sorts(spec):  # which is ascending
+        end = get(some.ends, 0)
+        first = place_of(some.used, 0, end, low)
+        put(net.tallies, 0, np.int32(place_of(some.used, first, end, high) - first))
+        return Block(
+            some.rows, some.matrix, some.columns, some.order, some.values, some.a, some.pitch,
+            after(some.used, first), net.tallies,
+        )  # fmt: skip
     count = k = 0
     for key in range(list_parts(spec)):
         while k < get(some.ends, key):

@@ -78,6 +78,7 @@ def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[i
     """Return a function that emits what is asked for with a kind, given how many go before it.
 
     A CPU waits for a few requests at a time; were all made at once, the products would wait, too.
+    With a single kind they are made before it: on the AVX2 machine that was measured it is no loss.
     """
     ask = Ask(*cgutils.unpack_tuple(builder, packed))
     kinds = max(1, kernel.list_parts - 1)
@@ -85,8 +86,9 @@ def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[i
     pieces = builder.sub(ask.last, ask.first)
 
     def emit(kind: int) -> None:
-        first, last = (-(-k * kernel.listed * turns // kinds) for k in (kind, kind + 1))
-        for number in range(first, last):
+        parts = kernel.listed * turns  # shared out among the kinds, as evenly as can be
+        begin, end = (-(-k * parts // kinds) for k in (kind, kind + 1))
+        for number in range(begin, end):
             ask_part(*divmod(number, turns))
 
     def ask_part(row: int, turn: int) -> None:
@@ -119,14 +121,14 @@ def _reader(
     stored = kind.types[Block._fields.index("matrix")]
     in_bytes = stored.dtype == types.uint8
     starts = []
-    for r in range(most):
-        if in_bytes:  # there are no numbers of rows after the last
-            is_row = builder.icmp_signed("<", int64(r), block.rows)
-            place = builder.select(is_row, int64(r), int64(0))
+    for r in range(most):  # after the last row there is none, or what may not be finite
+        is_row = builder.icmp_signed("<", int64(r), block.rows)
+        place = builder.select(is_row, int64(r), int64(0))
+        if in_bytes:
             row = builder.mul(builder.load(builder.gep(block.order, [place])), block.columns)
             starts.append(builder.gep(block.matrix, [row]))
         else:
-            starts.append(builder.gep(block.a, [builder.mul(block.pitch, int64(r))]))
+            starts.append(builder.gep(block.a, [builder.mul(block.pitch, place)]))
 
     def read(users: list[int], column: Any) -> list[Any]:
         values = [builder.load(builder.gep(starts[r], [column])) for r in users]
@@ -138,12 +140,22 @@ def _reader(
     return read
 
 
+def _counts(kernel: Spec, block: Block) -> tuple[Any, list[int]]:
+    """Return for how many rows code is chosen when a kernel runs, and the numbers there may be.
+
+    Where columns are sorted it is one code for all, in which a block may lack some.
+    """
+    if kernel.sorts:
+        return int64(kernel.listed), [kernel.listed]
+    return block.rows, list(range(1, kernel.listed + 1))
+
+
 def _kinds(
-    builder: Any, kernel: Spec, ends: Any, *, backwards: bool = False
+    builder: Any, kernel: Spec, ends: Any, rows: int, *, backwards: bool = False
 ) -> Iterator[tuple[list[int], Any, Any]]:
     """Yield for each kind its rows, where it begins and where it ends."""
     if not kernel.sorts:
-        yield list(range(kernel.listed)), int64(0), builder.sext(builder.load(ends), I64)
+        yield list(range(rows)), int64(0), builder.sext(builder.load(ends), I64)
         return
     kinds = range(1, kernel.list_parts)
     for kind in reversed(kinds) if backwards else kinds:
@@ -172,21 +184,21 @@ def listed_forward(
     """
     signature = types.void(spec, block, types.int64, start, b, out, types.int64, ask)
     kernel = read_spec(spec)
-    vector, most = vector_of(out, kernel.lanes), kernel.listed
+    vector = vector_of(out, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         if not kernel.lists:
             return context.get_dummy_value()
         _, packed, vectors, start, b, out, out_row, asked = arguments
         rows = _unpacked(builder, packed)
-        read = _reader(builder, block, rows, most)
-        ask_along = _asker(builder, kernel, rows, asked)
+        ask_along, (count, counts) = _asker(builder, kernel, rows, asked), _counts(kernel, rows)
 
-        def tile(c_count: int) -> None:
+        def tile(most: int, c_count: int) -> None:
+            read = _reader(builder, block, rows, most)
             places = [int64(c * vector.count) for c in range(c_count)]
             first = [load(builder, start, p, vector) for p in places]
             sums = [list(first) for _ in range(most)]
-            for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows.ends)):
+            for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows.ends, most)):
                 ask_along(kind)
 
                 def operands(i: Any, users: list[int] = users) -> Any:
@@ -210,7 +222,8 @@ def listed_forward(
                     for p, value in zip(places, sums[r], strict=True):
                         store(builder, value, out, builder.add(row, p))
 
-        switch(builder, (vectors,), [(width,) for width in kernel.listed_widths], tile)
+        tiles = [(n, width) for n in counts for width in kernel.listed_widths]
+        switch(builder, (count, vectors), tiles, tile)
         return context.get_dummy_value()
 
     return signature, generate
@@ -242,7 +255,7 @@ def listed_update(
         ask,
     )  # fmt: skip
     kernel = read_spec(spec)
-    vector, most = vector_of(w, kernel.lanes), kernel.listed
+    vector = vector_of(w, kernel.lanes)
     zeros = ir.Constant(vector, [0.0] * vector.count)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -252,10 +265,10 @@ def listed_update(
             arguments
         )
         rows = _unpacked(builder, packed)
-        read = _reader(builder, block, rows, most)
-        ask_along = _asker(builder, kernel, rows, asked)
+        ask_along, (count, counts) = _asker(builder, kernel, rows, asked), _counts(kernel, rows)
 
-        def tile(number: int, c_count: int) -> None:
+        def tile(number: int, most: int, c_count: int) -> None:
+            read = _reader(builder, block, rows, most)
             places = [int64(c * vector.count) for c in range(c_count)]
             deltas = []
             for r in range(most):  # the room for a batch has V rows more than it needs
@@ -271,10 +284,10 @@ def listed_update(
                     store(builder, total, b, p)
             rule = kernel.rules[number - 1] if number else None
             numbers = spread(builder, rule.numbers, coefficients, vector) if rule else []
-            kinds = _kinds(builder, kernel, rows.ends, backwards=True)
+            kinds = _kinds(builder, kernel, rows.ends, most, backwards=True)
             for kind, (users, begin, end) in enumerate(kinds):
                 ask_along(kind)
-                add_products(rule, numbers, places, users, deltas, begin, end)
+                add_products(rule, numbers, places, users, deltas, read, begin, end)
 
         def add_products(
             rule: Rule | None,
@@ -282,6 +295,7 @@ def listed_update(
             places: list[Any],
             users: list[int],
             deltas: list[list[Any]],
+            read: Any,
             begin: Any,
             end: Any,
         ) -> None:
@@ -292,7 +306,7 @@ def listed_update(
                 at = builder.mul(j, width)
                 row, states = builder.gep(w, [at]), builder.gep(q, [at])
                 scalars = [splat(builder, value, vector) for value in read(users, j)]
-                # Where registers are few, one vector after the other.
+                # Where two rows share a list registers are few: one vector after the other.
                 every = list(enumerate(places))
                 for some in [every] if kernel.sorts else [[one] for one in every]:
                     here = [p for _, p in some]
@@ -314,8 +328,8 @@ def listed_update(
                 body(loop.index)
 
         numbers = [0, kernel.first] if kernel.shrinks else [0]
-        tiles = [(n, width) for n in numbers for width in kernel.listed_widths]
-        switch(builder, (chosen, vectors), tiles, tile)
+        tiles = [(n, r, width) for n in numbers for r in counts for width in kernel.listed_widths]
+        switch(builder, (chosen, count, vectors), tiles, tile)
         return context.get_dummy_value()
 
     return signature, generate

@@ -174,8 +174,10 @@ def product(
         rows = rows_at_once(spec, m, width)
         for i in range(part.low, part.high, rows):
             here, to = after(a, i * a_row), after(out, i * out_row + column)
-            some, used = min(rows, part.high - i), net.every
-            tile_forward(spec, some, width, from_here, here, a_row, used, weights, to, out_row, k)
+            some = min(rows, part.high - i)
+            tile_forward(
+                spec, some, width, from_here, here, a_row, net.every, weights, to, out_row, k
+            )  # fmt: skip
 
 
 @jit

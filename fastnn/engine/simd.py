@@ -159,13 +159,11 @@ def tile_forward(
 
 
 def _tiles(kernel: Spec, rows: Any) -> list[tuple[int, int]]:
-    """Return every R and C that a kernel may be asked for; R may be known."""
-    known = [rows.literal_value] if isinstance(rows, types.IntegerLiteral) else None
-    return [
-        (count, vectors)
-        for vectors, most in enumerate(kernel.rows, 1)
-        for count in known or range(1, most + 1)
-    ]
+    """Return every R and C that a kernel may be asked for: R is known, or panels are dense ones."""
+    if isinstance(rows, types.IntegerLiteral):
+        return [(rows.literal_value, vectors) for vectors in range(1, kernel.panel + 1)]
+    of_dense = enumerate(kernel.rows[: kernel.dense_panel], 1)
+    return [(count, vectors) for vectors, most in of_dense for count in range(1, most + 1)]
 
 
 @intrinsic(prefer_literal=True)

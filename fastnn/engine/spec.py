@@ -42,7 +42,8 @@ Kind = tuple[type[Penalty], str]
 class Tiles(NamedTuple):
     """The tiles that a CPU's registers hold: the sums, or deltas, and a row of weights.
 
-    rows: the most rows of a tile that is 1, 2, ... vectors wide. listed: how many rows share a list
+    rows: the most rows of a tile that is 1, 2, ... vectors wide; those that have fewer than others
+    are for listed columns only. listed: how many rows share a list
     of the columns they use. sorted_from: the fewest vectors of a first layer for which these lists
     are sorted, 0 where none are. paired_to: the most vectors of a panel for which twice as many
     rows share a sorted list, two of them as one.
@@ -230,10 +231,11 @@ def for_outputs(
     if inputs.is_sparse and widest <= lanes_:
         lanes_ = 1 << (widest - 1).bit_length()
         tiles = tiles._replace(rows=tiles.rows[:1])
-    vectors, widths = -(-len(weights[0]) // lanes_), tuple[int, ...]()
+    vectors = -(-len(weights[0]) // lanes_)
+    widths: tuple[int, ...] = ()
     sorts = skip_zeros and 0 < tiles.sorted_from <= vectors
     if skip_zeros:
-        widths = _sorted_widths(vectors, tiles) if sorts else _all_widths(tiles)
+        widths = _sorted_widths(vectors, tiles) if sorts else _all_widths(len(tiles.rows))
     together = 2 if sorts and max(widths) <= tiles.paired_to else 1
     return Spec(
         lanes_,
@@ -250,9 +252,9 @@ def for_outputs(
     )
 
 
-def _all_widths(tiles: Tiles) -> tuple[int, ...]:
+def _all_widths(most: int) -> tuple[int, ...]:
     """Return every width that a panel may have, so that one kernel serves all layers."""
-    return tuple(range(1, len(tiles.rows) + 1))
+    return tuple(range(1, most + 1))
 
 
 def _sorted_widths(vectors: int, tiles: Tiles) -> tuple[int, ...]:
@@ -273,8 +275,7 @@ def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
     if skip_zeros and problem.batch_size <= outputs.key_bits:  # no need for pairs
         outputs = outputs._replace(listed=problem.batch_size, together=1)
     if outputs.sorts and problem.batch_size == 1:  # whose columns are in order
-        every = _all_widths(TILES[jit.register_count()])
-        outputs = outputs._replace(sorts=False, listed_widths=every)
+        outputs = outputs._replace(sorts=False, listed_widths=_all_widths(outputs.panel))
     return outputs._replace(
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),

@@ -71,9 +71,10 @@ def warm_up(case: Case, hidden: Sequence[int] = (30,), batch_size: int = 10) -> 
     case : Case
     hidden : sequence of int
         Units of the hidden layers. Kernels take layers as they come, but where rows have many zeros
-        they are compiled for the vectors that the first one fills.
+        and columns are sorted they are compiled for the vectors that the first one fills.
     batch_size : int
-        Likewise: with 1, columns are not sorted, and up to 5 rows they go in no pairs.
+        Kernels take batches as they come, but rows with many zeros in so few that a block of rows
+        has fewer than usual have kernels of their own.
 
     Returns
     -------
