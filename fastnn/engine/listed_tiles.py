@@ -199,7 +199,8 @@ def listed_forward(
             first = [load(builder, start, p, vector) for p in places]
             sums = [list(first) for _ in range(most)]
             for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows.ends, most)):
-                ask_along(kind)
+                if kernel.sorts:
+                    ask_along(kind)
 
                 def operands(i: Any, users: list[int] = users) -> Any:
                     column = builder.sext(builder.load(builder.gep(rows.used, [i])), I64)
@@ -222,6 +223,8 @@ def listed_forward(
                     for p, value in zip(places, sums[r], strict=True):
                         store(builder, value, out, builder.add(row, p))
 
+        if not kernel.sorts:
+            ask_along(0)
         tiles = [(n, width) for n in counts for width in kernel.listed_widths]
         switch(builder, (count, vectors), tiles, tile)
         return context.get_dummy_value()
@@ -286,7 +289,8 @@ def listed_update(
             numbers = spread(builder, rule.numbers, coefficients, vector) if rule else []
             kinds = _kinds(builder, kernel, rows.ends, most, backwards=True)
             for kind, (users, begin, end) in enumerate(kinds):
-                ask_along(kind)
+                if kernel.sorts:
+                    ask_along(kind)
                 add_products(rule, numbers, places, users, deltas, read, begin, end)
 
         def add_products(
@@ -327,6 +331,8 @@ def listed_update(
             with cgutils.for_range(builder, end) as loop:
                 body(loop.index)
 
+        if not kernel.sorts:
+            ask_along(0)
         numbers = [0, kernel.first] if kernel.shrinks else [0]
         tiles = [(n, r, width) for n in numbers for r in counts for width in kernel.listed_widths]
         switch(builder, (chosen, count, vectors), tiles, tile)
