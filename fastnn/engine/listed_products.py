@@ -100,19 +100,18 @@ def part_of_block(spec, net, some, low, high):
         end = get(some.ends, 0)
         first = place_of(some.used, 0, end, low)
         put(net.tallies, 0, np.int32(place_of(some.used, first, end, high) - first))
-        return Block(
-            some.rows, some.matrix, some.columns, some.order, some.values, some.a, some.pitch,
-            after(some.used, first), net.tallies,
-        )  # fmt: skip
-    count = k = 0
-    for key in range(list_parts(spec)):
-        while k < get(some.ends, key):
-            j = get(some.used, k)
-            put(net.listed, count, j)  # no branch, which would be guessed wrong
-            count += low <= j < high
-            k += 1
-        put(net.tallies, key, np.int32(count))
+        used = after(some.used, first)
+    else:
+        count = k = 0
+        for key in range(list_parts(spec)):
+            while k < get(some.ends, key):
+                j = get(some.used, k)
+                put(net.listed, count, j)  # no branch, which would be guessed wrong
+                count += low <= j < high
+                k += 1
+            put(net.tallies, key, np.int32(count))
+        used = net.listed
     return Block(
-        some.rows, some.matrix, some.columns, some.order, some.values, some.a, some.pitch,
-        net.listed, net.tallies,
+        some.rows, some.matrix, some.columns, some.order, some.values, some.a, some.pitch, used,
+        net.tallies,
     )  # fmt: skip

@@ -30,7 +30,7 @@ from fastnn.engine.emit import (
     vector_of,
 )
 from fastnn.engine.shrink import shrunk, spread
-from fastnn.engine.simd import fused, sum_loop, sum_products
+from fastnn.engine.simd import add_rows_to, fused, sum_loop, sum_products
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
@@ -274,17 +274,13 @@ def listed_update(
             read = _reader(builder, block, rows, most)
             places = [int64(c * vector.count) for c in range(c_count)]
             deltas = []
-            for r in range(most):  # the room for a batch has V rows more than it needs
+            for r in range(most):  # a sorted block may lack some, for which there is room
                 is_row = builder.icmp_signed("<", int64(r), rows.rows)
                 row = builder.mul(delta_row, int64(r))
                 values = [load(builder, delta, builder.add(row, p), vector) for p in places]
                 deltas.append([builder.select(is_row, value, zeros) for value in values])
             with builder.if_then(with_b):
-                for c, p in enumerate(places):
-                    total = load(builder, b, p, vector)
-                    for values in deltas:
-                        total = builder.fadd(total, values[c])
-                    store(builder, total, b, p)
+                add_rows_to(builder, b, places, deltas)
             rule = kernel.rules[number - 1] if number else None
             numbers = spread(builder, rule.numbers, coefficients, vector) if rule else []
             kinds = _kinds(builder, kernel, rows.ends, most, backwards=True)

@@ -23,7 +23,7 @@ from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["fused", "sum_loop", "sum_products", "tile_forward", "tile_update"]
+__all__ = ["add_rows_to", "fused", "sum_loop", "sum_products", "tile_forward", "tile_update"]
 
 # Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
 _INDEPENDENT_SUMS = 8
@@ -158,6 +158,15 @@ def tile_forward(
     return signature, generate
 
 
+def add_rows_to(builder: Any, b: Any, places: list[Any], rows: list[list[Any]]) -> None:
+    """Add rows of vectors, one at each of `places`, to ``b`` there."""
+    for c, p in enumerate(places):
+        total = load(builder, b, p, rows[0][c].type)
+        for row in rows:
+            total = builder.fadd(total, row[c])
+        store(builder, total, b, p)
+
+
 def _tiles(kernel: Spec, rows: Any) -> list[tuple[int, int]]:
     """Return every R and C that a kernel may be asked for: R is known, or panels are dense ones."""
     if isinstance(rows, types.IntegerLiteral):
@@ -217,15 +226,8 @@ def tile_update(
                 for row in at_row
             ]
             with builder.if_then(with_b):
-                add_biases(places, deltas)
+                add_rows_to(builder, b, places, deltas)
             add_products(rule, int64(c_count * vector.count), places, a_rows, deltas)
-
-        def add_biases(places: list[Any], deltas: list[list[Any]]) -> None:
-            for c, p in enumerate(places):
-                total = load(builder, b, p, vector)
-                for row in deltas:
-                    total = builder.fadd(total, row[c])
-                store(builder, total, b, p)
 
         def add_products(
             rule: Rule | None,
