@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn.engine import jit, layout, spec
-from fastnn.engine.panels import pack, unpack
+from fastnn.engine.panels import pack, places_of, unpack
 from fastnn.engine.unpacking import build_unpack
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the way back is compiled")
@@ -47,13 +47,13 @@ def test_there_and_back(
     given = [rng.standard_normal(shape).astype(dtype) for shape in [*shapes, *sizes[1:]]]
     arrays = laid_out(sizes, lanes, 4, dtype)
     order = rng.permutation(sizes[0]) if placed else None
-    pack(arrays.table, (arrays.weights, arrays.biases), given, lanes, order)
+    panels = arrays.weights, arrays.biases
+    pack(places_of(arrays.table, panels, given, lanes), order)
     if memory == "every other":
         there = [np.zeros((*a.shape[:-1], 2 * a.shape[-1]), dtype)[..., ::2] for a in given]
     else:
         there = [np.zeros(a.shape, dtype, order=memory) for a in given]  # type: ignore[call-overload]
-    places = None if order is None else np.argsort(order).astype(np.int32)
-    panels = arrays.weights, arrays.biases
-    unpack(arrays.table, panels, there, lanes, copy, arrays.every, places)
+    columns = None if order is None else np.argsort(order).astype(np.int32)
+    unpack(places_of(arrays.table, panels, there, lanes), copy, arrays.every, columns)
     for ours, theirs in zip(there, given, strict=True):
         np.testing.assert_array_equal(ours, theirs)

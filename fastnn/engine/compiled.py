@@ -15,7 +15,7 @@ from fastnn.engine.aside import columns_of
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
-from fastnn.engine.panels import memory, pack, unpack
+from fastnn.engine.panels import Place, memory, pack, places_of, unpack
 from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty, value_of
@@ -63,12 +63,16 @@ class Path:
             [inputs, *map(len, problem.weights)], _choices(problem, self._coefficients.places),
             problem.batch_size, wanted, problem.threads, dtype,
         )  # fmt: skip
-        for panels, arrays in self._pairs():
-            pack(self._arrays.table, panels, arrays, wanted.lanes, order)
-        self._places = None if order is None else _places_in(order, problem.inputs)
+        arrays = [*problem.weights, *problem.biases]
+        for places in (self._places_of(arrays), *self._places_of_state()):
+            pack(places, order)
+        self._columns = None if order is None else _places_in(order, problem.inputs)
+        if self._aside is not None:
+            arrays[0] = self._aside.trained
+        self._written = self._places_of(arrays)
         self._marked = self._arrays.weights.copy(), self._arrays.biases.copy()
         self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
-        self._rows = _either(problem.inputs, dtype, self._places)
+        self._rows = _either(problem.inputs, dtype, self._columns)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = problem.targets if by_class else np.empty(0, np.int64)
@@ -92,7 +96,7 @@ class Path:
 
         def train(thread: int) -> Any:
             return self._train(
-                self._arrays,
+                self._arrays.records,
                 *self._rows,
                 problem.dtype.type(problem.inputs.scale),
                 problem.dtype.type(problem.inputs.divisor),
@@ -113,7 +117,7 @@ class Path:
 
         total = float(team.call_together(train, problem.threads))
         if self._settle is not None:  # so that a run that goes on from here does as this one
-            self._settle(self._arrays, numbers[-1:])
+            self._settle(self._arrays.records, numbers[-1:])
         if self._aside is not None:
             self._aside.take(numbers, count, batches)
         return total
@@ -124,12 +128,9 @@ class Path:
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays."""
-        weights, biases, aside = self._problem.weights, self._problem.biases, self._aside
-        if aside is None:
-            self._unpack(self._of_network(), [*weights, *biases])
-        else:
-            self._unpack(self._of_network(), [aside.trained, *weights[1:], *biases])
-            aside.write()
+        self._unpack(self._written)
+        if self._aside is not None:
+            self._aside.write()
 
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
         """Return a function of the value of penalties, times n; columns aside wait for its call."""
@@ -141,7 +142,7 @@ class Path:
             return lambda: value
         weights = [aside.trained, *map(np.empty_like, self._problem.weights[1:])]
         biases = list(map(np.empty_like, self._problem.biases))
-        self._unpack(self._of_network(), [*weights, *biases])
+        self._unpack(self._places_of([*weights, *biases]))
         in_panels, of_others = value_of(penalties, weights, biases), aside.value()
         return lambda: in_panels + of_others()
 
@@ -178,25 +179,27 @@ class Path:
             [a.copy() for a in state.kept],
             {},
         )
-        for panels, arrays in self._pairs()[1:]:
-            self._unpack(panels, arrays)
+        for places in self._places_of_state():
+            self._unpack(places)
         return self._state
 
-    def _unpack(self, panels: tuple[np.ndarray, np.ndarray], arrays: Sequence[np.ndarray]) -> None:
-        table, every = self._arrays.table, self._arrays.every
-        places = self._places if self._aside is None else None
-        unpack(table, panels, arrays, self._lanes, self._copy, every, places)
+    def _unpack(self, places: Sequence[Place]) -> None:
+        columns = self._columns if self._aside is None else None
+        unpack(places, self._copy, self._arrays.every, columns)
 
-    def _pairs(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]]:
-        """Return panels of weights and biases, and the arrays that lie in them."""
-        arrays, problem, state = self._arrays, self._problem, self._state
-        pairs = [(self._of_network(), [*problem.weights, *problem.biases])]
-        if len(arrays.state) > 1:
-            pairs.append(((arrays.state, arrays.bias_state), state.kept))
+    def _places_of(self, arrays: Sequence[np.ndarray]) -> list[Place]:
+        """Return where such weights and biases lie in the network's panels."""
+        return places_of(self._arrays.table, self._of_network(), arrays, self._lanes)
+
+    def _places_of_state(self) -> list[list[Place]]:
+        """Return where each of the numbers lies that are kept beside weights and biases."""
+        table, lanes, state, found = self._arrays.table, self._lanes, self._state, []
+        if len(self._arrays.state) > 1:
+            panels = self._arrays.state, self._arrays.bias_state
+            found.append(places_of(table, panels, state.kept, lanes))
         for number, kept in enumerate(state.memories, 1):
-            weights, biases = memory(arrays, number)
-            pairs.append(((weights, biases), kept))
-        return pairs
+            found.append(places_of(table, memory(self._arrays, number), kept, lanes))
+        return found
 
     def ticks(self) -> np.ndarray:
         """Return the cycles of each of `phases.PHASES`, of all threads, since the last call."""
@@ -220,13 +223,14 @@ def outputs(
     arrays = _arrays(
         sizes, [layout.Choice(name) for name in names], rows, wanted, threads=1, dtype=dtype,
     )  # fmt: skip
-    pack(arrays.table, (arrays.weights, arrays.biases), (*weights, *biases), wanted.lanes)
+    panels = arrays.weights, arrays.biases
+    pack(places_of(arrays.table, panels, [*weights, *biases], wanted.lanes))
     arrays.values[:] = _values_of_bytes(inputs, dtype)
     z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
     found, order = Outputs(z, a, np.empty(inputs.n, np.int64)), np.arange(inputs.n)
     run = _kernel(kernels.build_outputs, wanted.encode())
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
-    run(arrays, *_either(inputs, dtype), *factors, order, rows, *found)
+    run(arrays.records, *_either(inputs, dtype), *factors, order, rows, *found)
     return found
 
 

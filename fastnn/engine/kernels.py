@@ -79,10 +79,10 @@ def build_train(spec: str) -> Any:
     shortening, listing = known.shortens, known.lists
 
     @kernel
-    def train(arrays, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
+    def train(records, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
               factor, coefficients, of_stepper, dropout, noise, batches, thread,
               threads):  # fmt: skip
-        net, numbers = net_of(arrays, thread), at(coefficients, 0)
+        net, numbers = net_of(records, thread, scale), at(coefficients, 0)
         matrix, nonzeros = matrix_of(X), pointers_of(csr)
         columns = layer_of(net, 0).units
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
@@ -90,7 +90,6 @@ def build_train(spec: str) -> Any:
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
         before = flush_denormals()
         ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
-        alone = arrays.tables.shape[0] == threads  # each thread has the inputs for itself
         by_class = listing and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
         if by_class:
             room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
@@ -100,7 +99,7 @@ def build_train(spec: str) -> Any:
             rows = room_of(net, batch_size, batch) if by_class else at(order, start)
             step, block = first_step + batch, block_rows(spec, m)
             low, high = rows_of(spec, m, thread, threads)
-            begin, end = (0, m) if alone else (low, high)
+            begin, end = (0, m) if net.alone else (low, high)
             if X is not None:  # which is decided when the kernel is compiled
                 take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end)
             if csr is not None:
@@ -120,7 +119,7 @@ def build_train(spec: str) -> Any:
             now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
                 transpose_weights(spec, net, number, thread, threads)
-            if not alone:
+            if not net.alone:
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
@@ -209,8 +208,8 @@ def build_outputs(spec: str) -> Any:
     listing = Spec.decode(spec).lists
 
     @kernel
-    def outputs(arrays, X, csr, scale, divisor, order, batch_size, z, a, largest):
-        net, matrix, nonzeros = net_of(arrays, 0), matrix_of(X), pointers_of(csr)
+    def outputs(records, X, csr, scale, divisor, order, batch_size, z, a, largest):
+        net, matrix, nonzeros = net_of(records, 0, scale), matrix_of(X), pointers_of(csr)
         columns = layer_of(net, 0).units
         top, before = layer_of(net, net.layers), flush_denormals()
         for start in range(0, len(order), batch_size):
@@ -250,22 +249,24 @@ def build_settle(spec: str) -> Any:
     waiting_groups = known.groups_inputs
 
     @kernel
-    def settle(arrays, coefficients):
-        count, net = 0, net_of(arrays, 0)
-        first = settle_run(spec, net, at(coefficients, 0), arrays.steps[0])
-        for j in range(first, layer_of(net, 0).units):
-            in_use = (arrays.in_use[j // 64] >> np.uint64(j % 64)) & np.uint64(1)
-            if not in_use and arrays.left_at[j] < SEEN:
-                arrays.idle[count] = j
+    def settle(records, coefficients):
+        count, net = 0, net_of(records, 0, coefficients[0, 0])
+        numbers, until, columns = at(coefficients, 0), get(net.steps, 0), layer_of(net, 0).units
+        for j in range(settle_run(spec, net, numbers, until), columns):
+            in_use = (get(net.in_use, j // 64) >> np.uint64(j % 64)) & np.uint64(1)
+            if not in_use and get(net.left_at, j) < SEEN:
+                put(net.idle, count, np.int32(j))
                 count += 1
         end_list(spec, net.idle, count)
-        until = arrays.steps[0]
-        catch_up(spec, net, at(coefficients, 0), net.idle, count, until)
+        catch_up(spec, net, numbers, net.idle, count, until)
         if waiting_groups:
-            scale_columns(spec, net, 1, at(coefficients, 0), net.idle, count, until, 0)
-        arrays.in_use[:] = 0
-        arrays.left_at[:] = 0
-        arrays.steps[0] = 0
+            scale_columns(spec, net, 1, numbers, net.idle, count, until, 0)
+        words = (columns + 63) // 64
+        for word in range(words):
+            put(net.in_use, word, np.uint64(0))
+        for j in range(64 * words):
+            put(net.left_at, j, np.int32(0))
+        put(net.steps, 0, 0)
 
     return settle
 

@@ -15,45 +15,39 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.engine.phases import PHASE_COUNT
+from fastnn.engine.records import (
+    A_AT,
+    ACTIVATION,
+    ARRAYS,
+    B_AT,
+    BACK_PANEL,
+    DELTA_AT,
+    FIELDS,
+    PANEL,
+    PITCH,
+    UNITS,
+    VECTORS,
+    W_AT,
+    WT_AT,
+    Z_AT,
+    Piece,
+    Records,
+    records_of,
+)
 from fastnn.engine.spec import panel_vectors
 
 __all__ = [
-    "ACTIVATION",
-    "A_AT",
-    "BACK_PANEL",
-    "B_AT",
-    "DELTA_AT",
     "ENTERING",
-    "FIELDS",
-    "FOLLOWS",
     "IDLE",
     "IN_BATCH",
-    "NUMBERS",
-    "ON_BIASES",
-    "PANEL",
-    "PITCH",
-    "RESTS",
     "ROOM_MORE",
-    "SCALED",
     "SEEN",
-    "SHORTENED",
-    "SHRUNK",
     "STREAMS",
-    "UNITS",
-    "VECTORS",
-    "WT_AT",
-    "W_AT",
-    "Z_AT",
     "Arrays",
     "Choice",
     "Shape",
     "allocate",
 ]
-
-# Columns of `Arrays.table`, which has a row for the inputs and one for every layer after them.
-UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
-ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(11, 19)
-FIELDS = 19
 
 # Places in `Arrays.counts`.
 ENTERING, IN_BATCH, IDLE = range(3)
@@ -97,23 +91,16 @@ class Choice(NamedTuple):
     shortened: int = 0
 
 
-class Piece(NamedTuple):
-    """Where an array lies in a piece of memory, in bytes."""
-
-    name: str
-    start: int
-    end: int
-    dtype: np.dtype[Any]
-
-
 class Arrays(NamedTuple):
     """What a kernel works on.
 
-    tables : int64 (copies, layers + 1, FIELDS)
-        For each thread where each has the inputs and their lists for itself, else for all; there
-        for the inputs, which have `a` alone, and each layer: units; vectors they fill; vectors of a
+    records : int64 (threads, ...)
+        What a kernel knows of all this: rows of `records.py`.
+    table : int64 (layers + 1, FIELDS)
+        For the inputs, which have `a` alone, and each layer: units; vectors they fill; vectors of a
         panel, and of one of its transposed weights; elements from a row to the next; where z, a,
-        delta, weights, transposed weights and biases start; the `Choice`.
+        delta, weights, transposed weights and biases start; the `Choice`. Where each thread has the
+        inputs for itself, the first one's.
     weights, transposed, biases, work : 1-D, the network's dtype
         Panels of all layers; of all layers but the first, transposed; biases; each copy of
         the inputs, and each layer's z, a, delta.
@@ -175,7 +162,8 @@ class Arrays(NamedTuple):
         For each thread, the cycles of each of `phases.PHASES`, in a kernel that is timed.
     """
 
-    tables: np.ndarray
+    records: np.ndarray
+    table: np.ndarray
     weights: np.ndarray
     transposed: np.ndarray
     biases: np.ndarray
@@ -215,12 +203,6 @@ class Arrays(NamedTuple):
     arrived: np.ndarray
     ticks: np.ndarray
 
-    @property
-    def table(self) -> np.ndarray:
-        """The first thread's table; the others' differ in where the inputs are."""
-        first: np.ndarray = self.tables[0]
-        return first
-
 
 class Shape(NamedTuple):
     """What decides how a network's arrays lie.
@@ -251,11 +233,13 @@ class Shape(NamedTuple):
 
 def allocate(shape: Shape) -> Arrays:
     """Return arrays for a network, zeroed where nothing else is said."""
-    tables, pieces, total = _plan(shape)
-    raw = np.zeros(total + CACHE_LINE, np.uint8)
-    first = -raw.ctypes.data % CACHE_LINE
+    plan = _plan(shape)
+    raw = np.zeros(plan.total + CACHE_LINE, np.uint8)
+    address = int(raw.ctypes.data)
+    first = -address % CACHE_LINE
     arrays = {
-        name: raw[first + start : first + end].view(kind) for name, start, end, kind in pieces
+        name: raw[first + piece.start : first + piece.end].view(piece.dtype)
+        for name, piece in plan.pieces.items()
     }
     arrays["real"].reshape(shape.batch_size, -1)[:, : shape.sizes[-1]] = 1
     for ones in ("ones", "missed", "one_step"):
@@ -263,7 +247,7 @@ def allocate(shape: Shape) -> Arrays:
     counting = np.arange(len(arrays["every"]))
     for name in ("idle", "every", "in_batch", "entering"):
         arrays[name][:] = counting
-    return Arrays(tables.copy(), **arrays)
+    return Arrays(plan.records.at(address + first), plan.table.copy(), **arrays)
 
 
 class Lengths(NamedTuple):
@@ -308,71 +292,91 @@ def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
     return tables, Lengths(work, weights, transposed, biases, copies)
 
 
+class Plan(NamedTuple):
+    """How arrays lie in one piece of memory of so many bytes, with what is known before it is."""
+
+    table: np.ndarray
+    records: Records
+    pieces: dict[str, Piece]
+    total: int
+
+
 @functools.lru_cache(maxsize=64)
-def _plan(shape: Shape) -> tuple[np.ndarray, list[Piece], int]:
-    """Return the tables, and how the other arrays lie in one piece of memory of so many bytes."""
+def _plan(shape: Shape) -> Plan:
     tables, (work, weights, transposed, biases, copies) = _tables(shape)
     sizes, lanes, threads, dtype = shape.sizes, shape.lanes, shape.threads, shape.dtype
     out, width = tables[0, -1], int(tables[0, :, PITCH].max())
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
     blocks, sorts = -(-shape.batch_size // shape.listed), shape.parts > 1
     listed, more = blocks if shape.parts else 0, max(lanes, shape.listed)
-    rows = shape.batch_size * int(out[PITCH])
+    rows, sums = shape.batch_size * int(out[PITCH]), threads * max(shape.panels) * lanes
+    members = threads * 2 * max(sizes) if shape.shortens else 1
     pieces, total = _pieces(
-        weights=(1, weights, dtype),
-        transposed=(1, transposed, dtype),
-        biases=(1, biases, dtype),
-        state=(1, weights if shape.stateful else 1, dtype),
-        bias_state=(1, biases if shape.stateful else 1, dtype),
-        memory=(1, shape.memories * weights or 1, dtype),
-        bias_memory=(1, shape.memories * biases or 1, dtype),
-        paces=(1, weights if shape.shortens else 1, dtype),
-        members=(1, threads * 2 * max(sizes) if shape.shortens else 1, dtype),
-        work=(1, work + more * width, dtype),  # V rows, or a block, are read at a time
-        targets=(1, rows, dtype),
-        real=(1, rows, dtype),
-        ones=(1, width, dtype),
-        zeros=(1, width, dtype),
-        room=(1, threads * int(out[VECTORS]) * lanes * lanes, dtype),
-        sums=(1, threads * max(shape.panels) * lanes, dtype),
-        missed=(1, threads * lanes, np.int32),
-        one_step=(1, lanes, np.int32),
-        idle=(1, columns, np.int32),
-        every=(1, columns, np.int32),
-        in_batch=(1, columns, np.int32),
-        block_used=(copies, listed * columns, np.int32),
-        block_ends=(copies, listed * shape.parts, np.int32),
-        block_bits=(copies, listed * words, np.uint64),
-        block_keys=(copies, listed * words * 64 if sorts else 0, np.uint8),
-        listed=(threads, columns, np.int32),
-        tallies=(threads, STREAMS * shape.parts, np.int32),
-        items=(threads, 4 * (words * 64 + ROOM_MORE) if sorts else 0, np.uint16),
-        values=(1, 256, dtype),
-        entering=(1, columns, np.int32),
-        in_use=(1, words, np.uint64),
-        left_at=(1, words * 64, np.int32),
-        steps=(1, 1, np.int64),
-        counts=(1, 3, np.int64),
-        orders=(threads, 2 * (shape.batch_size + sizes[-1] + 1), np.int64),
-        costs=(1, blocks, np.float64),
-        arrived=(1, 1, np.int64),
-        ticks=(1, threads * PHASE_COUNT, np.int64),
+        dtype,
+        weights=(1, weights),
+        transposed=(1, transposed),
+        biases=(1, biases),
+        state=(1, weights if shape.stateful else 1),
+        bias_state=(1, biases if shape.stateful else 1),
+        memory=(1, shape.memories * weights or 1),
+        bias_memory=(1, shape.memories * biases or 1),
+        paces=(1, weights if shape.shortens else 1),
+        members=(1, members),
+        work=(1, work + more * width),  # V rows, or a block, are read at a time
+        targets=(1, rows),
+        real=(1, rows),
+        ones=(1, width),
+        zeros=(1, width),
+        room=(1, threads * int(out[VECTORS]) * lanes * lanes),
+        sums=(1, sums),
+        missed=(1, threads * lanes),
+        one_step=(1, lanes),
+        idle=(1, columns),
+        every=(1, columns),
+        in_batch=(1, columns),
+        block_used=(copies, listed * columns),
+        block_ends=(copies, listed * shape.parts),
+        block_bits=(copies, listed * words),
+        block_keys=(copies, listed * words * 64 if sorts else 0),
+        listed=(threads, columns),
+        tallies=(threads, STREAMS * shape.parts),
+        items=(threads, 4 * (words * 64 + ROOM_MORE) if sorts else 0),
+        values=(1, 256),
+        entering=(1, columns),
+        in_use=(1, words),
+        left_at=(1, words * 64),
+        steps=(1, 1),
+        counts=(1, 3),
+        orders=(threads, 2 * (shape.batch_size + sizes[-1] + 1)),
+        costs=(1, blocks),
+        arrived=(1, 1),
+        ticks=(1, threads * PHASE_COUNT),
     )
-    return tables, pieces, total
+    numbers = {
+        "layers": len(sizes) - 1,
+        "alone": int(copies == threads),
+        "list_room": columns,
+        "weight_count": weights,
+        "bias_count": biases,
+        "member_room": members // (2 * threads),
+        "sums_room": sums // threads,
+    }
+    records = records_of(tables, pieces, numbers, threads, dtype)
+    return Plan(tables[0], records, pieces, total)
 
 
-def _pieces(**lengths: tuple[int, int, DTypeLike]) -> tuple[list[Piece], int]:
-    """Return where in memory arrays lie, of so many parts, their length and their type.
+def _pieces(floats: DTypeLike, **lengths: tuple[int, int]) -> tuple[dict[str, Piece], int]:
+    """Return where in memory arrays lie, of so many parts and their length; and the end of all.
 
     Each, and each part, starts on a cache line of its own: vectors that cross two load slowly, and
     a line that one thread writes is not another's. A part may be longer than its length.
     """
-    pieces, total = [], 0
-    for name, (parts, length, kind) in lengths.items():
-        dtype = np.dtype(kind)
+    pieces, total = {}, 0
+    for name, (parts, length) in lengths.items():
+        dtype = np.dtype(ARRAYS[name] or floats)
         room = -(-length * dtype.itemsize // CACHE_LINE) * CACHE_LINE
         size = parts * room if parts > 1 else length * dtype.itemsize
-        pieces.append(Piece(name, total, total + size, dtype))
+        pieces[name] = Piece(total, total + size, parts, dtype)
         total += parts * room
     return pieces, total
 

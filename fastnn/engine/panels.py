@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.engine.layout import B_AT, PANEL, VECTORS, W_AT, Arrays
+from fastnn.engine.layout import Arrays
+from fastnn.engine.records import B_AT, PANEL, VECTORS, W_AT
 
-__all__ = ["memory", "pack", "unpack"]
+__all__ = ["Place", "memory", "pack", "places_of", "unpack"]
 
 
 def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -19,65 +20,65 @@ def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
     return of_weights, of_biases
 
 
-def pack(
+class Place(NamedTuple):
+    """Where a part of a network's arrays lies in panels.
+
+    layer: whose weights these are; 0 for biases. panel: (inputs, units and padding), of biases
+    (units,). part: those of the network's array, (units, inputs) or (units,).
+    """
+
+    layer: int
+    panel: np.ndarray
+    part: np.ndarray
+
+
+def places_of(
     table: np.ndarray,
     panels: tuple[np.ndarray, np.ndarray],
     arrays: Sequence[np.ndarray],
     lanes: int,
-    order: np.ndarray | None = None,
-) -> None:
-    """Copy a network's weights (out, in), then biases (out,), into panels of both.
+) -> list[Place]:
+    """Return where a network's weights (out, in), then biases (out,), lie in panels of both."""
+    of_weights, of_biases = panels
+    layers, places = len(arrays) // 2, []
+    for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
+        for units, panel in _panels(table, of_weights, layer, lanes):
+            places.append(Place(layer, panel[: w.shape[1]], w[units]))
+        at = table[layer, B_AT]
+        places.append(Place(0, of_biases[at : at + len(b)], b))
+    return places
+
+
+def pack(places: Sequence[Place], order: np.ndarray | None = None) -> None:
+    """Copy a network's arrays into panels.
 
     `order` has the input columns that the panels are to have; without it they have all, in order.
     """
-    for layer, panel, part in _parts(table, panels, arrays, lanes):
-        chosen = part if order is None or layer > 1 else part[order]
-        panel[tuple(map(slice, chosen.shape))] = chosen
+    for layer, panel, part in places:
+        chosen = part[:, order] if order is not None and layer == 1 else part
+        panel[tuple(map(slice, chosen.T.shape))] = chosen.T
 
 
 def unpack(
-    table: np.ndarray,
-    panels: tuple[np.ndarray, np.ndarray],
-    arrays: Sequence[np.ndarray],
-    lanes: int,
+    places: Sequence[Place],
     copy: Callable[..., Any],
     every: np.ndarray,
-    places: np.ndarray | None = None,
+    columns: np.ndarray | None = None,
 ) -> None:
-    """Copy panels back into a network's weights (out, in), then biases (out,).
+    """Copy panels back into a network's arrays.
 
-    `copy` is what `unpacking.build_unpack` returns; `every` has 0, 1, 2, ... `places` are where the
-    panels have each input column; without it they have them in their order.
+    `copy` is what `unpacking.build_unpack` returns; `every` has 0, 1, 2, ... `columns` are where
+    the panels have each input column; without it they have them in their order.
     """
-    for layer, panel, part in _parts(table, panels, arrays, lanes):
-        if part.ndim == 1:
-            part[:] = panel[: len(part)]
+    for layer, panel, part in places:
+        if not layer:
+            part[:] = panel
             continue
-        chosen = every if places is None or layer > 1 else places
-        w = part.T
-        in_order = w if w.flags.c_contiguous else np.empty(w.shape, w.dtype)
+        chosen = columns if columns is not None and layer == 1 else every
+        in_order = part if part.flags.c_contiguous else np.empty(part.shape, part.dtype)
         copy(panel, chosen[: len(panel)], in_order)
-        if in_order is not w:
-            w[:] = in_order
-
-
-def _parts(
-    table: np.ndarray,
-    panels: tuple[np.ndarray, np.ndarray],
-    arrays: Sequence[np.ndarray],
-    lanes: int,
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield the parts of panels, each with that of `arrays` which lies there, the first in a row.
-
-    With them the number of the layer whose weights they are; after these, past the last, biases.
-    """
-    of_weights, of_biases = panels
-    layers = len(arrays) // 2
-    for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
-        for units, panel in _panels(table, of_weights, layer, lanes):
-            yield layer, panel[: w.shape[1]], w[units].T
-        at = table[layer, B_AT]
-        yield layers + 1, of_biases[at : at + len(b)], b
+        if in_order is not part:
+            part[:] = in_order
 
 
 def _panels(

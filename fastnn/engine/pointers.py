@@ -1,231 +1,100 @@
-"""A network's arrays as pointers, which kernels hand on for nothing.
+"""A network's record and arrays in a kernel: addresses, which are handed on for nothing.
 
 An array handed from one compiled function to the next is counted up and down; at some 20 calls a
-batch that costs as much as the arithmetic of a small network. The arrays stay alive in the
-outermost function, which is given them.
+batch that costs as much as the arithmetic of a small network. The arrays stay alive in Python,
+which calls the kernel.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 from numba import types
-from numba.extending import intrinsic
-
-from fastnn.engine.emit import ask_for
-from fastnn.engine.jit import jit
-from fastnn.engine.layout import (
-    A_AT,
-    ACTIVATION,
-    B_AT,
-    BACK_PANEL,
-    DELTA_AT,
-    FIELDS,
-    FOLLOWS,
-    NUMBERS,
-    ON_BIASES,
-    PANEL,
-    PITCH,
-    RESTS,
-    SCALED,
-    SHORTENED,
-    SHRUNK,
-    UNITS,
-    VECTORS,
-    W_AT,
-    WT_AT,
-    Z_AT,
+from numba.core import cgutils
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    infer_getattr,
+    intrinsic,
+    lower_getattr_generic,
+    models,
+    register_model,
 )
+from numba.np.numpy_support import from_dtype
 
-__all__ = [
-    "Layer",
-    "Net",
-    "after",
-    "at",
-    "get",
-    "layer_of",
-    "matrix_of",
-    "net_of",
-    "place_of",
-    "prefetch",
-    "put",
-]
+from fastnn.engine.emit import I64, ask_for, int64
+from fastnn.engine.jit import jit
+from fastnn.engine.records import ARRAYS, LAYER, NET
+
+__all__ = ["after", "at", "get", "layer_of", "matrix_of", "net_of", "place_of", "prefetch", "put"]
 
 
-class Net(NamedTuple):
-    """`layout.Arrays` as pointers; the layers after the inputs, and some lengths.
+class _Record(types.Type):  # type: ignore[misc] # Numba has no types
+    """The type of a record in a kernel, a network's or a layer's: each field is an attribute."""
 
-    list_room: the places in a list of columns; sums_room: a thread's part of `sums`; member_room:
-    the elements of a row of `members`; weight_count, bias_count: those of weights and of biases.
-    """
+    def __init__(self, of: str, floats: Any) -> None:
+        self.fields, self.floats = NET if of == "net" else tuple(LAYER), floats
+        super().__init__(f"record({of}, {floats})")
 
-    layers: Any
-    list_room: Any
-    weight_count: Any
-    bias_count: Any
-    table: Any
-    weights: Any
-    transposed: Any
-    biases: Any
-    state: Any
-    bias_state: Any
-    memory: Any
-    bias_memory: Any
-    paces: Any
-    member_room: Any
-    members: Any
-    work: Any
-    targets: Any
-    real: Any
-    ones: Any
-    zeros: Any
-    room: Any
-    sums_room: Any
-    sums: Any
-    missed: Any
-    one_step: Any
-    idle: Any
-    every: Any
-    in_batch: Any
-    block_used: Any
-    block_ends: Any
-    block_bits: Any
-    block_keys: Any
-    listed: Any
-    tallies: Any
-    items: Any
-    values: Any
-    entering: Any
-    in_use: Any
-    left_at: Any
-    steps: Any
-    counts: Any
-    orders: Any
-    costs: Any
-    arrived: Any
-    ticks: Any
+    def type_of(self, name: str) -> Any:
+        """Return the type of a field: a number, or a pointer to an array's elements."""
+        array = LAYER[name][1] if name in LAYER else name
+        if array not in ARRAYS:
+            return types.int64
+        kind = ARRAYS[array]
+        return types.CPointer(self.floats if kind is None else from_dtype(np.dtype(kind)))
 
 
-class Layer(NamedTuple):
-    """A row of one of `layout.Arrays.tables`, its places as pointers."""
+@register_model(_Record)
+class _RecordModel(models.PrimitiveModel):  # type: ignore[misc]
+    """A record as its address."""
 
-    units: Any
-    vectors: Any
-    panel: Any
-    back_panel: Any
-    pitch: Any
-    z: Any
-    a: Any
-    delta: Any
-    w: Any
-    wt: Any
-    b: Any
-    q: Any
-    bias_q: Any
-    g: Any
-    bias_g: Any
-    paces: Any
-    activation: Any
-    shrunk: Any
-    scaled: Any
-    follows: Any
-    on_biases: Any
-    numbers: Any
-    rests: Any
-    shortened: Any
+    def __init__(self, manager: Any, record: Any) -> None:
+        super().__init__(manager, record, I64.as_pointer())
 
 
-@jit
-def net_of(arrays, thread):
-    """Return the pointers of `arrays`, which the caller keeps alive, for one of the threads."""
-    copies, rows, _ = arrays.tables.shape
-    threads = len(arrays.missed) // len(arrays.one_step)
-    copy = thread if copies > 1 else 0
-    return Net(
-        rows - 1,
-        len(arrays.every),
-        len(arrays.weights),
-        len(arrays.biases),
-        at(arrays.tables, copy * rows * FIELDS),
-        at(arrays.weights, 0),
-        at(arrays.transposed, 0),
-        at(arrays.biases, 0),
-        at(arrays.state, 0),
-        at(arrays.bias_state, 0),
-        at(arrays.memory, 0),
-        at(arrays.bias_memory, 0),
-        at(arrays.paces, 0),
-        len(arrays.members) // (2 * threads),
-        at(arrays.members, 0),
-        at(arrays.work, 0),
-        at(arrays.targets, 0),
-        at(arrays.real, 0),
-        at(arrays.ones, 0),
-        at(arrays.zeros, 0),
-        at(arrays.room, 0),
-        len(arrays.sums) // threads,
-        at(arrays.sums, 0),
-        at(arrays.missed, 0),
-        at(arrays.one_step, 0),
-        at(arrays.idle, 0),
-        at(arrays.every, 0),
-        at(arrays.in_batch, 0),
-        own(arrays.block_used, copy, copies),
-        own(arrays.block_ends, copy, copies),
-        own(arrays.block_bits, copy, copies),
-        own(arrays.block_keys, copy, copies),
-        own(arrays.listed, thread, threads),
-        own(arrays.tallies, thread, threads),
-        own(arrays.items, thread, threads),
-        at(arrays.values, 0),
-        at(arrays.entering, 0),
-        at(arrays.in_use, 0),
-        at(arrays.left_at, 0),
-        at(arrays.steps, 0),
-        at(arrays.counts, 0),
-        own(arrays.orders, thread, threads),
-        at(arrays.costs, 0),
-        at(arrays.arrived, 0),
-        at(arrays.ticks, 0),
-    )
+@infer_getattr
+class _Fields(AttributeTemplate):  # type: ignore[misc]
+    """The fields of a record as its attributes."""
+
+    key = _Record
+
+    def generic_resolve(self, record: Any, name: str) -> Any:
+        """Return the type of a field, None where there is none of that name."""
+        return record.type_of(name) if name in record.fields else None
 
 
-@jit
-def own(array, number, parts):
-    """Return a pointer to a part of an array."""
-    return at(array, number * (len(array) // parts))
+@lower_getattr_generic(_Record)
+def _load(context: Any, builder: Any, record: Any, address: Any, name: str) -> Any:
+    """Load a field; no store of the kernel's changes it, so that it need not be loaded again."""
+    place = builder.gep(address, [int64(record.fields.index(name))])
+    kind = context.get_value_type(record.type_of(name))
+    loaded = builder.load(builder.bitcast(place, kind.as_pointer()))
+    loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return loaded
 
 
-@jit
-def layer_of(net, number):
-    """Return the layer; number 0 is the inputs."""
-    row = after(net.table, number * FIELDS)
-    return Layer(
-        get(row, UNITS),
-        get(row, VECTORS),
-        get(row, PANEL),
-        get(row, BACK_PANEL),
-        get(row, PITCH),
-        after(net.work, get(row, Z_AT)),
-        after(net.work, get(row, A_AT)),
-        after(net.work, get(row, DELTA_AT)),
-        after(net.weights, get(row, W_AT)),
-        after(net.transposed, get(row, WT_AT)),
-        after(net.biases, get(row, B_AT)),
-        after(net.state, get(row, W_AT)),
-        after(net.bias_state, get(row, B_AT)),
-        after(net.memory, get(row, W_AT)),
-        after(net.bias_memory, get(row, B_AT)),
-        after(net.paces, get(row, W_AT)),
-        get(row, ACTIVATION),
-        get(row, SHRUNK),
-        get(row, SCALED),
-        get(row, FOLLOWS),
-        get(row, ON_BIASES),
-        get(row, NUMBERS),
-        get(row, RESTS),
-        get(row, SHORTENED),
-    )
+@intrinsic
+def net_of(typing: Any, records: Any, thread: Any, like: Any) -> Any:
+    """Return a thread's record of a network; its floats are as `like`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        width = cgutils.unpack_tuple(builder, array.shape)[1]
+        return builder.gep(array.data, [builder.mul(arguments[1], width)])
+
+    return _Record("net", like)(records, types.int64, like), generate
+
+
+@intrinsic
+def layer_of(typing: Any, net: Any, number: Any) -> Any:
+    """Return the record of a layer; number 0 is the inputs."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        before = builder.mul(arguments[1], int64(len(LAYER)))
+        return builder.gep(arguments[0], [builder.add(before, int64(len(NET)))])
+
+    return _Record("layer", net.floats)(net, types.int64), generate
 
 
 @intrinsic

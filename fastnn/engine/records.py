@@ -1,0 +1,173 @@
+"""What a kernel knows of a network: a row of numbers and addresses for each thread.
+
+A row has the network's fields, then those of each layer, the inputs' first. It is written before
+the kernel is called and stays as it is, so that compiled functions hand on its address alone, and
+load from it what they use (`pointers.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+__all__ = [
+    "ACTIVATION",
+    "ARRAYS",
+    "A_AT",
+    "BACK_PANEL",
+    "B_AT",
+    "DELTA_AT",
+    "FIELDS",
+    "LAYER",
+    "NET",
+    "PANEL",
+    "PITCH",
+    "UNITS",
+    "VECTORS",
+    "WT_AT",
+    "W_AT",
+    "Z_AT",
+    "Piece",
+    "Records",
+    "records_of",
+]
+
+# Columns of `layout.Arrays.table`, which has a row for the inputs and for each layer after them.
+UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
+ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(11, 19)
+FIELDS = 19
+
+# The arrays of `layout.Arrays` whose addresses a record has, with their types; None: the network's.
+ARRAYS: dict[str, type[np.generic] | None] = {
+    "weights": None,
+    "transposed": None,
+    "biases": None,
+    "state": None,
+    "bias_state": None,
+    "memory": None,
+    "bias_memory": None,
+    "paces": None,
+    "members": None,
+    "work": None,
+    "targets": None,
+    "real": None,
+    "ones": None,
+    "zeros": None,
+    "room": None,
+    "sums": None,
+    "missed": np.int32,
+    "one_step": np.int32,
+    "idle": np.int32,
+    "every": np.int32,
+    "in_batch": np.int32,
+    "block_used": np.int32,
+    "block_ends": np.int32,
+    "block_bits": np.uint64,
+    "block_keys": np.uint8,
+    "listed": np.int32,
+    "tallies": np.int32,
+    "items": np.uint16,
+    "values": None,
+    "entering": np.int32,
+    "in_use": np.uint64,
+    "left_at": np.int32,
+    "steps": np.int64,
+    "counts": np.int64,
+    "orders": np.int64,
+    "costs": np.float64,
+    "arrived": np.int64,
+    "ticks": np.int64,
+}
+
+# The numbers of a network. layers: those after the inputs. alone: whether each thread has the
+# inputs and their lists for itself. list_room: the places in a list of columns. weight_count,
+# bias_count: the elements of weights and of biases. member_room: those of a row of members.
+# sums_room: those of a thread's part of sums.
+NUMBERS_OF_NET = (
+    "layers", "alone", "list_room", "weight_count", "bias_count", "member_room", "sums_room"
+)  # fmt: skip
+
+# The fields of a network's record, in order.
+NET = (*NUMBERS_OF_NET, *ARRAYS)
+
+# Those of a layer's: a column of the table, and the array in which that is a place.
+LAYER: dict[str, tuple[int, str]] = {
+    "units": (UNITS, ""),
+    "vectors": (VECTORS, ""),
+    "panel": (PANEL, ""),
+    "back_panel": (BACK_PANEL, ""),
+    "pitch": (PITCH, ""),
+    "z": (Z_AT, "work"),
+    "a": (A_AT, "work"),
+    "delta": (DELTA_AT, "work"),
+    "w": (W_AT, "weights"),
+    "wt": (WT_AT, "transposed"),
+    "b": (B_AT, "biases"),
+    "q": (W_AT, "state"),
+    "bias_q": (B_AT, "bias_state"),
+    "g": (W_AT, "memory"),
+    "bias_g": (B_AT, "bias_memory"),
+    "paces": (W_AT, "paces"),
+    "activation": (ACTIVATION, ""),
+    "shrunk": (SHRUNK, ""),
+    "scaled": (SCALED, ""),
+    "follows": (FOLLOWS, ""),
+    "on_biases": (ON_BIASES, ""),
+    "numbers": (NUMBERS, ""),
+    "rests": (RESTS, ""),
+    "shortened": (SHORTENED, ""),
+}
+
+
+class Piece(NamedTuple):
+    """Where in a piece of memory an array lies, in bytes, and of how many even parts it is."""
+
+    start: int
+    end: int
+    parts: int
+    dtype: np.dtype[np.generic]
+
+    def part(self, number: int) -> int:
+        """Return where a part starts; an array of one part is everyone's."""
+        return self.start + number % self.parts * ((self.end - self.start) // self.parts)
+
+
+class Records(NamedTuple):
+    """Records of a piece of memory, wherever it is: with places for addresses, which `are_places`.
+
+    Both are int64, a row for each thread.
+    """
+
+    rows: np.ndarray
+    are_places: np.ndarray
+
+    def at(self, address: int) -> np.ndarray:
+        """Return the records of the piece of memory at an address."""
+        records: np.ndarray = self.rows + self.are_places * address
+        return records
+
+
+def records_of(
+    tables: np.ndarray,
+    pieces: Mapping[str, Piece],
+    numbers: Mapping[str, int],
+    threads: int,
+    dtype: DTypeLike,
+) -> Records:
+    """Return a record for each thread; `tables` are the layers', for each of them or for all."""
+    itemsize, rows, are_places = np.dtype(dtype).itemsize, [], []
+    for thread in range(threads):
+        row = [numbers[name] for name in NUMBERS_OF_NET]
+        row += [pieces[name].part(thread) for name in ARRAYS]
+        marks = [name in ARRAYS for name in NET]
+        for layer in tables[thread % len(tables)].tolist():
+            for column, array in LAYER.values():
+                place = pieces[array].start + layer[column] * itemsize if array else layer[column]
+                row.append(place)
+                marks.append(bool(array))
+        rows.append(row)
+        are_places.append(marks)
+    return Records(np.array(rows, np.int64), np.array(are_places, np.int64))
