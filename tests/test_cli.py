@@ -260,6 +260,8 @@ def test_sigterm_is_status_143_and_the_checkpoint_goes_on(tmp_path: Path) -> Non
     again, longer = ["--checkpoint", path, "--resume"], ["--epochs", stopped + 1]
     went_on, never_stopped = run_json("train", *longer, *again), run_json("train", *longer)
     assert went_on["history"]["train_cost"] == never_stopped["history"]["train_cost"]
+    assert went_on["seed"] is None
+    assert never_stopped["seed"] == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")

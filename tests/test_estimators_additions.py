@@ -245,7 +245,7 @@ def test_threads_that_the_environment_allows(value: str, most: int | None, monke
         ({"dropout": 0.5, "solver": "lbfgs"}, "dropout is for solver='sgd' or 'adam'"),
         ({"penalty": fastnn.GroupLasso(1.0), "solver": "lbfgs"}, "lbfgs takes L1, L2 and Elastic"),
         *(
-            ({"penalty": penalty, "solver": "adam"}, "cannot be had with Adam.* Use SGD")
+            ({"penalty": penalty, "solver": "adam"}, r"cannot be had with Adam\(.* Use SGD")
             for penalty in (
                 fastnn.TruncatedGradient(1.0),
                 [None, fastnn.L1(1.0, method="cumulative"), None],

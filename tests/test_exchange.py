@@ -290,7 +290,8 @@ def test_torch_refuses(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         nn.Sequential(first, nn.Softmax(dim=0)): r"not Softmax\(dim=0\)",
         nn.Sequential(first, nn.Softmax(dim=1), nn.Linear(3, 2)): "'softmax' is for the output",
         nn.Sequential(first, nn.Linear(4, 2)): r"weights\[1\] must have the shape \(2, 3\), not",
-        nn.Sequential(nn.Linear(3, 2, dtype=torch.float16)): "dtype must be one of 'float32'",
+        nn.Sequential(nn.Linear(3, 2, dtype=torch.float16)): "of float32 or float64, not float16",
+        nn.Sequential(nn.Linear(3, 2, dtype=torch.bfloat16)): "float64, not bfloat16: module.float",
     }.items():
         with pytest.raises((TypeError, ValueError), match=message):
             fastnn.from_torch(module)

@@ -132,6 +132,7 @@ def train(
     from fastnn.callbacks import Callback
     from fastnn.network import Network
 
+    goes_on = resume and checkpoint is not None and checkpoint.exists()
     rule = optimizers.named("--optimizer", optimizer, learning_rate)
     try:
         optimizers.check_penalties(rule, [chosen_penalty])
@@ -193,7 +194,7 @@ def train(
             "penalty": penalty,
             "lmbda": lmbda,
             "dtype": dtype,
-            "seed": seed,
+            "seed": None if goes_on else seed,  # the run's own generators are in the checkpoint
             "threads": threads,
         }
         typer.echo(json.dumps(options | summary, allow_nan=False))

@@ -9,8 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, int64, read_spec
-from fastnn.engine.spec import Spec
+from fastnn.engine.emit import I1, decoded, int64, read_spec
+from fastnn.engine.lowering import constant_of
 
 __all__ = [
     "decays",
@@ -25,27 +25,22 @@ __all__ = [
     "listed_rows",
     "lists",
     "packs",
+    "reads_rows",
+    "shortens",
     "shrinks",
     "sorts",
     "tile_rows",
+    "waiting_groups",
     "waits",
 ]
 
 
-def _constant(read: Callable[[Spec], int]) -> Any:
-    """Return what is in kernels, called with their specification, the constant read from it."""
+def _constant(read: Callable[..., int]) -> Any:
+    """Return what is in kernels, called with their specification, the constant read from it.
 
-    @intrinsic(prefer_literal=True)
-    def constant(typing: Any, spec: Any) -> Any:
-        value = read(read_spec(spec))
-        known: Any = types.boolean if isinstance(value, bool) else types.int64
-
-        def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-            return ir.Constant(context.get_value_type(known), int(value))
-
-        return known(spec), generate
-
-    return constant
+    Further arguments are known by their types.
+    """
+    return constant_of(lambda text, *kinds: read(decoded(text), *kinds))
 
 
 # V.
@@ -56,6 +51,9 @@ listed_rows = _constant(lambda spec: spec.listed)
 
 # Whether the columns are listed that rows of a matrix use.
 lists = _constant(lambda spec: spec.lists)
+
+# Whether products take rows of X as they are stored, so that no batch is gathered.
+reads_rows = _constant(lambda spec, X: spec.lists and X.dtype.bitwidth == 8)
 
 # Whether these are sorted by which rows of a block use them; the parts of a block's list.
 sorts = _constant(lambda spec: spec.sorts)
@@ -84,6 +82,12 @@ is_sparse = _constant(lambda spec: spec.sparse)
 
 # Whether a layer's penalty scales groups of weights.
 has_groups = _constant(lambda spec: spec.has_groups)
+
+# Whether those of the first layer's are inputs' weights, and wait.
+waiting_groups = _constant(lambda spec: spec.waits and spec.groups_inputs)
+
+# Whether groups lose of their norms by steps that differ from weight to weight.
+shortens = _constant(lambda spec: spec.shortens)
 
 # Whether an optimiser makes the step, from the whole gradient.
 has_stepper = _constant(lambda spec: spec.stepper is not None)

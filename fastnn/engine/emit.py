@@ -20,6 +20,7 @@ __all__ = [
     "I32",
     "I64",
     "ask_for",
+    "decoded",
     "int64",
     "item_bytes",
     "keep_rolled",
@@ -41,11 +42,12 @@ def read_spec(spec: Any) -> Spec:
     """Return the specification in a literal string; ask the caller for one if it is not literal."""
     if not isinstance(spec, types.StringLiteral):
         raise ForceLiteralArg({0})
-    return _decoded(spec.literal_value)
+    return decoded(spec.literal_value)
 
 
 @functools.cache
-def _decoded(text: str) -> Spec:
+def decoded(text: str) -> Spec:
+    """Return the specification that is written in a text."""
     return Spec.decode(text)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.engine.constants import lanes, lists
+from fastnn.engine.constants import lanes
 from fastnn.engine.emit import ASKED_APART
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, prefetch, put
@@ -23,7 +23,6 @@ __all__ = [
     "coming_of",
     "gather",
     "pieces_of",
-    "reads_rows",
     "set_labels",
     "set_row_weights",
     "set_targets",
@@ -50,12 +49,6 @@ class Coming(NamedTuple):
     low: Any
     high: Any
     on_way: Any
-
-
-@jit
-def reads_rows(spec, X):
-    """Return whether products take rows as they are stored, so that no batch is gathered."""
-    return lists(spec) and X.itemsize == 1
 
 
 @jit

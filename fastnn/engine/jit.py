@@ -31,7 +31,7 @@ _OF_PARTS = {"no_cpython_wrapper": True}
 # A function of its own in the machine code where it is called from several places.
 jit_apart: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=ApartCompiler)
 
-# A part of each function that calls it: to hand on some 25 pointers takes longer than most of them.
+# A part of each function that calls it: most are short, and what they are given is then known.
 jit: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=PartCompiler)
 
 

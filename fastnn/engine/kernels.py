@@ -22,7 +22,19 @@ import numpy as np
 
 from fastnn.engine import phases
 from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
-from fastnn.engine.constants import follows, is_sparse, shrinks, waits
+from fastnn.engine.constants import (
+    decays,
+    follows,
+    has_groups,
+    has_stepper,
+    is_sparse,
+    lists,
+    reads_rows,
+    shortens,
+    shrinks,
+    waiting_groups,
+    waits,
+)
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
@@ -34,7 +46,6 @@ from fastnn.engine.gather import (
     coming_of,
     gather,
     pieces_of,
-    reads_rows,
     set_labels,
     set_row_weights,
     set_targets,
@@ -63,7 +74,6 @@ from fastnn.engine.products import (
     update,
 )
 from fastnn.engine.shorten import shorten_layers
-from fastnn.engine.spec import Spec
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
 
@@ -72,11 +82,6 @@ __all__ = ["build_outputs", "build_settle", "build_train"]
 
 def build_train(spec: str) -> Any:
     """Return the compiled function that trains over the rows in `order`, batch by batch."""
-    # What a kernel is without is not compiled: where such a name is false, its branch goes first.
-    known = Spec.decode(spec)
-    waiting, decaying, stepping = known.waits, known.decays, known.stepper is not None
-    grouped, waiting_groups = known.has_groups, known.waits and known.groups_inputs
-    shortening, listing = known.shortens, known.lists
 
     @kernel
     def train(records, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
@@ -90,7 +95,7 @@ def build_train(spec: str) -> Any:
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
         before = flush_denormals()
         ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
-        by_class = listing and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
+        by_class = lists(spec) and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
         if by_class:
             room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
             rows_by_class(net, at(labels, 0), at(order, 0), count, room)
@@ -105,16 +110,16 @@ def build_train(spec: str) -> Any:
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             counted = take_targets(net, labels, targets, row_weights, rows, m, low, high)
-            if decaying and kept < LEAST:
+            if decays(spec) and kept < LEAST:
                 met, kept = bring_in(spec, net, kept, met, thread, threads), 1.0
             if batches is not None and thread == 0:  # before a thread can change them
                 sizes, squares = sizes_of(spec, net, kept)
                 batches[batch, 1] = sizes
                 batches[batch, 2] = squares
             now = phases.lap(spec, ticks, phases.GATHER, now)
-            if listing:
+            if lists(spec):
                 list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
-            if csr is not None and waiting and thread == 0:
+            if csr is not None and waits(spec) and thread == 0:
                 list_used(spec, net, nonzeros, rows, m, step)
             now = phases.lap(spec, ticks, phases.LIST, now)
             for number in range(2, net.layers + 1):
@@ -123,10 +128,10 @@ def build_train(spec: str) -> Any:
                 met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
 
-            if listing and thread == 0:
+            if lists(spec) and thread == 0:
                 to_come = after(numbers, next_numbers)
                 list_columns(spec, net, m, columns, step, block, to_come)
-            if listing or waiting:
+            if lists(spec) or waits(spec):
                 met = meet_all(net, met, threads)
             later = start + batch_size
             rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
@@ -134,22 +139,22 @@ def build_train(spec: str) -> Any:
                 room = room_of(net, batch_size, batch + 1)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
             on_way = 0
-            if listing and has_all_rows(spec, net, m, thread, threads):
+            if lists(spec) and has_all_rows(spec, net, m, thread, threads):
                 on_way = pieces_of(columns) // 2
             coming = coming_of(X, columns, rows_to_come, begin, min(end, count), on_way)
             if len(labels):
                 ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
             now = phases.lap(spec, ticks, phases.LIST, now)
-            if waiting and get(net.counts, ENTERING):
+            if waits(spec) and get(net.counts, ENTERING):
                 first, last = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
                 listed, count = after(net.entering, first), last - first
                 until = step + SEEN if is_sparse(spec) else step
                 catch_up(spec, net, numbers, listed, count, until)
-                if waiting_groups:
+                if waiting_groups(spec):
                     scale_columns(spec, net, 1, numbers, listed, count, until, thread)
                 met = meet_all(net, met, threads)
             numbers, before_step = after(numbers, next_numbers), kept
-            if decaying:
+            if decays(spec):
                 kept *= 1.0 - get(numbers, layer_of(net, 1).numbers)
             now = phases.lap(spec, ticks, phases.IDLE, now)
 
@@ -177,14 +182,14 @@ def build_train(spec: str) -> Any:
                 thread, threads,
             )  # fmt: skip
             now = phases.lap(spec, ticks, phases.UPDATE, now)
-            if stepping:
+            if has_stepper(spec):
                 met = meet_all(net, met, threads)
                 for number in range(1, net.layers + 1):
                     step_layer(spec, net, number, numbers, of_stepper, thread, threads)
-            if grouped:
+            if has_groups(spec):
                 met = meet_all(net, met, threads)
                 scale_layers(spec, net, numbers, thread, threads)
-            if shortening:  # all have met
+            if shortens(spec):  # all have met
                 shorten_layers(spec, net, numbers, thread, threads)
             now = phases.lap(spec, ticks, phases.UPDATE, now)
             cost = sum_of_costs(spec, net, m)
@@ -193,7 +198,7 @@ def build_train(spec: str) -> Any:
                 batches[batch, 0] = cost
             met = meet_all(net, met, threads)
             now = phases.lap(spec, ticks, phases.DELTA, now)
-        if decaying:
+        if decays(spec):
             met = bring_in(spec, net, kept, met, thread, threads)
         restore_denormals(before)
         if thread == 0:
@@ -205,7 +210,6 @@ def build_train(spec: str) -> Any:
 
 def build_outputs(spec: str) -> Any:
     """Return the compiled function that writes what the output layer says of every row of X."""
-    listing = Spec.decode(spec).lists
 
     @kernel
     def outputs(records, X, csr, scale, divisor, order, batch_size, z, a, largest):
@@ -224,7 +228,7 @@ def build_outputs(spec: str) -> Any:
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
                 for begin in range(0, m, block):  # not all at once, for which they would queue
                     end = min(begin + block, m)
-                    if listing:
+                    if lists(spec):
                         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
                     else:
                         ask_for_rows(coming, begin, end)
@@ -245,8 +249,6 @@ def build_settle(spec: str) -> Any:
 
     Steps are counted from there on.
     """
-    known = Spec.decode(spec)
-    waiting_groups = known.groups_inputs
 
     @kernel
     def settle(records, coefficients):
@@ -259,7 +261,7 @@ def build_settle(spec: str) -> Any:
                 count += 1
         end_list(spec, net.idle, count)
         catch_up(spec, net, numbers, net.idle, count, until)
-        if waiting_groups:
+        if waiting_groups(spec):
             scale_columns(spec, net, 1, numbers, net.idle, count, until, 0)
         words = (columns + 63) // 64
         for word in range(words):

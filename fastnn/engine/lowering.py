@@ -1,23 +1,104 @@
-"""From Numba's typed code to LLVM's, and to machine code once for a kernel with all that it calls.
+"""Numba's compiler for kernels: what is known of one is known first, and machine code is made once.
 
-Numba would make machine code of every function, though nothing but kernels calls those of the
-engine; that took a third of the time to compile.
+A branch that a kernel's specification excludes is left out before its types are inferred. And Numba
+would make machine code of every function, though nothing but kernels calls those of the engine.
+Each took a third of the time to compile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from llvmlite import binding
+from numba import types
+from numba.core import ir
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
+from numba.core.compiler_machinery import FunctionPass, register_pass
+from numba.core.ir_utils import get_definition, guard
 from numba.core.typed_passes import NativeLowering
+from numba.core.untyped_passes import RewriteSemanticConstants
 
-__all__ = ["ApartCompiler", "KernelCompiler", "PartCompiler"]
+__all__ = ["ApartCompiler", "KernelCompiler", "PartCompiler", "constant_of"]
+
+# Numba's passes, by name, for what no kernel has: `with`, closures, generators of code, expressions
+# of arrays. After most of them all variables of a function are looked at again.
+NEEDLESS = {
+    "with_lifting",
+    "inline_closure_likes",
+    "Rewrite dynamic raises",
+    "make_function_op_code_to_jit_function",
+    "inline_inlinables",
+    "find_literally",
+    "literal_unroll",
+    "LiteralPropagation",
+    "inline_overloads",
+    "nopython_rewrites",
+}
+
+# What each of these functions stands for.
+_CONSTANTS: dict[FunctionType, Callable[..., Any]] = {}
 
 
-class _PartLibrary(JITCodeLibrary):  # type: ignore[misc] # Numba has no types
+def constant_of(read: Callable[..., Any]) -> Any:
+    """Return what stands in kernels for what `read` returns: a constant for the same arguments.
+
+    It is called with a text that the kernel closes over, and with parameters of the function that
+    calls it; `read` gets the text, and the types of these.
+    """
+
+    def constant(text: str, *parameters: Any) -> Any:
+        raise NotImplementedError("it is for compiled code")
+
+    _CONSTANTS[constant] = read  # type: ignore[index] # it is one
+    return constant
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _Constants(FunctionPass):  # type: ignore[misc] # Numba has no types
+    """Such calls become constants, so that the pass after this leaves out what they exclude."""
+
+    _name = "fastnn_constants"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def run_pass(self, state: Any) -> bool:
+        of_name = {
+            statement.target.name: statement
+            for block in state.func_ir.blocks.values()
+            for statement in block.body
+            if isinstance(statement, ir.Assign)
+        }
+        calls = [one for one in of_name.values() if getattr(one.value, "op", "") == "call"]
+        for call in calls:
+            function = getattr(guard(get_definition, state.func_ir, call.value.func), "value", None)
+            if isinstance(function, FunctionType) and function in _CONSTANTS:
+                given = [guard(get_definition, state.func_ir, one) for one in call.value.args]
+                name = call.value.func.name
+                _set(state, call, _CONSTANTS[function](*(_known(state, one) for one in given)))
+                _set(state, of_name[name], None)  # it has no type
+        return bool(calls)
+
+
+def _set(state: Any, statement: Any, value: Any) -> None:
+    """Let a statement set its variable to a constant."""
+    before, statement.value = statement.value, ir.Const(value, statement.loc)
+    definitions = state.func_ir._definitions[statement.target.name]
+    definitions[definitions.index(before)] = statement.value
+
+
+def _known(state: Any, definition: Any) -> Any:
+    """Return the text that an argument is, or else the type of the parameter that it is."""
+    if not isinstance(definition, ir.Arg):
+        return definition.value
+    kind = state.args[definition.index]
+    return kind.literal_value if isinstance(kind, types.StringLiteral) else kind
+
+
+class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
     """LLVM's code of a function, not yet optimised: that is done where it is taken in."""
 
     def _optimize_final_module(self) -> None:
@@ -31,7 +112,7 @@ class _PartLibrary(JITCodeLibrary):  # type: ignore[misc] # Numba has no types
 class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
     """The code of a kernel and of all that it calls, which nothing else does.
 
-    So LLVM can change how a function is called: of some 60 pointers it takes those that it uses.
+    So LLVM can change how a function is called, and leave out what it is never given.
     """
 
     def _optimize_final_module(self) -> None:
@@ -87,11 +168,13 @@ class _Compiler(CompilerBase):  # type: ignore[misc]
     lowering: type[NativeLowering]
 
     def define_pipelines(self) -> list[Any]:
-        """Return Numba's passes with this lowering in place of their own."""
+        """Return Numba's passes that kernels need, with this lowering in place of their own."""
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.add_pass_after(_Constants, RewriteSemanticConstants)
         manager.passes = [
-            (self.lowering if chosen is NativeLowering else chosen, why)
-            for chosen, why in manager.passes
+            (self.lowering if one is NativeLowering else one, why)
+            for one, why in dict.fromkeys(manager.passes)  # one of them is there three times
+            if one.name() not in NEEDLESS
         ]
         manager.finalize()
         return [manager]

@@ -17,13 +17,16 @@ __all__ = ["Steps", "steps_of"]
 SMALLEST_RATE, DIVISOR = 1e-6, 5.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamOfScikitLearn(Adam):
     """Adam with epsilon added to the root of v, and not to that of v/(1-beta_2**t).
 
     It is the form at the end of section 2 in Kingma and Ba, "Adam: a method for stochastic
     optimization", 2015; the same as that of their algorithm 1 with epsilon/sqrt(1-beta_2**t).
     """
+
+    def __repr__(self) -> str:  # as users know it
+        return super().__repr__().replace(type(self).__qualname__, "Adam")
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Any:
         rates, root, *shares, epsilon, kept = super().numbers(rate, count, of_biases)

@@ -142,6 +142,9 @@ def _settings(part: Any) -> dict[str, Any]:
 
 
 def _arrays(linear: Any) -> tuple[np.ndarray, np.ndarray]:
+    kind = str(linear.weight.dtype).removeprefix("torch.")
+    if kind not in ("float32", "float64"):
+        raise ValueError(f"module must be of float32 or float64, not {kind}: module.float() is one")
     w = linear.weight.detach().cpu().numpy().copy()
     if linear.bias is None:
         return w, np.zeros(len(w), w.dtype)
