@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,20 @@ def test_another_call_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="checkpoint"):
         other.SGD(again, 2, 10, 0.5, resume=True)
     np.testing.assert_array_equal(other.weights[0], before)
+
+
+def test_other_evaluation_data_are_refused(tmp_path: Path) -> None:
+    network, pairs = begin()
+    options: dict[str, Any] = {"checkpoint": tmp_path / "run", "monitor_evaluation_accuracy": True}
+    evaluated = [(x, int(np.argmax(y))) for x, y in pairs]
+    network.SGD(pairs, 1, 10, 0.5, evaluation_data=evaluated[:20], **options)
+    for others in (evaluated[:19], [*evaluated[:19], evaluated[20]]):
+        other, again = begin()
+        with pytest.raises(ValueError, match="of another call: its monitored_data is"):
+            other.SGD(again, 2, 10, 0.5, evaluation_data=others, resume=True, **options)
+    same, again = begin()
+    counts = same.SGD(again, 2, 10, 0.5, evaluation_data=evaluated[:20], resume=True, **options)[1]
+    assert len(counts) == 2
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ class Monitor(Protocol):
     def asked_for(self) -> str:
         """The figures that are asked for, in words."""
 
+    @property
+    def digest(self) -> str:
+        """A digest of the data set."""
+
 
 class Trail:
     """Where one call of SGD stands, and its checkpoints.
@@ -72,8 +76,9 @@ class Trail:
             data = digest_of(samples.inputs, samples.targets)
             self._options = {"sizes": network.sizes, "dtype": network.dtype.name, "data": data}
             self._options |= options
-            asked = [monitor.asked_for for monitor in monitors]
-            self._options["monitored"] = [figures for figures in asked if figures]
+            asked = [monitor for monitor in monitors if monitor.asked_for]
+            self._options["monitored"] = [monitor.asked_for for monitor in asked]
+            self._options["monitored_data"] = [monitor.digest for monitor in asked]
 
     def save(self, training: Training) -> None:
         """Write a checkpoint between two batches; the engine's weights are written back."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastnn.nielsen._sgd import Samples
 from fastnn.penalties import Penalty
+from fastnn.trainer.position import digest_of
 
 __all__ = ["Monitor", "epochs_without_gain"]
 
@@ -31,6 +32,11 @@ class Monitor:
         """The figures that are asked for, in words."""
         asked = {"cost": self._with_cost, "accuracy": self._with_accuracy}
         return " and ".join(f"{self._name} {what}" for what, is_asked in asked.items() if is_asked)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the data set."""
+        return digest_of(self._samples.inputs, self._samples.targets)
 
     def report(self, network: Any) -> None:
         """Compute what is asked for, from one pass over the data, and print it."""
