@@ -112,7 +112,6 @@ class Path:
                 noise,
                 batches,
                 thread,
-                problem.threads,
             )
 
         total = float(team.call_together(train, problem.threads))
@@ -203,7 +202,8 @@ class Path:
 
     def ticks(self) -> np.ndarray:
         """Return the cycles of each of `phases.PHASES`, of all threads, since the last call."""
-        ticks: np.ndarray = self._arrays.ticks.reshape(-1, phases.PHASE_COUNT).sum(axis=0)
+        of_threads = self._arrays.ticks.reshape(self._problem.threads, -1)
+        ticks: np.ndarray = of_threads[:, : phases.PHASE_COUNT].sum(axis=0)
         self._arrays.ticks[:] = 0
         return ticks
 

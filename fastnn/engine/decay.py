@@ -21,12 +21,12 @@ LEAST = 2.0**-20
 
 
 @jit_apart
-def bring_in(spec, net, kept, met, thread, threads):
-    """Multiply the first layer's panels by their factor; return how often all met."""
+def bring_in(spec, net, kept):
+    """Multiply the first layer's panels by their factor."""
     here, below = layer_of(net, 1), layer_of(net, 0)
-    begin, end = share(here.vectors * below.vectors * lanes(spec), thread, threads)
+    begin, end = share(net, here.vectors * below.vectors * lanes(spec))
     multiply(spec, here.w, begin, end, kept)
-    return meet_all(net, met, threads)
+    meet_all(net)
 
 
 @jit_apart

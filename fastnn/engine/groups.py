@@ -29,48 +29,47 @@ __all__ = ["scale_columns", "scale_groups", "share_vectors"]
 
 
 @jit
-def scale_groups(spec, net, number, numbers, columns, count, thread, threads):
+def scale_groups(spec, net, number, numbers, columns, count):
     """Scale a layer's groups after a step: those of the listed inputs, or every unit's."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
     if here.scaled and groups_inputs(spec, here.scaled):
-        begin, end = share_vectors(spec, count, thread, threads)
+        begin, end = share_vectors(spec, net, count)
         listed = after(columns, begin)
-        scale_columns(spec, net, number, numbers, listed, end - begin, -1, thread)
+        scale_columns(spec, net, number, numbers, listed, end - begin, -1)
     elif here.scaled:
         panels = (here.vectors + here.panel - 1) // here.panel
-        begin, end = share(panels, thread, threads)
-        sums = after(net.sums, thread * net.sums_room)
+        begin, end = share(net, panels)
         for panel in range(begin, end):
             first = panel * here.panel
             vectors = min(here.panel, here.vectors - first)
             w = after(here.w, below.vectors * lanes(spec) * first * lanes(spec))
-            unit_squares(spec, vectors, w, below.units, sums)
+            unit_squares(spec, vectors, w, below.units, net.sums)
             changed = False
             for vector in range(vectors):
-                some = after(sums, vector * lanes(spec))
+                some = after(net.sums, vector * lanes(spec))
                 changed |= factors(
                     spec, here.scaled, some, below.units, net.one_step, after(numbers, here.numbers)
                 )
             if changed:
-                scale_units(spec, vectors, w, below.units, sums)
+                scale_units(spec, vectors, w, below.units, net.sums)
 
 
 @jit
-def share_vectors(spec, count, thread, threads):
+def share_vectors(spec, net, count):
     """Return where a thread's part of a list begins and ends: whole vectors of it, but the last."""
-    begin, end = share((count + lanes(spec) - 1) // lanes(spec), thread, threads)
+    begin, end = share(net, (count + lanes(spec) - 1) // lanes(spec))
     return begin * lanes(spec), min(end * lanes(spec), count)
 
 
 @jit_apart
-def scale_columns(spec, net, number, numbers, columns, count, step, thread):
+def scale_columns(spec, net, number, numbers, columns, count, step):
     """Scale the weights that leave the listed inputs: by one step, or by those up to `step`.
 
     The list is read in whole vectors; what stands after its end are rows of the panel, too.
     """
     here, v = layer_of(net, number), lanes(spec)
     inputs = layer_of(net, number - 1).vectors * v
-    sums, missed = after(net.sums, thread * net.sums_room), net.one_step
+    sums, missed = net.sums, net.one_step
     for begin in range(0, count, v):
         some, listed = min(v, count - begin), after(columns, begin)
         for lane in range(v):
@@ -79,7 +78,7 @@ def scale_columns(spec, net, number, numbers, columns, count, step, thread):
             vectors, w = min(here.panel, here.vectors - first), after(here.w, inputs * first * v)
             column_squares(spec, vectors, listed, w, sums)
         if step >= 0:
-            missed = after(net.missed, thread * v)
+            missed = net.missed
             for lane in range(some):
                 put(missed, lane, np.int32(step - get(net.left_at, get(listed, lane))))
         factors(spec, here.scaled, sums, here.units, missed, after(numbers, here.numbers))

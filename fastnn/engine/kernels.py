@@ -38,7 +38,6 @@ from fastnn.engine.constants import (
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
-from fastnn.engine.dropout import mask
 from fastnn.engine.gather import (
     add_noise,
     ask_for_labels,
@@ -62,13 +61,12 @@ from fastnn.engine.listing import (
     settle_run,
     shrink_listed,
 )
-from fastnn.engine.passes import backward, forward, output_delta, sum_of_costs
+from fastnn.engine.passes import forward, go_backward, go_forward, output_delta, sum_of_costs
 from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put
 from fastnn.engine.products import (
     block_rows,
     fuses,
     has_all_rows,
-    part_of,
     rows_of,
     transpose_weights,
     update,
@@ -85,16 +83,15 @@ def build_train(spec: str) -> Any:
 
     @kernel
     def train(records, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
-              factor, coefficients, of_stepper, dropout, noise, batches, thread,
-              threads):  # fmt: skip
+              factor, coefficients, of_stepper, dropout, noise, batches, thread):  # fmt: skip
         net, numbers = net_of(records, thread, scale), at(coefficients, 0)
-        matrix, nonzeros = matrix_of(X), pointers_of(csr)
-        columns = layer_of(net, 0).units
+        matrix, nonzeros, columns = matrix_of(X), pointers_of(csr), layer_of(net, 0).units
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
-        total, met, first_step = 0.0, 0, get(net.steps, 0)
+        total, first_step = 0.0, get(net.steps, 0)
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
+        put(net.met, 0, 0)
         before = flush_denormals()
-        ticks, now = after(net.ticks, thread * phases.PHASE_COUNT), phases.start_laps(spec)
+        phases.start_laps(spec, net.ticks)
         by_class = lists(spec) and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
         if by_class:
             room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
@@ -102,8 +99,7 @@ def build_train(spec: str) -> Any:
         for start in range(0, len(order), batch_size):
             m, batch = min(batch_size, len(order) - start), start // batch_size
             rows = room_of(net, batch_size, batch) if by_class else at(order, start)
-            step, block = first_step + batch, block_rows(spec, m)
-            low, high = rows_of(spec, m, thread, threads)
+            step, (low, high) = first_step + batch, rows_of(spec, net, m)
             begin, end = (0, m) if net.alone else (low, high)
             if X is not None:  # which is decided when the kernel is compiled
                 take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end)
@@ -111,97 +107,54 @@ def build_train(spec: str) -> Any:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
             counted = take_targets(net, labels, targets, row_weights, rows, m, low, high)
             if decays(spec) and kept < LEAST:
-                met, kept = bring_in(spec, net, kept, met, thread, threads), 1.0
-            if batches is not None and thread == 0:  # before a thread can change them
-                sizes, squares = sizes_of(spec, net, kept)
-                batches[batch, 1] = sizes
-                batches[batch, 2] = squares
-            now = phases.lap(spec, ticks, phases.GATHER, now)
-            if lists(spec):
-                list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
-            if csr is not None and waits(spec) and thread == 0:
-                list_used(spec, net, nonzeros, rows, m, step)
-            now = phases.lap(spec, ticks, phases.LIST, now)
-            for number in range(2, net.layers + 1):
-                transpose_weights(spec, net, number, thread, threads)
-            if not net.alone:
-                met = meet_all(net, met, threads)
-            now = phases.lap(spec, ticks, phases.DELTA, now)
+                bring_in(spec, net, kept)
+                kept = 1.0
+            if batches is not None and net.thread == 0:  # before a thread can change them
+                batches[batch, 1], batches[batch, 2] = sizes_of(spec, net, kept)
+            phases.lap(spec, net.ticks, phases.GATHER)
 
-            if lists(spec) and thread == 0:
-                to_come = after(numbers, next_numbers)
-                list_columns(spec, net, m, columns, step, block, to_come)
-            if lists(spec) or waits(spec):
-                met = meet_all(net, met, threads)
+            to_come = after(numbers, next_numbers)
+            list_batch(spec, net, X, nonzeros, rows, m, begin, end, step, to_come)
             later = start + batch_size
             rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
             if by_class:
                 room = room_of(net, batch_size, batch + 1)
                 rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
             on_way = 0
-            if lists(spec) and has_all_rows(spec, net, m, thread, threads):
+            if lists(spec) and has_all_rows(spec, net, m):
                 on_way = pieces_of(columns) // 2
             coming = coming_of(X, columns, rows_to_come, begin, min(end, count), on_way)
             if len(labels):
                 ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
-            now = phases.lap(spec, ticks, phases.LIST, now)
+            phases.lap(spec, net.ticks, phases.LIST)
+
             if waits(spec) and get(net.counts, ENTERING):
-                first, last = share_vectors(spec, get(net.counts, ENTERING), thread, threads)
-                listed, count = after(net.entering, first), last - first
-                until = step + SEEN if is_sparse(spec) else step
-                catch_up(spec, net, numbers, listed, count, until)
-                if waiting_groups(spec):
-                    scale_columns(spec, net, 1, numbers, listed, count, until, thread)
-                met = meet_all(net, met, threads)
-            numbers, before_step = after(numbers, next_numbers), kept
+                come_back(spec, net, numbers, step)
+            numbers, before_step = to_come, kept
             if decays(spec):
                 kept *= 1.0 - get(numbers, layer_of(net, 1).numbers)
-            now = phases.lap(spec, ticks, phases.IDLE, now)
+            phases.lap(spec, net.ticks, phases.IDLE)
 
-            for number in range(1, net.layers + 1):
-                forward(
-                    spec, net, number, m, matrix, nonzeros, rows, coming, before_step, thread,
-                    threads,
-                )  # fmt: skip
-                if dropout is not None and number < net.layers:
-                    a = layer_of(net, number).a
-                    part = part_of(spec, net, number, m, thread, threads)
-                    mask(spec, net, dropout, number, a, start, part)
-                met = meet_all(net, met, threads)
-            now = phases.lap(spec, ticks, phases.FORWARD, now)
+            go_forward(spec, net, m, start, matrix, nonzeros, rows, coming, dropout, before_step)
+            phases.lap(spec, net.ticks, phases.FORWARD)
             of_delta = factor / counted if net.layers > 1 else factor / counted / kept
             output_delta(spec, net, row_weights, m, low, high, of_delta)
-            met = meet_all(net, met, threads)
-            for number in range(net.layers, 1, -1):
-                backward(spec, net, dropout, number, start, m, kept, thread, threads)
-                met = meet_all(net, met, threads)
-            now = phases.lap(spec, ticks, phases.DELTA, now)
+            go_backward(spec, net, m, start, dropout, kept)
+            phases.lap(spec, net.ticks, phases.DELTA)
 
-            met = change_weights(
-                spec, net, m, numbers, matrix, nonzeros, rows, coming, kept, met,
-                thread, threads,
+            change_weights(
+                spec, net, m, numbers, of_stepper, matrix, nonzeros, rows, coming, kept
             )  # fmt: skip
-            now = phases.lap(spec, ticks, phases.UPDATE, now)
-            if has_stepper(spec):
-                met = meet_all(net, met, threads)
-                for number in range(1, net.layers + 1):
-                    step_layer(spec, net, number, numbers, of_stepper, thread, threads)
-            if has_groups(spec):
-                met = meet_all(net, met, threads)
-                scale_layers(spec, net, numbers, thread, threads)
-            if shortens(spec):  # all have met
-                shorten_layers(spec, net, numbers, thread, threads)
-            now = phases.lap(spec, ticks, phases.UPDATE, now)
             cost = sum_of_costs(spec, net, m)
             total += cost
-            if batches is not None and thread == 0:
+            if batches is not None and net.thread == 0:
                 batches[batch, 0] = cost
-            met = meet_all(net, met, threads)
-            now = phases.lap(spec, ticks, phases.DELTA, now)
+            meet_all(net)
+            phases.lap(spec, net.ticks, phases.UPDATE)
         if decays(spec):
-            met = bring_in(spec, net, kept, met, thread, threads)
+            bring_in(spec, net, kept)
         restore_denormals(before)
-        if thread == 0:
+        if net.thread == 0:
             put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
         return total
 
@@ -233,7 +186,7 @@ def build_outputs(spec: str) -> Any:
                     else:
                         ask_for_rows(coming, begin, end)
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, matrix, nonzeros, rows, coming, 1.0, 0, 1)
+                forward(spec, net, number, m, matrix, nonzeros, rows, coming, 1.0)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
@@ -262,7 +215,7 @@ def build_settle(spec: str) -> Any:
         end_list(spec, net.idle, count)
         catch_up(spec, net, numbers, net.idle, count, until)
         if waiting_groups(spec):
-            scale_columns(spec, net, 1, numbers, net.idle, count, until, 0)
+            scale_columns(spec, net, 1, numbers, net.idle, count, until)
         words = (columns + 63) // 64
         for word in range(words):
             put(net.in_use, word, np.uint64(0))
@@ -307,24 +260,60 @@ def take_targets(net, labels, targets, row_weights, rows, m, low, high):
 
 
 @jit
-def change_weights(
-    spec, net, m, numbers, matrix, csr, rows, coming, kept, met, thread, threads
-):  # fmt: skip
-    """Shrink the weights of all layers and add their gradients; return how often all met."""
-    if csr is not None and shrinks(spec) and not follows(spec):
-        met = shrink_apart(spec, net, m, numbers, met, thread, threads)
-    for number in range(net.layers, 0, -1):
-        update(
-            spec, net, number, m, numbers, matrix, csr, rows, coming, kept, thread, threads
-        )  # fmt: skip
-    if csr is not None and shrinks(spec) and follows(spec):
-        met = shrink_apart(spec, net, m, numbers, met, thread, threads)
-    return met
+def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
+    """List the columns that a batch uses, and transpose the weights for the way back."""
+    columns, block = layer_of(net, 0).units, block_rows(spec, m)
+    if lists(spec):
+        list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
+    if csr is not None and waits(spec) and net.thread == 0:
+        list_used(spec, net, csr, rows, m, step)
+    phases.lap(spec, net.ticks, phases.LIST)
+    for number in range(2, net.layers + 1):
+        transpose_weights(spec, net, number)
+    if not net.alone:
+        meet_all(net)
+    phases.lap(spec, net.ticks, phases.DELTA)
+    if lists(spec) and net.thread == 0:
+        list_columns(spec, net, m, columns, step, block, numbers)
+    if lists(spec) or waits(spec):
+        meet_all(net)
 
 
 @jit
-def shrink_apart(spec, net, m, numbers, met, thread, threads):
-    """Shrink the first layer where the update of sparse rows does not; return how often all met.
+def come_back(spec, net, numbers, step):
+    """Give the columns that begin to be used the steps of the penalty that they have missed."""
+    first, last = share_vectors(spec, net, get(net.counts, ENTERING))
+    listed, count = after(net.entering, first), last - first
+    until = step + SEEN if is_sparse(spec) else step
+    catch_up(spec, net, numbers, listed, count, until)
+    if waiting_groups(spec):
+        scale_columns(spec, net, 1, numbers, listed, count, until)
+    meet_all(net)
+
+
+@jit
+def change_weights(spec, net, m, numbers, of_stepper, matrix, csr, rows, coming, kept):
+    """Make the step: of all layers the penalties, the gradients, and what an optimiser makes."""
+    if csr is not None and shrinks(spec) and not follows(spec):
+        shrink_apart(spec, net, m, numbers)
+    for number in range(net.layers, 0, -1):
+        update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept)
+    if csr is not None and shrinks(spec) and follows(spec):
+        shrink_apart(spec, net, m, numbers)
+    if has_stepper(spec):
+        meet_all(net)
+        for number in range(1, net.layers + 1):
+            step_layer(spec, net, number, numbers, of_stepper)
+    if has_groups(spec):
+        meet_all(net)
+        scale_layers(spec, net, numbers)
+    if shortens(spec):  # all have met
+        shorten_layers(spec, net, numbers)
+
+
+@jit
+def shrink_apart(spec, net, m, numbers):
+    """Shrink the first layer where the update of sparse rows does not.
 
     The columns that the batch uses, or all of them if none may wait.
     """
@@ -333,18 +322,17 @@ def shrink_apart(spec, net, m, numbers, met, thread, threads):
         if waits(spec):
             columns, count = net.in_batch, get(net.counts, IN_BATCH)
         if follows(spec):
-            met = meet_all(net, met, threads)
-        shrink_listed(spec, net, numbers, columns, count, thread, threads)
+            meet_all(net)
+        shrink_listed(spec, net, numbers, columns, count)
         if not follows(spec):
-            met = meet_all(net, met, threads)
-    return met
+            meet_all(net)
 
 
 @jit
-def scale_layers(spec, net, numbers, thread, threads):
+def scale_layers(spec, net, numbers):
     """Scale the groups of every layer after a step."""
     for number in range(1, net.layers + 1):
         inputs, count = net.every, layer_of(net, number - 1).units
         if number == 1 and waits(spec):
             inputs, count = net.in_batch, get(net.counts, IN_BATCH)
-        scale_groups(spec, net, number, numbers, inputs, count, thread, threads)
+        scale_groups(spec, net, number, numbers, inputs, count)

@@ -158,8 +158,11 @@ class Arrays(NamedTuple):
         The sum of the costs of each block of rows.
     arrived : int64, length 1
         How often a thread has come to a meeting point.
+    met : int64
+        For each thread, how often it has.
     ticks : int64
-        For each thread, the cycles of each of `phases.PHASES`, in a kernel that is timed.
+        For each thread, the cycles of each of `phases.PHASES`, in a kernel that is timed, and the
+        counter at the end of the last of them.
     """
 
     records: np.ndarray
@@ -201,6 +204,7 @@ class Arrays(NamedTuple):
     orders: np.ndarray
     costs: np.ndarray
     arrived: np.ndarray
+    met: np.ndarray
     ticks: np.ndarray
 
 
@@ -309,8 +313,7 @@ def _plan(shape: Shape) -> Plan:
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
     blocks, sorts = -(-shape.batch_size // shape.listed), shape.parts > 1
     listed, more = blocks if shape.parts else 0, max(lanes, shape.listed)
-    rows, sums = shape.batch_size * int(out[PITCH]), threads * max(shape.panels) * lanes
-    members = threads * 2 * max(sizes) if shape.shortens else 1
+    rows = shape.batch_size * int(out[PITCH])
     pieces, total = _pieces(
         dtype,
         weights=(1, weights),
@@ -321,15 +324,15 @@ def _plan(shape: Shape) -> Plan:
         memory=(1, shape.memories * weights or 1),
         bias_memory=(1, shape.memories * biases or 1),
         paces=(1, weights if shape.shortens else 1),
-        members=(1, members),
+        members=(threads, 2 * max(sizes) if shape.shortens else 1),
         work=(1, work + more * width),  # V rows, or a block, are read at a time
         targets=(1, rows),
         real=(1, rows),
         ones=(1, width),
         zeros=(1, width),
-        room=(1, threads * int(out[VECTORS]) * lanes * lanes),
-        sums=(1, sums),
-        missed=(1, threads * lanes),
+        room=(threads, int(out[VECTORS]) * lanes * lanes),
+        sums=(threads, max(shape.panels) * lanes),
+        missed=(threads, lanes),
         one_step=(1, lanes),
         idle=(1, columns),
         every=(1, columns),
@@ -350,7 +353,8 @@ def _plan(shape: Shape) -> Plan:
         orders=(threads, 2 * (shape.batch_size + sizes[-1] + 1)),
         costs=(1, blocks),
         arrived=(1, 1),
-        ticks=(1, threads * PHASE_COUNT),
+        met=(threads, 1),
+        ticks=(threads, PHASE_COUNT + 1),
     )
     numbers = {
         "layers": len(sizes) - 1,
@@ -358,8 +362,7 @@ def _plan(shape: Shape) -> Plan:
         "list_room": columns,
         "weight_count": weights,
         "bias_count": biases,
-        "member_room": members // (2 * threads),
-        "sums_room": sums // threads,
+        "member_room": max(sizes),
     }
     records = records_of(tables, pieces, numbers, threads, dtype)
     return Plan(tables[0], records, pieces, total)

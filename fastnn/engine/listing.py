@@ -153,10 +153,10 @@ def settle_run(spec, net, numbers, step):
 
 
 @jit
-def shrink_listed(spec, net, numbers, columns, count, thread, threads):
+def shrink_listed(spec, net, numbers, columns, count):
     """Shrink the weights of the listed input columns."""
     here, below, v = layer_of(net, 1), layer_of(net, 0), lanes(spec)
-    begin, end = share(count, thread, threads)
+    begin, end = share(net, count)
     shrunk = acting(here, numbers)
     for first in range(0, here.vectors, here.panel):
         vectors = min(here.panel, here.vectors - first)

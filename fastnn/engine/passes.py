@@ -12,16 +12,35 @@ from fastnn.engine.jit import jit
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.products import block_rows, part_back, part_of, product, weigh
 from fastnn.engine.rows import each, log_normalise, scale_rows, sum_cost
+from fastnn.engine.team import meet_all
 
-__all__ = ["backward", "forward", "output_delta", "sum_of_costs"]
+__all__ = ["forward", "go_backward", "go_forward", "output_delta", "sum_of_costs"]
 
 
 @jit
-def forward(
-    spec, net, number, m, matrix, csr, rows, coming, kept, thread, threads
-):  # fmt: skip
+def go_forward(spec, net, m, start, matrix, csr, rows, coming, dropout, kept):
+    """Fill every layer's z and a; `kept` is the factor of the first one's weights."""
+    for number in range(1, net.layers + 1):
+        forward(spec, net, number, m, matrix, csr, rows, coming, kept)
+        if dropout is not None and number < net.layers:
+            part = part_of(spec, net, number, m)
+            mask(spec, net, dropout, number, layer_of(net, number).a, start, part)
+        meet_all(net)
+
+
+@jit
+def go_backward(spec, net, m, start, dropout, kept):
+    """Fill the delta of every layer below the output, once all have that."""
+    meet_all(net)
+    for number in range(net.layers, 1, -1):
+        backward(spec, net, dropout, number, start, m, kept)
+        meet_all(net)
+
+
+@jit
+def forward(spec, net, number, m, matrix, csr, rows, coming, kept):
     """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
-    here, part = layer_of(net, number), part_of(spec, net, number, m, thread, threads)
+    here, part = layer_of(net, number), part_of(spec, net, number, m)
     weigh(spec, net, number, m, matrix, csr, rows, part, coming)
     if decays(spec) and number == 1:
         column = part.first * lanes(spec)
@@ -29,10 +48,9 @@ def forward(
         rows_here, vectors = part.high - part.low, part.last - part.first
         scale_rows(spec, z, here.pitch, rows_here, vectors, kept, b)
     if number == net.layers:
-        room = after(net.room, thread * here.vectors * lanes(spec) * lanes(spec))
         for i in range(part.low, part.high, lanes(spec)):
             z, some = after(here.z, i * here.pitch), min(lanes(spec), part.high - i)
-            log_normalise(spec, z, here.pitch, some, here.units, here.vectors, room)
+            log_normalise(spec, z, here.pitch, some, here.units, here.vectors, net.room)
     runs, run, first = runs_of(spec, here, part)
     for i in range(runs):
         place = first + i * here.pitch
@@ -65,13 +83,13 @@ def output_delta(spec, net, row_weights, m, low, high, factor):
 
 
 @jit
-def backward(spec, net, dropout, number, start, m, kept, thread, threads):
+def backward(spec, net, dropout, number, start, m, kept):
     """Fill the delta of the layer below: delta times the weights, times the slope there.
 
     That of the first layer is divided by `kept`, so that it goes as it is into the panels.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    part = part_back(spec, net, number, m, thread, threads)
+    part = part_back(spec, net, number, m)
     product(
         spec, net, part, m, here.units, here.delta, here.pitch, here.wt,
         here.vectors * v, below.vectors, here.back_panel, net.zeros, below.delta, below.pitch,

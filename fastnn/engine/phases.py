@@ -36,31 +36,34 @@ def can_count() -> bool:
 
 
 @intrinsic(prefer_literal=True)
-def start_laps(typing: Any, spec: Any) -> Any:
-    """Return the CPU's cycle counter; 0 in a kernel that is not timed."""
+def start_laps(typing: Any, spec: Any, ticks: Any) -> Any:
+    """Note the CPU's cycle counter after those of the phases."""
     timed = read_spec(spec).timed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        return _cycles(builder) if timed else int64(0)
+        if timed:
+            builder.store(_cycles(builder), builder.gep(arguments[1], [int64(PHASE_COUNT)]))
+        return context.get_dummy_value()
 
-    return types.int64(spec), generate
+    return types.void(spec, ticks), generate
 
 
 @intrinsic(prefer_literal=True)
-def lap(typing: Any, spec: Any, ticks: Any, phase: Any, before: Any) -> Any:
-    """Add the cycles since `before` to ``ticks[phase]``; return the counter as it is now."""
-    signature = types.int64(spec, ticks, types.int64, types.int64)
+def lap(typing: Any, spec: Any, ticks: Any, phase: Any) -> Any:
+    """Add the cycles since the last call, or `start_laps`, to ``ticks[phase]``."""
     timed = read_spec(spec).timed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        _, ticks, phase, before = arguments
-        if not timed:
-            return before
-        now, place = _cycles(builder), builder.gep(ticks, [phase])
-        builder.store(builder.add(builder.load(place), builder.sub(now, before)), place)
-        return now
+        _, ticks, phase = arguments
+        if timed:
+            now, place = _cycles(builder), builder.gep(ticks, [phase])
+            last = builder.gep(ticks, [int64(PHASE_COUNT)])
+            since = builder.sub(now, builder.load(last))
+            builder.store(builder.add(builder.load(place), since), place)
+            builder.store(now, last)
+        return context.get_dummy_value()
 
-    return signature, generate
+    return types.void(spec, ticks, types.int64), generate
 
 
 def _cycles(builder: Any) -> Any:

@@ -31,7 +31,7 @@ from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
-from fastnn.engine.team import share
+from fastnn.engine.team import nth_part, share
 from fastnn.engine.transpose import transpose
 
 __all__ = [
@@ -87,56 +87,55 @@ def rows_at_once(spec, m, vectors):
 
 
 @jit
-def rows_of(spec, m, thread, threads):
+def rows_of(spec, net, m):
     """Return where this thread's rows of the batch begin and end: whole tiles and blocks."""
     rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # which the other one divides
-    low, high = share((m + rows - 1) // rows, thread, threads)
+    low, high = share(net, (m + rows - 1) // rows)
     return low * rows, min(high * rows, m)
 
 
 @jit
-def shares_panels(net, number, threads):
+def shares_panels(net, number):
     """Return whether threads share the panels of a layer and not the rows of a batch."""
     here = layer_of(net, number)
-    return number < net.layers and divides(here.vectors, here.panel, threads)
+    return number < net.layers and divides(net, here.vectors, here.panel)
 
 
 @jit
-def divides(vectors, panel, threads):
+def divides(net, vectors, panel):
     """Return whether panels of some vectors can be divided among threads."""
     panels = (vectors + panel - 1) // panel
-    return panels % threads == 0 or panels >= MANY_PANELS * threads
+    return panels % net.threads == 0 or panels >= MANY_PANELS * net.threads
 
 
 @jit
-def part_of(spec, net, number, m, thread, threads):
+def part_of(spec, net, number, m):
     """Return this thread's part of a layer."""
-    here, shared = layer_of(net, number), shares_panels(net, number, threads)
-    return part_in(spec, here.vectors, here.panel, shared, m, thread, threads)
+    here, shared = layer_of(net, number), shares_panels(net, number)
+    return part_in(spec, net, here.vectors, here.panel, shared, m)
 
 
 @jit
-def part_back(spec, net, number, m, thread, threads):
+def part_back(spec, net, number, m):
     """Return this thread's part of the layer below, on the way back."""
     vectors, panel = layer_of(net, number - 1).vectors, layer_of(net, number).back_panel
-    shared = divides(vectors, panel, threads)
-    return part_in(spec, vectors, panel, shared, m, thread, threads)
+    return part_in(spec, net, vectors, panel, divides(net, vectors, panel), m)
 
 
 @jit
-def part_in(spec, vectors, panel, shared, m, thread, threads):
+def part_in(spec, net, vectors, panel, shared, m):
     """Return this thread's part of some vectors: some of their panels, or else of the rows."""
     if shared:
-        begin, end = share((vectors + panel - 1) // panel, thread, threads)
+        begin, end = share(net, (vectors + panel - 1) // panel)
         return Part(begin * panel, min(end * panel, vectors), 0, m)
-    low, high = rows_of(spec, m, thread, threads)
+    low, high = rows_of(spec, net, m)
     return Part(0, vectors, low, high)
 
 
 @jit
-def has_all_rows(spec, net, m, thread, threads):
+def has_all_rows(spec, net, m):
     """Return whether this thread takes all rows of a batch through the first layer."""
-    part = part_of(spec, net, 1, m, thread, threads)
+    part = part_of(spec, net, 1, m)
     return part.low == 0 and part.high == m
 
 
@@ -181,7 +180,7 @@ def product(
 
 
 @jit
-def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept, thread, threads):
+def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
     `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
@@ -192,11 +191,11 @@ def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept, threa
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     first, last, low, high = 0, here.vectors, 0, below.units
-    if shares_panels(net, number, threads):
-        part = part_of(spec, net, number, m, thread, threads)
+    if shares_panels(net, number):
+        part = part_of(spec, net, number, m)
         first, last = part.first, part.last
     else:
-        low, high = share(below.units, thread, threads)
+        low, high = share(net, below.units)
     biases = low == 0 and high > 0 and not has_stepper(spec)
     with_biases = biases and here.on_biases and not rests(here, numbers)
     if with_biases and not here.follows:
@@ -288,7 +287,7 @@ def update_panel(spec, net, number, m, numbers, coming, asks, vectors, delta, w,
     shrunk = 0 if apart or has_stepper(spec) else acting(here, numbers)
     for begin in range(low, high, CHUNK):
         if coming is not None and asks:
-            some = share(m, (begin - low) // CHUNK, (high - low + CHUNK - 1) // CHUNK)
+            some = nth_part(m, (begin - low) // CHUNK, (high - low + CHUNK - 1) // CHUNK)
             ask_for_rows(coming, some[0], some[1])
         used, count, with_b = after(net.every, begin), min(CHUNK, high - begin), begin == 0
         for i in range(0, m, rows):
@@ -303,10 +302,10 @@ def update_panel(spec, net, number, m, numbers, coming, asks, vectors, delta, w,
 
 
 @jit
-def transpose_weights(spec, net, number, thread, threads):
+def transpose_weights(spec, net, number):
     """Copy a layer's weight panels into panels of the transposed weights, block by block."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    begin, end = share(below.vectors, thread, threads)
+    begin, end = share(net, below.vectors)
     for row in range(begin, end):
         panel_in = row // here.back_panel * here.back_panel
         width_in = min(here.back_panel, below.vectors - panel_in) * v

@@ -79,15 +79,16 @@ ARRAYS: dict[str, type[np.generic] | None] = {
     "orders": np.int64,
     "costs": np.float64,
     "arrived": np.int64,
+    "met": np.int64,
     "ticks": np.int64,
 }
 
-# The numbers of a network. layers: those after the inputs. alone: whether each thread has the
+# The numbers of a network. thread: whose record it is; threads: how many there are. layers: those
+# after the inputs. alone: whether each thread has the
 # inputs and their lists for itself. list_room: the places in a list of columns. weight_count,
 # bias_count: the elements of weights and of biases. member_room: those of a row of members.
-# sums_room: those of a thread's part of sums.
 NUMBERS_OF_NET = (
-    "layers", "alone", "list_room", "weight_count", "bias_count", "member_room", "sums_room"
+    "thread", "threads", "layers", "alone", "list_room", "weight_count", "bias_count", "member_room"
 )  # fmt: skip
 
 # The fields of a network's record, in order.
@@ -160,7 +161,8 @@ def records_of(
     """Return a record for each thread; `tables` are the layers', for each of them or for all."""
     itemsize, rows, are_places = np.dtype(dtype).itemsize, [], []
     for thread in range(threads):
-        row = [numbers[name] for name in NUMBERS_OF_NET]
+        own = {"thread": thread, "threads": threads, **numbers}
+        row = [own[name] for name in NUMBERS_OF_NET]
         row += [pieces[name].part(thread) for name in ARRAYS]
         marks = [name in ARRAYS for name in NET]
         for layer in tables[thread % len(tables)].tolist():

@@ -25,15 +25,15 @@ TINY = 1e-300
 
 
 @jit_apart
-def shorten_layers(spec, net, numbers, thread, threads):
+def shorten_layers(spec, net, numbers):
     """Shorten the groups of every layer after a step of the optimiser."""
     for number in range(1, net.layers + 1):
         if layer_of(net, number).shortened:
-            shorten_groups(spec, net, number, numbers, thread, threads)
+            shorten_groups(spec, net, number, numbers)
 
 
 @jit
-def shorten_groups(spec, net, number, numbers, thread, threads):
+def shorten_groups(spec, net, number, numbers):
     """Shorten this thread's share of a layer's groups."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
     by_inputs, place = here.shortened % 2 == 1, here.shortened // 2 - 1
@@ -41,9 +41,8 @@ def shorten_groups(spec, net, number, numbers, thread, threads):
     if by_inputs:
         groups, size = below.units, here.units
     strength = get(numbers, place) * math.sqrt(size)
-    v = after(net.members, thread * 2 * net.member_room)
-    most = after(v, net.member_room)
-    begin, end = share(groups, thread, threads)
+    v, most = net.members, after(net.members, net.member_room)
+    begin, end = share(net, groups)
     for group in range(begin, end):
         move(spec, net, number, by_inputs, group, v, here.w, False)
         move(spec, net, number, by_inputs, group, most, here.paces, False)

@@ -27,7 +27,7 @@ __all__ = ["step_layer"]
 
 
 @jit_apart
-def step_layer(spec, net, number, numbers, of_stepper, thread, threads):
+def step_layer(spec, net, number, numbers, of_stepper):
     """Make the optimiser's step with a layer, this thread's part of it, and forget the gradient.
 
     `numbers` are the coefficients of this step: `of_stepper` of the optimiser's for weights, as
@@ -36,13 +36,13 @@ def step_layer(spec, net, number, numbers, of_stepper, thread, threads):
     here, below = layer_of(net, number), layer_of(net, number - 1)
     of_penalty = after(numbers, here.numbers)
     rule = acting(here, numbers)
-    begin, end = share(below.vectors * lanes(spec) * here.vectors, thread, threads)
+    begin, end = share(net, below.vectors * lanes(spec) * here.vectors)
     step_vectors(
         spec, rule, begin, end, of_penalty, numbers, here.w, here.g, net.weight_count, here.q
     )
     if here.shortened:
         keep_paces(spec, begin, end, numbers, here.g, net.weight_count, here.paces)
-    if thread == 0:
+    if net.thread == 0:
         rule = rule if here.on_biases else 0
         step_vectors(
             spec, rule, 0, here.vectors, of_penalty, after(numbers, of_stepper), here.b,

@@ -18,8 +18,9 @@ from numba.extending import intrinsic
 
 from fastnn.engine.emit import I32, I64, int64
 from fastnn.engine.jit import jit
+from fastnn.engine.pointers import get, put
 
-__all__ = ["call_together", "meet_all", "share"]
+__all__ = ["call_together", "meet_all", "nth_part", "share"]
 
 # After so many looks a waiting thread lets others run: there may be fewer CPUs than threads.
 PATIENCE = 400
@@ -54,9 +55,15 @@ def call_together(function: Callable[[int], Any], threads: int) -> Any:
 
 
 @jit
-def share(count, thread, threads):
+def share(net, count):
     """Return where this thread's part of `count` pieces of work begins and ends."""
-    return count * thread // threads, count * (thread + 1) // threads
+    return nth_part(count, net.thread, net.threads)
+
+
+@jit
+def nth_part(count, number, parts):
+    """Return where one of so many even parts of `count` pieces begins and ends."""
+    return count * number // parts, count * (number + 1) // parts
 
 
 @intrinsic
@@ -98,8 +105,9 @@ def meet(typing: Any, arrived: Any, expected: Any) -> Any:
 
 
 @jit
-def meet_all(net, met, threads):
-    """Wait for the other threads; return how often that was."""
-    if threads > 1:
-        meet(net.arrived, (met + 1) * threads)
-    return met + 1
+def meet_all(net):
+    """Wait for the other threads."""
+    if net.threads > 1:
+        met = get(net.met, 0) + 1
+        put(net.met, 0, met)
+        meet(net.arrived, met * net.threads)
