@@ -29,7 +29,7 @@ def laid_out(sizes: list[int], lanes: int, widest: int, dtype: str) -> layout.Ar
 @pytest.fixture(scope="module", params=[1, 4, jit.vector_bytes() // 8, jit.vector_bytes() // 4])
 def copying(request: pytest.FixtureRequest) -> tuple[int, Any]:
     lanes = request.param
-    return lanes, build_unpack(spec.Spec(lanes, rows=(1,), listed=1, values=()).encode())
+    return lanes, build_unpack(spec.Spec(lanes, rows=(1,), listed=1).encode())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

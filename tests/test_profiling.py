@@ -159,7 +159,7 @@ def test_a_kernel_that_is_not_timed_has_no_trace_of_the_counters() -> None:
     from fastnn.engine.spec import Spec
 
     def instructions(timed: bool, laps: bool) -> list[str]:
-        text = Spec(16, rows=(1,), listed=1, values=(), timed=timed).encode()
+        text = Spec(16, rows=(1,), listed=1, timed=timed).encode()
 
         def work(ticks, x):
             start_laps(text, at(ticks, 0))

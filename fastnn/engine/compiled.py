@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,9 @@ class Path:
         acts_often = first is None or not first.rests
         waits = problem.waits and (sparse or (skip_zeros and acts_often))
         wanted = spec.for_training(problem, waits, skip_zeros)
-        self._train = _kernel(kernels.build_train, wanted._replace(timed=timed).encode())
+        self._train = _kernel(kernels.build_train, replace(wanted, timed=timed).encode())
         self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.waits else None
-        by_lanes = spec.Spec(wanted.lanes, rows=(1,), listed=1, values=())
+        by_lanes = spec.Layout(wanted.lanes, rows=(1,), listed=1)
         self._copy = _kernel(unpacking.build_unpack, by_lanes.encode())
         self._problem, self._lanes = problem, wanted.lanes
         self._coefficients = Coefficients(problem.penalties, problem.stepper)

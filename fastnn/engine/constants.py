@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, decoded, int64, read_spec
-from fastnn.engine.lowering import constant_of
+from fastnn.engine.lowering import constant_of, given
+from fastnn.engine.spec import Layout, Spec
 
 __all__ = [
+    "by_layout",
     "decays",
     "follows",
     "groups_inputs",
@@ -33,6 +36,20 @@ __all__ = [
     "waiting_groups",
     "waits",
 ]
+
+
+def by_layout(function: Any) -> Any:
+    """Let a function have the layout of a specification alone, without the formulas.
+
+    What is compiled of it serves kernels of all formulas in a process.
+    """
+    return given(function, _layout)
+
+
+@functools.cache
+def _layout(text: str) -> str:
+    found: Layout = decoded(text)
+    return found.layout.encode() if isinstance(found, Spec) else text
 
 
 def _constant(read: Callable[..., int]) -> Any:

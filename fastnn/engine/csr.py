@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from numba import types
 from numba.extending import overload
 
-from fastnn.engine.constants import decays, lanes
+from fastnn.engine.constants import by_layout, decays, lanes
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, place_of, prefetch
 from fastnn.engine.simd import tile_forward, tile_update
@@ -59,6 +59,7 @@ def ask_ahead_listed(csr, order, start, low, high):
             prefetch(csr.values, k)
 
 
+@by_layout
 @jit_apart
 def product_of_rows(spec, net, csr, rows, part):
     """Fill the first layer's z, a part of it: b + x @ w over the columns that each row lists."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.engine.constants import lanes
+from fastnn.engine.constants import by_layout, lanes
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, put
 
@@ -40,6 +40,7 @@ def mask_of(net, dropout, number, row):
     return after(at(dropout.masks, 0), row * dropout.masks.shape[1] + column)
 
 
+@by_layout
 @jit_apart
 def mask(spec, net, dropout, number, values, start, part):
     """Multiply ``values``, a hidden layer's a or delta, by the masks of rows from `start` on.
@@ -54,6 +55,7 @@ def mask(spec, net, dropout, number, values, start, part):
             put(row, o, get(row, o) * get(factors, o))
 
 
+@by_layout
 @jit_apart
 def unmasked_outputs(spec, net, dropout, number, part):
     """Return a hidden layer's a without the masks, this thread's part of it filled."""

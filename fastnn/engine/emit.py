@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.errors import ForceLiteralArg
 
-from fastnn.engine.spec import Spec
+from fastnn.engine.spec import Spec, decode
 
 __all__ = [
     "ASKED_APART",
@@ -47,8 +47,12 @@ def read_spec(spec: Any) -> Spec:
 
 @functools.cache
 def decoded(text: str) -> Spec:
-    """Return the specification that is written in a text."""
-    return Spec.decode(text)
+    """Return the specification that is written in a text.
+
+    In a function that is `by_layout` it has no formulas, and to ask for one is an error.
+    """
+    found: Spec = decode(text)
+    return found
 
 
 def int64(value: int) -> Any:

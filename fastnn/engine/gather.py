@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.engine.constants import lanes
+from fastnn.engine.constants import by_layout, lanes
 from fastnn.engine.emit import ASKED_APART
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, at, get, layer_of, prefetch, put
@@ -51,6 +51,7 @@ class Coming(NamedTuple):
     on_way: Any
 
 
+@by_layout
 @jit
 def gather(spec, net, X, columns, scale, divisor, rows, low, high):
     """Copy rows of a batch, scaled."""

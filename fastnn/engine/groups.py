@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.constants import groups_inputs, lanes
+from fastnn.engine.constants import by_layout, groups_inputs, lanes
 from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.pointers import after, get, layer_of, put
@@ -54,6 +54,7 @@ def scale_groups(spec, net, number, numbers, columns, count):
                 scale_units(spec, vectors, w, below.units, net.sums)
 
 
+@by_layout
 @jit
 def share_vectors(spec, net, count):
     """Return where a thread's part of a list begins and ends: whole vectors of it, but the last."""

@@ -23,6 +23,7 @@ import numpy as np
 from fastnn.engine import phases
 from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
 from fastnn.engine.constants import (
+    by_layout,
     decays,
     follows,
     has_groups,
@@ -237,6 +238,7 @@ def first_largest(a, units):
     return found
 
 
+@by_layout
 @jit
 def take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end):
     """Gather the rows from `begin` to `end` of a batch, if products do not read them from X."""

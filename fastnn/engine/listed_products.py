@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.constants import decays, follows, lanes, list_parts, sorts
+from fastnn.engine.constants import by_layout, decays, follows, lanes, list_parts, sorts
 from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.listed_tiles import Ask, Block, listed_forward, listed_update
@@ -16,6 +16,7 @@ from fastnn.engine.pointers import after, get, layer_of, place_of, put
 __all__ = ["product_of_listed", "update_listed"]
 
 
+@by_layout
 @jit
 def block_of(spec, net, matrix, rows, begin, end, block):
     """Return the block of a batch's rows that has those from `begin` to `end`."""
@@ -48,6 +49,7 @@ def ask_of(coming, rows, begin, end, on_way):
     return Ask(order, low, high, first, last)
 
 
+@by_layout
 @jit_apart
 def product_of_listed(spec, net, matrix, rows, part, block, start, coming):
     """Fill a part of the first layer's z: `start` and the rows times the weights.
@@ -93,6 +95,7 @@ def update_listed(
         )  # fmt: skip
 
 
+@by_layout
 @jit_apart
 def part_of_block(spec, net, some, low, high):
     """Return a block with the columns from `low` to `high` only in its list."""

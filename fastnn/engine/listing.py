@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_users, nonzero_bits, raise_bits
 from fastnn.engine.constants import (
+    by_layout,
     follows,
     groups_inputs,
     has_groups,
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 
+@by_layout
 @jit
 def list_blocks(spec, net, X, columns, rows, low, high, block):
     """List the columns that each block of rows uses; there are at least 64 columns."""
@@ -118,6 +120,7 @@ def list_used(spec, net, csr, rows, m, step):
     put(net.counts, ENTERING, entering)
 
 
+@by_layout
 @jit
 def end_list(spec, columns, count):
     """Write a vector of zeros after a list, which is read in whole vectors."""

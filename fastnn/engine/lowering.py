@@ -17,11 +17,12 @@ from numba.core import ir
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.ir_utils import get_definition, guard
+from numba.core.dispatcher import Dispatcher
+from numba.core.ir_utils import get_definition, guard, mk_unique_var
 from numba.core.typed_passes import NativeLowering
 from numba.core.untyped_passes import RewriteSemanticConstants
 
-__all__ = ["ApartCompiler", "KernelCompiler", "PartCompiler", "constant_of"]
+__all__ = ["ApartCompiler", "KernelCompiler", "PartCompiler", "constant_of", "given"]
 
 # Numba's passes, by name, for what no kernel has: `with`, closures, generators of code, expressions
 # of arrays. After most of them all variables of a function are looked at again.
@@ -56,9 +57,22 @@ def constant_of(read: Callable[..., Any]) -> Any:
     return constant
 
 
+# What a compiled function is given of the text that is its first argument.
+_GIVEN: dict[Dispatcher, Callable[[str], str]] = {}
+
+
+def given(function: Dispatcher, part: Callable[[str], str]) -> Dispatcher:
+    """Let functions that call this one give it ``part(text)`` in place of a text they know."""
+    _GIVEN[function] = part
+    return function
+
+
 @register_pass(mutates_CFG=False, analysis_only=False)
 class _Constants(FunctionPass):  # type: ignore[misc] # Numba has no types
-    """Such calls become constants, so that the pass after this leaves out what they exclude."""
+    """Such calls become constants, so that the pass after this leaves out what they exclude.
+
+    And of a text that is known a function gets what it is to be given.
+    """
 
     _name = "fastnn_constants"
 
@@ -66,21 +80,27 @@ class _Constants(FunctionPass):  # type: ignore[misc] # Numba has no types
         super().__init__()
 
     def run_pass(self, state: Any) -> bool:
-        of_name = {
-            statement.target.name: statement
-            for block in state.func_ir.blocks.values()
-            for statement in block.body
-            if isinstance(statement, ir.Assign)
-        }
-        calls = [one for one in of_name.values() if getattr(one.value, "op", "") == "call"]
-        for call in calls:
-            function = getattr(guard(get_definition, state.func_ir, call.value.func), "value", None)
-            if isinstance(function, FunctionType) and function in _CONSTANTS:
-                given = [guard(get_definition, state.func_ir, one) for one in call.value.args]
-                name = call.value.func.name
-                _set(state, call, _CONSTANTS[function](*(_known(state, one) for one in given)))
-                _set(state, of_name[name], None)  # it has no type
-        return bool(calls)
+        for block in state.func_ir.blocks.values():
+            for place, one in reversed(list(enumerate(block.body))):
+                if isinstance(one, ir.Assign) and getattr(one.value, "op", "") == "call":
+                    self._look_at(state, block, place, one)
+        return True
+
+    def _look_at(self, state: Any, block: Any, place: int, one: Any) -> None:
+        call = one.value
+        function = getattr(guard(get_definition, state.func_ir, call.func), "value", None)
+        if isinstance(function, FunctionType) and function in _CONSTANTS:
+            _set(state, one, _CONSTANTS[function](*(_known(state, a) for a in call.args)))
+            for other in block.body:
+                if isinstance(other, ir.Assign) and other.target.name == call.func.name:
+                    _set(state, other, None)  # it has no type
+        elif isinstance(function, Dispatcher) and function in _GIVEN:
+            text = _GIVEN[function](_known(state, call.args[0]))
+            variable = ir.Var(block.scope, mk_unique_var("$text"), one.loc)
+            known = ir.Const(text, one.loc)
+            block.body.insert(place, ir.Assign(known, variable, one.loc))
+            state.func_ir._definitions[variable.name].append(known)
+            call.args = (variable, *call.args[1:])
 
 
 def _set(state: Any, statement: Any, value: Any) -> None:
@@ -90,8 +110,9 @@ def _set(state: Any, statement: Any, value: Any) -> None:
     definitions[definitions.index(before)] = statement.value
 
 
-def _known(state: Any, definition: Any) -> Any:
+def _known(state: Any, argument: Any) -> Any:
     """Return the text that an argument is, or else the type of the parameter that it is."""
+    definition = guard(get_definition, state.func_ir, argument)
     if not isinstance(definition, ir.Arg):
         return definition.value
     kind = state.args[definition.index]

@@ -6,7 +6,7 @@ carries a factor from the output layer on; m rows of a batch, V elements of a ve
 
 from __future__ import annotations
 
-from fastnn.engine.constants import decays, lanes
+from fastnn.engine.constants import by_layout, decays, lanes
 from fastnn.engine.dropout import mask, unmasked_outputs
 from fastnn.engine.jit import jit
 from fastnn.engine.pointers import after, get, layer_of, put
@@ -58,6 +58,7 @@ def forward(spec, net, number, m, matrix, csr, rows, coming, kept):
         each(spec, "values", here.activation, a, (z,), 1.0, run)
 
 
+@by_layout
 @jit
 def runs_of(spec, here, part):
     """Return how a part of a layer's z lies: how many runs, a pitch apart, how long, from where."""
@@ -107,6 +108,7 @@ def backward(spec, net, dropout, number, start, m, kept):
         mask(spec, net, dropout, number - 1, below.delta, start, part)
 
 
+@by_layout
 @jit
 def sum_of_costs(spec, net, m):
     """Return the batch's cost, added up in the same order however many threads there are."""

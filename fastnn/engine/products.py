@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.engine.constants import (
+    by_layout,
     decays,
     follows,
     has_stepper,
@@ -66,12 +67,14 @@ class Part(NamedTuple):
     high: Any
 
 
+@by_layout
 @jit
 def block_rows(spec, m):
     """Return how many rows share a list: as even a division of m as there is, or twice as many."""
     return even_rows(spec, m) * (listed_rows(spec) // key_bits(spec))
 
 
+@by_layout
 @jit
 def even_rows(spec, m):
     """Return the rows of as even a division of m as there is, into as many as a key has bits."""
@@ -79,6 +82,7 @@ def even_rows(spec, m):
     return (m + parts - 1) // parts
 
 
+@by_layout
 @jit
 def rows_at_once(spec, m, vectors):
     """Return how many rows a product without lists takes at once: some blocks, or half of one."""
@@ -86,6 +90,7 @@ def rows_at_once(spec, m, vectors):
     return even_rows(spec, m) if rows == key_bits(spec) else rows
 
 
+@by_layout
 @jit
 def rows_of(spec, net, m):
     """Return where this thread's rows of the batch begin and end: whole tiles and blocks."""
@@ -108,6 +113,7 @@ def divides(net, vectors, panel):
     return panels % net.threads == 0 or panels >= MANY_PANELS * net.threads
 
 
+@by_layout
 @jit
 def part_of(spec, net, number, m):
     """Return this thread's part of a layer."""
@@ -115,6 +121,7 @@ def part_of(spec, net, number, m):
     return part_in(spec, net, here.vectors, here.panel, shared, m)
 
 
+@by_layout
 @jit
 def part_back(spec, net, number, m):
     """Return this thread's part of the layer below, on the way back."""
@@ -122,6 +129,7 @@ def part_back(spec, net, number, m):
     return part_in(spec, net, vectors, panel, divides(net, vectors, panel), m)
 
 
+@by_layout
 @jit
 def part_in(spec, net, vectors, panel, shared, m):
     """Return this thread's part of some vectors: some of their panels, or else of the rows."""
@@ -132,6 +140,7 @@ def part_in(spec, net, vectors, panel, shared, m):
     return Part(0, vectors, low, high)
 
 
+@by_layout
 @jit
 def has_all_rows(spec, net, m):
     """Return whether this thread takes all rows of a batch through the first layer."""
@@ -139,6 +148,7 @@ def has_all_rows(spec, net, m):
     return part.low == 0 and part.high == m
 
 
+@by_layout
 @jit
 def weigh(spec, net, number, m, matrix, csr, rows, part, coming):
     """Fill a part of a layer's z: the biases, and what is below times the weights.
@@ -159,6 +169,7 @@ def weigh(spec, net, number, m, matrix, csr, rows, part, coming):
     )  # fmt: skip
 
 
+@by_layout
 @jit_apart
 def product(
     spec, net, part, m, k, a, a_row, panels, panel_rows, vectors, panel, start, out, out_row
@@ -301,6 +312,7 @@ def update_panel(spec, net, number, m, numbers, coming, asks, vectors, delta, w,
             )  # fmt: skip
 
 
+@by_layout
 @jit
 def transpose_weights(spec, net, number):
     """Copy a layer's weight panels into panels of the transposed weights, block by block."""

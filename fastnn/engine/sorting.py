@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.engine.columns import append_bits
-from fastnn.engine.constants import key_bits, list_parts, packs
+from fastnn.engine.constants import by_layout, key_bits, list_parts, packs
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ROOM_MORE, STREAMS
 from fastnn.engine.pointers import after, get, put
@@ -17,6 +17,7 @@ from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
 __all__ = ["sort_columns"]
 
 
+@by_layout
 @jit
 def sort_columns(spec, net, columns, bits, keys, used, ends):
     """List the columns that a block of rows uses, sorted by their keys."""
@@ -26,12 +27,14 @@ def sort_columns(spec, net, columns, bits, keys, used, ends):
         sort_by_counting(spec, net, (columns + 63) // 64, bits, keys, used, ends)
 
 
+@by_layout
 @jit
 def key_at(spec):
     """Return where in an item its key begins."""
     return ITEM_BITS - key_bits(spec)
 
 
+@by_layout
 @jit_apart
 def sort_by_bits(spec, net, words, bits, keys, used, ends):
     """List columns sorted by their keys, bit after bit.
@@ -70,6 +73,7 @@ def sort_by_bits(spec, net, words, bits, keys, used, ends):
         put(used, k, np.int32(get(zeros, k) & ((1 << first) - 1)))
 
 
+@by_layout
 @jit_apart
 def sort_by_counting(spec, net, words, bits, keys, used, ends):
     """List columns sorted by their keys, by counting.

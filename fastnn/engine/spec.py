@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +24,12 @@ from fastnn.penalties import Penalty
 
 __all__ = [
     "TILES",
+    "Layout",
     "Rule",
     "Spec",
     "Stepper",
     "Tiles",
+    "decode",
     "for_outputs",
     "for_training",
     "lanes",
@@ -95,56 +98,35 @@ class Stepper(NamedTuple):
     numbers: int
 
 
-class Spec(NamedTuple):
-    """What a kernel is compiled for.
+@dataclass(frozen=True)
+class Layout:
+    """What a kernel is compiled for without its formulas: how it goes through arrays.
 
     lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, pairs
-    counted as two. values, slopes: keys of the activations' formulas, one each for the distinct
-    ones. delta, cost: keys of the output's and the cost's formulas, empty where there is none.
-    rules: the distinct penalties, which layers know by their number from 1 on. first: the number of
-    the first layer's. waits: whether the penalty of input columns that a batch does not use waits
+    counted as two. waits: whether the penalty of input columns that a batch does not use waits
     until they are used. decays: whether the first layer's penalty is a factor that is kept beside
     its weights. compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one
-    instruction. normalises: whether the output is a softmax. listed_widths: those, in vectors, that
-    the first layer's panels may have, where the columns are listed that rows of a matrix use; else
-    none. sorts: whether these are sorted by which rows of a block use them. together: how many rows
-    share a bit of a column's key, all multiplied if one of them uses it. sparse: whether rows list
-    their nonzeros. timed: whether it counts the cycles of `phases`. stepper: what makes the step;
-    without one, the gradient goes straight into the weights.
+    instruction. listed_widths: those, in vectors, that the first layer's panels may have, where the
+    columns are listed that rows of a matrix use; else none. sorts: whether these are sorted by
+    which rows of a block use them. together: how many rows share a bit of a column's key, all
+    multiplied if one of them uses it. sparse: whether rows list their nonzeros.
     """
 
     lanes: int
     rows: tuple[int, ...]
     listed: int
-    values: tuple[str, ...]
-    slopes: tuple[str, ...] = ()
-    delta: tuple[str, ...] = ()
-    cost: str = ""
-    rules: tuple[Rule, ...] = ()
-    first: int = 0
     waits: bool = False
     decays: bool = False
     compresses: bool = False
-    normalises: bool = False
+    packs: bool = False
     listed_widths: tuple[int, ...] = ()
     sorts: bool = False
     together: int = 1
-    packs: bool = False
     sparse: bool = False
-    timed: bool = False
-    stepper: Stepper | None = None
 
     def encode(self) -> str:
         """Return the text that kernels close over."""
-        return json.dumps(self)
-
-    @classmethod
-    def decode(cls, text: str) -> Spec:
-        """Read what `encode` wrote."""
-        fields = [tuple(f) if isinstance(f, list) else f for f in json.loads(text)]
-        spec = cls._make(fields)
-        stepper = None if spec.stepper is None else Stepper._make(spec.stepper)
-        return spec._replace(rules=tuple(map(Rule._make, spec.rules)), stepper=stepper)
+        return json.dumps(asdict(self))
 
     @property
     def panel(self) -> int:
@@ -174,6 +156,33 @@ class Spec(NamedTuple):
         """The bits that say which rows of a block use a column."""
         return self.listed // self.together
 
+
+@dataclass(frozen=True)
+class Spec(Layout):
+    """What a kernel is compiled for.
+
+    values, slopes: keys of the activations' formulas, one each for the distinct ones. delta, cost:
+    keys of the output's and the cost's formulas, empty where there is none. rules: the distinct
+    penalties, which layers know by their number from 1 on. first: the number of the first layer's.
+    normalises: whether the output is a softmax. timed: whether it counts the cycles of `phases`.
+    stepper: what makes the step; without one, the gradient goes straight into the weights.
+    """
+
+    values: tuple[str, ...] = ()
+    slopes: tuple[str, ...] = ()
+    delta: tuple[str, ...] = ()
+    cost: str = ""
+    rules: tuple[Rule, ...] = ()
+    first: int = 0
+    normalises: bool = False
+    timed: bool = False
+    stepper: Stepper | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """The same without formulas."""
+        return Layout(**{field.name: getattr(self, field.name) for field in fields(Layout)})
+
     @property
     def has_groups(self) -> bool:
         """Whether a layer's penalty scales groups of weights."""
@@ -200,6 +209,18 @@ class Spec(NamedTuple):
     def first_rule(self) -> Rule | None:
         """The first layer's penalty."""
         return self.rules[self.first - 1] if self.first else None
+
+
+def decode(text: str) -> Any:
+    """Return the `Spec`, or the `Layout`, whose `encode` wrote a text."""
+    read: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
+    if "rules" not in found:
+        return Layout(**found)
+    stepper = found["stepper"]
+    found["stepper"] = None if stepper is None else Stepper._make(stepper)
+    found["rules"] = tuple(map(Rule._make, read["rules"]))
+    return Spec(**found)
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
@@ -273,10 +294,11 @@ def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
     decays = waits and penalties[0] is not None and penalties[0].decays
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
     if skip_zeros and problem.batch_size <= outputs.key_bits:  # no need for pairs
-        outputs = outputs._replace(listed=problem.batch_size, together=1)
+        outputs = replace(outputs, listed=problem.batch_size, together=1)
     if outputs.sorts and problem.batch_size == 1:  # whose columns are in order
-        outputs = outputs._replace(sorts=False, listed_widths=_all_widths(outputs.panel))
-    return outputs._replace(
+        outputs = replace(outputs, sorts=False, listed_widths=_all_widths(outputs.panel))
+    return replace(
+        outputs,
         slopes=tuple(_slope(a) for a in unique(activations)),
         delta=(_output_delta(problem.cost, activations[-1]),),
         cost=_real_cost(problem.cost) if problem.track_cost else "",
