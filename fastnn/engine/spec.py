@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,7 +126,7 @@ class Layout:
 
     def encode(self) -> str:
         """Return the text that kernels close over."""
-        return json.dumps(asdict(self))
+        return json.dumps(vars(self))
 
     @property
     def panel(self) -> int:
