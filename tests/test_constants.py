@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
-from fastnn.engine import jit
-from fastnn.engine.constants import lanes, reads_rows, sorts, waits
+from fastnn.engine import constants, jit
+from fastnn.engine.constants import has_stepper, lanes, reads_rows, sorts, waits
 from fastnn.engine.spec import Spec
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the problem")
+
+
+@pytest.fixture(autouse=True)
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache knows of the engine's sources, and not of these."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
 
 @jit.jit
@@ -52,6 +60,36 @@ def test_further_arguments_are_known_by_their_types(
 ) -> None:
     spec = Spec(4, rows=(1,), listed=1, waits=True, listed_widths=listed_widths)
     assert kernel_of(spec)(np.zeros((2, 2), dtype), 3) == 7 + more
+
+
+@constants.by_layout
+@jit.jit
+def asked(spec):
+    return has_stepper(spec)
+
+
+@constants.by_layout
+@jit.jit
+def width(spec):
+    return lanes(spec) + 1
+
+
+def test_by_layout_there_are_no_formulas_and_functions_are_shared() -> None:
+    def compiled(text: str, function: Any) -> Any:
+        @jit.kernel
+        def kernel():
+            return function(text)
+
+        return kernel()
+
+    spec = Spec(4, rows=(1,), listed=1)
+    for cost in ("", "of a name"):
+        assert compiled(replace(spec, cost=cost).encode(), width) == 5
+    assert len(width.overloads) == 1
+    assert compiled(replace(spec, lanes=8).encode(), width) == 9
+    assert len(width.overloads) == 2
+    with pytest.raises(Exception, match="'Layout' object has no attribute 'stepper'"):
+        compiled(spec.encode(), asked)
 
 
 def test_they_are_for_compiled_code() -> None:

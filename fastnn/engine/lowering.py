@@ -2,7 +2,7 @@
 
 A branch that a kernel's specification excludes is left out before its types are inferred. And Numba
 would make machine code of every function, though nothing but kernels calls those of the engine.
-Each took a third of the time to compile.
+Each took a quarter or more of the time to compile.
 """
 
 from __future__ import annotations
