@@ -41,6 +41,17 @@ def test_callbacks_see_every_epoch() -> None:
     assert record.calls == [("begin", 0), ("end", 0, 1, 1), ("begin", 1), ("end", 1, 2, 2)]
 
 
+def test_arrays_in_the_place_of_others_are_trained_on() -> None:
+    class Copies(Callback):
+        def epoch_end(self, epoch, network, history):
+            network.weights[0] = network.weights[0].copy()
+
+    network, expected = new(), new()
+    network.fit(X, Y, epochs=3, callbacks=[Copies()])
+    expected.fit(X, Y, epochs=3)
+    np.testing.assert_array_equal(network.weights[0], expected.weights[0])
+
+
 @pytest.mark.parametrize(("stop", "epochs"), [({"begin": [2]}, 2), ({"end": [2]}, 3)])
 def test_a_callback_ends_the_fit(stop, epochs: int) -> None:
     network, expected = new(), new()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn.engine import jit, layout, spec
+from fastnn.activations import Sigmoid
+from fastnn.arrays import as_inputs
+from fastnn.costs import CrossEntropy
+from fastnn.engine import Training, jit, layout, spec
 from fastnn.engine.panels import pack, places_of, unpack
 from fastnn.engine.unpacking import build_unpack
 
@@ -39,7 +43,7 @@ def copying(request: pytest.FixtureRequest) -> tuple[int, Any]:
 def test_there_and_back(
     sizes: list[int], placed: bool, memory: str, dtype: str, copying: tuple[int, Any]
 ) -> None:
-    lanes, copy = copying
+    lanes, copies = copying
     if lanes * np.dtype(dtype).itemsize > jit.vector_bytes():
         pytest.skip("longer than a register")
     rng = np.random.default_rng(0)
@@ -54,6 +58,17 @@ def test_there_and_back(
     else:
         there = [np.zeros(a.shape, dtype, order=memory) for a in given]  # type: ignore[call-overload]
     columns = None if order is None else np.argsort(order).astype(np.int32)
-    unpack(places_of(arrays.table, panels, there, lanes), copy, arrays.every, columns)
+    unpack(places_of(arrays.table, panels, there, lanes), copies, arrays.every, columns)
     for ours, theirs in zip(there, given, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_what_kernels_know_by_its_address_is_not_copied() -> None:
+    rng = np.random.default_rng(0)
+    training = Training(
+        [rng.random((2, 3))], [rng.random(2)], activations=[Sigmoid()], cost=CrossEntropy(),
+        penalties=[None], inputs=as_inputs(rng.random((4, 3)), np.dtype("float64"), None),
+        targets=rng.random((4, 2)), batch_size=2, learning_rate=0.1,
+    )  # fmt: skip
+    with pytest.raises(TypeError, match="cannot be copied"):
+        copy.deepcopy(training)

@@ -64,13 +64,11 @@ class Path:
             [inputs, *map(len, problem.weights)], _choices(problem, self._coefficients.places),
             problem.batch_size, wanted, problem.threads, dtype,
         )  # fmt: skip
-        arrays = [*problem.weights, *problem.biases]
-        for places in (self._places_of(arrays), *self._places_of_state()):
+        of_network = self._places_of([*problem.weights, *problem.biases])
+        for places in (of_network, *self._places_of_state()):
             pack(places, order)
         self._columns = None if order is None else _places_in(order, problem.inputs)
-        if self._aside is not None:
-            arrays[0] = self._aside.trained
-        self._written = self._places_of(arrays)
+        self._written: tuple[list[np.ndarray], list[Place]] = [], []
         self._marked = self._arrays.weights.copy(), self._arrays.biases.copy()
         self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
         self._rows = _either(problem.inputs, dtype, self._columns)
@@ -81,6 +79,9 @@ class Path:
         if problem.masks is not None:
             self._keeps = np.array(problem.masks.keeps, dtype)
             self._unmasked = np.zeros_like(self._arrays.work)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("it cannot be copied: kernels know its arrays by their addresses")
 
     def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
@@ -128,7 +129,12 @@ class Path:
 
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays."""
-        self._unpack(self._written)
+        arrays = [*self._problem.weights, *self._problem.biases]
+        if self._aside is not None:
+            arrays[0] = self._aside.trained
+        if [*map(id, arrays)] != [*map(id, self._written[0])]:  # a callback may have put others
+            self._written = arrays, self._places_of(arrays)
+        self._unpack(self._written[1])
         if self._aside is not None:
             self._aside.write()
 

@@ -146,12 +146,13 @@ def build_train(spec: str) -> Any:
             change_weights(
                 spec, net, m, numbers, of_stepper, matrix, nonzeros, rows, coming, kept
             )  # fmt: skip
+            phases.lap(spec, net.ticks, phases.UPDATE)
             cost = sum_of_costs(spec, net, m)
             total += cost
             if batches is not None and net.thread == 0:
                 batches[batch, 0] = cost
             meet_all(net)
-            phases.lap(spec, net.ticks, phases.UPDATE)
+            phases.lap(spec, net.ticks, phases.DELTA)
         if decays(spec):
             bring_in(spec, net, kept)
         restore_denormals(before)

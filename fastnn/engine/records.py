@@ -40,7 +40,7 @@ UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_A
 ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(11, 19)
 FIELDS = 19
 
-# The arrays of `layout.Arrays` whose addresses a record has, with their types; None: the network's.
+# The arrays of `layout.Arrays` that kernels know, with their types; None: the network's.
 ARRAYS: dict[str, type[np.generic] | None] = {
     "weights": None,
     "transposed": None,
@@ -83,16 +83,13 @@ ARRAYS: dict[str, type[np.generic] | None] = {
     "ticks": np.int64,
 }
 
-# The numbers of a network. thread: whose record it is; threads: how many there are. layers: those
-# after the inputs. alone: whether each thread has the
-# inputs and their lists for itself. list_room: the places in a list of columns. weight_count,
-# bias_count: the elements of weights and of biases. member_room: those of a row of members.
+# The numbers of a network. thread: whose record it is. threads: how many there are. layers: those
+# after the inputs. alone: whether each thread has the inputs and their lists for itself. list_room:
+# the places in a list of columns. weight_count, bias_count: the elements of weights and of biases.
+# member_room: those of a row of members.
 NUMBERS_OF_NET = (
     "thread", "threads", "layers", "alone", "list_room", "weight_count", "bias_count", "member_room"
 )  # fmt: skip
-
-# The fields of a network's record, in order.
-NET = (*NUMBERS_OF_NET, *ARRAYS)
 
 # Those of a layer's: a column of the table, and the array in which that is a place.
 LAYER: dict[str, tuple[int, str]] = {
@@ -121,6 +118,10 @@ LAYER: dict[str, tuple[int, str]] = {
     "rests": (RESTS, ""),
     "shortened": (SHORTENED, ""),
 }
+
+# The fields of a network's record, in order: of the arrays those that layers do not divide.
+ARRAYS_OF_NET = tuple(name for name in ARRAYS if name not in {array for _, array in LAYER.values()})
+NET = (*NUMBERS_OF_NET, *ARRAYS_OF_NET)
 
 
 class Piece(NamedTuple):
@@ -163,7 +164,7 @@ def records_of(
     for thread in range(threads):
         own = {"thread": thread, "threads": threads, **numbers}
         row = [own[name] for name in NUMBERS_OF_NET]
-        row += [pieces[name].part(thread) for name in ARRAYS]
+        row += [pieces[name].part(thread) for name in ARRAYS_OF_NET]
         marks = [name in ARRAYS for name in NET]
         for layer in tables[thread % len(tables)].tolist():
             for column, array in LAYER.values():
