@@ -24,7 +24,7 @@ from fastnn.trainer.checkpoints import read
 
 pytestmark = pytest.mark.cpu_tiles  # as in other processes
 
-COMMAND = [sys.executable, "-c", "from fastnn.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "fastnn"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
 
 

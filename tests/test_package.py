@@ -67,6 +67,7 @@ FLOORS = {
     "fastnn.bench": 7,
     "fastnn.dask": 7,
     "fastnn.cli": 8,
+    "fastnn.__main__": 9,
 }
 
 
