@@ -65,7 +65,9 @@ units = st.integers(1, 70)
 inputs = st.one_of(units, st.integers(64, 140))  # from 64 on columns are listed
 cases = st.builds(
     Case,
-    sizes=st.builds(lambda *s: [s[0], *s[1]], inputs, st.lists(units, min_size=1, max_size=4)),
+    sizes=st.builds(
+        lambda first, others: [first, *others], inputs, st.lists(units, min_size=1, max_size=4)
+    ),
     rows=st.integers(1, 12),
     batch_size=st.integers(1, 13),
     dtype=st.sampled_from(["float64", "float32"]),

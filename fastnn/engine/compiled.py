@@ -68,7 +68,6 @@ class Path:
         for places in (of_network, *self._places_of_state()):
             pack(places, order)
         self._columns = None if order is None else _places_in(order, problem.inputs)
-        self._written: tuple[list[np.ndarray], list[Place]] = [], []
         self._marked = self._arrays.weights.copy(), self._arrays.biases.copy()
         self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
         self._rows = _either(problem.inputs, dtype, self._columns)
@@ -86,7 +85,7 @@ class Path:
     def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         problem = self._problem
-        self._arrays.arrived[0] = 0
+        self._arrays.arrived[0] = self._arrays.met[:] = 0
         count = -(-len(order) // problem.batch_size)
         numbers = self._coefficients.rows(problem.steps(order), count, problem.learning_rate)
         numbers = numbers.astype(problem.dtype)
@@ -132,9 +131,7 @@ class Path:
         arrays = [*self._problem.weights, *self._problem.biases]
         if self._aside is not None:
             arrays[0] = self._aside.trained
-        if [*map(id, arrays)] != [*map(id, self._written[0])]:  # a callback may have put others
-            self._written = arrays, self._places_of(arrays)
-        self._unpack(self._written[1])
+        self._unpack(self._places_of(arrays))
         if self._aside is not None:
             self._aside.write()
 

@@ -12,7 +12,6 @@ from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, decoded, int64, read_spec
 from fastnn.engine.lowering import constant_of, given
-from fastnn.engine.spec import Layout, Spec
 
 __all__ = [
     "by_layout",
@@ -48,8 +47,7 @@ def by_layout(function: Any) -> Any:
 
 @functools.cache
 def _layout(text: str) -> str:
-    found: Layout = decoded(text)
-    return found.layout.encode() if isinstance(found, Spec) else text
+    return decoded(text).layout.encode()
 
 
 def _constant(read: Callable[..., int]) -> Any:

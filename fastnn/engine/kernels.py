@@ -90,7 +90,6 @@ def build_train(spec: str) -> Any:
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, first_step = 0.0, get(net.steps, 0)
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
-        put(net.met, 0, 0)
         before = flush_denormals()
         phases.start_laps(spec, net.ticks)
         by_class = lists(spec) and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None

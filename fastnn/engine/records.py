@@ -138,9 +138,10 @@ class Piece(NamedTuple):
 
 
 class Records(NamedTuple):
-    """Records of a piece of memory, wherever it is: with places for addresses, which `are_places`.
+    """Records of a piece of memory, wherever it is: with places for addresses.
 
-    Both are int64, a row for each thread.
+    rows : int64 (threads, fields)
+    are_places : int64 (fields,), 1 where a field is such a place
     """
 
     rows: np.ndarray
@@ -160,17 +161,16 @@ def records_of(
     dtype: DTypeLike,
 ) -> Records:
     """Return a record for each thread; `tables` are the layers', for each of them or for all."""
-    itemsize, rows, are_places = np.dtype(dtype).itemsize, [], []
+    itemsize, rows = np.dtype(dtype).itemsize, []
+    of_layer = [bool(array) for _, array in LAYER.values()]
+    are_places = [name in ARRAYS for name in NET] + of_layer * tables.shape[1]
     for thread in range(threads):
         own = {"thread": thread, "threads": threads, **numbers}
         row = [own[name] for name in NUMBERS_OF_NET]
         row += [pieces[name].part(thread) for name in ARRAYS_OF_NET]
-        marks = [name in ARRAYS for name in NET]
         for layer in tables[thread % len(tables)].tolist():
             for column, array in LAYER.values():
                 place = pieces[array].start + layer[column] * itemsize if array else layer[column]
                 row.append(place)
-                marks.append(bool(array))
         rows.append(row)
-        are_places.append(marks)
     return Records(np.array(rows, np.int64), np.array(are_places, np.int64))

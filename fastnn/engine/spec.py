@@ -129,6 +129,11 @@ class Layout:
         return json.dumps(vars(self))
 
     @property
+    def layout(self) -> Layout:
+        """The same without formulas."""
+        return Layout(**{field.name: getattr(self, field.name) for field in fields(Layout)})
+
+    @property
     def panel(self) -> int:
         """The most vectors of a panel of the first layer, where rows list the columns they use."""
         return len(self.rows)
@@ -179,11 +184,6 @@ class Spec(Layout):
     stepper: Stepper | None = None
 
     @property
-    def layout(self) -> Layout:
-        """The same without formulas."""
-        return Layout(**{field.name: getattr(self, field.name) for field in fields(Layout)})
-
-    @property
     def has_groups(self) -> bool:
         """Whether a layer's penalty scales groups of weights."""
         return any(rule.scale for rule in self.rules)
@@ -213,13 +213,13 @@ class Spec(Layout):
 
 def decode(text: str) -> Any:
     """Return the `Spec`, or the `Layout`, whose `encode` wrote a text."""
-    read: dict[str, Any] = json.loads(text)
-    found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
+    found: dict[str, Any] = json.loads(text)
+    found |= {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
     if "rules" not in found:
         return Layout(**found)
     stepper = found["stepper"]
     found["stepper"] = None if stepper is None else Stepper._make(stepper)
-    found["rules"] = tuple(map(Rule._make, read["rules"]))
+    found["rules"] = tuple(map(Rule._make, found["rules"]))
     return Spec(**found)
 
 
