@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import local_sgd
 from fastnn.blocks import Blocks, Buffer
 from fastnn.callbacks import Callback
-from fastnn.checks import whole
+from fastnn.checks import optional, whole
 from fastnn.history import History
 from fastnn.local_sgd import Done, Model, Place, Rows, Task
 from fastnn.network import Network
@@ -55,7 +55,7 @@ def fit(
     if options.pop("resume") or options.pop("checkpoint_every") != 1:
         raise ValueError("checkpoints are for rows in one array, not for Blocks")
     epochs = whole("epochs", epochs, minimum=0)
-    threads = None if threads is None else whole("threads", threads, minimum=1)
+    threads = optional(whole, "threads", threads, minimum=1)
     with ExitStack() as stack:
         reading = _Reading(network, blocks, threads)
         if progress:
@@ -80,9 +80,16 @@ class _Reading(Callback):
             self.bar.epoch(history)
 
     def run(self, task: Task, model: Model, places: list[Place]) -> list[Done]:
-        """Train one epoch."""
-        [place] = places
-        rng, before = copy.deepcopy(place.rng), self._network._copied()
+        """Train one epoch; where rows are refused, leave the weights as they were before it."""
+        before = self._network._copied()
+        try:
+            return self._run(task, model, places[0], before)
+        except (TypeError, ValueError):
+            self._network._restore(before)
+            raise
+
+    def _run(self, task: Task, model: Model, place: Place, before: Any) -> list[Done]:
+        rng = copy.deepcopy(place.rng)
         arrays, state = [model.weights, model.biases], local_sgd.unpacked(model, place)
         seed, cost, rows = local_sgd.seed_of(task, state, rng), 0.0, 0
         shuffles = rng if task.shuffle else None

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastnn.block_sources import Block, Lines, Slices
-from fastnn.checks import whole
+from fastnn.checks import optional, whole
 from fastnn.csr import compressed, is_sparse
 from fastnn.row_files import is_path, mapped, mapped_rows
 from fastnn.svmlight import has_svmlight_name
@@ -67,7 +67,7 @@ class Blocks:
             )
         self.source = source
         self.buffer = whole("buffer", buffer, minimum=1)
-        self._rows = None if rows is None else whole("rows", rows, minimum=1)
+        self._rows = optional(whole, "rows", rows, minimum=1)
 
     @classmethod
     def of_files(

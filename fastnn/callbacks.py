@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastnn.checks import one_of, real, whole
+from fastnn.checks import check_field, one_of, real, whole
 from fastnn.history import History
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class EarlyStopping:
     monitor: str = "val_score"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "patience", whole("patience", self.patience, minimum=1))
-        object.__setattr__(self, "min_delta", real("min_delta", self.min_delta))
+        check_field(self, "patience", whole, minimum=1)
+        check_field(self, "min_delta", real)
         one_of("monitor", self.monitor, MONITORS)
 
     @property
@@ -92,9 +92,9 @@ class BestWeights(Callback):
         """Return what `set_state` takes: the best value, epochs since, and the copied arrays."""
         return (self._best, self._waited), self._kept
 
-    def set_state(self, state: tuple[float, int, Any]) -> None:
+    def set_state(self, state: tuple[tuple[float, int], Any]) -> None:
         """Go on from an earlier fit's state."""
-        self._best, self._waited, self._kept = state
+        (self._best, self._waited), self._kept = state
 
     def restore(self, network: Network) -> None:
         """Put the best arrays back; where no epoch was a number, leave the last ones."""

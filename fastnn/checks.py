@@ -5,9 +5,35 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Iterable
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-__all__ = ["DivergenceError", "FileFormatError", "one_of", "real", "whole"]
+import numpy as np
+
+__all__ = [
+    "DivergenceError",
+    "FileFormatError",
+    "check_field",
+    "flag",
+    "not_installed",
+    "one_of",
+    "optional",
+    "pair",
+    "plain_repr",
+    "real",
+    "warn",
+    "whole",
+]
+
+T = TypeVar("T")
+
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+PACKAGE = os.path.dirname(__file__)
 
 
 class DivergenceError(ArithmeticError):
@@ -37,15 +63,25 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
     )
 
 
-def real(parameter: str, value: object, *, minimum: float = 0.0) -> float:
-    """Return `value` as a finite float that is at least `minimum`.
+def real(
+    parameter: str,
+    value: object,
+    *,
+    minimum: float = 0.0,
+    maximum: float = math.inf,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return `value` as a finite float from `minimum` to `maximum`.
+
+    With `above` or `below`, which take the place of these, the bound itself is not among them.
 
     Raises
     ------
     TypeError
         If `value` is not a real number.
     ValueError
-        If it is NaN, infinite or below `minimum`.
+        If it is NaN, infinite or out of bounds.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{parameter} must be a number, not {value!r} ({type(value).__name__})")
@@ -53,9 +89,22 @@ def real(parameter: str, value: object, *, minimum: float = 0.0) -> float:
         number = float(value)
     except OverflowError:  # a whole number beyond every float
         number = math.inf
-    if not math.isfinite(number) or number < minimum:
-        raise ValueError(f"{parameter} must be finite and at least {minimum:g}, not {value!r}")
+    is_high = number >= minimum if above is None else number > above
+    is_low = number <= maximum if below is None else number < below
+    if not (math.isfinite(number) and is_high and is_low):
+        bounds = _bounds(minimum, maximum, above, below)
+        raise ValueError(f"{parameter} must be {bounds}, not {value!r}")
     return number
+
+
+def _bounds(minimum: float, maximum: float, above: float | None, below: float | None) -> str:
+    """Return in words which numbers `real` takes."""
+    if maximum == math.inf and below is None:
+        return "finite and " + (f"at least {minimum:g}" if above is None else f"above {above:g}")
+    if above is None and below is None:
+        return f"from {minimum:g} to {maximum:g}"
+    low = f"from {minimum:g}" if above is None else f"above {above:g}"
+    return f"{low} and at most {maximum:g}" if below is None else f"{low} and below {below:g}"
 
 
 def whole(parameter: str, value: object, *, minimum: int) -> int:
@@ -72,3 +121,60 @@ def whole(parameter: str, value: object, *, minimum: int) -> int:
     if number != int(number) or number < minimum:
         raise ValueError(f"{parameter} must be a whole number of at least {minimum}, not {value!r}")
     return int(value) if isinstance(value, numbers.Integral) else int(number)
+
+
+def optional(check: Callable[..., T], parameter: str, value: object, **bounds: float) -> T | None:
+    """Return what `check`, one of those above, makes of `value`; None stays None."""
+    return None if value is None else check(parameter, value, **bounds)
+
+
+def check_field(one: object, field: str, check: Callable[..., Any], **bounds: float) -> None:
+    """Let a field of a frozen dataclass be what `check`, one of those above, makes of it."""
+    object.__setattr__(one, field, check(field, getattr(one, field), **bounds))
+
+
+def flag(parameter: str, value: object) -> bool:
+    """Return `value` as a bool.
+
+    Raises
+    ------
+    TypeError
+        If it is neither True nor False: "no" is not False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{parameter} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def pair(parameter: str, value: object) -> tuple[Any, Any]:
+    """Return rows and their targets.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a tuple or list of two.
+    """
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(
+            f"{parameter} must be a pair (X, y) like the training data, not {type(value).__name__}"
+        )
+    return value[0], value[1]
+
+
+def plain_repr(value: object) -> str:
+    """Return the repr of `value` without addresses, which are others in every process."""
+    return ADDRESS.sub("", repr(value))
+
+
+def not_installed(what: str, module: str, install: str) -> ModuleNotFoundError:
+    """Return the error for `what` where `module` is missing; `install` is what pip is to get."""
+    wanted = f'"{install}"' if "[" in install else install
+    return ModuleNotFoundError(f"{what} needs {module}: pip install {wanted}", name=module)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called fastnn, however deep in it this is called."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

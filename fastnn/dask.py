@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn.checks import not_installed
+
 try:
     import dask
     import distributed
 except ModuleNotFoundError as error:
-    raise ImportError('fastnn.dask needs Dask: pip install "fastnn[dask]"') from error
+    raise not_installed("fastnn.dask", "dask", "fastnn[dask]") from error
 
 from fastnn import local_sgd
 from fastnn.callbacks import Callback, EarlyStopping

@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all, and read up to a limit."""
+"""Files that are replaced whole or not at all, and read up to a limit; what goes into JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ import contextlib
 import errno
 import glob
 import gzip
+import math
 import os
 import secrets
+import shutil
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["read_at_most", "remove_pieces", "replace_file"]
+__all__ = ["json_safe", "read_at_most", "remove_pieces", "replace_file"]
+
+
+def json_safe(value: Any) -> Any:
+    """Return `value` with None for each float that is not finite, of which JSON has none."""
+    if isinstance(value, dict):
+        return {name: json_safe(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
@@ -28,8 +39,9 @@ def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to `path`; a reader sees what was there before, or all of it.
 
-    It is written beside `path`, brought to the disk, and renamed. Where writing fails, or the
-    process is killed, `path` is as it was.
+    It is written beside `path`, brought to the disk, given the mode of the file that it replaces,
+    and renamed. Where writing fails, or the process is killed, `path` is as it was. A device or a
+    pipe is not replaced, but written to.
 
     Raises
     ------
@@ -41,12 +53,18 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
     if target.exists() and not os.access(target, os.W_OK):  # which a rename would not ask
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    if target.exists() and not target.is_file():
+        with open(target, "wb") as file:
+            file.write(content)
+        return
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(beside, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, beside)
         os.replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)
@@ -55,6 +73,6 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
 def remove_pieces(path: str | os.PathLike[str]) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
     target = Path(os.path.realpath(path))
-    for piece in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+    for piece in target.parent.glob(f".{glob.escape(target.name)}.{8 * '[0-9a-f]'}.tmp"):
         with contextlib.suppress(OSError):  # a folder that has become read-only
             piece.unlink(missing_ok=True)

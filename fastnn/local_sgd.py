@@ -253,6 +253,8 @@ def fit(
     optimizer = checked_optimizer(optimizer, learning_rate)
     schedule = as_schedule("learning_rate", optimizer.learning_rate)
     chosen, best = checked_callbacks(callbacks, early_stopping)
+    if best is not None:
+        chosen.insert(0, best)
     validation = None if validation_data is None else validation_of(network, validation_data)
     refuse_unwatched(schedule, best, validates=validation is not None)
     weights, biases = network._arrays()
@@ -273,7 +275,7 @@ def fit(
     if optimizer.pace is None:
         warn_if_too_strong(
             weights, task.penalties, learning_rate=schedule.largest, n=task.n,
-            batch_size=task.batch_size, stacklevel=4,
+            batch_size=task.batch_size,
         )  # fmt: skip
     places = [Place(rng) for rng in _generators(network._rng, len(counts))]
     left = network.optimizer_state if warm_start else None

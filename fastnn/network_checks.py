@@ -60,10 +60,7 @@ def checked_activations(names: object, layers: int) -> list[Activation]:
 
 def checked_scale(scale: object) -> float:
     """Return the factor on the inputs, above 0."""
-    number = real("input_scale", scale)
-    if number == 0:
-        raise ValueError("input_scale must be above 0: with 0 the network would not see its inputs")
-    return number
+    return real("input_scale", scale, above=0)
 
 
 def checked_generator(seed: Any) -> np.random.Generator:

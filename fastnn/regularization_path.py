@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import trainer
-from fastnn.checks import real, whole
+from fastnn.checks import pair, real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.penalties import Layers, ProximalL1, per_layer
@@ -107,13 +107,22 @@ def lambda_path(
     TypeError, ValueError
         If an argument or the data are not as above; no weight has changed then.
     """
+    if not isinstance(lambdas, Iterable):
+        raise TypeError(
+            f"lambdas must be a list of strengths such as [0.1, 1, 10], not {lambdas!r}"
+        )
+    if not callable(penalty):
+        raise TypeError(
+            "penalty must be what makes a penalty of a strength, such as the class fastnn.L1, "
+            f"not {penalty!r}"
+        )
     strengths = sorted({real("each of lambdas", lmbda) for lmbda in lambdas})
     if not strengths:
         raise ValueError("lambdas must hold at least one strength, not none")
     epochs = whole("epochs", epochs, minimum=1)
     penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
     X, y = opened(X, y, network.n_inputs)
-    validation_data = opened(*validation_data, network.n_inputs)
+    validation_data = opened(*pair("validation_data", validation_data), network.n_inputs)
     network.accuracy(*validation_data)  # refuses bad rows before the first training
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):
@@ -159,9 +168,7 @@ def geometric(first: float, last: float, count: int) -> list[float]:
     TypeError, ValueError
         If the ends are not finite numbers above 0, or `count` is not a whole number of at least 1.
     """
-    ends = real("first", first), real("last", last)
-    if 0 in ends:
-        raise ValueError(f"first and last must be above 0, not {first!r} and {last!r}")
+    ends = real("first", first, above=0), real("last", last, above=0)
     return [float(lmbda) for lmbda in np.geomspace(*ends, whole("count", count, minimum=1))]
 
 

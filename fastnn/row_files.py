@@ -12,6 +12,9 @@ from fastnn.svmlight import has_svmlight_name, read_svmlight
 
 __all__ = ["is_path", "mapped", "mapped_rows", "opened"]
 
+# What such files begin with.
+NPY, GZIP = b"\x93NUMPY", b"\x1f\x8b"
+
 
 def is_path(value: Any) -> TypeGuard[str | os.PathLike[str]]:
     """Return whether `value` is the name of a file."""
@@ -24,8 +27,9 @@ def opened(X: Any, y: Any, width: int) -> tuple[Any, Any]:
     Parameters
     ----------
     X : path or anything
-        A path ends in .npy; or in .svm, .svmlight or .libsvm, or these and .gz or .bz2; any other
-        file is IDX, plain or gzipped. What is neither text nor compressed is mapped and not read.
+        A path that ends in .svm, .svmlight or .libsvm, or one of these and .gz or .bz2, is that of
+        an svmlight file; any other is of an npy file, or an IDX file, plain or gzipped. What is
+        neither text nor compressed is mapped and not read.
     y : path or anything
         The same but for svmlight; None takes the labels of an svmlight file.
     width : int
@@ -57,8 +61,8 @@ def mapped_rows(path: str | os.PathLike[str]) -> np.ndarray:
 
 def mapped(path: str | os.PathLike[str]) -> np.ndarray:
     """Return an npy or IDX file as an array, mapped into memory if it is not compressed."""
-    if os.fspath(path).endswith(".npy"):
+    with open(path, "rb") as file:
+        start = file.read(len(NPY))
+    if start == NPY or os.fspath(path).endswith(".npy"):
         return read_npy(path)
-    if os.fspath(path).endswith(".gz"):
-        return read_idx(path)
-    return map_idx(path)
+    return read_idx(path) if start.startswith(GZIP) else map_idx(path)

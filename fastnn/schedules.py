@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastnn.checks import real, whole
+from fastnn.checks import check_field, real, whole
 
 __all__ = [
     "ALL",
@@ -72,7 +72,7 @@ class _FromTheTop(Schedule):
     learning_rate: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "learning_rate", real("learning_rate", self.learning_rate))
+        check_field(self, "learning_rate", real)
 
     @property
     def largest(self) -> float:
@@ -107,8 +107,8 @@ class StepDecay(_FromTheTop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "every", whole("every", self.every, minimum=1))
-        object.__setattr__(self, "factor", _factor(self.factor))
+        check_field(self, "every", whole, minimum=1)
+        check_field(self, "factor", real, above=0, maximum=1)
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         return self.learning_rate * self.factor ** (epoch // self.every)
@@ -130,7 +130,7 @@ class ExponentialDecay(_FromTheTop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "factor", _factor(self.factor))
+        check_field(self, "factor", real, above=0, maximum=1)
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         return self.learning_rate * self.factor**epoch
@@ -156,7 +156,7 @@ class CosineDecay(_FromTheTop):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.period is not None:
-            object.__setattr__(self, "period", whole("period", self.period, minimum=1))
+            check_field(self, "period", whole, minimum=1)
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         length = self.period or epochs
@@ -182,7 +182,7 @@ class InverseScaling(_FromTheTop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "power", real("power", self.power))
+        check_field(self, "power", real)
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         try:
@@ -213,8 +213,8 @@ class HalveOnPlateau(_FromTheTop):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "patience", whole("patience", self.patience, minimum=1))
-        object.__setattr__(self, "stop_at", _share("stop_at", self.stop_at))
+        check_field(self, "patience", whole, minimum=1)
+        check_field(self, "stop_at", real, maximum=1)
 
     @property
     def needs_scores(self) -> bool:
@@ -250,7 +250,7 @@ class LinearWarmup(Schedule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "then", as_schedule("then", self.then))
-        object.__setattr__(self, "epochs", whole("epochs", self.epochs, minimum=1))
+        check_field(self, "epochs", whole, minimum=1)
 
     @property
     def needs_scores(self) -> bool:
@@ -295,17 +295,3 @@ def constant_rate(parameter: str, value: object) -> float:
             f"{parameter} must be a number or a fastnn.Schedule, "
             f"not {value!r} ({type(value).__name__})"
         ) from None
-
-
-def _share(parameter: str, value: object) -> float:
-    number = real(parameter, value)
-    if number > 1:
-        raise ValueError(f"{parameter} must be from 0 to 1, not {value!r}")
-    return number
-
-
-def _factor(value: object) -> float:
-    number = _share("factor", value)
-    if number == 0:
-        raise ValueError(f"factor must be above 0 and at most 1, not {value!r}")
-    return number

@@ -7,11 +7,11 @@ in that. It nearly always comes from a mistaken n, or from another library's con
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from fastnn.checks import warn
 from fastnn.penalties import Penalty
 
 __all__ = ["RegularizationWarning", "warn_if_too_strong"]
@@ -35,7 +35,6 @@ def warn_if_too_strong(
     learning_rate: float,
     n: int,
     batch_size: int,
-    stacklevel: int,
 ) -> None:
     """Warn where one step of L1 shrinks by a quarter of a layer's rms weight, or L2's by a half.
 
@@ -49,8 +48,6 @@ def warn_if_too_strong(
         The n of lmbda/n.
     batch_size : int
         Named where it looks as if it had been taken for n.
-    stacklevel : int
-        As in `warnings.warn`, counted from the caller.
     """
     steps = [p.strengths(learning_rate / n) if p is not None else (0.0, 0.0) for p in penalties]
     with np.errstate(over="ignore"):  # an infinite root mean square is beyond any penalty
@@ -81,11 +78,10 @@ def warn_if_too_strong(
             f"lmbda={lmbda:g} looks like another convention's, or the learning rate "
             f"{learning_rate:g} is too large: a step is learning_rate*lmbda/n, n = {n}"
         )
-    warnings.warn(
+    warn(
         f"{what}; this cannot train. {guess}. lmbda={usual:.3g} would give the ratio of the book's "
         "setting; see fastnn.penalties.from_sklearn, from_keras and from_torch",
         RegularizationWarning,
-        stacklevel=stacklevel + 1,
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnn.checks import FileFormatError, whole
+from fastnn.checks import FileFormatError, not_installed, whole
 from fastnn.files import read_at_most
 
 __all__ = ["has_svmlight_name", "labels_of", "parse_svmlight", "read_svmlight"]
@@ -40,7 +40,7 @@ OPENERS: dict[str, Callable[[str], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 
 
 def has_svmlight_name(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path ends as such files do: .svm, .svmlight or .libsvm, or these and .gz."""
+    """Return whether a path ends in .svm, .svmlight or .libsvm, or one of these and .gz or .bz2."""
     name = Path(path).name.lower()
     return name.removesuffix(".gz").removesuffix(".bz2").endswith(SUFFIXES)
 
@@ -115,10 +115,7 @@ def parse_svmlight(
     try:
         from sklearn.datasets import load_svmlight_file
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "svmlight files are read by scikit-learn, which is not installed: pip install "
-            '"fastnn[sklearn]"'
-        ) from error
+        raise not_installed("an svmlight file", "sklearn", "fastnn[sklearn]") from error
     read = partial(load_svmlight_file, n_features=n_features, zero_based=zero_based)
     try:
         X, y = read(source)

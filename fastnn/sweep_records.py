@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastnn.checks import FileFormatError
+from fastnn.checks import FileFormatError, not_installed
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-__all__ = ["Records", "ResultsFile", "finite", "ranked", "score_of"]
+__all__ = ["Records", "ResultsFile", "ranked", "score_of"]
 
 FORMAT = "fastnn sweep"
 VERSION = 1
@@ -71,13 +71,13 @@ class Records(list[dict[str, Any]]):
 
         Raises
         ------
-        ImportError
+        ModuleNotFoundError
             If pandas is not installed.
         """
         try:
             import pandas
         except ModuleNotFoundError as error:
-            raise ImportError("to_pandas needs pandas: pip install pandas") from error
+            raise not_installed("to_pandas", "pandas", "pandas") from error
         return pandas.DataFrame(list(self))
 
     def plot(self, parameter: str, *, by: str | None = None, ax: Axes | None = None) -> Axes:
@@ -159,14 +159,6 @@ class ResultsFile:
             raise FileFormatError(
                 f"{self._path} has the results of other data ({of}, not {data}): give another file"
             )
-
-
-def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures with None for what is not finite, as JSON needs it."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in figures.items()
-    }
 
 
 def score_of(record: Mapping[str, Any]) -> float:

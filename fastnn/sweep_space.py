@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checks import real, whole
+from fastnn.checks import plain_repr, real, whole
 
 __all__ = ["LogUniform", "checksum", "described", "grid", "key_of", "sample", "without_text"]
 
 TRIES = 100  # draws of one sample before all are taken to be drawn
-
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -36,10 +33,8 @@ class LogUniform:
     high: float
 
     def __post_init__(self) -> None:
-        if not 0 < real("low", self.low) <= real("high", self.high):
-            raise ValueError(
-                f"low must be above 0 and at most high, not {self.low!r} and {self.high!r}"
-            )
+        real("low", self.low, above=0)
+        real("high", self.high, minimum=self.low)
 
     def rvs(self, *, random_state: np.random.Generator) -> float:
         """Return one number, drawn from `random_state`."""
@@ -124,11 +119,11 @@ def described(value: Any) -> Any:
     if hasattr(value, "__array__"):  # a Series or a tensor too, whose repr may leave numbers out
         array = np.asarray(value)
         return f"array{array.shape} {array.dtype} {checksum(array):08x}"
-    return ADDRESS.sub("", repr(value))
+    return plain_repr(value)
 
 
 def without_text(value: Any) -> list[str]:
-    """Return what there is in a parameter whose text would be that of something else too."""
+    """Return the repr of each value in a parameter that another value could have as well."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
@@ -136,7 +131,7 @@ def without_text(value: Any) -> list[str]:
     if hasattr(value, "__array__") or isinstance(value, (str, bytes)):
         return []
     name, text = getattr(value, "__qualname__", None), repr(value)
-    shared = ADDRESS.search(text) if name is None else "<" in name  # a lambda, or a local name
+    shared = text != plain_repr(value) if name is None else "<" in name  # a lambda, or a local name
     return [text] if shared else []
 
 

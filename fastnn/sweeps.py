@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.arrays import Inputs, as_inputs
-from fastnn.checks import one_of, whole
+from fastnn.checks import one_of, pair, warn, whole
 from fastnn.csr import is_sparse
+from fastnn.files import json_safe
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.network_checks import checked_dtype, checked_scale
+from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
 from fastnn.row_files import opened
-from fastnn.sweep_records import Records, ResultsFile, finite, ranked
+from fastnn.sweep_records import Records, ResultsFile, ranked
 from fastnn.sweep_space import checksum, described, grid, key_of, without_text
 
 __all__ = ["sweep", "train"]
@@ -67,7 +68,7 @@ def sweep(
         ``ParameterSampler``. The names are those of the parameters of `Network` and
         `Network.fit`, and ``lmbda``, the strength that ``penalty`` is then called with:
         ``{"penalty": [L1, L2], "lmbda": [0.1, 1, 10]}``. Likewise an ``optimizer`` that is a class
-        is called with the ``learning_rate``.
+        is called with the ``learning_rate``, or without one if the trial has none.
     halving : int, optional
         Successive halving (Jamieson and Talwalkar, "Non-stochastic best arm identification and
         hyperparameter optimization", 2016): all trials train for few epochs, the best 1 in
@@ -109,7 +110,8 @@ def sweep(
     if results is not None:
         _check_that_all_differ(chosen)
     X, y = opened(X, y, chosen[0]["sizes"][0])
-    if isinstance(validation_data, (tuple, list)) and len(validation_data) == 2:
+    if validation_data is not None:
+        validation_data = pair("validation_data", validation_data)
         validation_data = opened(*validation_data, chosen[0]["sizes"][0])
     budgets = [None] if halving is None else _budgets(chosen, halving, validation_data)
     data = _Data.of(X, y, validation_data, chosen)
@@ -160,8 +162,9 @@ def train(
     options = {"seed": 0, **trial}
     if "lmbda" in options:
         options["penalty"] = options["penalty"](options.pop("lmbda"))
-    if isinstance(options.get("optimizer"), type) and "learning_rate" in options:
-        options["optimizer"] = options["optimizer"](options.pop("learning_rate"))
+    if isinstance(options.get("optimizer"), type):
+        rate = [options.pop("learning_rate")] if "learning_rate" in options else []
+        options["optimizer"] = options["optimizer"](*rate)
     network = Network(**{name: options.pop(name) for name in OF_NETWORK & options.keys()})
     history = network.fit(X, y, validation_data=validation_data, threads=threads, **options)
     return network, history
@@ -178,10 +181,6 @@ class _Data(NamedTuple):
     def of(
         cls, X: ArrayLike, y: ArrayLike, validation: Any, trials: Sequence[Mapping[str, Any]]
     ) -> _Data:
-        if validation is not None and (
-            not isinstance(validation, (tuple, list)) or len(validation) != 2
-        ):
-            raise TypeError("validation_data must be a pair (X, y) like the training data")
         rows = {}
         for dtype, scale in {_reading(trial) for trial in trials}:
             held = None if validation is None else as_inputs(validation[0], dtype, scale)
@@ -303,7 +302,7 @@ def _figures(
             figures[name] = values[-1 if history.best_epoch is None else history.best_epoch]
     figures["zeros"] = float(np.mean(np.concatenate([w.ravel() == 0 for w in network.weights])))
     figures |= {"epochs_done": len(history.seconds), "seconds": sum(history.seconds)}
-    return finite(figures) | {"error": None}
+    return {**json_safe(figures), "error": None}
 
 
 def _as_trials(trials: object) -> list[dict[str, Any]]:
@@ -326,6 +325,7 @@ def _check(trial: Mapping[str, Any]) -> None:
     for name in ("sizes", "epochs"):
         if name not in trial:
             raise ValueError(f"each trial needs {name}: give it to all, as {name}=...")
+    checked_sizes(trial["sizes"])
     if "lmbda" in trial and not callable(trial.get("penalty")):
         raise TypeError(
             "lmbda is the strength that penalty is called with: penalty must then be a class such "
@@ -353,7 +353,7 @@ def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
 def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: object) -> list[int]:
     """Return the epochs of each rung, the last one's all of them."""
     factor = whole("halving", halving, minimum=2)
-    if validation is None and not all("validation_fraction" in trial for trial in trials):
+    if validation is None and any(trial.get("validation_fraction") is None for trial in trials):
         raise ValueError("halving ranks by validation rows: give validation_data")
     if len(asked := {whole("epochs", trial["epochs"], minimum=1) for trial in trials}) > 1:
         raise ValueError(f"with halving all trials have the same epochs, not {sorted(asked)}")
@@ -379,8 +379,7 @@ def _tell_of_failures(records: Records) -> None:
     first = f"trial {failed[0]['trial']}: {failed[0]['error']}"
     if len(failed) == len(records):
         raise ValueError(f"all {len(failed)} trials failed; the first, {first}")
-    warnings.warn(
+    warn(
         f"{len(failed)} of {len(records)} trials failed and have no figures; the first, {first}",
         RuntimeWarning,
-        stacklevel=3,
     )

@@ -328,6 +328,7 @@ def test_goals(
         ["--peers", "tensorflow"],
         ["--threads", "0"],
         ["--json", "no/such/folder.json"],
+        ["--plot", "x.xyz"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

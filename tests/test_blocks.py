@@ -236,6 +236,16 @@ def test_bad_arguments(make: Any, error: type[Exception], message: str, parts) -
 
 
 @pytest.mark.usefixtures("numpy_path")
+def test_rows_that_are_refused_leave_the_weights_of_the_epoch_before(parts) -> None:
+    (X, y), (X2, y2) = parts[:2]
+    network, expected, options = new(), new(), {"epochs": 2, "shuffle": False}
+    for blocks in (Blocks([(X, y), (X2, y2 + 5)], buffer=len(X)), Blocks([(X, y)], rows=1000)):
+        with pytest.raises(ValueError, match=r"must|rows in this pass"):
+            network.fit(blocks, **options)
+        assert same(network, expected)
+
+
+@pytest.mark.usefixtures("numpy_path")
 def test_weights_that_diverge_are_put_back(parts) -> None:
     """At once: a block that cannot be read later in the pass does not leave what diverged."""
     network, stream = new(), Stream(*parts, OSError("disk on fire"))

@@ -52,6 +52,20 @@ def test_arrays_in_the_place_of_others_are_trained_on() -> None:
     np.testing.assert_array_equal(network.weights[0], expected.weights[0])
 
 
+@pytest.mark.parametrize("where", ["weights", "biases", "compact"])
+def test_other_lists_in_the_place_of_those_trained_are_refused(where: str) -> None:
+    class Replaces(Callback):
+        def epoch_begin(self, epoch, network):
+            if epoch == 1 and where == "compact":
+                network.weights[0][:, 3] = 0
+                network.compact()
+            elif epoch == 1:
+                setattr(network, where, [array.copy() for array in getattr(network, where)])
+
+    with pytest.raises(RuntimeError, match=r"a callback has replaced network\.weights"):
+        new().fit(X, Y, epochs=3, callbacks=[Replaces()])
+
+
 @pytest.mark.parametrize(("stop", "epochs"), [({"begin": [2]}, 2), ({"end": [2]}, 3)])
 def test_a_callback_ends_the_fit(stop, epochs: int) -> None:
     network, expected = new(), new()

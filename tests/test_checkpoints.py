@@ -249,7 +249,8 @@ def test_a_folder_that_has_become_read_only_is_no_reason_to_stop(tmp_path: Path,
 def test_ctrl_c_between_two_epochs_writes_one_too(where: str, tmp_path: Path, monkeypatch) -> None:
     """Whatever is at work then, and the run ends in the same bits."""
     path, network, expected = tmp_path / "run", new(), new()
-    options: dict[str, Any] = {"epochs": 4, "validation_data": (X[:9], Y[:9])}
+    options: dict[str, Any] = {"epochs": 6, "validation_data": (X[:9], Y[:9])}
+    options["early_stopping"] = 2
     expected.fit(X, Y, **options)
 
     class Interrupts(fastnn.Callback):
@@ -287,6 +288,64 @@ def test_ctrl_c_between_two_epochs_writes_one_too(where: str, tmp_path: Path, mo
     resumed = new()
     resumed.fit(X, Y, **options, checkpoint=path, resume=True)
     assert_same(resumed, expected)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("where", ["begin", "end"])
+def test_a_run_that_a_callback_has_ended_goes_on(where: str, tmp_path: Path) -> None:
+    """It may have been one that looks at the clock."""
+
+    class TimeIsUp(fastnn.Callback):
+        def epoch_begin(self, epoch: int, network: Network) -> bool:
+            return (where, epoch) == ("begin", 2)
+
+        def epoch_end(self, epoch: int, network: Network, history: fastnn.History) -> bool:
+            return (where, epoch) == ("end", 1)
+
+    expected, network = new(), new()
+    expected.fit(X, Y, epochs=5)
+    first = network.fit(X, Y, epochs=5, checkpoint=tmp_path / "run", callbacks=[TimeIsUp()])
+    assert len(first.seconds) == 2
+    resumed = new()
+    resumed.fit(X, Y, epochs=5, checkpoint=tmp_path / "run", resume=True)
+    assert_same(resumed, expected)
+
+
+class ByFunction(fastnn.Schedule):
+    """A schedule whose repr has an address in it."""
+
+    largest = 0.5
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __repr__(self) -> str:
+        return f"ByFunction({self.function!r})"
+
+    def rate(self, epoch: int, epochs: int, scores: Any) -> float:
+        return self.function(epoch)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_schedule_of_a_function_goes_on(tmp_path: Path) -> None:
+    def run(epochs: int, network: Network, **options: Any) -> Network:
+        schedule = ByFunction(lambda epoch: 0.5 / (1 + epoch))
+        network.fit(X, Y, epochs=epochs, learning_rate=schedule, **options)
+        return network
+
+    run(2, new(), checkpoint=tmp_path / "run")
+    resumed = run(4, new(), checkpoint=tmp_path / "run", resume=True)
+    assert_same(resumed, run(4, new()))
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_files_of_others_beside_it_stay(tmp_path: Path) -> None:
+    """What writers of this very file have left goes."""
+    others = [".run.notes.tmp", ".run.a.1234abcd.tmp", ".run.1234abcde.tmp"]
+    for name in (*others, ".run.1234abcd.tmp"):
+        (tmp_path / name).write_text("x")
+    new().fit(X, Y, epochs=1, checkpoint=tmp_path / "run")
+    assert {file.name for file in tmp_path.iterdir()} == {"run", *others}
 
 
 @pytest.fixture(scope="module")

@@ -121,6 +121,13 @@ def test_the_picture(name: str, tmp_path: Path) -> None:
     assert (tmp_path / name).read_bytes()[:5] in (b"\x89PNG\r", b"<?xml")
 
 
+def test_two_options_for_one_file(tmp_path: Path) -> None:
+    result = run(*QUICK, "--out", tmp_path / "x.json", "--json", tmp_path / "x.json")
+    assert result.exit_code == 2
+    assert "is what --out writes" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_picture_without_matplotlib_fails_before_the_training(
     tmp_path: Path, monkeypatch
 ) -> None:

@@ -87,8 +87,20 @@ def test_partial_fit_takes_the_n_of_all_rows() -> None:
     for part in (slice(0, N // 20 * 10), slice(N // 20 * 10, N)):
         by_parts.partial_fit(X[part], CLASSES[part], classes=np.unique(CLASSES))
     assert_same_weights(by_parts, at_once)
+    refused = clone(at_once)
     with pytest.raises(ValueError, match="together as n_rows"):
-        clone(at_once).partial_fit(X, CLASSES, classes=at_once.classes_)
+        refused.partial_fit(X, CLASSES, classes=at_once.classes_)
+    with pytest.raises(NotFittedError):
+        refused.predict(X)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_other_hidden_layers_matter_to_the_next_fit_alone() -> None:
+    mlp = fastnn.MLPRegressor((5,), max_iter=2, random_state=1)
+    with pytest.warns(match="Maximum iterations"):
+        mlp.fit(X, VALUES)
+    before = mlp.predict(X)
+    np.testing.assert_array_equal(mlp.set_params(hidden_layer_sizes=(5, 5)).predict(X), before)
 
 
 @pytest.mark.usefixtures("numpy_path")

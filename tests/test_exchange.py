@@ -276,6 +276,15 @@ def test_modules_of_others(torch: Any) -> None:
     assert fastnn.from_torch(module, output="sigmoid").cost == "cross_entropy"
 
 
+def test_arrays_that_do_not_fit_are_refused(torch: Any) -> None:
+    network = Network([3, 4, 2], seed=1)
+    network.biases[0] = np.full(1, 5, "f4")
+    with pytest.raises(ValueError, match=r"biases\[0\] must have the shape"):
+        network.to_torch()
+    with pytest.raises(ValueError, match=r"biases\[0\] must have the shape"):
+        fastnn.plots.weight_images(network)
+
+
 def test_torch_refuses(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     nn = torch.nn
     first = nn.Linear(3, 3)

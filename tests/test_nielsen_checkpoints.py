@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from fastnn import FileFormatError
 from fastnn.engine import training
 from fastnn.nielsen import network2
+from fastnn.nielsen._samples import Samples
 
 RNG = np.random.default_rng(6)
 PAIRS = [
@@ -82,6 +84,46 @@ def test_a_call_that_was_stopped_goes_on(tmp_path: Path, capsys) -> None:
     arrays = network.weights + network.biases, expected.weights + expected.biases
     for one, other in zip(*arrays, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_one_is_written_where_the_accuracy_ends_the_call(tmp_path: Path) -> None:
+    """And a call that goes on from there has nothing left to do."""
+    options: dict[str, Any] = {"early_stopping_n": 3, "checkpoint": tmp_path / "run"} | OPTIONS
+    network, pairs = begin()
+    figures = network.SGD(pairs, 50, 10, 0.0, checkpoint_every=10, **options)
+    assert 3 <= len(figures[1]) < 10
+    again, others = begin()
+    assert again.SGD(others, 50, 10, 0.0, checkpoint_every=10, resume=True, **options) == figures
+    np.testing.assert_array_equal(again.weights[0], network.weights[0])
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_figures_that_were_interrupted_are_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    expected, pairs = begin()
+    wanted = expected.SGD(pairs, 4, 10, 0.5, **OPTIONS)
+    capsys.readouterr()
+    correct, count = Samples.correct, itertools.count()
+
+    def interrupted(self: Samples, *arguments: Any, **keywords: Any) -> int:
+        if next(count) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return correct(self, *arguments, **keywords)
+
+    network, again = begin()
+    options: dict[str, Any] = {"checkpoint": tmp_path / "run", "checkpoint_every": 9} | OPTIONS
+    with monkeypatch.context() as patch:
+        patch.setattr(Samples, "correct", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            network.SGD(again, 4, 10, 0.5, **options)
+    assert "Epoch 2 training complete" in capsys.readouterr().out
+    network, again = begin()
+    figures = network.SGD(again, 4, 10, 0.5, resume=True, **options)
+    assert figures == wanted
+    assert capsys.readouterr().out.startswith("Epoch 2 training complete")
+    np.testing.assert_array_equal(network.weights[0], expected.weights[0])
 
 
 def test_another_call_is_refused(tmp_path: Path) -> None:

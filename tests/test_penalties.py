@@ -162,7 +162,7 @@ def test_an_l1_ratio_out_of_range(penalty, l1_ratio: float) -> None:
     ("make", "message"),
     [
         (lambda: penalties.GroupLasso(1.0, "outputs"), "groups must be one of 'inputs', 'neurons'"),
-        (lambda: penalties.MaxNorm(0), "limit must be above 0"),
+        (lambda: penalties.MaxNorm(0), "limit must be finite and above 0, not 0"),
         (lambda: penalties.MaxNorm(-1), "limit must be finite"),
         (lambda: penalties.TruncatedGradient(1.0, 0), "every must be a whole number of at least 1"),
         (lambda: penalties.TruncatedGradient(1.0, 5, -1), "theta must be finite and at least 0"),

@@ -393,6 +393,7 @@ def test_the_command_knows_every_data_set() -> None:
         (["--rows", "0"], "--rows"),
         (["--json", "no/such/folder/x.json"], "--json"),
         (["--plot", "."], "--plot"),
+        (["--plot", "x.xyz"], "one of the endings"),
         (["mnits"], "mnits"),
         pytest.param(["--penalty", "l3"], "did you mean 'l", marks=compiles),
         pytest.param(["digits"], "sizes must begin with 64", marks=compiles),

@@ -102,12 +102,16 @@ def test_a_path_of_another_penalty(digits) -> None:
         ({"lambdas": []}, ValueError, "lambdas must hold at least one strength"),
         ({"lambdas": [1, -1]}, ValueError, "each of lambdas must be finite and at least 0"),
         ({"lambdas": [np.nan]}, ValueError, "each of lambdas"),
+        ({"lambdas": 1.0}, TypeError, "lambdas must be a list of strengths"),
         ({"lambdas": ["1"]}, TypeError, "each of lambdas must be a number"),
         ({"epochs": 0}, ValueError, "epochs must be"),
         ({"batch_size": 0}, ValueError, "batch_size must be"),
         ({"penalty": lambda lmbda: lmbda}, TypeError, "penalty must be"),
         ({"validation_data": (np.zeros((3, 63)), [0, 1, 2])}, ValueError, "64 columns"),
         ({"validation_data": (np.zeros((3, 64)), [0, 1])}, ValueError, "y must have 3 rows"),
+        ({"penalty": L1(1.0)}, TypeError, "what makes a penalty of a strength"),
+        ({"validation_data": None}, TypeError, r"must be a pair \(X, y\) .*, not NoneType"),
+        ({"validation_data": (np.zeros((3, 64)),)}, TypeError, r"must be a pair \(X, y\)"),
     ],
 )
 def test_bad_arguments_leave_the_network_untouched(change, error, message, digits) -> None:

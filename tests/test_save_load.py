@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +159,7 @@ DAMAGE = {
     "unknown cost": (put("fastnn", "cost", "crossentropy"), "did you mean 'cross_entropy'"),
     "unknown dtype": (put("fastnn", "dtype", "float16"), "'dtype' must be one of"),
     "a scale of text": (put("fastnn", "input_scale", "1/256"), "'input_scale' must be a number"),
-    "a scale of 0": (put("fastnn", "input_scale", 0), "input_scale must be above 0"),
+    "a scale of 0": (put("fastnn", "input_scale", 0), "input_scale must be finite and above 0"),
     "another format": (put("fastnn", "format", 2), "its format is 2 and this version reads"),
     "no native keys": (put("fastnn", {}), "its format is None"),
     "native keys of text": (put("fastnn", "1"), "'fastnn' must be a JSON object"),
@@ -264,3 +266,20 @@ def test_a_link_stays_a_link_and_the_file_is_readable_by_others(tmp_path: Path) 
     assert link.is_symlink()
     assert (tmp_path / "model.json").stat().st_mode & 0o777 == 0o644
     assert repr(fastnn.load(link)) == repr(network)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes and pipes are POSIX's")
+def test_a_file_keeps_its_mode_and_a_pipe_is_written_to(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "model", tmp_path / "pipe"
+    file.write_bytes(b"")
+    file.chmod(0o600)
+    trained().save(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    os.mkfifo(pipe)
+    came: list[bytes] = []
+    reader = threading.Thread(target=lambda: came.append(pipe.read_bytes()))
+    reader.start()
+    trained().save(pipe)
+    reader.join(60)
+    assert came == [file.read_bytes()]
+    assert pipe.is_fifo()

@@ -13,6 +13,7 @@ import pytest
 import fastnn
 from fastnn import penalties
 from fastnn.nielsen import network2
+from fastnn.regularization_path import lambda_path
 from fastnn.strength import warn_if_too_strong
 
 RNG = np.random.default_rng(0)
@@ -28,7 +29,7 @@ def weights(*sizes: int) -> list[np.ndarray]:
 def warn(penalty, *, eta: float, n: int, m: int, layers: list[np.ndarray] | None = None) -> None:
     layers = weights(784, 30, 10) if layers is None else layers
     chosen = penalties.per_layer(penalty, len(layers))
-    warn_if_too_strong(layers, chosen, learning_rate=eta, n=n, batch_size=m, stacklevel=1)
+    warn_if_too_strong(layers, chosen, learning_rate=eta, n=n, batch_size=m)
 
 
 @pytest.mark.parametrize("m", [1, 10, 100])
@@ -82,6 +83,17 @@ def test_fit_and_the_books_sgd_warn_where_they_are_called() -> None:
     pairs = [(x[:, None] / 256, np.eye(3)[y][:, None]) for x, y in zip(ROWS, LABELS, strict=True)]
     with pytest.warns(fastnn.RegularizationWarning) as caught:
         book.SGD(pairs, 0, 10, 0.5, lmbda=100.0, penalty="l1")
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_blocks_and_paths_warn_where_they_are_called() -> None:
+    net, blocks = fastnn.Network([20, 5, 3], seed=1), fastnn.Blocks([(ROWS, LABELS)])
+    with pytest.warns(fastnn.RegularizationWarning) as caught:
+        net.fit(blocks, epochs=0, penalty=fastnn.L1(100.0))
+    assert caught[0].filename == __file__
+    with pytest.warns(fastnn.RegularizationWarning) as caught:
+        lambda_path(net, ROWS, LABELS, [100.0], validation_data=(ROWS, LABELS), epochs=1)
     assert caught[0].filename == __file__
 
 

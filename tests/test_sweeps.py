@@ -18,8 +18,9 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 import fastnn
 from fastnn import L1, L2, LogUniform, Network, grid, plots, sample, sweep, sweeps
+from fastnn.files import json_safe
 from fastnn.regularization_path import geometric
-from fastnn.sweep_records import Records, finite
+from fastnn.sweep_records import Records
 from fastnn.sweep_space import described
 
 pytestmark = pytest.mark.cpu_tiles  # as in other processes
@@ -75,6 +76,8 @@ def test_an_optimizers_class_is_called_with_the_learning_rate(run, digits) -> No
     network = Network([64, 20, 10], input_scale=1 / 16, seed=0)
     history = network.fit(*digits[:2], epochs=2, optimizer=fastnn.Momentum(0.05))
     assert record["train_cost"] == history.train_cost[-1]
+    [record] = run({"optimizer": [fastnn.Adam]})
+    assert record["error"] is None
 
 
 def test_order_changes_nothing(run, expected) -> None:
@@ -254,8 +257,15 @@ def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> 
         ({"seed": [1]}, {"halving": 1}, ValueError, "halving must be"),
         ({"epochs": [1, 2]}, {"halving": 2}, ValueError, "the same epochs"),
         ({"seed": [1]}, {"halving": 2, "validation_data": None}, ValueError, "validation rows"),
+        (
+            {"seed": [1]},
+            {"halving": 2, "validation_data": None, "validation_fraction": None},
+            ValueError,
+            "validation rows",
+        ),
         ({"seed": [1]}, {"validation_data": 3}, TypeError, "a pair"),
         ({"dtype": ["int8"]}, {}, ValueError, "dtype must be one of"),
+        ({"sizes": [5]}, {}, TypeError, "sizes must be a list"),
     ],
 )
 def test_bad_arguments_are_told_before_any_training(
@@ -354,9 +364,8 @@ def test_the_best() -> None:
 
 
 def test_a_figure_that_is_not_finite_is_none() -> None:
-    assert finite({"a": math.nan, "b": 1.0, "c": -math.inf, "d": 3}) == {
-        "a": None, "b": 1.0, "c": None, "d": 3,
-    }  # fmt: skip
+    figures = {"a": math.nan, "b": 1.0, "c": -math.inf, "d": 3, "e": [math.nan, {"f": math.inf}]}
+    assert json_safe(figures) == {"a": None, "b": 1.0, "c": None, "d": 3, "e": [None, {"f": None}]}
 
 
 def test_the_bar_shows_trials_and_the_best(run, capsys) -> None:

@@ -190,17 +190,28 @@ def test_a_changed_formula_has_another_key() -> None:
 
 
 MODULE = """
+import types
+
 SCALE = 2.0
+
+class Other:
+    @staticmethod
+    def value(x):
+        return x + 5.0
+
+numbers = types.ModuleType("numbers")
+numbers.most = 7.0
 
 def helper(x):
     return x * 3.0
 
 def formula(xp, z):
-    return helper(z) * SCALE
+    return helper(z) * SCALE + Other.value(z) - numbers.most
 """
+EDITS = [("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE"), ("5.0", "5.5"), ("7.0", "7.5")]
 
 
-@pytest.mark.parametrize("edit", [("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE")], ids=str)
+@pytest.mark.parametrize("edit", EDITS, ids=str)
 def test_a_formula_has_another_key_when_it_or_what_it_uses_changes(edit: tuple[str, str]) -> None:
     keys = []
     for text in (MODULE, MODULE, MODULE.replace(*edit)):

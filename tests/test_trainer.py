@@ -262,6 +262,7 @@ BAD = {
     "epochs -1": (lambda X, y: {"epochs": -1}, ValueError),
     "epochs 1.5": (lambda X, y: {"epochs": 1.5}, ValueError),
     "epochs of text": (lambda X, y: {"epochs": "3"}, TypeError),
+    "shuffle of text": (lambda X, y: {"shuffle": "no"}, TypeError),
     "batch_size 0": (lambda X, y: {"batch_size": 0}, ValueError),
     "batch_size 2.5": (lambda X, y: {"batch_size": 2.5}, ValueError),
     "batch_size None": (lambda X, y: {"batch_size": None}, TypeError),

@@ -161,3 +161,16 @@ def test_class_weights_need_classes() -> None:
     labels = Network([12, 4], multilabel=True)
     with pytest.raises(ValueError, match="class_weight is for one class a row"):
         labels.fit(X, np.eye(4)[Y], epochs=1, class_weight="balanced")
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("size", [1e-40, np.exp(-105.0), 1e38])
+def test_a_common_factor_of_the_weights_does_not_matter(size: float) -> None:
+    """Not even one that float32 has no number for."""
+    factor = 2.0 ** np.round(np.log2(size))
+    networks = [new(dtype="float32"), new(dtype="float32")]
+    for network, weights in zip(networks, (WEIGHTS, WEIGHTS * factor), strict=True):
+        network.fit(X, Y, epochs=2, sample_weight=weights)
+    for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert networks[0].history.train_cost == networks[1].history.train_cost

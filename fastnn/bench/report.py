@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fastnn.bench.contestants import FASTNN
@@ -98,16 +97,13 @@ def table_lines(cases: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def draw(cases: Sequence[dict[str, Any]], path: Path) -> None:
-    """Save a picture of `cases`: everyone's times, and the share of the limit; needs matplotlib."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 1.5 + 0.75 * len(cases)), layout="constrained")
+def draw(cases: Sequence[dict[str, Any]], figure: Any) -> None:
+    """Draw `cases` into a figure of matplotlib's: everyone's times, and the share of the limit."""
+    figure.set_size_inches(13, 1.5 + 0.75 * len(cases))
     times, shares = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
     benchmark_times(cases, ax=times)
     shares.barh(range(len(cases)), [100 * _share(measured) for measured in cases], color="C0")
     shares.set_xlabel("share of the machine's limit, %")
-    figure.savefig(path)
 
 
 def _share(measured: dict[str, Any]) -> float:

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from fastnn.bench.command import bench
 from fastnn.cli import data, path, predict, profile, sweep, train, warmup
+from fastnn.cli.bench import bench
 
 __all__ = ["app", "main"]
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from fastnn.checks import not_installed
+
 __all__ = [
     "BatchSize",
     "DataFolder",
@@ -91,10 +93,14 @@ def all_differ(files: Mapping[str, Path | None]) -> None:
             raise typer.BadParameter(f"{path} is what {first} writes", param_hint=option)
 
 
-def new_figure(plot: Path) -> Any:
-    """Return a figure that can be saved to `plot`; said before the training, if it cannot."""
-    from matplotlib.figure import Figure
-
+def new_figure(plot: Path | None) -> Any:
+    """Return a figure for the file `plot`, if there is one; say at once where none can be saved."""
+    if plot is None:
+        return None
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise not_installed("--plot", "matplotlib", "fastnn[plot]") from error
     figure = Figure(layout="constrained")  # not pyplot's, which may open a window
     kinds = figure.canvas.get_supported_filetypes()
     if plot.suffix.removeprefix(".") not in kinds:

@@ -19,12 +19,14 @@ from fastnn.cli.options import (
     LearningRate,
     Seed,
     Threads,
+    all_differ,
     finite,
     hidden_layers,
     new_figure,
     writable,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
+from fastnn.files import json_safe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,7 +117,8 @@ def path(
     or the rows of a file, that are not held out. These judge the chosen one alone.
     """
     layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
-    figure = None if plot is None else new_figure(plot)
+    all_differ({"--out": out, "--json": as_json, "--plot": plot})
+    figure = new_figure(plot)
 
     from rich.console import Console
     from rich.live import Live
@@ -187,7 +190,7 @@ def path(
             "chosen_lmbda": chosen.lmbda,
             "test_accuracy": test_accuracy,
         }
-        as_json.write_text(json.dumps(options, allow_nan=False) + "\n", "utf-8")
+        as_json.write_text(json.dumps(json_safe(options), allow_nan=False) + "\n", "utf-8")
         typer.echo(f"figures written to {as_json}")
 
 
@@ -236,13 +239,10 @@ def _cells(step: PathStep) -> list[str]:
 
 
 def _figures(step: PathStep) -> dict[str, Any]:
-    """Return the numbers of a step; one that is not finite is None, as JSON needs it."""
+    """Return the numbers of a step."""
     numbers = {field.name: getattr(step, field.name) for field in fields(step)}
     del numbers["network"]
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in numbers.items()
-    }
+    return numbers
 
 
 def _draw(steps: list[PathStep], figure: Any, plot: Path) -> None:

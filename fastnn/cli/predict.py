@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,7 +19,7 @@ def predict(
             metavar="IMAGES",
             help="IDX file (plain or gzipped) or npy file, one image a row; more dimensions "
             "after the first are taken as one row. Or an svmlight file, named .svm, .svmlight or "
-            ".libsvm, plain or .gz, whose labels are not looked at.",
+            ".libsvm, plain, .gz or .bz2, whose labels are not looked at.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -28,20 +28,8 @@ def predict(
     from fastnn import network
 
     loaded = network.load(model)
-    classes = loaded.predict(_read_rows(images, loaded.n_inputs)).tolist()
+    classes = loaded.predict(str(images)).tolist()
     if as_json:
         typer.echo(json.dumps({"model": str(model), "images": str(images), "classes": classes}))
     else:
         typer.echo("\n".join(map(str, classes)))
-
-
-def _read_rows(path: Path, width: int) -> Any:
-    from fastnn.array_files import read_idx, read_npy
-    from fastnn.svmlight import has_svmlight_name, read_svmlight
-
-    if has_svmlight_name(path):
-        return read_svmlight(path, width)[0]
-    with open(path, "rb") as file:
-        is_npy = file.read(6) == b"\x93NUMPY"
-    array = read_npy(path) if is_npy else read_idx(path)
-    return array.reshape(len(array), -1) if array.ndim > 2 else array

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fastnn.checks import FileFormatError
-from fastnn.cli.options import DataFolder, Dtype, finite, writable
+from fastnn.cli.options import DataFolder, Dtype, all_differ, finite, new_figure, writable
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -75,8 +75,8 @@ def profile(
     """
     from fastnn import profiling
 
-    if picture is not None:
-        import matplotlib.figure  # noqa: F401 - to fail before the measuring, not after it
+    all_differ({"--json": json_file, "--plot": picture})
+    figure = new_figure(picture)
     on_terminal = sys.stderr.isatty()
 
     def tell(rule: str) -> None:
@@ -105,7 +105,7 @@ def profile(
     if json_file is not None:
         json_file.write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")
     if picture is not None:
-        _draw(found, picture)
+        _draw(found, figure, picture)
 
 
 def _units(sizes: str) -> list[int]:
@@ -118,14 +118,12 @@ def _units(sizes: str) -> list[int]:
     return [int(unit) for unit in units]
 
 
-def _draw(found: Profile, path: Path) -> None:
+def _draw(found: Profile, figure: Any, path: Path) -> None:
     """Save what the penalties add and, where they were measured, the phases."""
-    from matplotlib.figure import Figure
-
     from fastnn import plots
 
     parts = 1 if found.phases is None else 2
-    figure = Figure(figsize=(7 * parts, 2.5 + 0.5 * len(found.rules)), layout="constrained")
+    figure.set_size_inches(7 * parts, 2.5 + 0.5 * len(found.rules))
     axes = figure.subplots(1, parts, squeeze=False)[0]
     plots.penalty_overhead(found, ax=axes[0])
     if found.phases is not None:

@@ -17,7 +17,7 @@ RowsName = Annotated[
     typer.Argument(
         metavar="[DATA]",
         help="Data set: digits, mnist or fashion; or an svmlight file, by its name: .svm, "
-        ".svmlight or .libsvm, plain or .gz.",
+        ".svmlight or .libsvm, plain, .gz or .bz2.",
     ),
 ]
 TestFile = Annotated[

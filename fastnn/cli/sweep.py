@@ -93,7 +93,8 @@ def sweep(
             metavar="MODEL",
             dir_okay=False,
             callback=writable,
-            help="Train the best network again and save it here, as JSON.",
+            help="Train the best network again and save it here: as JSON where the name ends in "
+            ".json, else as safetensors.",
         ),
     ] = None,
 ) -> None:
@@ -114,7 +115,7 @@ def sweep(
         **_penalties(penalty, lmbda, drawn),
     }
     layers = [hidden_layers([value]) for value in hidden]
-    figure: Any = None if plot is None else new_figure(plot)
+    figure = new_figure(plot)
 
     from fastnn import sweeps
     from fastnn.machine import cpus

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import statistics
 import sys
 from pathlib import Path
@@ -26,6 +25,7 @@ from fastnn.cli.options import (
     writable,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
+from fastnn.files import json_safe
 
 if TYPE_CHECKING:
     from fastnn.history import History
@@ -197,13 +197,13 @@ def train(
             "seed": None if goes_on else seed,  # the run's own generators are in the checkpoint
             "threads": threads,
         }
-        typer.echo(json.dumps(options | summary, allow_nan=False))
+        typer.echo(json.dumps(json_safe(options | summary), allow_nan=False))
     else:
         _print_summary(summary)
 
 
 def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
-    """Return what a training run came to; a cost that is not finite is None, as JSON needs it."""
+    """Return what a training run came to."""
     import numpy as np
 
     best = max(history.val_accuracy)
@@ -214,10 +214,7 @@ def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
         # The first epoch compiles; the median does not see it.
         "samples_per_second": n / statistics.median(history.seconds),
         "near_zero_share": [float((np.abs(w) <= NEAR_ZERO).mean()) for w in network.weights],
-        "history": {
-            series: [value if math.isfinite(value) else None for value in values]
-            for series, values in history.to_dict().items()
-        },
+        "history": history.to_dict(),
         "model": None,
         "picture": None,
     }

@@ -14,7 +14,6 @@ import os
 import pickle
 import sys
 import uuid
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ import numba
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
+
+from fastnn.checks import warn
 
 __all__ = ["KernelCache", "folders"]
 
@@ -105,9 +106,8 @@ def _write(path: Path, content: bytes) -> None:
 
 @functools.cache
 def _warn(tried: str) -> None:
-    warnings.warn(
+    warn(
         f"compiled kernels cannot be saved in {tried}, and are compiled again in every process; "
         "set NUMBA_CACHE_DIR to a folder that can be written to",
         RuntimeWarning,
-        stacklevel=2,
     )

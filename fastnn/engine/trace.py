@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from llvmlite import ir
@@ -43,9 +43,14 @@ def formula(key: str) -> Callable[..., Any]:
 
 
 def _content(function: Callable[..., Any]) -> tuple[Any, ...]:
-    """Return what a formula computes with: its code, and the helpers and numbers of its module."""
+    """Return what a formula computes with: its code, and the helpers and numbers that it names.
+
+    These are its module's, and those of the classes and modules that it names.
+    """
     code = function.__code__
     named = [function.__globals__.get(name) for name in code.co_names]
+    holders = [one for one in named if isinstance(one, type | ModuleType)]
+    named += [getattr(holder, name, None) for holder in holders for name in code.co_names]
     helpers = [_content(f) for f in named if isinstance(f, FunctionType) and f is not function]
     return _code(code), helpers, [n for n in named if isinstance(n, int | float)]
 

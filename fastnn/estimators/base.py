@@ -36,6 +36,8 @@ class Engine:
 
     def _validate_input(self: Any, X: Any, y: Any, incremental: bool, reset: bool) -> Any:
         settings.check(self)
+        if incremental:
+            settings.check_incremental(self)
         if self.solver == "lbfgs":
             lbfgs.check(self)
         X, y = super()._validate_input(X, y, incremental, reset)  # type: ignore[misc]
@@ -77,4 +79,5 @@ class Engine:
         weights = [np.require(w.T, dtype, "C") for w in self.coefs_]
         biases = [np.require(b, dtype, "C") for b in self.intercepts_]
         inputs = as_inputs(X, dtype, 1.0)
-        return engine.outputs(weights, biases, settings.activations_of(self), inputs).a
+        chosen = settings.activations_of(self, len(weights) - 1)
+        return engine.outputs(weights, biases, chosen, inputs).a

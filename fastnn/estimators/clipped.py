@@ -34,7 +34,7 @@ class CrossEntropy32(CrossEntropy):
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
-        return within_32(xp, xp.logaddexp(z, 0.0) - y * z)
+        return within_32(xp, CrossEntropy.value(xp, z, a, y))
 
 
 class CrossEntropy64(CrossEntropy):
@@ -42,7 +42,7 @@ class CrossEntropy64(CrossEntropy):
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
-        return within_64(xp, xp.logaddexp(z, 0.0) - y * z)
+        return within_64(xp, CrossEntropy.value(xp, z, a, y))
 
 
 class LogLikelihood32(LogLikelihood):
@@ -66,8 +66,7 @@ class PoissonOfCounts(Poisson):
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
-        cost = y * (xp.log(xp.where(y > 0, y, y * 0 + 1)) - z) + (a - y)
-        return xp.where(y < 0, y * math.nan, cost)
+        return xp.where(y < 0, y * math.nan, Poisson.value(xp, z, a, y))
 
 
 def cross_entropy(dtype: np.dtype[Any]) -> Cost:

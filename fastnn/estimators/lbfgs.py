@@ -7,7 +7,6 @@ optimization methods for L1 regularization", 2007, section 3.2). Weights become 
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import penalties
 from fastnn.activations import log_normalised
+from fastnn.checks import warn
 from fastnn.estimators import settings
 
 __all__ = ["check", "fit", "is_scikit_learns"]
@@ -55,7 +55,10 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
     shrunk = np.flatnonzero(l1)
 
     def split(x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Take the parameters and, of those with L1, what is subtracted from them."""
+        """Return the cost and its gradient.
+
+        x has the parameters and, after them, what is to be subtracted from those with L1.
+        """
         cost, slope = objective(joined(x))
         of_parts = np.concatenate([slope, -slope[shrunk]])
         of_parts[shrunk] += l1[shrunk]
@@ -89,11 +92,10 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
         penalty = of_l1(result.x) + objective.of_l2(parameters)
         mlp.loss_ = (mlp.loss_ - penalty) / mlp.n_outputs_ + penalty
     if result.status:
-        warnings.warn(
+        warn(
             f"lbfgs failed to converge after {mlp.n_iter_} iteration(s): {result.message}. "
             f"Increase max_iter ({mlp.max_iter}) or max_fun ({mlp.max_fun}), or scale the data",
             ConvergenceWarning,
-            stacklevel=2,
         )
     arrays = objective.arrays(parameters)
     dtype = mlp.coefs_[0].dtype

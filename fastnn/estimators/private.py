@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import inspect
 
+from fastnn.checks import not_installed
+
 try:
     import sklearn
     from sklearn.neural_network import MLPClassifier, MLPRegressor
-except ImportError as error:
-    raise ImportError(
-        "fastnn.MLPClassifier and fastnn.MLPRegressor need scikit-learn: "
-        'pip install "fastnn[sklearn]"'
-    ) from error
+except ModuleNotFoundError as error:
+    raise not_installed("an estimator of fastnn", "sklearn", "fastnn[sklearn]") from error
 
 __all__ = ["Interval", "MLPClassifier", "MLPRegressor", "StrOptions"]
 

@@ -57,6 +57,17 @@ def check(mlp: Any) -> None:
         check_penalties(steps_of(mlp).optimizer or SGD(), penalties_of(mlp))
 
 
+def check_incremental(mlp: Any) -> None:
+    """Raise a `ValueError` where `partial_fit` cannot do what `fit` can."""
+    if mlp.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if mlp.n_rows is None and not divided_by_batch(mlp):
+        raise ValueError(
+            f"partial_fit cannot know the n in the lmbda/n of penalty={mlp.penalty!r}: give the "
+            "rows of all calls together as n_rows"
+        )
+
+
 def check_fitted_layers(mlp: Any) -> None:
     """Raise an `AttributeError` where there are not as many layers as the weights are of."""
     fitted, wanted = len(mlp.coefs_) - 1, hidden_layers(mlp)
@@ -73,9 +84,12 @@ def hidden_layers(mlp: Any) -> int:
     return len(sizes) if hasattr(sizes, "__len__") else 1
 
 
-def hidden_names(mlp: Any) -> list[str]:
-    """Return the activation of each hidden layer, as the caller named it."""
-    layers = hidden_layers(mlp)
+def hidden_names(mlp: Any, layers: int | None = None) -> list[str]:
+    """Return the activation of each hidden layer, as the caller named it.
+
+    There are `layers` of them, by default as many as `hidden_layer_sizes` says.
+    """
+    layers = hidden_layers(mlp) if layers is None else layers
     if isinstance(mlp.activation, str):
         return [mlp.activation] * layers
     if len(mlp.activation) != layers:
@@ -86,9 +100,9 @@ def hidden_names(mlp: Any) -> list[str]:
     return [one_of(f"activation[{i}]", a, HIDDEN) for i, a in enumerate(mlp.activation)]
 
 
-def activations_of(mlp: Any) -> list[Activation]:
-    """Return the activation of each layer after the input."""
-    names = [*hidden_names(mlp), mlp.out_activation_]
+def activations_of(mlp: Any, layers: int | None = None) -> list[Activation]:
+    """Return the activation of each layer after the input; `layers` as in `hidden_names`."""
+    names = [*hidden_names(mlp, layers), mlp.out_activation_]
     return [activations.named("activation", OWN_NAMES.get(name, name)) for name in names]
 
 
@@ -138,7 +152,5 @@ def dropout_of(mlp: Any) -> list[float] | None:
             f"not {len(mlp.dropout)} numbers"
         )
     else:
-        rates = [real(f"dropout[{i}]", rate) for i, rate in enumerate(mlp.dropout)]
-    if any(rate >= 1 for rate in rates):
-        raise ValueError(f"dropout must be from 0 and below 1, not {mlp.dropout!r}")
+        rates = [real(f"dropout[{i}]", rate, below=1) for i, rate in enumerate(mlp.dropout)]
     return rates if any(rates) else None

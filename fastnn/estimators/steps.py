@@ -46,7 +46,7 @@ class Steps:
     state : State or None
         What the optimiser and the penalties remember.
     penalties : list of str
-        These, by their repr.
+        The repr of each layer's penalty, to find that another one was asked for.
     """
 
     optimizer: Optimizer | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +11,11 @@ from sklearn.model_selection import train_test_split
 
 from fastnn import engine
 from fastnn.arrays import as_inputs
+from fastnn.checks import warn
 from fastnn.engine.interrupts import held_back
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
+from fastnn.weighting import near_1
 
 __all__ = ["fit"]
 
@@ -43,13 +44,6 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     """
     if not incremental or not isinstance(getattr(mlp, "_optimizer", None), Steps):
         mlp._optimizer = steps_of(mlp)
-    if mlp.early_stopping and incremental:
-        raise ValueError("partial_fit does not support early_stopping=True")
-    if incremental and mlp.n_rows is None and not settings.divided_by_batch(mlp):
-        raise ValueError(
-            f"partial_fit cannot know the n in the lmbda/n of penalty={mlp.penalty!r}: give the "
-            "rows of all calls together as n_rows"
-        )
     rows, held = Rows(X, y, sample_weight), Rows(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
@@ -63,7 +57,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
             _run(mlp, epochs, held, incremental)
             release()
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=2)
+        warn("Training interrupted by user.")
     finally:
         epochs.training.write_back()
     mlp._optimizer.state = epochs.training.state()
@@ -89,7 +83,7 @@ class Epochs:
         self._rows = np.minimum(self.n - self._starts, batch_size)
         self._looked_at = mlp.early_stopping  # by the estimator, after every epoch
         if rows.sample_weight is not None:
-            self._counts = np.asarray(rows.sample_weight, np.float64)
+            self._counts = near_1(np.asarray(rows.sample_weight, np.float64))
         dropout, steps = settings.dropout_of(mlp), mlp._optimizer
         self.training = engine.Training(
             self._weights,
@@ -166,11 +160,10 @@ def _run(mlp: Any, epochs: Epochs, held: Rows, incremental: bool) -> None:
             mlp._no_improvement_count = 0
         if incremental:
             return
-    warnings.warn(
+    warn(
         f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) reached and the optimization "
         "hasn't converged yet.",
         ConvergenceWarning,
-        stacklevel=2,
     )
 
 
@@ -198,9 +191,8 @@ def _batch_size(mlp: Any, n: int) -> int:
     if mlp.batch_size == "auto":
         return min(200, n)
     if mlp.batch_size > n:
-        warnings.warn(
+        warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=2,
         )
     return int(np.clip(mlp.batch_size, 1, n))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.activations import Activation
-from fastnn.checks import one_of
+from fastnn.checks import not_installed, one_of
 from fastnn.files import replace_file
 from fastnn.network import Network
 
@@ -31,9 +31,7 @@ def to_onnx(
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "to_onnx needs the package onnx: install fastnn[onnx]", name="onnx"
-        ) from error
+        raise not_installed("to_onnx", "onnx", "fastnn[onnx]") from error
     weights, biases = network._arrays()
     dtype = network.dtype.name
     given = dtype if input_dtype is None else one_of("input_dtype", input_dtype, (dtype, "uint8"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import one_of
+from fastnn.checks import not_installed, one_of
 from fastnn.network import Network
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ COSTS = {"softmax": "log_likelihood", "sigmoid": "cross_entropy"}
 
 def to_torch(network: Network) -> nn.Sequential:
     """Return a module with the outputs of `network`, as `Network.to_torch` says."""
-    torch = _torch("to_torch")
+    torch, (weights, biases) = _torch("to_torch"), network._arrays()
     nn, dtype = torch.nn, getattr(torch, network.dtype.name)
     known = _activations(nn)
     modules = []
-    weights = [network._first_weights() * (network.input_scale or 1), *network.weights[1:]]
-    for w, b, name in zip(weights, network.biases, network.activations, strict=True):
+    weights = [network._first_weights() * (network.input_scale or 1), *weights[1:]]
+    for w, b, name in zip(weights, biases, network.activations, strict=True):
         one_of("activation of a PyTorch module", name, known)
         linear = nn.Linear(w.shape[1], len(w), dtype=dtype)
         with torch.no_grad():
@@ -101,9 +101,7 @@ def _torch(what: str) -> Any:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{what} needs PyTorch, the package torch", name="torch"
-        ) from error
+        raise not_installed(what, "torch", "torch") from error
     return torch
 
 

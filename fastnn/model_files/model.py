@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import __version__
-from fastnn.checks import one_of, real
+from fastnn.checks import one_of, optional, real
 from fastnn.optimizer_state import OptimizerState
 
 __all__ = ["FORMAT", "Model", "dtype_of", "from_record", "parsed", "record_of", "require"]
@@ -33,7 +33,7 @@ class Model(NamedTuple):
     kept_inputs : ndarray of int64, or None
     multilabel : bool
     penalty : JSON value
-        What `fastnn.penalties.to_record` made of the penalty it was trained with.
+        What `fastnn.penalties.records.to_record` made of the penalty it was trained with.
     optimizer_state : OptimizerState or None
         Of the columns in use alone; kept by safetensors only.
     """
@@ -112,7 +112,7 @@ def from_record(
         activations,
         record.get("cost", ""),
         record["dtype"],
-        None if scale is None else real("'input_scale'", scale),
+        optional(real, "'input_scale'", scale),
         _kept_inputs(record.get("kept_inputs"), weights[0]),
         labels,
         record.get("penalty"),

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from fastnn import costs as cost_plugins
 from fastnn import initializers, penalties, sparsity
-from fastnn.checks import real
+from fastnn.checks import flag, real
 from fastnn.model_files import Model, write_model
 from fastnn.network_checks import (
     checked_activations,
@@ -84,7 +84,8 @@ class Stack:
                 f"{self._activations[-1].name!r} of one output unit is always 1: for two classes "
                 "use 'sigmoid' and the cost 'cross_entropy', or two output units"
             )
-        self._task = task_of(self._cost, self._activations[-1].name, multilabel=multilabel)
+        labels = flag("multilabel", multilabel)
+        self._task = task_of(self._cost, self._activations[-1].name, multilabel=labels)
         self._dtype = checked_dtype(dtype)
         self._input_scale = None if input_scale is None else checked_scale(input_scale)
         self._n_inputs, self.kept_inputs = sizes[0], None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,24 +24,10 @@ from fastnn.trainer.position import Position, digest_of, distinct_numbers
 
 if TYPE_CHECKING:
     from fastnn.nielsen._base import BookNetwork
-    from fastnn.nielsen._sgd import Samples
+    from fastnn.nielsen._monitor import Monitor
+    from fastnn.nielsen._samples import Samples
 
-__all__ = ["Monitor", "Trail"]
-
-
-class Monitor(Protocol):
-    """The figures of one data set, of the epochs so far."""
-
-    costs: list[float]
-    accuracies: list[int]
-
-    @property
-    def asked_for(self) -> str:
-        """The figures that are asked for, in words."""
-
-    @property
-    def digest(self) -> str:
-        """A digest of the data set."""
+__all__ = ["Trail"]
 
 
 class Trail:
@@ -79,6 +65,11 @@ class Trail:
             asked = [monitor for monitor in monitors if monitor.asked_for]
             self._options["monitored"] = [monitor.asked_for for monitor in asked]
             self._options["monitored_data"] = [monitor.digest for monitor in asked]
+
+    @property
+    def figures(self) -> int:
+        """For how many epochs all figures that are asked for have been computed."""
+        return min((m.epochs for m in self._monitors if m.asked_for), default=self.position.epoch)
 
     def save(self, training: Training) -> None:
         """Write a checkpoint between two batches; the engine's weights are written back."""
@@ -142,7 +133,10 @@ class Trail:
             "fit": self._options,
             "position": asdict(Position(**vars(position) | {"order": None})),
             "begun": position.order is not None,
-            "figures": [[monitor.costs, monitor.accuracies] for monitor in self._monitors],
+            "figures": [
+                [monitor.costs[: self.figures], monitor.accuracies[: self.figures]]
+                for monitor in self._monitors
+            ],
             "random": random.getstate(),
             "numpy_random": plain(np.random.get_state(legacy=False)),
             "steps": state.steps,

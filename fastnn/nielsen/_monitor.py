@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.nielsen._sgd import Samples
+from fastnn.nielsen._samples import Samples
 from fastnn.penalties import Penalty
 from fastnn.trainer.position import digest_of
 
@@ -34,6 +34,12 @@ class Monitor:
         return " and ".join(f"{self._name} {what}" for what, is_asked in asked.items() if is_asked)
 
     @property
+    def epochs(self) -> int:
+        """For how many epochs all of them have been computed."""
+        both = (self._with_cost, self.costs), (self._with_accuracy, self.accuracies)
+        return min(len(figures) for is_asked, figures in both if is_asked)
+
+    @property
     def digest(self) -> str:
         """A digest of the data set."""
         return digest_of(self._samples.inputs, self._samples.targets)
@@ -54,5 +60,5 @@ class Monitor:
 
 def epochs_without_gain(accuracies: list[int]) -> int:
     """Return how many epochs have passed since the best accuracy; the best before training is 0."""
-    best = max(accuracies)
+    best = max(accuracies, default=0)
     return len(accuracies) - (1 + accuracies.index(best) if best > 0 else 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
 from time import perf_counter
 from typing import Any
@@ -10,101 +10,22 @@ from typing import Any
 import numpy as np
 
 from fastnn.activations import Sigmoid
-from fastnn.arrays import Inputs
 from fastnn.checks import real, whole
 from fastnn.costs import Cost
-from fastnn.engine import State, Training, outputs
+from fastnn.engine import State, Training
 from fastnn.engine.interrupts import held_back
 from fastnn.history import History
 from fastnn.nielsen import _order
-from fastnn.nielsen._base import BookNetwork, as_list
-from fastnn.nielsen._checkpoint import Monitor, Trail
-from fastnn.pairs import from_pairs
+from fastnn.nielsen._base import BookNetwork
+from fastnn.nielsen._checkpoint import Trail
+from fastnn.nielsen._monitor import Monitor
+from fastnn.nielsen._samples import Samples
 from fastnn.penalties import Penalty, per_layer
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.checkpoints import Keeper
 from fastnn.trainer.exclusive import alone
 
-__all__ = ["SampleDeltas", "Samples", "sgd", "update"]
-
-
-class Samples:
-    """A list of pairs (x, y), converted once for the engine.
-
-    Attributes
-    ----------
-    pairs : list
-        The caller's own list, if it was one.
-    inputs : Inputs
-        One row for each pair.
-    targets : ndarray
-        Class indices, int64 (n,), or vectors (n, outputs).
-    """
-
-    def __init__(self, parameter: str, data: Iterable[Any], network: BookNetwork) -> None:
-        self.pairs = as_list(parameter, data)
-        self._network = network
-        self.inputs: Inputs
-        self.inputs, self.targets = from_pairs(
-            self.pairs, network.sizes[0], network.sizes[-1], network.dtype
-        )
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def activations(self) -> np.ndarray:
-        """Return the network's output for every row, (n, outputs)."""
-        weights, biases = self._network._arrays()
-        flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)
-        weights = [np.ascontiguousarray(w) for w in weights]
-        z = outputs(weights, flat, sigmoids, self.inputs).z
-        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
-            a: np.ndarray = Sigmoid.value(np, z)
-        return a
-
-    def correct(self, a: np.ndarray, *, convert: bool) -> int:
-        """Return in how many rows the largest of the outputs `a` is the desired one.
-
-        With one output the largest is always the first, as in the book; `convert` then says
-        whether a target is a vector, or a number to compare with 0.
-        """
-        labels = self.targets
-        if labels.ndim == 2:
-            labels = labels.argmax(axis=1) if convert or labels.shape[1] > 1 else labels[:, 0]
-        return int(np.count_nonzero(a.argmax(axis=1) == labels))
-
-    def vectors(self) -> np.ndarray:
-        """Return the targets as vectors, (n, outputs)."""
-        if self.targets.ndim == 2:
-            return self.targets
-        y = np.zeros((len(self), self._network.sizes[-1]), self._network.dtype)
-        y[np.arange(len(self)), self.targets] = 1
-        return y
-
-
-class SampleDeltas:
-    """A cost of the user's own, as the engine's numpy path takes it.
-
-    Parameters
-    ----------
-    delta : callable
-        ``delta(z, a, y)`` as the book's costs have it: columns (outputs, 1) in, such a column out.
-    """
-
-    def __init__(self, delta: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> None:
-        self._delta = delta
-
-    def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the deltas of a batch; every array is (m, outputs)."""
-        deltas = np.empty_like(a)
-        for i in range(len(a)):
-            delta = np.asarray(self._delta(z[i, :, None], a[i, :, None], y[i, :, None]))
-            if delta.shape != (a.shape[1], 1):
-                raise ValueError(
-                    f"the cost's delta must return the shape {(a.shape[1], 1)}, not {delta.shape}"
-                )
-            deltas[i] = delta[:, 0]
-        return deltas
+__all__ = ["sgd", "update"]
 
 
 def sgd(
@@ -120,7 +41,7 @@ def sgd(
     keeper: Keeper | None = None,
     resume: bool = False,
     monitors: Sequence[Monitor] = (),
-) -> Iterator[int]:
+) -> Generator[int]:
     """Check the arguments, then return an iterator that trains one epoch for each number it yields.
 
     Once the iterator ends, the list in `samples` is as the book's code would leave it. What stands
@@ -137,7 +58,6 @@ def sgd(
         learning_rate=eta,
         n=len(samples),
         batch_size=mini_batch_size,
-        stacklevel=3,
     )
     options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr(penalty)}
     options["cost"] = type(cost).__name__
@@ -157,7 +77,7 @@ def _epochs(
     penalty: Penalty | None,
     progress: bool,
     trail: Trail,
-) -> Iterator[int]:
+) -> Generator[int]:
     track_cost = progress and isinstance(cost, Cost)  # the running cost is the engine's
     training = _training(
         network, samples, mini_batch_size, eta, cost, penalty, track_cost=track_cost,
@@ -181,6 +101,8 @@ def _epochs(
             from fastnn.progress import ProgressBar
 
             bar = stack.enter_context(ProgressBar(epochs, len(samples)))
+        if trail.figures < position.epoch:  # it was stopped while it computed the last ones
+            yield from _told(trail.figures, trail, training)
         for epoch in range(position.epoch, epochs):
             if position.order is None:
                 with held_back() as release:  # an order that is drawn is not lost
@@ -201,9 +123,18 @@ def _epochs(
                 history.seconds.append(perf_counter() - start)
                 bar.epoch(history)
             position.end()
-            yield epoch
+            yield from _told(epoch, trail, training)
             if keeper is not None and (epoch + 1 == epochs or keeper.due_after(epoch + 1)):
                 trail.save(training)
+
+
+def _told(epoch: int, trail: Trail, training: Training) -> Generator[int]:
+    """Yield the number of an epoch; write a checkpoint if nothing is asked for after it."""
+    try:
+        yield epoch
+    except GeneratorExit:
+        trail.save(training)
+        raise
 
 
 def _refuse_own_methods(network: BookNetwork) -> None:

@@ -14,7 +14,8 @@ from numpy.typing import DTypeLike
 
 from fastnn import costs
 from fastnn.nielsen._base import BookNetwork, sigmoid, sigmoid_prime
-from fastnn.nielsen._sgd import SampleDeltas, Samples, sgd, update
+from fastnn.nielsen._samples import SampleDeltas, Samples
+from fastnn.nielsen._sgd import sgd, update
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 

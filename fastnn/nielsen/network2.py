@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from fastnn.nielsen._base import (
     vectorized_result,
 )
 from fastnn.nielsen._monitor import Monitor, epochs_without_gain
-from fastnn.nielsen._sgd import SampleDeltas, Samples, sgd, update
+from fastnn.nielsen._samples import SampleDeltas, Samples
+from fastnn.nielsen._sgd import sgd, update
 from fastnn.trainer.checkpoints import keeper_of
 
 __all__ = [
@@ -213,7 +215,7 @@ class Network(BookNetwork):
             monitor_evaluation_cost,
             monitor_evaluation_accuracy,
         )
-        for epoch in sgd(
+        trained = sgd(
             self,
             training,
             epochs,
@@ -225,13 +227,16 @@ class Network(BookNetwork):
             keeper=keeper,
             resume=resume,
             monitors=(on_training, on_evaluation),
-        ):
-            print(f"Epoch {epoch} training complete")
-            on_training.report(self)
-            on_evaluation.report(self)
-            print()
-            if patience and epochs_without_gain(on_evaluation.accuracies) >= patience:
-                break
+        )
+        with closing(trained):
+            while not patience or epochs_without_gain(on_evaluation.accuracies) < patience:
+                epoch = next(trained, None)
+                if epoch is None:
+                    break
+                print(f"Epoch {epoch} training complete")
+                on_training.report(self)
+                on_evaluation.report(self)
+                print()
         return (
             on_evaluation.costs,
             on_evaluation.accuracies,

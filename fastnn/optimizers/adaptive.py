@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checks import real
-from fastnn.optimizers.base import Numbers, Optimizer, above_0, share
+from fastnn.checks import check_field, real
+from fastnn.optimizers.base import Numbers, Optimizer
 from fastnn.schedules import Schedule
 
 __all__ = ["Adagrad", "Adam", "AdamW", "RMSprop"]
@@ -35,8 +35,8 @@ class RMSprop(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        share(self, "decay")
-        above_0(self, "epsilon")
+        check_field(self, "decay", real, below=1)
+        check_field(self, "epsilon", real, above=0)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
         return rate, self.decay, 1 - self.decay, self.epsilon
@@ -71,7 +71,7 @@ class Adagrad(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        above_0(self, "epsilon")
+        check_field(self, "epsilon", real, above=0)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
         return rate, self.epsilon
@@ -111,9 +111,9 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        share(self, "beta1")
-        share(self, "beta2")
-        above_0(self, "epsilon")
+        check_field(self, "beta1", real, below=1)
+        check_field(self, "beta2", real, below=1)
+        check_field(self, "epsilon", real, above=0)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
         rates, root = rate / (1 - self.beta1**count), 1 / np.sqrt(1 - self.beta2**count)
@@ -165,7 +165,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "weight_decay", real("weight_decay", self.weight_decay))
+        check_field(self, "weight_decay", real)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
         decay = 0.0 if of_biases else self.weight_decay

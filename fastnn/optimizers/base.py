@@ -9,9 +9,9 @@ A class in `optimizers.ALL` has these:
   in the step that makes `count` steps; a penalty of the optimiser's own is not of biases, and where
   it has one ``biases_apart`` is true;
 * ``start(w)`` are the memories of a weight before the first step;
-* ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step by
-  that of plain descent: a proximal penalty that follows the step shrinks the weight by so much more
-  or less.
+* ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step
+  divided by that of plain descent: a proximal penalty that follows the step shrinks the weight by
+  this factor more or less.
 
 In all formulas g is the gradient, w a weight, t the number of the step from 1 on.
 """
@@ -24,10 +24,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import real
 from fastnn.schedules import Schedule, constant_rate
 
-__all__ = ["Numbers", "Optimizer", "above_0", "share"]
+__all__ = ["Numbers", "Optimizer"]
 
 Numbers = tuple["float | np.ndarray", ...]
 
@@ -60,19 +59,3 @@ class Optimizer:
     def step(xp: Any, w: Any, g: Any, *rest: Any) -> tuple[Any, ...]:
         """Return the new weight and its new memories."""
         raise NotImplementedError
-
-
-def share(optimizer: Optimizer, name: str) -> None:
-    """Check that a field is from 0 and below 1."""
-    value = real(name, getattr(optimizer, name))
-    if value >= 1:
-        raise ValueError(f"{name} must be from 0 and below 1, not {value!r}")
-    object.__setattr__(optimizer, name, value)
-
-
-def above_0(optimizer: Optimizer, name: str) -> None:
-    """Check that a field is above 0."""
-    value = real(name, getattr(optimizer, name))
-    if value == 0:
-        raise ValueError(f"{name} must be above 0")
-    object.__setattr__(optimizer, name, value)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.optimizers.base import Numbers, Optimizer, share
+from fastnn.checks import check_field, real
+from fastnn.optimizers.base import Numbers, Optimizer
 from fastnn.schedules import Schedule
 
 __all__ = ["SGD", "Momentum", "Nesterov"]
@@ -49,7 +50,7 @@ class Momentum(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        share(self, "momentum")
+        check_field(self, "momentum", real, below=1)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
         return rate, self.momentum

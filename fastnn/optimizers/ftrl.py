@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checks import real
-from fastnn.optimizers.base import Numbers, Optimizer, above_0
+from fastnn.checks import check_field, real
+from fastnn.optimizers.base import Numbers, Optimizer
 from fastnn.schedules import Schedule
 
 __all__ = ["FTRL"]
@@ -44,10 +44,10 @@ class FTRL(Optimizer):
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        above_0(self, "alpha")
-        above_0(self, "beta")
-        object.__setattr__(self, "l1", real("l1", self.l1))
-        object.__setattr__(self, "l2", real("l2", self.l2))
+        check_field(self, "alpha", real, above=0)
+        check_field(self, "beta", real, above=0)
+        check_field(self, "l1", real)
+        check_field(self, "l2", real)
         object.__setattr__(self, "learning_rate", self.alpha)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:

@@ -48,7 +48,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import real
+from fastnn.checks import check_field, flag, real
 
 __all__ = ["Penalty", "Shrinking", "between", "soft", "sum_of_sizes"]
 
@@ -82,7 +82,7 @@ class Penalty:
         return False
 
     def acts_on(self, number: int, layers: int) -> bool:
-        """Return whether it acts on layer `number`, from 1, where it is given for all layers."""
+        """Return whether it acts on layer `number`, from 1 on, when it is given for all layers."""
         return True
 
     def coefficients(self, step: float) -> tuple[float, ...]:
@@ -134,9 +134,8 @@ class Shrinking(Penalty):
     biases: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lmbda", real("lmbda", self.lmbda))
-        if not isinstance(self.biases, bool):
-            raise TypeError(f"biases must be True or False, not {self.biases!r}")
+        check_field(self, "lmbda", real)
+        check_field(self, "biases", flag)
 
     @property
     def on_biases(self) -> bool:

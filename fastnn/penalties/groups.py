@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checks import one_of, real
+from fastnn.checks import check_field, one_of, real
 from fastnn.penalties.base import Penalty, soft, sum_of_sizes
 from fastnn.penalties.shrinking import ProximalL1
 
@@ -27,7 +27,7 @@ class _OfGroups(Penalty):
     groups: str = "inputs"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lmbda", real("lmbda", self.lmbda))
+        check_field(self, "lmbda", real)
         one_of("groups", self.groups, ("inputs", "neurons"))
 
     @property
@@ -101,9 +101,7 @@ class SparseGroupLasso(_OfGroups):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "l1_ratio", real("l1_ratio", self.l1_ratio))
-        if self.l1_ratio > 1:
-            raise ValueError(f"l1_ratio must be from 0 to 1, not {self.l1_ratio!r}")
+        check_field(self, "l1_ratio", real, maximum=1)
 
     def simplified(self) -> Penalty | None:
         if self.l1_ratio == 1:
@@ -148,9 +146,7 @@ class MaxNorm(Penalty):
     limit: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "limit", real("limit", self.limit))
-        if self.limit == 0:
-            raise ValueError("limit must be above 0: with 0 every weight would be 0")
+        check_field(self, "limit", real, above=0)
 
     @property
     def grouping(self) -> str:

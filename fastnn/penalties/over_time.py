@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checks import real, whole
+from fastnn.checks import check_field, real, whole
 from fastnn.penalties.base import Shrinking, between, sum_of_sizes
 
 __all__ = ["CumulativeL1", "TruncatedGradient"]
@@ -32,7 +32,7 @@ class CumulativeL1(Shrinking):
 
     @staticmethod
     def shrink(xp: Any, w: Any, q: Any, u: Any) -> Any:
-        """Both signs at once: abs(q) <= u, so that one due is at most 0 and the other at least."""
+        """Both signs at once: as abs(q) <= u, a weight owes between q - u <= 0 and q + u >= 0."""
         due = between(xp, w, q - u, q + u)
         return w - due, q - due
 
@@ -77,9 +77,9 @@ class TruncatedGradient(Shrinking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "every", whole("every", self.every, minimum=1))
+        check_field(self, "every", whole, minimum=1)
         if self.theta is not None:
-            object.__setattr__(self, "theta", real("theta", self.theta))
+            check_field(self, "theta", real)
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         theta = float("inf") if self.theta is None else self.theta

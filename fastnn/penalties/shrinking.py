@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checks import one_of, real
+from fastnn.checks import check_field, one_of, real
 from fastnn.penalties.base import Penalty, Shrinking, soft, sum_of_sizes
 from fastnn.penalties.over_time import CumulativeL1
 
@@ -161,9 +161,7 @@ class ElasticNet(Shrinking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "l1_ratio", real("l1_ratio", self.l1_ratio))
-        if self.l1_ratio > 1:
-            raise ValueError(f"l1_ratio must be from 0 to 1, not {self.l1_ratio!r}")
+        check_field(self, "l1_ratio", real, maximum=1)
 
     def simplified(self) -> Penalty | None:
         if self.l1_ratio in (0, 1):

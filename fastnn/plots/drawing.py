@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn.checks import not_installed
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -18,9 +20,7 @@ def new_axes() -> Axes:
     try:
         import matplotlib.pyplot as plt
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "pictures need the package matplotlib: install fastnn[plot]", name="matplotlib"
-        ) from error
+        raise not_installed("a picture", "matplotlib", "fastnn[plot]") from error
     return plt.subplots(layout="constrained")[1]
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.plots.drawing import image_shape, new_axes, tiles
-from fastnn.sparsity import with_all_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,9 +44,8 @@ def weight_images(
     ValueError
         If an image of this shape has not as many pixels as the network has inputs.
     """
-    w, width = network.weights[0], network.n_inputs
-    if network.kept_inputs is not None:
-        w = with_all_columns(w, network.kept_inputs, width)
+    network._arrays()  # which are checked
+    w, width = network._first_weights(), network.n_inputs
     shape = image_shape(width, shape)
     limit = float(np.abs(w).max()) or 1.0
     canvas, _ = tiles(w.reshape(-1, *shape), gap=2 * limit)

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from fastnn import machine
-from fastnn.checks import whole
+from fastnn.checks import optional, whole
 from fastnn.engine import jit, phases
 from fastnn.engine.batched import Path as NumpyPath
 from fastnn.network import Network
@@ -104,7 +104,7 @@ def profile(
         raise ValueError("there is no engine to profile while NUMBA_DISABLE_JIT is set")
     batch_size = whole("batch_size", batch_size, minimum=1)
     threads, rounds = whole("threads", threads, minimum=1), whole("rounds", rounds, minimum=1)
-    rows = None if rows is None else whole("rows", rows, minimum=1)
+    rows = optional(whole, "rows", rows, minimum=1)
     network, rules = Network(sizes, dtype=dtype, seed=1), chosen(penalty, lmbda)
     found = rows_for(network.sizes, rows, data, folder)
     setting = Setting(network, found, batch_size, threads)

@@ -48,8 +48,7 @@ def chosen(names: str | Sequence[str], lmbda: float) -> list[Penalty]:
     TypeError, ValueError
         If a name is none of them, or `lmbda` is not a strength above 0.
     """
-    if real("lmbda", lmbda) == 0:
-        raise ValueError("lmbda must be above 0: with 0 there is no penalty to measure")
+    lmbda = real("lmbda", lmbda, above=0)
     if not isinstance(names, str | Sequence):
         raise TypeError(
             f"penalty must be 'all' or names such as 'l1,l2', with lmbda for them, not {names!r}"
@@ -66,7 +65,7 @@ def chosen(names: str | Sequence[str], lmbda: float) -> list[Penalty]:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows, uint8 (n, D), their classes, int64 (n,), the scale, and where they come from."""
+    """Rows, uint8 (n, D) with their scale; their classes, int64 (n,); and where they come from."""
 
     inputs: Inputs
     labels: np.ndarray

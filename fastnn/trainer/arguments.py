@@ -64,20 +64,18 @@ def checked_dropout(dropout: object, layers: int) -> list[float] | None:
                 f"dropout must be a number, or one for each of the {layers} hidden layers, "
                 f"not {len(dropout)} numbers"
             )
-        rates = [real(f"dropout[{i}]", rate) for i, rate in enumerate(dropout)]
+        rates = [real(f"dropout[{i}]", rate, below=1) for i, rate in enumerate(dropout)]
     else:
-        rates = [real("dropout", dropout)] * layers
+        rates = [real("dropout", dropout, below=1)] * layers
     if not layers:
         raise ValueError("dropout is of hidden units, and this network has none")
-    if any(rate >= 1 for rate in rates):
-        raise ValueError(f"dropout must be from 0 and below 1, not {dropout!r}")
     return rates if any(rates) else None
 
 
 def checked_callbacks(
     callbacks: object, early_stopping: object
 ) -> tuple[list[Callback], BestWeights | None]:
-    """Return all that is to be called, and what does the early stopping, if that is asked for."""
+    """Return the callbacks, and what does the early stopping, if that is asked for."""
     if not isinstance(callbacks, Sequence) or not all(isinstance(c, Callback) for c in callbacks):
         given = callbacks if isinstance(callbacks, Sequence) else [callbacks]
         stops = any(isinstance(c, EarlyStopping) for c in given)
@@ -89,8 +87,7 @@ def checked_callbacks(
         return list(callbacks), None
     if not isinstance(early_stopping, EarlyStopping):
         early_stopping = EarlyStopping(_patience(early_stopping))
-    best = BestWeights(early_stopping)
-    return [*callbacks, best], best
+    return list(callbacks), BestWeights(early_stopping)
 
 
 def _patience(early_stopping: object) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.checks import FileFormatError, real, whole
+from fastnn.checks import FileFormatError, optional, real, warn, whole
 from fastnn.files import remove_pieces, replace_file
 
 __all__ = [
@@ -149,7 +148,7 @@ class Keeper:
             raise TypeError(f"checkpoint must be a path, not {path!r}")
         self.path = path
         self._every = whole("checkpoint_every", every, minimum=1)
-        self._seconds = None if seconds is None else real("checkpoint_seconds", seconds)
+        self._seconds = optional(real, "checkpoint_seconds", seconds)
         self._last, self._warned = monotonic(), False
         remove_pieces(path)
 
@@ -168,11 +167,10 @@ class Keeper:
         except OSError as error:
             if not self._warned:
                 self._warned = True
-                warnings.warn(
+                warn(
                     f"the checkpoint {os.fspath(self.path)} cannot be written ({error}); training "
                     "goes on, and the last one that was written stays",
                     RuntimeWarning,
-                    stacklevel=2,
                 )
         self._last = monotonic()
 

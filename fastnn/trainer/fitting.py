@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from numpy.typing import ArrayLike
 
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.checks import FileFormatError, real, whole
+from fastnn.checks import FileFormatError, flag, optional, pair, real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
@@ -73,9 +73,9 @@ def fit(
         penalties=per_layer(penalty, layers),
         dropout=checked_dropout(dropout, layers - 1),
         input_noise=real("input_noise", input_noise),
-        shuffle=bool(shuffle),
-        threads=None if threads is None else whole("threads", threads, minimum=1),
-        compact_every=_at_least_1("compact_every", compact_every),
+        shuffle=flag("shuffle", shuffle),
+        threads=optional(whole, "threads", threads, minimum=1),
+        compact_every=optional(whole, "compact_every", compact_every, minimum=1),
         callbacks=called,
         best=best,
     )
@@ -100,7 +100,6 @@ def fit(
             learning_rate=options.schedule.largest,
             n=rows.total - held,
             batch_size=options.batch_size,
-            stacklevel=3,
         )
     run = Run(network, options, rows, counts, validation, held, keeper)
     with ExitStack() as stack:
@@ -115,19 +114,11 @@ def fit(
         return run.train()
 
 
-def _at_least_1(name: str, value: object) -> int | None:
-    return None if value is None else whole(name, value, minimum=1)
-
-
 def validation_of(network: Network, validation_data: object) -> Rows:
     """Check a pair (X, y) of validation data and return it, ready to be evaluated."""
-    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-        raise TypeError(
-            "validation_data must be a pair (X, y) like the training data, "
-            f"not {type(validation_data).__name__}"
-        )
+    X, y = pair("validation_data", validation_data)
     try:
-        return rows_of(network, *network._opened(*validation_data))
+        return rows_of(network, *network._opened(X, y))
     except FileFormatError:  # which names the file
         raise
     except (TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn.arrays import Inputs
+from fastnn.checks import plain_repr
 from fastnn.engine import State
 from fastnn.engine.draws import plain
 from fastnn.history import History
@@ -70,7 +71,7 @@ class Found(NamedTuple):
     history: History
     rng: dict[str, Any]
     state: State
-    best: tuple[Any, ...] | None
+    best: tuple[tuple[float, int], Any] | None
     chosen: np.ndarray
     drawn: np.ndarray
 
@@ -180,8 +181,8 @@ def fit_of(run: Run) -> dict[str, Any]:
         "dtype": network.dtype.name,
         "input_scale": network.input_scale,
         "batch_size": options.batch_size,
-        "optimizer": repr(options.optimizer),
-        "penalty": [repr(penalty) for penalty in options.penalties],
+        "optimizer": plain_repr(options.optimizer),
+        "penalty": [plain_repr(penalty) for penalty in options.penalties],
         "dropout": None if options.dropout is None else list(options.dropout),
         "input_noise": options.input_noise,
         "shuffle": options.shuffle,
@@ -235,7 +236,7 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     if run.options.best is not None:
         held_best = _held(arrays, "best.", network) if "best.weights.0" in arrays else None
         value, waited = record["best"]
-        best = float(value), int(waited), held_best
+        best = (float(value), int(waited)), held_best
     return Found(held, position, history, record["rng"], state, best, chosen, drawn)
 
 

@@ -49,7 +49,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """The arguments of `fit`, checked; `best` is among the callbacks."""
+    """The arguments of `fit`, checked; `best` does the early stopping."""
 
     epochs: int
     batch_size: int
@@ -115,7 +115,9 @@ class Run:
         self.training: engine.Training
         # Between two epochs the network's arrays are up to date for those who look at them.
         validates = validation is not None or held > 0
-        self._is_watched = bool(options.callbacks or validates or options.compact_every)
+        self._is_watched = bool(
+            options.callbacks or options.best or validates or options.compact_every
+        )
         # What penalties add to the last epochs' costs: where nobody reads these yet, it waits.
         self._shrinkages: list[Callable[[], float]] = []
 
@@ -176,15 +178,15 @@ class Run:
 
     def train(self) -> History:
         """Train from where the run stands to its end."""
-        position, options = self.position, self.options
+        position, options, stopped = self.position, self.options, False
         try:
-            while position.epoch < options.epochs and not position.ended:
+            while position.epoch < options.epochs and not (position.ended or stopped):
                 if position.order is not None or self._begin():
                     self._train_epoch()
-                    position.ended = self._end_epoch()
+                    stopped = self._end_epoch()
                 else:
-                    position.ended = True
-                last = position.ended or position.epoch == options.epochs
+                    stopped = True
+                last = position.ended or stopped or position.epoch == options.epochs
                 if self.keeper is not None and (last or self.keeper.due_after(position.epoch)):
                     self._save()
         except (KeyboardInterrupt, SystemExit):
@@ -217,11 +219,17 @@ class Run:
         self.network.optimizer_state = left_by(options.optimizer, options.penalties, state)
 
     def _begin(self) -> bool:
-        """Draw the order and the rate of an epoch; return False if there is to be none."""
-        position, options = self.position, self.options
-        rate = rate_of(options.schedule, position.epoch, options.epochs, self.history)
-        callbacks, epoch = options.callbacks, position.epoch
-        if rate is None or asked_to_stop([c.epoch_begin(epoch, self.network) for c in callbacks]):
+        """Draw the order and the rate of an epoch; return False if there is to be none.
+
+        That the schedule has ended the training is kept in checkpoints, and that a callback has is
+        not: one that looks at a clock ends a run that is to go on later.
+        """
+        position, options, epoch = self.position, self.options, self.position.epoch
+        rate = rate_of(options.schedule, epoch, options.epochs, self.history)
+        if rate is None:
+            position.ended = True
+            return False
+        if self._asked([c.epoch_begin(epoch, self.network) for c in options.callbacks]):
             return False
         rng, rows = self.network._rng, self.chosen
         with held_back() as release:  # an order that is drawn is not lost
@@ -255,7 +263,7 @@ class Run:
             raise self._diverged(begun) from None
 
     def _end_epoch(self) -> bool:
-        """Compact, evaluate, and note the epoch; return whether the training is to end."""
+        """Compact, evaluate, and note the epoch; return whether a callback asks for the end."""
         position, options, network = self.position, self.options, self.network
         history, every = self.history, options.compact_every
         if every is not None and (position.epoch + 1) % every == 0:
@@ -274,11 +282,30 @@ class Run:
             else:
                 note(history, network, position, 0.0, scores)
                 self._shrinkages.append(shrinkage)
+            if options.best is not None:
+                position.ended = options.best.epoch_end(epoch, network, history)
             position.end()
             release()
         if self.bar is not None:
             self.bar.epoch(history)
-        return asked_to_stop([c.epoch_end(epoch, network, history) for c in options.callbacks])
+        return self._asked([c.epoch_end(epoch, network, history) for c in options.callbacks])
+
+    def _asked(self, answers: list[bool | None]) -> bool:
+        """Return whether a callback has asked for the end.
+
+        Raises
+        ------
+        RuntimeError
+            If one has put other lists in the place of those that are trained.
+        """
+        network = self.network
+        if network.weights is not self._trained[0] or network.biases is not self._trained[1]:
+            raise RuntimeError(
+                "a callback has replaced network.weights or network.biases, or compacted the "
+                "network, whose arrays are being trained: change them in place, such as "
+                "network.weights[0][:] = ..., or give compact_every"
+            )
+        return asked_to_stop(answers)
 
     def _complete_costs(self) -> None:
         """Add to the last epochs' costs what waits to be added."""
@@ -303,6 +330,7 @@ class Run:
         network, options = self.network, self.options
         begins = state is None or not state.draws
         draws = begins and (options.dropout or options.input_noise)
+        self._trained = network.weights, network.biases
         return engine.Training(
             *network._arrays(),
             activations=network._activations,

@@ -1,4 +1,4 @@
-"""``fastnn bench``, which the command line mounts; what it runs is loaded when it is called."""
+"""``fastnn bench``: the goals' cases, timed side by side; what it runs is loaded when called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from fastnn.cli.options import all_differ, new_figure, writable
 
 if TYPE_CHECKING:
     from fastnn.bench.cases import Case
@@ -31,19 +33,31 @@ def bench(
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", help="Save everything that was measured."),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Save everything that was measured.",
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Save a picture (matplotlib).")
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Save a picture (matplotlib).",
+        ),
     ] = None,
 ) -> None:
     """Time fastnn and what people would use instead, each case in a process of its own."""
     from fastnn import machine
     from fastnn.bench import cases, report, timing, worker
 
-    for path, option in ((json_file, "--json"), (picture, "--plot")):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+    all_differ({"--json": json_file, "--plot": picture})
+    figure = new_figure(picture)
     known = _peers(peers)
     try:
         selected = cases.chosen(names or [])
@@ -67,7 +81,8 @@ def bench(
     if json_file is not None:
         json_file.write_text(json.dumps({"cases": measured}, indent=1) + "\n", "utf-8")
     if picture is not None:
-        report.draw(measured, picture)
+        report.draw(measured, figure)
+        figure.savefig(picture)
 
 
 def _with_threads(case: Case, threads: int) -> Case:

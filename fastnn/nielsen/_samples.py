@@ -1,0 +1,95 @@
+"""The book's pairs (x, y), and a cost of the book's form, as the engine takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from fastnn.activations import Sigmoid
+from fastnn.arrays import Inputs
+from fastnn.engine import outputs
+from fastnn.nielsen._base import BookNetwork, as_list
+from fastnn.pairs import from_pairs
+
+__all__ = ["SampleDeltas", "Samples"]
+
+
+class Samples:
+    """A list of pairs (x, y), converted once for the engine.
+
+    Attributes
+    ----------
+    pairs : list
+        The caller's own list, if it was one.
+    inputs : Inputs
+        One row for each pair.
+    targets : ndarray
+        Class indices, int64 (n,), or vectors (n, outputs).
+    """
+
+    def __init__(self, parameter: str, data: Iterable[Any], network: BookNetwork) -> None:
+        self.pairs = as_list(parameter, data)
+        self._network = network
+        self.inputs: Inputs
+        self.inputs, self.targets = from_pairs(
+            self.pairs, network.sizes[0], network.sizes[-1], network.dtype
+        )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def activations(self) -> np.ndarray:
+        """Return the network's output for every row, (n, outputs)."""
+        weights, biases = self._network._arrays()
+        flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)
+        weights = [np.ascontiguousarray(w) for w in weights]
+        z = outputs(weights, flat, sigmoids, self.inputs).z
+        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
+            a: np.ndarray = Sigmoid.value(np, z)
+        return a
+
+    def correct(self, a: np.ndarray, *, convert: bool) -> int:
+        """Return in how many rows the largest of the outputs `a` is the desired one.
+
+        With one output the largest is always the first, as in the book; `convert` then says
+        whether a target is a vector, or a number to compare with 0.
+        """
+        labels = self.targets
+        if labels.ndim == 2:
+            labels = labels.argmax(axis=1) if convert or labels.shape[1] > 1 else labels[:, 0]
+        return int(np.count_nonzero(a.argmax(axis=1) == labels))
+
+    def vectors(self) -> np.ndarray:
+        """Return the targets as vectors, (n, outputs)."""
+        if self.targets.ndim == 2:
+            return self.targets
+        y = np.zeros((len(self), self._network.sizes[-1]), self._network.dtype)
+        y[np.arange(len(self)), self.targets] = 1
+        return y
+
+
+class SampleDeltas:
+    """A cost of the user's own, as the engine's numpy path takes it.
+
+    Parameters
+    ----------
+    delta : callable
+        ``delta(z, a, y)`` as the book's costs have it: columns (outputs, 1) in, such a column out.
+    """
+
+    def __init__(self, delta: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> None:
+        self._delta = delta
+
+    def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the deltas of a batch; every array is (m, outputs)."""
+        deltas = np.empty_like(a)
+        for i in range(len(a)):
+            delta = np.asarray(self._delta(z[i, :, None], a[i, :, None], y[i, :, None]))
+            if delta.shape != (a.shape[1], 1):
+                raise ValueError(
+                    f"the cost's delta must return the shape {(a.shape[1], 1)}, not {delta.shape}"
+                )
+            deltas[i] = delta[:, 0]
+        return deltas
