@@ -39,6 +39,11 @@ def adder(number: float) -> Any:
     return add
 
 
+def kernels(folder: Path) -> list[Path]:
+    """Return the files of compiled kernels."""
+    return sorted(folder.rglob("*.nbc"))
+
+
 def hits(function: Any) -> int:
     return sum(function.stats.cache_hits.values())
 
@@ -63,7 +68,7 @@ def unwritable(folder: Path, tmp_path: Path) -> Path:
 
 def test_a_missing_folder_is_made_and_the_function_found_there(folder: Path) -> None:
     assert adder(2.0)(1.0) == 3.0
-    assert len(list(folder.iterdir())) == 1
+    assert len(kernels(folder)) == 1
     again = adder(2.0)
     assert again(1.0) == 3.0
     assert hits(again) == 1
@@ -74,7 +79,7 @@ def test_what_it_closes_over_and_argument_types_make_another_file(folder: Path) 
         function = adder(number)
         assert function(argument) == argument + number
         assert hits(function) == 0
-    assert len(list(folder.iterdir())) == 3
+    assert len(kernels(folder)) == 3
 
 
 def test_other_sources_make_another_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,13 +113,13 @@ def test_a_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "replace", full)
     with pytest.warns(RuntimeWarning, match="cannot be saved"):
         assert adder(2.0)(1.0) == 3.0
-    assert list(folder.iterdir()) == []
+    assert kernels(folder) == []
 
 
 @pytest.mark.parametrize("length", [0, 100])
 def test_a_file_cut_short_is_written_anew(folder: Path, length: int) -> None:
     adder(2.0)(1.0)
-    (file,) = folder.iterdir()
+    (file,) = kernels(folder)
     whole = file.read_bytes()
     file.write_bytes(whole[:length])
     assert adder(2.0)(1.0) == 3.0
@@ -143,25 +148,34 @@ def printed(process: subprocess.Popen[str]) -> str:
 
 TRAIN = """
 import hashlib, fastnn, numpy as np
+from numba.core import event
 rng = np.random.default_rng(0)
 X, y = rng.integers(0, 256, (40, 20), dtype=np.uint8), rng.integers(0, 3, 40)
 network = fastnn.Network([20, 5, 3], seed=1)
-network.fit(X, y, epochs=2, penalty=PENALTY)
+with event.install_recorder("numba:compile") as found:
+    network.fit(X, y, epochs=2, penalty=PENALTY)
+started = [e.data["dispatcher"].py_func.__qualname__ for _, e in found.buffer if e.is_start]
+print(sum(name.startswith("build_") for name in started), end=" ")
 print(hashlib.sha256(b"".join(w.tobytes() for w in network.weights)).hexdigest())
 """
 
 
 def test_eight_processes_start_on_an_empty_cache(tmp_path: Path) -> None:
-    """Two networks, four processes each: kernels of one name for different penalties."""
+    """Two networks, four processes each: kernels of one name for different penalties.
+
+    One process compiles a kernel, and the others wait for it.
+    """
     programs = [TRAIN.replace("PENALTY", p) for p in ("None", "fastnn.L2(1.0)")]
     running = [run_python(program, tmp_path) for program in programs * 4]
-    first = [printed(process) for process in running]
+    compiled_here, first = zip(*(printed(process).split() for process in running), strict=True)
     assert first == first[:2] * 4
     assert first[0] != first[1]
-    files = sorted(tmp_path.rglob("*.*"))
-    assert all(file.suffix == ".nbc" for file in files)
-    assert [printed(run_python(program, tmp_path)) for program in programs] == first[:2]
-    assert sorted(tmp_path.rglob("*.*")) == files
+    files = kernels(tmp_path)
+    assert sum(map(int, compiled_here)) == len(files) >= 2
+    again = [printed(run_python(program, tmp_path)).split() for program in programs]
+    assert again == [["0", digest] for digest in first[:2]]
+    assert kernels(tmp_path) == files
+    assert {file.name for file in files[0].parent.iterdir()} == {"lock", *(f.name for f in files)}
 
 
 OUTPUTS = """
@@ -282,5 +296,5 @@ def test_warm_kernels_are_compiled_by_warmup(folder: Path) -> None:
     folder.parent.mkdir(parents=True)
     for _ in range(2):
         printed(run_python(program, folder.parent))
-        names = sorted(re.match("[a-z]+", file.name)[0] for file in folder.iterdir())
+        names = sorted(re.match("[a-z]+", file.name)[0] for file in kernels(folder))
         assert names == ["outputs", "train", "unpack"]

@@ -14,9 +14,10 @@ import os
 import pickle
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numba
 from numba.core.compiler import CompileResult
@@ -24,6 +25,11 @@ from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
 from fastnn.checks import warn
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows, where several processes may compile one kernel
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["KernelCache", "folders"]
 
@@ -62,6 +68,23 @@ class KernelCache:
             return
         _warn(" or ".join(map(str, folders())))
 
+    @contextmanager
+    def alone(self, signature: Any, codegen: Any) -> Iterator[None]:
+        """Keep other processes from compiling the same at the same time, if that can be done.
+
+        They wait, and then find it on the disk. What is locked is a byte of one file for all
+        kernels, which a process that is killed gives back.
+        """
+        file = _lock_file()
+        if file is None:
+            yield
+            return
+        with file:
+            byte = int(self._file_name(signature, codegen)[-20:-4], 16) % 2**62
+            with suppress(OSError):  # a file system without locks
+                fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
+            yield
+
     def _file_name(self, signature: Any, codegen: Any) -> str:
         closure = [cell.cell_contents for cell in self._function.__closure__ or ()]
         made_from = (
@@ -91,6 +114,17 @@ def sources() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _lock_file() -> IO[bytes] | None:
+    """Return the file that is locked, open, or None where there can be none."""
+    if fcntl is None:
+        return None
+    for folder in folders():
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return open(folder / "lock", "ab")
+    return None
 
 
 def _write(path: Path, content: bytes) -> None:

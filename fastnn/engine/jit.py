@@ -55,7 +55,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     compiled = numba.njit(function, **_OPTIONS, pipeline_class=KernelCompiler)
     if is_on():
         compiled._cache = KernelCache(function)
-        compiled.compile = _uncollected(compiled.compile)
+        compiled.compile = _alone(compiled, _uncollected(compiled.compile))
     return compiled
 
 
@@ -74,6 +74,17 @@ def _uncollected(compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
         finally:
             if enabled:
                 gc.enable()
+
+    return compile_so
+
+
+def _alone(compiled: Any, compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let one process at a time compile a kernel, so that others find it on the disk."""
+
+    @functools.wraps(compile_)
+    def compile_so(signature: Any) -> Any:
+        with compiled._cache.alone(signature, compiled.targetctx.codegen()):
+            return compile_(signature)
 
     return compile_so
 
