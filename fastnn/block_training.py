@@ -1,7 +1,7 @@
 """Training on blocks that are read as they are needed: what `Network.fit` does with `Blocks`.
 
 It is local SGD with one worker whose rows come through a buffer: an epoch is a round. What the
-optimiser and penalties remember goes on from buffer to buffer.
+optimizer and penalties remember goes on from buffer to buffer.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 In each round every worker starts from the common weights, trains on its own rows for some epochs or
 batches with the compiled engine, and the weights it ends with are averaged by the numbers of rows
 (McMahan et al., "Communication-efficient learning of deep networks from decentralized data", 2017;
-Stich, "Local SGD converges fast and communicates little", 2019). What the optimiser and penalties
+Stich, "Local SGD converges fast and communicates little", 2019). What the optimizer and penalties
 remember is averaged likewise. lmbda/n has the n of all rows together, so a worker's steps are those
 that training on all of them would make.
 

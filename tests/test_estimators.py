@@ -125,7 +125,7 @@ def test_weights_of_every_task(task: str, early_stopping: bool) -> None:
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_partial_fit_and_warm_start_go_on(solver: str) -> None:
-    """The optimiser's memory stays from one `partial_fit` to the next, and begins anew in `fit`."""
+    """The optimizer's memory stays from one `partial_fit` to the next, and begins anew in `fit`."""
     estimators = pair(fastnn.MLPClassifier, **(SGD | {"solver": solver, "warm_start": True}))
     for mlp in estimators:
         for _ in range(3):

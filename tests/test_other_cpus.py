@@ -42,7 +42,6 @@ CASES = [
     ("float32", "uint8", 0.8, penalties.L1(0.3), [65, 40, 9, 1], 13),
     ("float64", "uint8", 0.8, penalties.ElasticNet(0.3, 0.2), [129, 5, 3], 59),
     ("float64", "float64", 0.0, penalties.L2(0.3), [3, 1, 2], 1),
-    ("float64", "float64", 0.0, penalties.L2(0.3), [70, 31, 6], 16),
     ("float32", "float32", 0.8, penalties.L1(0.3), [100, 17, 10], 7),
     ("float32", "uint8", 0.8, penalties.TruncatedGradient(0.3, every=2), [100, 17, 10], 7),
 ]

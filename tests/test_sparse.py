@@ -154,7 +154,7 @@ def test_columns_that_no_row_uses(penalty: Any, optimizer: Any) -> None:
 
 
 @needs_jit
-def test_an_optimiser_takes_sparse_rows() -> None:
+def test_an_optimizer_takes_sparse_rows() -> None:
     X = rows_of()
     given = {"sizes": [3, 2], "batch_size": 7, "penalty": penalties.L2(0.5)}
     given["optimizer"] = optimizers.Adam(0.01)

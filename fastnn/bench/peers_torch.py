@@ -63,7 +63,7 @@ class Eager(_Torch):
         for linear, w, b in zip(linears, *problem.start(case.dtype), strict=True):
             linear.weight.data, linear.bias.data = torch.from_numpy(w), torch.from_numpy(b)
         self._weights = [linear.weight for linear in linears]
-        self._optimiser = torch.optim.SGD(self._model.parameters(), lr=case.learning_rate)
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=case.learning_rate)
         self._loss = (
             nn.CrossEntropyLoss(reduction="sum")
             if case.output == "softmax"
@@ -77,13 +77,13 @@ class Eager(_Torch):
             return float((self._model(self._x).argmax(1) == self._labels).float().mean())
 
     def _step(self, rows: Any) -> None:
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
         loss = self._loss(self._model(self._x[rows]), self._targets[rows]) / len(rows)
         loss.backward()
         with torch.no_grad():
             for w in self._weights:
                 self._shrink(w)
-        self._optimiser.step()
+        self._optimizer.step()
 
 
 class ByHand(_Torch):

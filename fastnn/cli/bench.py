@@ -52,7 +52,10 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Time fastnn and what people would use instead, each case in a process of its own."""
+    """Time fastnn beside what people would use instead.
+
+    Each case has a process of its own.
+    """
     from fastnn import machine
     from fastnn.bench import cases, report, timing, worker
 

@@ -114,13 +114,17 @@ def new_figure(plot: Path | None) -> Any:
 Hidden = Annotated[
     list[str],
     typer.Option(
-        metavar="UNITS", help="Units of a hidden layer; several: 100,30 or given again; or none."
+        metavar="UNITS",
+        help="Units of the hidden layers, such as 100,30; or none. Given again, it adds layers.",
     ),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images a step.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows of a mini-batch.")]
 LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="The book's eta.")]
 Dtype = Annotated[Literal["float32", "float64"], typer.Option(help="What the network computes in.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of initial values and shuffles.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the initial weights and of the orders.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads a batch is shared by [default: what pays].")
+    int | None,
+    typer.Option(
+        min=1, help="Threads that share a batch [default: 1 for small ones, else the CPUs]."
+    ),
 ]

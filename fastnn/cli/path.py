@@ -109,7 +109,7 @@ def path(
         ),
     ] = None,
 ) -> None:
-    """Train a network with stronger and stronger penalties and choose one.
+    """Train with stronger and stronger penalties and choose a sparse network.
 
     Each strength starts from the weights that the one before left. The chosen one has the fewest
     weights of those within one standard error of the best accuracy on the validation images:

@@ -67,7 +67,7 @@ def profile(
         ),
     ] = None,
 ) -> None:
-    """Measure what each penalty costs in an epoch, and where an epoch's time goes.
+    """Measure what penalties cost, and where an epoch goes.
 
     Each penalty is timed with and without, in alternation: in the engine, as a pass of numpy's
     after every batch, and in the numpy path. Its first run on a machine compiles for a minute or

@@ -36,11 +36,17 @@ def sweep(
     hidden: Annotated[
         list[str],
         typer.Option(
-            metavar="UNITS", help="Hidden layers of a network, such as 100,30; again for another."
+            metavar="UNITS",
+            help="Hidden layers of one network, such as 100,30; given again, of another network.",
         ),
     ] = ["30"],  # noqa: B006 - typer copies it
     learning_rate: Annotated[str, typer.Option(metavar="VALUES", help=Values)] = "0.5",
-    batch_size: Annotated[str, typer.Option(metavar="VALUES", help="Likewise.")] = "10",
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            metavar="VALUES", help="Rows of a mini-batch, as whole numbers in the same form."
+        ),
+    ] = "10",
     penalty: Annotated[
         str, typer.Option(metavar="NAMES", help="none, or names such as l1,l2.")
     ] = "none",
@@ -48,19 +54,23 @@ def sweep(
         str | None, typer.Option(metavar="VALUES", help="Strengths of the penalties.")
     ] = None,
     seed: Annotated[
-        str, typer.Option(metavar="VALUES", help="Each is another start and order.")
+        str, typer.Option(metavar="VALUES", help="Seeds: each is another start and order.")
     ] = "1",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
     dtype: Dtype = "float32",
     samples: Annotated[
-        int | None, typer.Option(min=1, help="Draw so many trials [default: all combinations].")
+        int | None,
+        typer.Option(min=1, help="Draw so many trials at random [default: all combinations]."),
     ] = None,
     sample_seed: Annotated[
-        int | None, typer.Option(min=0, help="Of these draws [default: 0].")
+        int | None, typer.Option(min=0, help="Seed of these draws [default: 0].")
     ] = None,
     halving: Annotated[
         int | None,
-        typer.Option(min=2, help="Go on with the best 1 in so many, for as many times the epochs."),
+        typer.Option(
+            min=2,
+            help="Successive halving: keep the best 1 in so many, for as many times the epochs.",
+        ),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trials at a time [default: the CPUs].")

@@ -68,7 +68,9 @@ def train(
             help="The book's eta [default: the optimizer's own, 0.5 for sgd].",
         ),
     ] = None,
-    optimizer: Annotated[OptimizerName, typer.Option(help="What makes the steps.")] = "sgd",
+    optimizer: Annotated[
+        OptimizerName, typer.Option(help="How a gradient becomes a step.")
+    ] = "sgd",
     lmbda: Annotated[
         float | None,
         typer.Option(
@@ -77,7 +79,9 @@ def train(
     ] = None,
     penalty: Annotated[
         Literal["none", PenaltyName],
-        typer.Option(help="Of the weights; for max_norm, --lmbda is the limit of a unit's norm."),
+        typer.Option(
+            help="Penalty of the weights; needs --lmbda (of max_norm: the limit of a unit's norm)."
+        ),
     ] = "none",
     dtype: Dtype = "float32",
     seed: Seed = 1,
@@ -98,16 +102,15 @@ def train(
             metavar="FILE",
             dir_okay=False,
             callback=writable,
-            help="After every epoch, and where the command is stopped, write here what it takes to "
-            "go on.",
+            help="Write a checkpoint here after every epoch, and where the command is stopped.",
         ),
     ] = None,
     checkpoint_seconds: Annotated[
         float | None,
-        typer.Option(min=0, callback=finite, help="Write it also after so much time."),
+        typer.Option(min=0, callback=finite, help="Write one also after so many seconds."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint, where there is one.")
+        bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")
     ] = False,
     as_json: Annotated[
         bool,

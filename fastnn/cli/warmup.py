@@ -13,10 +13,10 @@ def warmup(
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     batch_size: BatchSize = 10,
 ) -> None:
-    """Compile the usual kernels into the cache, so that later runs start at once.
+    """Compile the usual kernels ahead, into the cache.
 
-    Some are compiled for the width of the first hidden layer, and for batches of one row, of a few
-    or of many.
+    They are those of sigmoid networks with plain descent, and L1, L2 or no penalty; some for the
+    width of the first hidden layer, and for batches of one row, of a few or of many.
     """
     from fastnn.engine import cache, jit
     from fastnn.engine.warmup import USUAL, warm_up

@@ -140,7 +140,7 @@ class Path:
     def _take(
         self, layer: int, step: np.ndarray, of_biases: np.ndarray, numbers: np.ndarray
     ) -> None:
-        """Change a layer by a batch: by `step`, or as the optimiser does, whose gradient it is."""
+        """Change a layer by a batch: by `step`, or as the optimizer does, whose gradient it is."""
         p = self._problem
         penalty, w, b = p.penalties[layer], p.weights[layer], p.biases[layer]
         own = numbers[self._coefficients.places[layer] :]
@@ -168,9 +168,9 @@ class Path:
         self, place: int, w: np.ndarray, g: np.ndarray, penalty: Penalty | None,
         of_penalty: np.ndarray, numbers: np.ndarray,
     ) -> None:  # fmt: skip
-        """Give an array, at `place` among weights and biases, one step of the optimiser, in place.
+        """Give an array, at `place` among weights and biases, one step of the optimizer, in place.
 
-        `numbers` begins with the optimiser's, `of_penalty` with the penalty's.
+        `numbers` begins with the optimizer's, `of_penalty` with the penalty's.
         """
         stepper, own = self._problem.stepper, numbers[: self._coefficients.own]
         assert stepper is not None
@@ -196,7 +196,7 @@ class Path:
     def _factor(self, rows: np.ndarray) -> Any:
         """Return what a batch's deltas are multiplied by, a number or one a row.
 
-        It is -learning_rate/m, which makes a gradient the step, or 1/m with an optimiser.
+        It is -learning_rate/m, which makes a gradient the step, or 1/m with an optimizer.
         """
         p = self._problem
         factor = -p.learning_rate if p.stepper is None else 1.0

@@ -1,4 +1,4 @@
-"""The numbers that the formulas of penalties and of an optimiser take, step by step."""
+"""The numbers that the formulas of penalties and of an optimizer take, step by step."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def numbers_of(
     *,
     biases: bool = False,
 ) -> list[float | np.ndarray]:
-    """Return the numbers an optimiser's formulas take, in the step that makes `count` steps."""
+    """Return the numbers an optimizer's formulas take, in the step that makes `count` steps."""
     return list(optimizer.numbers(rate, np.maximum(count, 1), biases))
 
 
 class Coefficients:
-    """The numbers of a step in a row: the optimiser's, for weights and biases; then the penalties'.
+    """The numbers of a step in a row: the optimizer's, for weights and biases; then the penalties'.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Coefficients:
     places : list of int
         Where in a row the numbers of each layer's penalty begin.
     own : int
-        How many an optimiser's formulas take: the first so many are for weights, the next ones for
+        How many an optimizer's formulas take: the first so many are for weights, the next ones for
         biases.
     width : int
         How many numbers a row has.
@@ -127,7 +127,7 @@ class Coefficients:
         table[...] = self._answer
 
     def _of_stepper(self, rate: float, count: np.ndarray) -> list[float | np.ndarray]:
-        """Return an optimiser's numbers: of weights, then of biases where these are others."""
+        """Return an optimizer's numbers: of weights, then of biases where these are others."""
         if self._stepper is None:
             return []
         numbers = numbers_of(self._stepper, rate, count)

@@ -104,7 +104,7 @@ waiting_groups = _constant(lambda spec: spec.waits and spec.groups_inputs)
 # Whether groups lose of their norms by steps that differ from weight to weight.
 shortens = _constant(lambda spec: spec.shortens)
 
-# Whether an optimiser makes the step, from the whole gradient.
+# Whether an optimizer makes the step, from the whole gradient.
 has_stepper = _constant(lambda spec: spec.stepper is not None)
 
 

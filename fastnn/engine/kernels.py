@@ -2,12 +2,12 @@
 
 Symbols, as in the book: z weighted inputs, a outputs, delta the cost's derivative by z; here delta
 carries the factor -learning_rate/m from the output on, so that every product below adds straight
-into the weights (1/m with an optimiser, which takes the gradient). m rows of a batch, D input
+into the weights (1/m with an optimizer, which takes the gradient). m rows of a batch, D input
 columns, V elements of a vector.
 
 For a batch: `gather` its rows and list the columns they use, go `forward`, take the `output_delta`
 and go `backward`. Then `update` every layer: one pass over the weights that applies the penalty in
-registers while the gradient is added (with an optimiser other than plain descent, the gradient is
+registers while the gradient is added (with an optimizer other than plain descent, the gradient is
 put beside the weights, and a second pass makes its step); and scale groups of weights where a
 penalty is of these.
 Threads share the rows of a batch or the panels of a layer, and never a sum; a few of them gather
@@ -295,7 +295,7 @@ def come_back(spec, net, numbers, step):
 
 @jit
 def change_weights(spec, net, m, numbers, of_stepper, matrix, csr, rows, coming, kept):
-    """Make the step: of all layers the penalties, the gradients, and what an optimiser makes."""
+    """Make the step: of all layers the penalties, the gradients, and what an optimizer makes."""
     if csr is not None and shrinks(spec) and not follows(spec):
         shrink_apart(spec, net, m, numbers)
     for number in range(net.layers, 0, -1):

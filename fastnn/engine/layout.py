@@ -108,7 +108,7 @@ class Arrays(NamedTuple):
         What a penalty keeps beside each weight and bias; without one that does, of length 1.
     memory, bias_memory : 1-D, the network's dtype
         The gradient as the weights and biases lie, and after it likewise each number that an
-        optimiser keeps beside them; without an optimiser, of length 1.
+        optimizer keeps beside them; without an optimizer, of length 1.
     paces, members : 1-D, the network's dtype
         The size of each weight's step, and two rows for each thread; where nothing is shortened by
         these, of length 1.
@@ -214,7 +214,7 @@ class Shape(NamedTuple):
     sizes: units of each layer, the inputs' first. choices: of each layer after these. batch_size:
     the most rows of a batch. listed: how many of these are a block at most. panels: how many
     vectors wide a layer's panels are at most. stateful: whether a penalty keeps numbers beside the
-    weights. memories: how many numbers an optimiser keeps for each, its gradient among them.
+    weights. memories: how many numbers an optimizer keeps for each, its gradient among them.
     shortens: whether groups are shortened by the sizes of its steps. sparse: whether rows list
     their nonzeros: then the values of the inputs are not kept. parts: how many parts the list of
     the columns that a block of rows uses has: 1, more where they are sorted, 0 without one.

@@ -24,7 +24,7 @@ class Problem:
 
     The attributes are the parameters of `engine.Training`, checked and completed: `penalties` has
     one for each layer, and None where it would do nothing; `batch_size` is at most the number of
-    rows; `n` is that of lmbda/n, and None where it is each batch's own; `stepper` is the optimiser
+    rows; `n` is that of lmbda/n, and None where it is each batch's own; `stepper` is the optimizer
     unless that is plain descent.
     """
 

@@ -194,7 +194,7 @@ def product(
 def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
-    `numbers` are the penalties' coefficients in this step. With an optimiser, the gradient is added
+    `numbers` are the penalties' coefficients in this step. With an optimizer, the gradient is added
     to the zeros where that looks for it, and that is all. Of sparse rows the first layer is shrunk
     here where the batch is a single row. Where its penalty decays its delta is divided by the
     factor `kept`, which is right for the panels, but not for the biases. Of the next batch, which

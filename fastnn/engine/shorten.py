@@ -1,4 +1,4 @@
-"""Penalties of groups' norms where an optimiser's steps differ from weight to weight.
+"""Penalties of groups' norms where an optimizer's steps differ from weight to weight.
 
 A group v becomes the w that minimises sum((w-v)**2 / (2*pace)) + strength*norm(w), strength being
 kappa*sqrt(size): w = v*t/(t + strength*pace), and t = norm(w) is found by Newton's method, as in
@@ -26,7 +26,7 @@ TINY = 1e-300
 
 @jit_apart
 def shorten_layers(spec, net, numbers):
-    """Shorten the groups of every layer after a step of the optimiser."""
+    """Shorten the groups of every layer after a step of the optimizer."""
     for number in range(1, net.layers + 1):
         if layer_of(net, number).shortened:
             shorten_groups(spec, net, number, numbers)

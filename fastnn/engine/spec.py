@@ -70,7 +70,7 @@ class Rule(NamedTuple):
     takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
     number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
     many coefficients its formulas take. slope: the key of its gradient's formula, where an
-    optimiser takes that. by_norm: whether it takes from the norms of groups.
+    optimizer takes that. by_norm: whether it takes from the norms of groups.
     """
 
     shrink: str
@@ -86,7 +86,7 @@ class Rule(NamedTuple):
 
 
 class Stepper(NamedTuple):
-    """An optimiser that makes its own step from the gradient, to a kernel.
+    """An optimizer that makes its own step from the gradient, to a kernel.
 
     step, pace: keys of its formulas; the second is empty where there is none. memories: how many
     numbers it has beside each weight. numbers: how many its formulas take.

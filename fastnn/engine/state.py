@@ -12,14 +12,14 @@ __all__ = ["State", "fresh"]
 
 
 class State(NamedTuple):
-    """The memories of an optimiser and of penalties, between two batches.
+    """The memories of an optimizer and of penalties, between two batches.
 
     steps : int
         The steps so far.
     total : float
         The sum of their learning_rate / n.
     memories : list of lists of ndarray
-        For each number that the optimiser keeps beside a weight, the layers' arrays: those of the
+        For each number that the optimizer keeps beside a weight, the layers' arrays: those of the
         weights, then those of the biases.
     kept : list of ndarray
         What penalties keep, likewise; zeros where they keep nothing.

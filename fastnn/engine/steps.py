@@ -1,7 +1,7 @@
-"""Optimisers: a pass over a layer's weights and what is kept beside them, one vector at a time.
+"""Optimizers: a pass over a layer's weights and what is kept beside them, one vector at a time.
 
 V lanes of a vector. The gradient lies where the weights do in an array of its own, and every number
-that the optimiser keeps in another one after that.
+that the optimizer keeps in another one after that.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["step_layer"]
 
 @jit_apart
 def step_layer(spec, net, number, numbers, of_stepper):
-    """Make the optimiser's step with a layer, this thread's part of it, and forget the gradient.
+    """Make the optimizer's step with a layer, this thread's part of it, and forget the gradient.
 
-    `numbers` are the coefficients of this step: `of_stepper` of the optimiser's for weights, as
+    `numbers` are the coefficients of this step: `of_stepper` of the optimizer's for weights, as
     many for biases, and the penalties'.
     """
     here, below = layer_of(net, number), layer_of(net, number - 1)
@@ -66,7 +66,7 @@ def step_vectors(
 ) -> Any:
     """Step the vectors from `begin` to `end`, with the penalty numbered `number`; set g to 0.
 
-    What the optimiser keeps lies `apart` elements after g, and after one another.
+    What the optimizer keeps lies `apart` elements after g, and after one another.
     """
     signature = types.void(
         spec, types.int64, types.int64, types.int64, of_penalty, numbers, w, g, types.int64, q
@@ -112,7 +112,7 @@ def step_vectors(
 def keep_paces(
     typing: Any, spec: Any, begin: Any, end: Any, numbers: Any, g: Any, apart: Any, paces: Any
 ) -> Any:
-    """Write the size of each weight's step beside it, from what the optimiser keeps after g."""
+    """Write the size of each weight's step beside it, from what the optimizer keeps after g."""
     signature = types.void(spec, types.int64, types.int64, numbers, g, types.int64, paces)
     kernel = read_spec(spec)
     vector = vector_of(g, kernel.lanes)

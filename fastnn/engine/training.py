@@ -233,7 +233,7 @@ class Training:
         return total / self._counted(order) if self._track_cost else float("nan")
 
     def state(self) -> State:
-        """Return a copy of what the optimiser and the penalties remember, between two epochs."""
+        """Return a copy of what the optimizer and the penalties remember, between two epochs."""
         state = self._path.state()
         draws = {name: drawn.state for name, drawn in self._drawing.items()}
         return state._replace(draws=draws)

@@ -1,4 +1,4 @@
-"""The steps of a stochastic solver: which optimiser makes them, and how their size changes."""
+"""The steps of a stochastic solver: which optimizer makes them, and how their size changes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Steps:
     learning_rate : float
         That of the next epoch.
     state : State or None
-        What the optimiser and the penalties remember.
+        What the optimizer and the penalties remember.
     penalties : list of str
         The repr of each layer's penalty, to find that another one was asked for.
     """

@@ -1,4 +1,4 @@
-"""Optimisers: how a batch's gradient becomes a step, each rule one small class.
+"""Optimizers: how a batch's gradient becomes a step, each rule one small class.
 
 The contract stands in `fastnn.optimizers.base`. In all formulas g is the gradient, w a weight, and
 t the number of the step, from 1 on.
@@ -41,7 +41,7 @@ ALL: tuple[type[Optimizer], ...] = (
     AdamW,
     FTRL,
 )
-"""All optimisers, in the order of the documents."""
+"""All optimizers, in the order of the documents."""
 
 
 def named(parameter: str, name: object, learning_rate: float | None = None) -> Optimizer:
@@ -62,7 +62,7 @@ def named(parameter: str, name: object, learning_rate: float | None = None) -> O
 
 
 def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -> None:
-    """Raise a `ValueError` where a penalty cannot be had with this optimiser."""
+    """Raise a `ValueError` where a penalty cannot be had with this optimizer."""
     for penalty in (p.simplified() for p in penalties if p is not None):
         if penalty is None:
             continue
@@ -72,7 +72,7 @@ def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -
         of_norms = penalty.norm_number is not None
         if optimizer.pace is not None and not (penalty.slope or penalty.by_weight or of_norms):
             raise ValueError(
-                f"{what}: its rule is for steps of one size, and this optimiser's differ from "
+                f"{what}: its rule is for steps of one size, and this optimizer's differ from "
                 "weight to weight. Use SGD, Momentum or Nesterov, or L1, L2, ElasticNet, proximal "
                 "L1, a group lasso or MaxNorm"
             )

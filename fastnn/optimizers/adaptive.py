@@ -1,4 +1,4 @@
-"""Optimisers whose steps have a size for each weight."""
+"""Optimizers whose steps have a size for each weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an optimiser is, to the engine: its contract.
+"""What an optimizer is, to the engine: its contract.
 
 A class in `optimizers.ALL` has these:
 
@@ -6,7 +6,7 @@ A class in `optimizers.ALL` has these:
   many numbers beside each weight as ``memories`` says. g is the gradient of the batch's mean cost,
   with that of a penalty that has one (``slope``);
 * ``numbers(rate, count, of_biases)`` are the numbers that it takes, with the learning rate `rate`,
-  in the step that makes `count` steps; a penalty of the optimiser's own is not of biases, and where
+  in the step that makes `count` steps; a penalty of the optimizer's own is not of biases, and where
   it has one ``biases_apart`` is true;
 * ``start(w)`` are the memories of a weight before the first step;
 * ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step

@@ -1,4 +1,4 @@
-"""Optimisers whose steps have one size for all weights."""
+"""Optimizers whose steps have one size for all weights."""
 
 from __future__ import annotations
 

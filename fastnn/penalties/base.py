@@ -16,7 +16,7 @@ A class in `penalties.ALL` has one of these, or both:
   one step takes, by the root of the size.
 
 A penalty whose shrink comes before the gradient is a part of it: ``slope(xp, w, *numbers)`` is what
-shrink subtracts, and with the numbers of a step of 1/n its derivative, for optimisers that make
+shrink subtracts, and with the numbers of a step of 1/n its derivative, for optimizers that make
 their own step from the gradient. Where ``by_weight`` is true, a penalty that follows may be of
 steps whose size differs from weight to weight: its numbers are multiplied by these sizes, or do not
 depend on them. One with a ``norm_number`` may, too, as `fastnn.penalties.groups.shortened` says.

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def checked_optimizer(optimizer: object, learning_rate: float | Schedule | None) -> Optimizer:
-    """Return what makes the steps: plain descent unless an optimiser is given."""
+    """Return what makes the steps: plain descent unless an optimizer is given."""
     if optimizer is None:
         return SGD() if learning_rate is None else SGD(learning_rate)
     if not isinstance(optimizer, Optimizer):
