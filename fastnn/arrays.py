@@ -24,9 +24,9 @@ __all__ = [
     "as_bytes",
     "as_floats",
     "as_inputs",
-    "as_labels",
     "as_targets",
     "check_rows_finite",
+    "labels_of",
     "real_array",
     "working_type",
 ]
@@ -215,20 +215,18 @@ def as_targets(
     return targets
 
 
-def as_labels(y: ArrayLike, n: int, outputs: int) -> NDArray[np.int64]:
-    """Reduce the targets `y` to the class of each row: what a prediction is compared with.
+def labels_of(targets: _Array) -> NDArray[np.int64]:
+    """Reduce what `as_targets` returned to the class of each row, int64 (n,).
 
-    Takes what `as_targets` takes and raises what it raises. Class indices stay, targets become
-    the index of their largest value; with one output unit a target above 0.5 is class 1.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
+    Class indices stay, targets become the index of their largest value; of one output unit a
+    target above 0.5 is class 1.
     """
-    targets = as_targets(y, n, outputs, np.float64)
     if targets.ndim == 1:
         return targets
-    return (targets[:, 0] > 0.5).astype(np.int64) if outputs == 1 else targets.argmax(axis=1)
+    if targets.shape[1] == 1:
+        return (targets[:, 0] > 0.5).astype(np.int64)
+    labels: NDArray[np.int64] = targets.argmax(axis=1)
+    return labels
 
 
 def real_array(name: str, value: ArrayLike, *, names: bool = False) -> _Array:

@@ -166,10 +166,9 @@ def plain_repr(value: object) -> str:
     return ADDRESS.sub("", repr(value))
 
 
-def not_installed(what: str, module: str, install: str) -> ModuleNotFoundError:
-    """Return the error for `what` where `module` is missing; `install` is what pip is to get."""
-    wanted = f'"{install}"' if "[" in install else install
-    return ModuleNotFoundError(f"{what} needs {module}: pip install {wanted}", name=module)
+def not_installed(what: str, module: str, package: str) -> ModuleNotFoundError:
+    """Return the error for `what` where `module` is missing, which pip installs as `package`."""
+    return ModuleNotFoundError(f'{what} needs {module}: pip install "{package}"', name=module)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -20,7 +20,7 @@ try:
     import dask
     import distributed
 except ModuleNotFoundError as error:
-    raise not_installed("fastnn.dask", "dask", "fastnn[dask]") from error
+    raise not_installed("fastnn.dask", "dask", "dask[distributed]") from error
 
 from fastnn import local_sgd
 from fastnn.callbacks import Callback, EarlyStopping

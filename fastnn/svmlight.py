@@ -115,7 +115,7 @@ def parse_svmlight(
     try:
         from sklearn.datasets import load_svmlight_file
     except ModuleNotFoundError as error:
-        raise not_installed("an svmlight file", "sklearn", "fastnn[sklearn]") from error
+        raise not_installed("an svmlight file", "sklearn", "scikit-learn>=1.7") from error
     read = partial(load_svmlight_file, n_features=n_features, zero_based=zero_based)
     try:
         X, y = read(source)

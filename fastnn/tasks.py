@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn.arrays import as_labels, as_targets
+from fastnn.arrays import as_targets, labels_of
 from fastnn.costs import Cost
 
 __all__ = ["Classes", "Labels", "Task", "Values", "task_of"]
@@ -70,7 +70,7 @@ class Classes(Task):
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
         """Return class indices, int64 (n,)."""
-        return as_labels(self.targets(y, n, outputs, np.float64), n, outputs)
+        return labels_of(self.targets(y, n, outputs, np.float64))
 
     def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """Return class indices, int64 (n,)."""

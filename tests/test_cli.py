@@ -52,6 +52,11 @@ def write_idx(path: Path, array: np.ndarray) -> Path:
     return path
 
 
+def test_the_version() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"{fastnn.__version__}\n")
+
+
 # ------------------------------------------------------------------------------------- fastnn train
 
 

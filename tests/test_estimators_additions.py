@@ -325,7 +325,7 @@ def test_without_scikit_learn() -> None:
         "except ImportError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert b'pip install "fastnn[sklearn]"' in done.stdout
+    assert b'needs sklearn: pip install "scikit-learn>=1.7"' in done.stdout
 
 
 def test_another_scikit_learn() -> None:

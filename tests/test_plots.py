@@ -213,5 +213,5 @@ def test_a_picture_on_axes_of_its_own(monkeypatch) -> None:
 def test_without_matplotlib(draw, monkeypatch) -> None:
     for name in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ModuleNotFoundError, match=r"install fastnn\[plot\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install .matplotlib"):
         draw()

@@ -347,7 +347,7 @@ def test_to_pandas(run) -> None:
     try:
         import pandas  # noqa: F401
     except ModuleNotFoundError:
-        with pytest.raises(ImportError, match="pip install pandas"):
+        with pytest.raises(ImportError, match='pip install "pandas"'):
             records.to_pandas()
     else:
         assert records.to_pandas()["val_accuracy"][0] == records[0]["val_accuracy"]

@@ -100,7 +100,7 @@ def new_figure(plot: Path | None) -> Any:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise not_installed("--plot", "matplotlib", "fastnn[plot]") from error
+        raise not_installed("--plot", "matplotlib", "matplotlib") from error
     figure = Figure(layout="constrained")  # not pyplot's, which may open a window
     kinds = figure.canvas.get_supported_filetypes()
     if plot.suffix.removeprefix(".") not in kinds:

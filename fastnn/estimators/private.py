@@ -14,15 +14,14 @@ try:
     import sklearn
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 except ModuleNotFoundError as error:
-    raise not_installed("an estimator of fastnn", "sklearn", "fastnn[sklearn]") from error
+    raise not_installed("an estimator of fastnn", "sklearn", "scikit-learn>=1.7") from error
 
 __all__ = ["Interval", "MLPClassifier", "MLPRegressor", "StrOptions"]
 
 OVERRIDDEN = (
-    "_fit_stochastic", "_fit_lbfgs", "_forward_pass_fast", "_init_coef", "_initialize",
-    "_validate_input",
+    "_fit_stochastic", "_fit_lbfgs", "_forward_pass_fast", "_init_coef", "_validate_input",
 )  # fmt: skip
-USED = ("_update_no_improvement_count", "_parameter_constraints")
+USED = ("_initialize", "_update_no_improvement_count", "_parameter_constraints")
 SCRATCH = ["activations", "deltas", "coef_grads", "intercept_grads", "layer_units"]
 
 

@@ -31,7 +31,7 @@ def to_onnx(
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise not_installed("to_onnx", "onnx", "fastnn[onnx]") from error
+        raise not_installed("to_onnx", "onnx", "onnx") from error
     weights, biases = network._arrays()
     dtype = network.dtype.name
     given = dtype if input_dtype is None else one_of("input_dtype", input_dtype, (dtype, "uint8"))

@@ -20,7 +20,7 @@ def new_axes() -> Axes:
     try:
         import matplotlib.pyplot as plt
     except ModuleNotFoundError as error:
-        raise not_installed("a picture", "matplotlib", "fastnn[plot]") from error
+        raise not_installed("a picture", "matplotlib", "matplotlib") from error
     return plt.subplots(layout="constrained")[1]
 
 

@@ -84,7 +84,7 @@ def fit(
     weights, biases = network._arrays()
     left = network.optimizer_state if warm_start else None
     state = begun_from(left, optimizer, options.penalties, [*weights, *biases])
-    rows = rows_of(network, X, y)
+    rows = rows_of(network, X, y, predicted=validation_fraction is not None)
     refuse_noise(options.input_noise, rows.inputs)
     counts = row_weights(
         sample_weight, class_weight, task=network._task, y=y, n=rows.total,
@@ -118,7 +118,7 @@ def validation_of(network: Network, validation_data: object) -> Rows:
     """Check a pair (X, y) of validation data and return it, ready to be evaluated."""
     X, y = pair("validation_data", validation_data)
     try:
-        return rows_of(network, *network._opened(X, y))
+        return rows_of(network, *network._opened(X, y), predicted=True)
     except FileFormatError:  # which names the file
         raise
     except (TypeError, ValueError) as error:

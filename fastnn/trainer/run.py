@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,11 +35,14 @@ class _NotFiniteError(Exception):
 
 
 class Rows(NamedTuple):
-    """Rows, their targets as the engine takes them, and what predictions are compared with."""
+    """Rows, their targets as the engine takes them, and what predictions are compared with.
+
+    The last is None where there will be no predictions.
+    """
 
     inputs: Inputs
     targets: np.ndarray
-    wanted: np.ndarray
+    wanted: Any
 
     @property
     def total(self) -> int:
@@ -65,12 +68,15 @@ class Options:
     best: BestWeights | None
 
 
-def rows_of(network: Network, X: ArrayLike, y: ArrayLike) -> Rows:
-    """Check rows and targets and return them, ready for the engine."""
+def rows_of(network: Network, X: ArrayLike, y: ArrayLike, *, predicted: bool) -> Rows:
+    """Check rows and targets and return them, ready for the engine.
+
+    `predicted` says whether predictions of them will be looked at.
+    """
     inputs = network._inputs(X)
     n, outputs = inputs.n, network.sizes[-1]
     targets = network._task.targets(y, n, outputs, network.dtype)
-    return Rows(inputs, targets, network._task.wanted(y, n, outputs))
+    return Rows(inputs, targets, network._task.wanted(y, n, outputs) if predicted else None)
 
 
 class Run:
