@@ -106,7 +106,7 @@ class _Reading(Callback):
                     done = local_sgd.packed(weights, biases, state)
                     return [Done(done, Place(rng, 0, state.draws), cost, rows)]
                 if self.bar is not None:
-                    self.bar.chunk(rows, cost)
+                    self.bar.chunk(rows)
                 del part, training  # the reader fills the next buffer in their place
         if state is None or rows != task.n:
             raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")

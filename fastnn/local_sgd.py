@@ -41,11 +41,11 @@ from fastnn.trainer.arguments import (
     refuse_noise,
     refuse_unwatched,
 )
+from fastnn.trainer.epochs import asked_to_stop, diverged, note, rate_of
 from fastnn.trainer.exclusive import alone
-from fastnn.trainer.fitting import validation_of
-from fastnn.trainer.leaving import begun_from, left_by
 from fastnn.trainer.position import Position
-from fastnn.trainer.run import asked_to_stop, diverged, note, rate_of
+from fastnn.trainer.rows import validation_of
+from fastnn.trainer.warm_start import begun_from, left_by
 
 __all__ = [
     "Done",

@@ -66,7 +66,7 @@ class ProgressBar(_Bar):
         text = "epoch {task.fields[epoch]}/{task.fields[epochs]}"
         super().__init__(text, epochs * n, epoch=min(1, epochs), epochs=epochs)
 
-    def chunk(self, done: int, total: float) -> None:
+    def chunk(self, done: int) -> None:
         """Show that `done` rows of the current epoch are trained."""
         self._bar.update(self._task, completed=self._epoch * self._n + done)
 

@@ -22,8 +22,8 @@ import fastnn
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.engine import Training, blas
-from fastnn.engine.interrupts import held_back
 from fastnn.engine.team import call_together
+from fastnn.interrupts import held_back
 
 pytestmark = pytest.mark.cpu_tiles  # as in other processes
 

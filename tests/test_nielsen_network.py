@@ -334,7 +334,7 @@ def test_bad_sizes(sizes: Any, error: type[Exception], message: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "int64", "flaot32", object])
 def test_bad_dtype(dtype: Any) -> None:
-    with pytest.raises(ValueError, match="dtype must be one of 'float64', 'float32'"):
+    with pytest.raises(ValueError, match="dtype must be one of 'float32', 'float64'"):
         network.Network(SIZES, dtype=dtype)
 
 

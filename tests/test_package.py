@@ -25,6 +25,7 @@ FLOORS = {
     "fastnn.array_files": 1,
     "fastnn.download": 0,
     "fastnn.files": 0,
+    "fastnn.interrupts": 0,
     "fastnn.machine": 0,
     "fastnn.synthetic": 0,
     "fastnn.activations": 1,

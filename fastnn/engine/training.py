@@ -11,11 +11,11 @@ import numpy as np
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import batched
-from fastnn.engine.interrupts import held_back
 from fastnn.engine.masks import Masks
 from fastnn.engine.noise import Noise
 from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.state import State
+from fastnn.interrupts import held_back
 from fastnn.machine import threads_allowed
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.penalties import Penalty

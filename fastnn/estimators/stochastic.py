@@ -12,9 +12,9 @@ from sklearn.model_selection import train_test_split
 from fastnn import engine
 from fastnn.arrays import as_inputs
 from fastnn.checks import warn
-from fastnn.engine.interrupts import held_back
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
+from fastnn.interrupts import held_back
 from fastnn.weighting import near_1
 
 __all__ = ["fit"]

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn.checks import one_of, whole
+from fastnn.checks import whole
+from fastnn.network_checks import checked_dtype
 
 __all__ = [
     "BookNetwork",
@@ -64,7 +65,7 @@ class BookNetwork:
     def __init__(self, sizes: Sequence[int], dtype: DTypeLike) -> None:
         self.sizes = checked_sizes(sizes)
         self.num_layers = len(self.sizes)
-        self.dtype = _float_type(dtype)
+        self.dtype = checked_dtype(dtype)
 
     def feedforward(self, a: ArrayLike) -> np.ndarray:
         """Return the output, (sizes[-1], 1), for the input `a`, (sizes[0], 1).
@@ -188,14 +189,6 @@ def _unit_vector(j: int, length: int) -> np.ndarray:
     e = np.zeros((length, 1))
     e[j] = 1.0
     return e
-
-
-def _float_type(dtype: DTypeLike) -> np.dtype[Any]:
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
-    return np.dtype(one_of("dtype", name, ("float64", "float32")))
 
 
 def _checked(

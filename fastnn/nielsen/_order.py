@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.engine.interrupts import held_back
+from fastnn.interrupts import held_back
 
 __all__ = ["Shuffler"]
 

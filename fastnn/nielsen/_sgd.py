@@ -13,8 +13,8 @@ from fastnn.activations import Sigmoid
 from fastnn.checks import real, whole
 from fastnn.costs import Cost
 from fastnn.engine import State, Training
-from fastnn.engine.interrupts import held_back
 from fastnn.history import History
+from fastnn.interrupts import held_back
 from fastnn.nielsen import _order
 from fastnn.nielsen._base import BookNetwork
 from fastnn.nielsen._checkpoint import Trail
@@ -88,7 +88,7 @@ def _epochs(
     def on_chunk(done: int, total: float) -> None:
         position.done, position.total = done, total
         if bar is not None:
-            bar.chunk(done, total)
+            bar.chunk(done)
         if keeper is not None and done < len(samples) and keeper.due_now():
             training.write_back()
             trail.save(training)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from numpy.typing import ArrayLike
 
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.checks import FileFormatError, flag, optional, pair, real, whole
+from fastnn.checks import flag, optional, real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
@@ -26,11 +26,12 @@ from fastnn.trainer.arguments import (
 )
 from fastnn.trainer.checkpoints import keeper_of
 from fastnn.trainer.exclusive import alone
-from fastnn.trainer.leaving import begun_from
-from fastnn.trainer.run import Options, Rows, Run, rows_of
+from fastnn.trainer.rows import rows_of, validation_of
+from fastnn.trainer.run import Options, Run
+from fastnn.trainer.warm_start import begun_from
 from fastnn.weighting import row_weights
 
-__all__ = ["fit", "validation_of"]
+__all__ = ["fit"]
 
 
 def fit(
@@ -112,15 +113,3 @@ def fit(
 
             run.bar = stack.enter_context(ProgressBar(options.epochs, rows.total - held))
         return run.train()
-
-
-def validation_of(network: Network, validation_data: object) -> Rows:
-    """Check a pair (X, y) of validation data and return it, ready to be evaluated."""
-    X, y = pair("validation_data", validation_data)
-    try:
-        return rows_of(network, *network._opened(X, y), predicted=True)
-    except FileFormatError:  # which names the file
-        raise
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"validation_data: {error}") from error

@@ -5,49 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn import engine
-from fastnn.arrays import Inputs
 from fastnn.callbacks import BestWeights, Callback
 from fastnn.checks import DivergenceError
-from fastnn.engine.interrupts import held_back
 from fastnn.history import History
+from fastnn.interrupts import held_back
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 from fastnn.schedules import Schedule
 from fastnn.trainer.checkpoints import Keeper
-from fastnn.trainer.leaving import left_by
+from fastnn.trainer.epochs import asked_to_stop, diverged, note, rate_of
 from fastnn.trainer.position import Position, digest_of, load, saved
+from fastnn.trainer.rows import Rows
+from fastnn.trainer.warm_start import left_by
 
 if TYPE_CHECKING:
     from fastnn.progress import ProgressBar
 
-__all__ = ["Options", "Rows", "Run", "asked_to_stop", "diverged", "note", "rate_of", "rows_of"]
+__all__ = ["Options", "Run"]
 
 
 class _NotFiniteError(Exception):
     """Ends an epoch."""
-
-
-class Rows(NamedTuple):
-    """Rows, their targets as the engine takes them, and what predictions are compared with.
-
-    The last is None where there will be no predictions.
-    """
-
-    inputs: Inputs
-    targets: np.ndarray
-    wanted: Any
-
-    @property
-    def total(self) -> int:
-        """How many rows there are."""
-        return self.inputs.n
 
 
 @dataclass(frozen=True)
@@ -66,17 +50,6 @@ class Options:
     compact_every: int | None
     callbacks: Sequence[Callback]
     best: BestWeights | None
-
-
-def rows_of(network: Network, X: ArrayLike, y: ArrayLike, *, predicted: bool) -> Rows:
-    """Check rows and targets and return them, ready for the engine.
-
-    `predicted` says whether predictions of them will be looked at.
-    """
-    inputs = network._inputs(X)
-    n, outputs = inputs.n, network.sizes[-1]
-    targets = network._task.targets(y, n, outputs, network.dtype)
-    return Rows(inputs, targets, network._task.wanted(y, n, outputs) if predicted else None)
 
 
 class Run:
@@ -256,7 +229,7 @@ class Run:
             if not self.training.is_finite():
                 raise _NotFiniteError
             if self.bar is not None:
-                self.bar.chunk(done, total)
+                self.bar.chunk(done)
             if self.keeper is not None and done < len(order) and self.keeper.due_now():
                 self._save()
 
@@ -367,55 +340,3 @@ class Run:
         if self.validation is not None:
             held = self.validation.inputs.columns(columns)
             self.validation = self.validation._replace(inputs=held)
-
-
-def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str) -> DivergenceError:
-    """Return the error that says where weights left the finite numbers, and what they went back to.
-
-    `weights` are those that diverged.
-    """
-    sizes = [np.abs(w) for w in weights]
-    largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
-    return DivergenceError(
-        f"weights are no longer finite in {where}, with the learning rate {rate:g}; the largest "
-        f"that is finite is {largest:.3g}. The network is as it was after {after}. Try a smaller "
-        "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
-    )
-
-
-def note(
-    history: History,
-    network: Network,
-    position: Position,
-    shrinkage: float,
-    scores: tuple[float, float] | None,
-) -> None:
-    """Put the figures of the epoch at `position` at the end of `history`.
-
-    `shrinkage` is what the penalties add to a cost, and `scores` cost and score of the validation.
-    """
-    history.train_cost.append(position.cost + shrinkage)
-    if scores is not None:
-        history.val_cost.append(scores[0] + shrinkage)
-        is_r2 = network._task.score_name == "r2"
-        (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
-    history.seconds.append(position.seconds)
-    history.learning_rate.append(position.rate)
-
-
-def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
-    """Return the learning rate of an epoch; None ends the training."""
-    rate = schedule.rate(epoch, epochs, history.val_score)
-    if rate is None or (rate == 0 < schedule.largest):  # it is too small for a float
-        return None
-    if not (0 < rate <= schedule.largest or rate == schedule.largest):
-        raise ValueError(
-            f"{schedule!r} gives epoch {epoch} the learning rate {rate!r}: it must be above 0 and "
-            f"at most the schedule's largest, {schedule.largest!r}"
-        )
-    return float(rate)
-
-
-def asked_to_stop(answers: list[bool | None]) -> bool:
-    """Return whether a callback has asked for the end, with True or numpy's."""
-    return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)

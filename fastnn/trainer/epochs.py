@@ -1,0 +1,67 @@
+"""An epoch's rate, its figures in the history, and what may end a fit after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastnn.checks import DivergenceError
+from fastnn.history import History
+from fastnn.network import Network
+from fastnn.schedules import Schedule
+from fastnn.trainer.position import Position
+
+__all__ = ["asked_to_stop", "diverged", "note", "rate_of"]
+
+
+def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str) -> DivergenceError:
+    """Return the error that says where weights left the finite numbers, and what they went back to.
+
+    `weights` are those that diverged.
+    """
+    sizes = [np.abs(w) for w in weights]
+    largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
+    return DivergenceError(
+        f"weights are no longer finite in {where}, with the learning rate {rate:g}; the largest "
+        f"that is finite is {largest:.3g}. The network is as it was after {after}. Try a smaller "
+        "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
+    )
+
+
+def note(
+    history: History,
+    network: Network,
+    position: Position,
+    shrinkage: float,
+    scores: tuple[float, float] | None,
+) -> None:
+    """Put the figures of the epoch at `position` at the end of `history`.
+
+    `shrinkage` is what the penalties add to a cost, and `scores` cost and score of the validation.
+    """
+    history.train_cost.append(position.cost + shrinkage)
+    if scores is not None:
+        history.val_cost.append(scores[0] + shrinkage)
+        is_r2 = network._task.score_name == "r2"
+        (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
+    history.seconds.append(position.seconds)
+    history.learning_rate.append(position.rate)
+
+
+def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
+    """Return the learning rate of an epoch; None ends the training."""
+    rate = schedule.rate(epoch, epochs, history.val_score)
+    if rate is None or (rate == 0 < schedule.largest):  # it is too small for a float
+        return None
+    if not (0 < rate <= schedule.largest or rate == schedule.largest):
+        raise ValueError(
+            f"{schedule!r} gives epoch {epoch} the learning rate {rate!r}: it must be above 0 and "
+            f"at most the schedule's largest, {schedule.largest!r}"
+        )
+    return float(rate)
+
+
+def asked_to_stop(answers: list[bool | None]) -> bool:
+    """Return whether a callback has asked for the end, with True or numpy's."""
+    return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)

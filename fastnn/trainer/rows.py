@@ -1,0 +1,53 @@
+"""Rows and their targets, checked once for a fit."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn.arrays import Inputs
+from fastnn.checks import FileFormatError, pair
+from fastnn.network import Network
+
+__all__ = ["Rows", "rows_of", "validation_of"]
+
+
+class Rows(NamedTuple):
+    """Rows, their targets as the engine takes them, and what predictions are compared with.
+
+    The last is None where there will be no predictions.
+    """
+
+    inputs: Inputs
+    targets: np.ndarray
+    wanted: Any
+
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        return self.inputs.n
+
+
+def rows_of(network: Network, X: ArrayLike, y: ArrayLike, *, predicted: bool) -> Rows:
+    """Check rows and targets and return them, ready for the engine.
+
+    `predicted` says whether predictions of them will be looked at.
+    """
+    inputs = network._inputs(X)
+    n, outputs = inputs.n, network.sizes[-1]
+    targets = network._task.targets(y, n, outputs, network.dtype)
+    return Rows(inputs, targets, network._task.wanted(y, n, outputs) if predicted else None)
+
+
+def validation_of(network: Network, validation_data: object) -> Rows:
+    """Check a pair (X, y) of validation data and return it, ready to be evaluated."""
+    X, y = pair("validation_data", validation_data)
+    try:
+        return rows_of(network, *network._opened(X, y), predicted=True)
+    except FileFormatError:  # which names the file
+        raise
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"validation_data: {error}") from error
