@@ -258,7 +258,7 @@ def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:
             f"y must hold class indices, whole numbers in 0..{outputs - 1}; "
             f"row {row} is {array[row]}{hint}"
         )
-    return array.astype(np.int64, copy=False)
+    return np.ascontiguousarray(array, np.int64)
 
 
 def working_type(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:

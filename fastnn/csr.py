@@ -67,7 +67,8 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
             "remove or replace it"
         )
     small = np.int32 if X.indptr[-1] <= MOST_COLUMNS else np.int64
-    return _like(X, values, *(a.astype(small, copy=False) for a in (X.indices, X.indptr)))
+    indices, indptr = (np.ascontiguousarray(a, small) for a in (X.indices, X.indptr))
+    return _like(X, np.ascontiguousarray(values), indices, indptr)
 
 
 def compressed(X: Any) -> Any:

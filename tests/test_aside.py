@@ -299,7 +299,46 @@ def test_long_pieces_and_a_rest() -> None:
     wanted[:, used] = waiting.trained[...] = 4.0
     value = waiting.value()()
     for _ in range(2):  # to write twice is to write once
-        waiting.write()
+        waiting.write(w)
         np.testing.assert_allclose(w, wanted, atol=1e-12)
     others = np.delete(wanted, used, axis=1)
     np.testing.assert_allclose(value, rule.value(others), rtol=1e-12)
+
+
+def test_an_array_in_the_place_of_another_is_written_to(X: sparse.csr_array, y: np.ndarray) -> None:
+    class Copies(callbacks.Callback):
+        def epoch_end(self, epoch: int, network: Network, history: Any) -> None:
+            network.weights[0] = network.weights[0].copy()
+
+    network, expected = (Network([COLUMNS, 1], seed=1, dtype="float64") for _ in range(2))
+    options: dict[str, Any] = {"epochs": 3, "penalty": penalties.L1(0.05)}
+    network.fit(X, y, callbacks=[Copies()], **options)
+    expected.fit(X, y, **options)
+    np.testing.assert_array_equal(network.weights[0], expected.weights[0])
+
+
+class Capped(penalties.ProximalL1):
+    """A rule whose value is not the sum of abs(w) that its strength is of."""
+
+    name = "capped"
+
+    def value(self, w: np.ndarray) -> float:
+        return self.lmbda * float(np.minimum(np.abs(w), 0.01).sum())
+
+
+def test_a_value_that_is_no_sum_is_taken_of_all_weights(X: sparse.csr_array, y: np.ndarray) -> None:
+    costs = []
+    for rows in (X, X.toarray()):
+        network = Network([COLUMNS, 1], seed=1, dtype="float64")
+        costs.append(network.fit(rows, y, epochs=2, penalty=Capped(0.05)).train_cost)
+    assert costs[0] == pytest.approx(costs[1], rel=1e-12)
+
+
+def test_going_back_behind_a_value_is_refused(X: sparse.csr_array) -> None:
+    w = np.ones((1, COLUMNS))
+    beside = aside.Aside(w, np.unique(X.indices), penalties.L1(1.0), 0)
+    beside.mark()
+    beside.take(np.full((2, 1), 0.01), 2, None)
+    beside.value()()
+    with pytest.raises(RuntimeError, match="after the mark"):
+        beside.go_back()

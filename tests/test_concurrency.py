@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastnn
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, blas
+from fastnn.engine import Training, blas, compiled, jit
 from fastnn.engine.team import call_together
 from fastnn.interrupts import held_back
 
@@ -223,10 +224,50 @@ def test_threads_that_could_start_end_where_another_could_not(
 
     monkeypatch.setattr(threading.Thread, "start", start_one)
     with pytest.raises(RuntimeError, match="new thread"):
-        call_together(called.append, 3)
+        call_together(called.append, 3, lambda: None)
     started[0].join(SECONDS)
     assert not started[0].is_alive()
     assert not called
+
+
+@pytest.mark.parametrize("fails", [0, 2])
+def test_threads_do_not_wait_for_one_that_raises(fails: int) -> None:
+    met = threading.Event()
+
+    def meets(thread: int) -> None:
+        if thread == fails:
+            raise MemoryError("of one thread")
+        assert met.wait(SECONDS)
+
+    with pytest.raises(MemoryError, match="of one thread"):
+        call_together(meets, 3, met.set)
+
+
+@pytest.mark.skipif(not jit.is_on(), reason="numpy's path has no threads")
+def test_an_epoch_that_one_thread_does_not_begin_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What raises may be the handler of a signal, while the caller's thread is about to begin."""
+    X, y = np.random.default_rng(0).random((60, 20)), np.arange(60) % 3
+    network, expected = (fastnn.Network([20, 40, 3], seed=1) for _ in range(2))
+    network.fit(X, y, epochs=1, batch_size=20, threads=2)
+    expected.fit(X, y, epochs=1, batch_size=20, threads=2)
+    together = compiled.team.call_together
+
+    def without_the_first(function: Any, threads: int, release: Any) -> Any:
+        def call(thread: int) -> Any:
+            if thread == 0:
+                raise TimeoutError("took too long")
+            return function(thread)
+
+        return together(call, threads, release)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled.team, "call_together", without_the_first)
+        with pytest.raises(TimeoutError, match="too long"):
+            network.fit(X, y, epochs=1, batch_size=20, threads=2)
+    for one, other in zip(network.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("released", [True, False])

@@ -328,3 +328,28 @@ def test_outputs_are_the_numpy_paths() -> None:
     given = weights, [np.zeros(20), np.zeros(3)], [activations.Tanh(), activations.Softmax()]
     for one, other in zip(outputs(*given, inputs), batched.outputs(*given, inputs), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("strided", ["data", "indices", "indptr"])
+def test_arrays_that_are_not_contiguous(strided: str, labels: np.ndarray) -> None:
+    X = rows_of()
+    other = X.copy()
+    spread = np.zeros(2 * len(getattr(X, strided)), getattr(X, strided).dtype)
+    spread[::2] = getattr(X, strided)
+    setattr(other, strided, spread[::2])
+    assert not getattr(other, strided).flags.c_contiguous
+    network, expected = fitted(other, labels), fitted(X, labels)
+    np.testing.assert_array_equal(network.weights[0], expected.weights[0])
+    np.testing.assert_array_equal(network.predict_proba(other), expected.predict_proba(X))
+
+
+def test_what_one_sparse_weight_is_owed_is_left_to_the_next_fit() -> None:
+    values, y = np.random.default_rng(0).random((20, 1)), np.arange(20) % 2
+    kept = []
+    for X in (values, sparse.csr_array(values)):
+        network = Network([1, 1], seed=1, dtype="float64")
+        penalty = penalties.L1(0.5, method="cumulative")
+        network.fit(X, y, epochs=2, penalty=penalty, shuffle=False)
+        kept.append(network.optimizer_state.kept[0])
+    np.testing.assert_allclose(kept[1], kept[0], rtol=1e-12)
+    assert kept[0] != 0

@@ -126,6 +126,18 @@ def test_a_file_cut_short_is_written_anew(folder: Path, length: int) -> None:
     assert len(file.read_bytes()) == len(whole)
 
 
+@pytest.mark.parametrize("place", [0, 40, -1])
+def test_a_damaged_file_is_written_anew(folder: Path, place: int) -> None:
+    adder(2.0)(1.0)
+    (file,) = kernels(folder)
+    content = bytearray(file.read_bytes())
+    content[place] ^= 4
+    file.write_bytes(content)
+    again = adder(2.0)
+    assert again(1.0) == 3.0
+    assert hits(again) == 0
+
+
 # ------------------------------------------------------------------------------------ processes
 
 

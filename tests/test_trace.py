@@ -156,14 +156,11 @@ def test_a_penalty_is_numpys(penalty: Any, dtype: str) -> None:
     w = np.concatenate([np.linspace(-1, 1, 4001), [0.0]]).astype(dtype)
     numbers = [np.full_like(w, n) for n in Coefficients([strength]).rows(1e-4, 10)[-1]]
     state = [0.1 * w] if strength.stateful else []
-    formulas = []
-    if strength.shrink is not None:
-        for result in range(1 + len(state)):
-            formulas.append(
-                lambda xp, *given, i=result: (
-                    strength.shrink(xp, *given)[i] if state else strength.shrink(xp, *given)
-                )
-            )
+    formulas, shrink = [], strength.shrink
+    if strength.stateful:
+        formulas = [lambda xp, *given, i=i: shrink(xp, *given)[i] for i in range(2)]
+    elif shrink is not None:
+        formulas = [shrink]
     for formula in formulas:
         given = (w, *state, *numbers)
         expected = formula(np, *given)
@@ -201,21 +198,52 @@ class Other:
 
 numbers = types.ModuleType("numbers")
 numbers.most = 7.0
+PAIR = (11.0, 1.0)
+SINGLE = np.float32(13.0)
+
+def closed(least):
+    return lambda x, most=17.0: x - least + most
+
+inner = closed(19.0)
 
 def helper(x):
     return x * 3.0
 
 def formula(xp, z):
-    return helper(z) * SCALE + Other.value(z) - numbers.most
+    def nested(x):
+        return x * PAIR[0] + SINGLE
+    return nested(helper(z)) * SCALE + Other.value(z) - numbers.most + inner(z)
 """
-EDITS = [("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE"), ("5.0", "5.5"), ("7.0", "7.5")]
+EDITS = [
+    ("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE"), ("5.0", "5.5"), (" 7.0", " 7.5"),
+    ("11.0", "11.5"), ("13.0", "13.5"), ("17.0", "17.5"), ("19.0", "19.5"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=str)
 def test_a_formula_has_another_key_when_it_or_what_it_uses_changes(edit: tuple[str, str]) -> None:
     keys = []
     for text in (MODULE, MODULE, MODULE.replace(*edit)):
-        names = {"__name__": "module"}
+        names = {"__name__": "module", "np": np}
         exec(text, names)
         keys.append(trace.register(names["formula"]))
     assert keys[0] == keys[1] != keys[2]
+
+
+class Limited:
+    """What a formula cannot be, as a method, and cannot compute with."""
+
+    limit = 0.5
+
+    def formula(self, xp: Any, w: Any) -> Any:
+        return xp.minimum(w, self.limit)
+
+
+LIMITED = Limited()
+
+
+def test_numbers_that_a_key_would_not_see_are_refused() -> None:
+    with pytest.raises(TypeError, match="must be a function or a staticmethod, not <bound method"):
+        trace.register(LIMITED.formula)
+    with pytest.raises(TypeError, match=r"computes with .*Limited object.*take numbers"):
+        trace.register(lambda xp, w: xp.minimum(w, LIMITED.limit))

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import L1, L2, History, Network, penalties, reference
-from fastnn.engine import training
+from fastnn.engine import compiled, jit, training
 from fastnn.progress import ProgressBar
 
 pytestmark = pytest.mark.cpu_tiles
@@ -314,8 +315,8 @@ def test_ctrl_c_leaves_the_network_between_two_batches(rows, monkeypatch, capsys
     done, stopped = [], []
     show, stop = ProgressBar.chunk, ProgressBar.__exit__
 
-    def chunk(self: ProgressBar, rows_done: int, total: float) -> None:
-        show(self, rows_done, total)
+    def chunk(self: ProgressBar, rows_done: int) -> None:
+        show(self, rows_done)
         done.append(rows_done)
         if len(done) == 8:  # the third batch of the second epoch
             signal.raise_signal(signal.SIGINT)
@@ -409,3 +410,45 @@ def test_threads_change_no_bit(threads: int, rows) -> None:
 def test_threads_out_of_range(threads, rows) -> None:
     with pytest.raises((TypeError, ValueError), match="threads must be"):
         Network([rows[0].shape[1], 10], seed=0).fit(*rows, epochs=1, threads=threads)
+
+
+@pytest.mark.parametrize("view", ["every second", "reversed", "a column", "read-only"])
+def test_labels_that_lie_in_any_way(view: str, rows) -> None:
+    """A column of a table of whole numbers, for one."""
+    X, y = rows
+    y = y.astype(np.int64)
+    table = np.stack([y, y + 1], axis=1)
+    given = {
+        "every second": np.repeat(y, 2)[::2],
+        "reversed": y[::-1].copy()[::-1],
+        "a column": table[:, 0],
+        "read-only": np.frombuffer(y.tobytes(), np.int64),
+    }[view]
+    network, expected = new(), new()
+    network.fit(X, given, epochs=2)
+    expected.fit(X, y, epochs=2)
+    assert_same_bits(network, expected)
+    assert network.score(X, given) == expected.score(X, y)
+
+
+@pytest.mark.skipif(not jit.is_on(), reason="of compiled kernels")
+def test_arrays_that_cannot_be_written_to_need_no_other_kernels(
+    rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, kernel = {}, compiled._kernel
+
+    def noted(*arguments: Any) -> Any:
+        made = found[arguments] = kernel(*arguments)
+        return made
+
+    monkeypatch.setattr(compiled, "_kernel", noted)
+    signatures = []
+    for writeable in (True, False):
+        X, y = (np.array(array) for array in rows)
+        X.flags.writeable = y.flags.writeable = writeable
+        network = new()
+        network.fit(X, y, epochs=1, sample_weight=np.ones(N))
+        network.predict(X)
+        signatures.append({key: list(one.signatures) for key, one in found.items()})
+    assert signatures[0] == signatures[1]
+    assert found

@@ -19,11 +19,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import llvmlite
 import numba
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
+import fastnn
 from fastnn.checks import warn
 
 try:
@@ -32,6 +34,8 @@ except ModuleNotFoundError:  # Windows, where several processes may compile one 
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["KernelCache", "folders"]
+
+DIGEST_BYTES = 32  # before what it is of
 
 
 class KernelCache:
@@ -51,15 +55,18 @@ class KernelCache:
         name = self._file_name(signature, context.codegen())
         for folder in folders():
             try:
-                parts = pickle.loads((folder / name).read_bytes())
-            except (OSError, EOFError, pickle.UnpicklingError):
-                continue  # not there, not readable, or cut off by a full disk: the next, or compile
-            return CompileResult._rebuild(context, *parts)
+                content = (folder / name).read_bytes()
+            except OSError:
+                continue  # not there, or not readable: the next, or compile
+            digest, parts = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+            if hashlib.sha256(parts).digest() == digest:  # else a disk was full, or is damaged
+                return CompileResult._rebuild(context, *pickle.loads(parts))
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Write a compiled function; where no folder takes it, warn once."""
-        name, content = self._file_name(signature, result.codegen), dumps(result._reduce())
+        name, parts = self._file_name(signature, result.codegen), dumps(result._reduce())
+        content = hashlib.sha256(parts).digest() + parts
         for folder in folders():
             try:
                 _write(folder / name, content)
@@ -89,6 +96,8 @@ class KernelCache:
         closure = [cell.cell_contents for cell in self._function.__closure__ or ()]
         made_from = (
             numba.__version__,
+            llvmlite.__version__,
+            numba.config.OPT,
             sys.implementation.cache_tag,
             codegen.magic_tuple(),  # the target CPU and its features
             sources(),
@@ -110,7 +119,7 @@ def folders() -> list[Path]:
 @functools.cache
 def sources() -> str:
     """Return a digest of the engine; a formula's own is in the key by which a kernel names it."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(fastnn.__version__.encode())  # there may be no sources
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numba import typeof
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
@@ -33,6 +34,9 @@ SAMPLED_ROWS = 64
 MASK_COLUMNS = 64
 
 
+# What no number of meetings comes to.
+BEYOND_ALL_MEETINGS = 1 << 62
+
 # Rows that go forward together where nothing is learned: few enough for the first-level cache.
 EVALUATED_ROWS = 50
 
@@ -55,6 +59,7 @@ class Path:
         by_lanes = spec.Layout(wanted.lanes, rows=(1,), listed=1)
         self._copy = _kernel(unpacking.build_unpack, by_lanes.encode())
         self._problem, self._lanes = problem, wanted.lanes
+        self._stateful = any(rule.stateful for rule in wanted.rules)
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
         self._coefficients.count, self._coefficients.total = self._state.steps, self._state.total
@@ -73,11 +78,12 @@ class Path:
         self._rows = _either(problem.inputs, dtype, self._columns)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
-        self._labels = problem.targets if by_class else np.empty(0, np.int64)
-        self._targets = np.empty((0, 0), dtype) if by_class else problem.targets
+        self._labels = fixed(problem.targets if by_class else np.empty(0, np.int64))
+        self._targets = fixed(np.empty((0, 0), dtype) if by_class else problem.targets)
         if problem.masks is not None:
-            self._keeps = np.array(problem.masks.keeps, dtype)
-            self._unmasked = np.zeros_like(self._arrays.work)
+            self._keeps = fixed(np.array(problem.masks.keeps, dtype))
+            widest = max(-(-len(b) // wanted.lanes) for b in problem.biases[:-1])
+            self._unmasked = np.zeros(problem.batch_size * widest * wanted.lanes, dtype)
 
     def __reduce__(self) -> Any:
         raise TypeError("it cannot be copied: kernels know its arrays by their addresses")
@@ -93,34 +99,48 @@ class Path:
         dropout = None
         if problem.masks is not None:
             masks = problem.masks.draw(len(order))
-            dropout = Dropout(masks, self._keeps, self._unmasked)
+            dropout = Dropout(fixed(masks), self._keeps, self._unmasked)
 
-        def train(thread: int) -> Any:
-            return self._train(
-                self._arrays.records,
-                *self._rows,
-                problem.dtype.type(problem.inputs.scale),
-                problem.dtype.type(problem.inputs.divisor),
-                self._labels,
-                self._targets,
-                problem.row_weights,
-                order,
-                problem.batch_size,
-                -problem.learning_rate if problem.stepper is None else 1.0,
-                numbers,
-                self._coefficients.own,
-                dropout,
-                noise,
-                batches,
-                thread,
-            )
-
-        total = float(team.call_together(train, problem.threads))
+        arguments = (
+            self._arrays.records,
+            *self._rows,
+            problem.dtype.type(problem.inputs.scale),
+            problem.dtype.type(problem.inputs.divisor),
+            self._labels,
+            self._targets,
+            fixed(problem.row_weights),
+            fixed(order),
+            problem.batch_size,
+            -problem.learning_rate if problem.stepper is None else 1.0,
+            fixed(numbers),
+            self._coefficients.own,
+            dropout,
+            fixed(noise),
+            batches,
+        )
+        total = self._call(arguments)
         if self._settle is not None:  # so that a run that goes on from here does as this one
             self._settle(self._arrays.records, numbers[-1:])
         if self._aside is not None:
             self._aside.take(numbers, count, batches)
         return total
+
+    def _call(self, arguments: tuple[Any, ...]) -> float:
+        """Call the kernel on all threads; if that ends with an exception, go back to the mark."""
+        threads = self._problem.threads
+        if threads == 1:
+            return float(self._train(*arguments, 0))
+        # Where one thread compiles, another exception than the compiler's may end it.
+        self._train.compile(tuple(map(typeof, (*arguments, 0))))
+
+        def release() -> None:
+            self._arrays.arrived[0] = BEYOND_ALL_MEETINGS
+
+        try:
+            return float(team.call_together(lambda i: self._train(*arguments, i), threads, release))
+        except BaseException:
+            self.go_back()
+            raise
 
     def change(self, problem: Problem) -> None:
         """Go on with the learning rate of `problem`, which is the same in all else."""
@@ -133,7 +153,7 @@ class Path:
             arrays[0] = self._aside.trained
         self._unpack(self._places_of(arrays))
         if self._aside is not None:
-            self._aside.write()
+            self._aside.write(self._problem.weights[0])
 
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
         """Return a function of the value of penalties, times n; columns aside wait for its call."""
@@ -197,7 +217,7 @@ class Path:
     def _places_of_state(self) -> list[list[Place]]:
         """Return where each of the numbers lies that are kept beside weights and biases."""
         table, lanes, state, found = self._arrays.table, self._lanes, self._state, []
-        if len(self._arrays.state) > 1:
+        if self._stateful:
             panels = self._arrays.state, self._arrays.bias_state
             found.append(places_of(table, panels, state.kept, lanes))
         for number, kept in enumerate(state.memories, 1):
@@ -234,7 +254,7 @@ def outputs(
     found, order = Outputs(z, a, np.empty(inputs.n, np.int64)), np.arange(inputs.n)
     run = _kernel(kernels.build_outputs, wanted.encode())
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
-    run(arrays.records, *_either(inputs, dtype), *factors, order, rows, *found)
+    run(arrays.records, *_either(inputs, dtype), *factors, fixed(order), rows, *found)
     return found
 
 
@@ -253,16 +273,25 @@ def _either(
     The columns of these are numbered by their `places`.
     """
     if not inputs.is_sparse:
-        return inputs.matrix, None
+        return fixed(inputs.matrix), None
     csr, numbers = inputs.matrix, inputs.matrix.indices
     if places is not None:
         numbers = places[numbers]
     values = csr.data.astype(dtype, copy=False)
     arrays = [csr.indptr.astype(np.int64), numbers.astype(np.int32, copy=False), values]
-    views = [array.view() for array in arrays]
-    for view in views:
-        view.flags.writeable = False  # always, as this is part of a kernel's types
-    return None, SparseRows(*views)
+    return None, SparseRows(*map(fixed, arrays))
+
+
+def fixed(array: Any) -> Any:
+    """Return a view that cannot be written to; None stays None.
+
+    Whether an array can be is part of a kernel's types, and would make two kernels of one.
+    """
+    if array is None or not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _values_of_bytes(inputs: Inputs, dtype: np.dtype[Any]) -> np.ndarray:

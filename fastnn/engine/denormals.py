@@ -1,4 +1,4 @@
-"""Denormal numbers count as zero inside a kernel.
+"""Denormal numbers count as zero in the kernels that train and evaluate.
 
 The delta of a saturated unit underflows, and on x86 every operation on a denormal number takes
 some 150 cycles: a network with many such units would train several times slower for the sake of

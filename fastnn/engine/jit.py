@@ -1,4 +1,4 @@
-"""One JIT decorator, one flag policy, and what the kernels need to know of the CPU."""
+"""The JIT decorators, with one set of flags, and what the kernels need to know of the CPU."""
 
 from __future__ import annotations
 

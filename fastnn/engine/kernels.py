@@ -85,12 +85,12 @@ def build_train(spec: str) -> Any:
     @kernel
     def train(records, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
               factor, coefficients, of_stepper, dropout, noise, batches, thread):  # fmt: skip
-        net, numbers = net_of(records, thread, scale), at(coefficients, 0)
+        net, last = net_of(records, thread, scale), at(coefficients, 0)
         matrix, nonzeros, columns = matrix_of(X), pointers_of(csr), layer_of(net, 0).units
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, first_step = 0.0, get(net.steps, 0)
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
-        before = flush_denormals()
+        mode = flush_denormals()
         phases.start_laps(spec, net.ticks)
         by_class = lists(spec) and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
         if by_class:
@@ -113,8 +113,8 @@ def build_train(spec: str) -> Any:
                 batches[batch, 1], batches[batch, 2] = sizes_of(spec, net, kept)
             phases.lap(spec, net.ticks, phases.GATHER)
 
-            to_come = after(numbers, next_numbers)
-            list_batch(spec, net, X, nonzeros, rows, m, begin, end, step, to_come)
+            numbers = after(last, next_numbers)
+            list_batch(spec, net, X, nonzeros, rows, m, begin, end, step, numbers)
             later = start + batch_size
             rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
             if by_class:
@@ -129,8 +129,8 @@ def build_train(spec: str) -> Any:
             phases.lap(spec, net.ticks, phases.LIST)
 
             if waits(spec) and get(net.counts, ENTERING):
-                come_back(spec, net, numbers, step)
-            numbers, before_step = to_come, kept
+                come_back(spec, net, last, step)
+            last, before_step = numbers, kept
             if decays(spec):
                 kept *= 1.0 - get(numbers, layer_of(net, 1).numbers)
             phases.lap(spec, net.ticks, phases.IDLE)
@@ -154,7 +154,7 @@ def build_train(spec: str) -> Any:
             phases.lap(spec, net.ticks, phases.DELTA)
         if decays(spec):
             bring_in(spec, net, kept)
-        restore_denormals(before)
+        restore_denormals(mode)
         if net.thread == 0:
             put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
         return total

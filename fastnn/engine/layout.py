@@ -142,14 +142,14 @@ class Arrays(NamedTuple):
     values : 1-D, the network's dtype
         What each byte of a row stands for, where rows are stored so.
     entering : int32
-        The columns in use that were not in the batch before.
+        The columns in use that were not in the batch before; of sparse rows, that miss a step.
     in_use : uint64
         A bit for each input column: whether the last batch used it.
     left_at : int32
         For a column that is not in use, how many steps of the penalty it has had; of sparse rows
         for all, and raised by SEEN while a column is in use.
     steps : int64, length 1
-        How many batches have been trained on since all columns were last up to date.
+        How many batches have been trained on; where columns wait, since all were up to date.
     counts : int64
         How many columns are in `entering`, `in_batch` and `idle`.
     orders : int64

@@ -63,9 +63,10 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
 def list_columns(spec, net, m, columns, step, block, numbers):
     """List the columns that begin to be used, and note when others cease.
 
-    The penalty, whose coefficients `numbers` are, acts in the update from one block. List, too,
-    what that does not use, whose step is a pass of its own: if it waits where no block does, of
-    this what others use.
+    And list, as `idle`, the columns whose step of the penalty needs a pass of its own: the update
+    of one block of rows makes it for the columns that this block uses. Idle are the others; or, if
+    columns that no row of the batch uses may wait, those of the others that some block uses.
+    `numbers` are the penalty's coefficients.
     """
     entering = idle = used = 0
     words, blocks = (columns + 63) // 64, (m + block - 1) // block

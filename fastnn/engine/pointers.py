@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     infer_getattr,
@@ -97,6 +98,13 @@ def layer_of(typing: Any, net: Any, number: Any) -> Any:
     return _Record("layer", net.floats)(net, types.int64), generate
 
 
+def _contiguous(array: Any) -> Any:
+    """Return the type of an array, whose elements are to lie side by side."""
+    if array.layout != "C":
+        raise TypingError(f"kernels take contiguous arrays, not {array}")
+    return array
+
+
 @intrinsic
 def at(typing: Any, array: Any, offset: Any) -> Any:
     """Return a pointer to element `offset` of a contiguous array."""
@@ -105,7 +113,7 @@ def at(typing: Any, array: Any, offset: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         return builder.gep(data, [arguments[1]])
 
-    return types.CPointer(array.dtype)(array, types.int64), generate
+    return types.CPointer(_contiguous(array).dtype)(array, types.int64), generate
 
 
 @intrinsic
@@ -117,7 +125,7 @@ def matrix_of(typing: Any, X: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return context.make_array(X)(context, builder, arguments[0]).data
 
-    return types.CPointer(X.dtype)(X), generate
+    return types.CPointer(_contiguous(X).dtype)(X), generate
 
 
 @intrinsic

@@ -353,24 +353,28 @@ def _key(formula: Callable[..., Any] | None) -> str:
 
 
 def _slope(activation: Activation) -> str:
-    def slope(xp: Any, delta: Any, z: Any, a: Any) -> Any:
-        return delta * activation.derivative(xp, z, a)
+    derivative = activation.derivative
 
-    return trace.register(slope, trace.register(activation.derivative))
+    def slope(xp: Any, delta: Any, z: Any, a: Any) -> Any:
+        return delta * derivative(xp, z, a)
+
+    return trace.register(slope)
 
 
 # `real` is 1 at an output unit and 0 in the padding beside it.
 def _output_delta(cost: Any, activation: Activation) -> str:
-    def output_delta(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
-        return cost.delta(xp, z, a, y, activation.derivative(xp, z, a)) * real
+    delta, derivative = cost.delta, activation.derivative
 
-    return trace.register(
-        output_delta, trace.register(cost.delta), trace.register(activation.derivative)
-    )
+    def output_delta(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
+        return delta(xp, z, a, y, derivative(xp, z, a)) * real
+
+    return trace.register(output_delta)
 
 
 def _real_cost(cost: Any) -> str:
-    def real_cost(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
-        return cost.value(xp, z, a, y) * real
+    value = cost.value
 
-    return trace.register(real_cost, trace.register(cost.value))
+    def real_cost(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
+        return value(xp, z, a, y) * real
+
+    return trace.register(real_cost)

@@ -26,19 +26,25 @@ __all__ = ["call_together", "meet_all", "nth_part", "share"]
 PATIENCE = 400
 
 
-def call_together(function: Callable[[int], Any], threads: int) -> Any:
+def call_together(function: Callable[[int], Any], threads: int, release: Callable[[], None]) -> Any:
     """Call ``function(thread)`` for each thread number at once; return what number 0 returns.
 
-    Where the system can start no more threads, the function is not called at all.
+    Where the system can start no more threads, the function is not called at all. Where one of the
+    calls raises, `release` is called, after which none waits for it, and the exception raised.
     """
     if threads == 1:
         return function(0)
     decided, complete = threading.Event(), False
+    raised: list[BaseException] = []
 
     def run(number: int) -> None:
         decided.wait()
         if complete:  # else it would wait for those that are missing
-            function(number)
+            try:
+                function(number)
+            except BaseException as error:
+                raised.append(error)
+                release()
 
     others = [threading.Thread(target=run, args=(i,)) for i in range(1, threads)]
     try:
@@ -48,10 +54,16 @@ def call_together(function: Callable[[int], Any], threads: int) -> Any:
     finally:
         decided.set()
     try:
-        return function(0)
+        result = function(0)
+    except BaseException:
+        release()
+        raise
     finally:
         for thread in others:
             thread.join()
+    if raised:
+        raise raised[0]
+    return result
 
 
 @jit

@@ -5,8 +5,8 @@ once, while a kernel is compiled, with `Vec` objects whose arithmetic emits LLVM
 remains in the kernel is straight vector code, with no call and no branch.
 
 A kernel refers to a formula by its key, a string, since the cache on disk hits in a later process
-only for closures over strings and numbers. The key holds a digest of the formula's code and of
-its helpers', so that a changed formula compiles anew.
+only for closures over strings and numbers. The key holds a digest of the formula's code, of its
+helpers' and of the numbers that they name, so that a changed formula compiles anew.
 
 exp, expm1 and tanh are within 4 ulp of the true value where that is a normal number, `log` and
 `logaddexp` within 4 ulp of the larger of their value and 1; arguments of exp beyond the normal
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
 __all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
@@ -28,10 +29,19 @@ __all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
 _FORMULAS: dict[str, Callable[..., Any]] = {}
 _I32 = ir.IntType(32)
 
+# What a formula may take from around it, beside classes and modules.
+_PLAIN = (FunctionType, int, float, str, tuple, np.generic)
 
-def register(function: Callable[..., Any], *parts: str) -> str:
-    """Return the key under which kernels find `function`; `parts` are keys of what it calls."""
-    digest = hashlib.sha256(repr((_content(function), parts)).encode()).hexdigest()
+
+def register(function: Callable[..., Any]) -> str:
+    """Return the key under which kernels find `function`.
+
+    Raises
+    ------
+    TypeError
+        If it is not a plain function, or computes with an object that a key cannot stand for.
+    """
+    digest = hashlib.sha256(repr(_content(function, ())).encode()).hexdigest()
     key = f"{function.__module__}.{function.__qualname__}-{digest[:16]}"
     _FORMULAS[key] = function
     return key
@@ -42,17 +52,50 @@ def formula(key: str) -> Callable[..., Any]:
     return _FORMULAS[key]
 
 
-def _content(function: Callable[..., Any]) -> tuple[Any, ...]:
-    """Return what a formula computes with: its code, and the helpers and numbers that it names.
+def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what a formula computes with: its code, and the values and helpers that it names.
 
-    These are its module's, and those of the classes and modules that it names.
+    These are its defaults, what it closes over, its module's globals, and what it takes from
+    classes and modules among these.
     """
-    code = function.__code__
-    named = [function.__globals__.get(name) for name in code.co_names]
-    holders = [one for one in named if isinstance(one, type | ModuleType)]
-    named += [getattr(holder, name, None) for holder in holders for name in code.co_names]
-    helpers = [_content(f) for f in named if isinstance(f, FunctionType) and f is not function]
-    return _code(code), helpers, [n for n in named if isinstance(n, int | float)]
+    if not isinstance(function, FunctionType):
+        raise TypeError(
+            f"a formula must be a function or a staticmethod, not {function!r}: its numbers are "
+            "given to it, such as those that a penalty's `coefficients` returns"
+        )
+    code, callers = function.__code__, (*callers, function)
+    if function in callers[:-1]:
+        return ()
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    given = [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    names = _names(code)
+    of_module = [function.__globals__[name] for name in names if name in function.__globals__]
+    holders = [one for one in of_module if isinstance(one, type | ModuleType)]
+    held = [getattr(one, name) for one in holders for name in names if hasattr(one, name)]
+    values = [_value(one, callers, function) for one in (*given, *of_module)]
+    # Of a class or a module some names may be others' methods and objects, which are not called.
+    values += [_value(one, callers, function) for one in held if isinstance(one, _PLAIN)]
+    return _code(code), values
+
+
+def _value(value: Any, callers: tuple[Any, ...], function: Callable[..., Any]) -> Any:
+    """Return what a key has for a value that a formula names."""
+    if isinstance(value, FunctionType):
+        return _content(value, callers)
+    if isinstance(value, type | ModuleType):
+        return value.__name__
+    if value is None or isinstance(value, _PLAIN):
+        return repr(value)
+    raise TypeError(
+        f"the formula {function.__qualname__} computes with {value!r}, of which kernels do not "
+        "see changes: take numbers, and functions, from its module or its class"
+    )
+
+
+def _names(code: CodeType) -> list[str]:
+    """Return the names of globals and attributes in some code, and in what is nested in it."""
+    nested = [_names(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return list(dict.fromkeys([*code.co_names, *(name for names in nested for name in names)]))
 
 
 def _code(code: CodeType) -> tuple[Any, ...]:
