@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fastnn.checks import real
 from fastnn.tasks import Classes, Task
 
-__all__ = ["near_1", "row_weights"]
+__all__ = ["row_weights"]
 
 
 def row_weights(
@@ -53,10 +53,10 @@ def row_weights(
         weights = of_classes if weights is None else weights * of_classes
     if weights is not None and not weights.any():
         raise ValueError("every row has the weight 0: there is nothing to train on")
-    return None if weights is None else near_1(weights)
+    return None if weights is None else _near_1(weights)
 
 
-def near_1(weights: np.ndarray) -> np.ndarray:
+def _near_1(weights: np.ndarray) -> np.ndarray:
     """Return weights of rows times the power of two that brings the largest to 1/2 or above.
 
     A batch's means are the same to the bit; and in float32 no weight is lost, or infinite, that

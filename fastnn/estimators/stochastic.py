@@ -15,7 +15,6 @@ from fastnn.checks import warn
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
 from fastnn.interrupts import held_back
-from fastnn.weighting import near_1
 
 __all__ = ["fit"]
 
@@ -83,7 +82,7 @@ class Epochs:
         self._rows = np.minimum(self.n - self._starts, batch_size)
         self._looked_at = mlp.early_stopping  # by the estimator, after every epoch
         if rows.sample_weight is not None:
-            self._counts = near_1(np.asarray(rows.sample_weight, np.float64))
+            self._counts = np.asarray(rows.sample_weight, np.float64)
         dropout, steps = settings.dropout_of(mlp), mlp._optimizer
         self.training = engine.Training(
             self._weights,
