@@ -59,6 +59,7 @@ class Path:
         by_lanes = spec.Layout(wanted.lanes, rows=(1,), listed=1)
         self._copy = _kernel(unpacking.build_unpack, by_lanes.encode())
         self._problem, self._lanes = problem, wanted.lanes
+        self._compiled: set[bool] = set()
         self._stateful = any(rule.stateful for rule in wanted.rules)
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
@@ -130,8 +131,10 @@ class Path:
         threads = self._problem.threads
         if threads == 1:
             return float(self._train(*arguments, 0))
-        # Where one thread compiles, another exception than the compiler's may end it.
-        self._train.compile(tuple(map(typeof, (*arguments, 0))))
+        notes = arguments[-1] is not None  # the batches: all else is always of the same types
+        if notes not in self._compiled:  # before there are threads that wait for each other
+            self._train.compile(tuple(map(typeof, (*arguments, 0))))
+            self._compiled.add(notes)
 
         def release() -> None:
             self._arrays.arrived[0] = BEYOND_ALL_MEETINGS
