@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.cli.options import all_differ, new_figure, writable
+from fastnn.cli.options import all_differ, new_figure, written
 
 if TYPE_CHECKING:
     from fastnn.bench.cases import Case
@@ -33,23 +33,11 @@ def bench(
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Save everything that was measured.",
-        ),
+        written("Save everything that was measured.", "--json"),
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Save a picture (matplotlib).",
-        ),
+        written("Save a picture (matplotlib).", "--plot"),
     ] = None,
 ) -> None:
     """Time fastnn beside what people would use instead.

@@ -26,7 +26,7 @@ __all__ = [
     "finite",
     "hidden_layers",
     "new_figure",
-    "writable",
+    "written",
 ]
 
 PenaltyName = Literal[
@@ -78,7 +78,14 @@ def hidden_layers(values: list[str]) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def writable(path: Path | None) -> Path | None:
+def written(help_text: str, *names: str, metavar: str = "FILE") -> Any:
+    """Return the option for a file that a command writes, in a folder that is there."""
+    return typer.Option(
+        *names, metavar=metavar, dir_okay=False, callback=_in_a_folder, help=help_text
+    )
+
+
+def _in_a_folder(path: Path | None) -> Path | None:
     """Return a path whose folder is there; the callback of an option."""
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}")

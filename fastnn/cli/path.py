@@ -23,7 +23,7 @@ from fastnn.cli.options import (
     finite,
     hidden_layers,
     new_figure,
-    writable,
+    written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 from fastnn.files import json_safe
@@ -81,32 +81,19 @@ def path(
     threads: Threads = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="MODEL",
-            dir_okay=False,
-            callback=writable,
-            help="Save the chosen network here, compacted, as JSON where the name ends in .json, "
+        written(
+            "Save the chosen network here, compacted, as JSON where the name ends in .json, "
             "else as safetensors.",
+            metavar="MODEL",
         ),
     ] = None,
     as_json: Annotated[
         Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Write all figures here, as JSON.",
-        ),
+        written("Write all figures here, as JSON.", "--json"),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Draw accuracy and zeros here, with matplotlib.",
-        ),
+        written("Draw accuracy and zeros here, with matplotlib."),
     ] = None,
 ) -> None:
     """Train with stronger and stronger penalties and choose a sparse network.

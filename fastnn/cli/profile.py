@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastnn.checks import FileFormatError
-from fastnn.cli.options import DataFolder, Dtype, all_differ, finite, new_figure, writable
+from fastnn.cli.options import DataFolder, Dtype, all_differ, finite, new_figure, written
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -52,19 +52,11 @@ def profile(
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option(
-            "--json", metavar="FILE", dir_okay=False, callback=writable, help="Save the numbers."
-        ),
+        written("Save the numbers.", "--json"),
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Save a picture (matplotlib).",
-        ),
+        written("Save a picture (matplotlib).", "--plot"),
     ] = None,
 ) -> None:
     """Measure what penalties cost, and where an epoch goes.

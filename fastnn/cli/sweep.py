@@ -14,7 +14,7 @@ from fastnn.cli.options import (
     all_differ,
     hidden_layers,
     new_figure,
-    writable,
+    written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 
@@ -77,34 +77,22 @@ def sweep(
     ] = None,
     results: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Keep each trial here, as JSON lines; the same command goes on from it.",
-        ),
+        written("Keep each trial here, as JSON lines; the same command goes on from it."),
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", dir_okay=False, callback=writable, help="Write a table here."),
+        written("Write a table here."),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Draw the accuracy here, with matplotlib, over the first option with values.",
-        ),
+        written("Draw the accuracy here, with matplotlib, over the first option with values."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="MODEL",
-            dir_okay=False,
-            callback=writable,
-            help="Train the best network again and save it here: as JSON where the name ends in "
+        written(
+            "Train the best network again and save it here: as JSON where the name ends in "
             ".json, else as safetensors.",
+            metavar="MODEL",
         ),
     ] = None,
 ) -> None:

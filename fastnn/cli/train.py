@@ -22,7 +22,7 @@ from fastnn.cli.options import (
     all_differ,
     finite,
     hidden_layers,
-    writable,
+    written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 from fastnn.files import json_safe
@@ -88,22 +88,15 @@ def train(
     threads: Threads = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="MODEL",
-            dir_okay=False,
-            callback=writable,
-            help="Save the network here, as JSON where the name ends in .json, else as "
+        written(
+            "Save the network here, as JSON where the name ends in .json, else as "
             "safetensors; with matplotlib also a picture of the learning curves beside it.",
+            metavar="MODEL",
         ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            callback=writable,
-            help="Write a checkpoint here after every epoch, and where the command is stopped.",
-        ),
+        written("Write a checkpoint here after every epoch, and where the command is stopped."),
     ] = None,
     checkpoint_seconds: Annotated[
         float | None,
