@@ -10,17 +10,18 @@ blocks of rows that fit in the cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn.csr import as_csr, is_sparse
+from fastnn.csr import SparseLike, as_csr, is_sparse
 
 __all__ = [
     "DIVISOR",
     "EXACT_SCALES",
     "Inputs",
+    "MatrixLike",
     "as_bytes",
     "as_floats",
     "as_inputs",
@@ -84,8 +85,11 @@ class Inputs(NamedTuple):
         return self._replace(matrix=np.take(self.matrix, kept, axis=1))
 
 
+MatrixLike: TypeAlias = ArrayLike | SparseLike | Inputs
+
+
 def as_inputs(
-    X: ArrayLike,
+    X: MatrixLike,
     dtype: DTypeLike,
     input_scale: float | None,
     width: int | None = None,
@@ -127,8 +131,8 @@ def as_inputs(
         _check_shape(X.matrix.shape, width)
         return X
     if is_sparse(X):
-        _check_shape(X.shape, width)  # type: ignore[union-attr]
-        scale = 1 / 256 if X.dtype == np.uint8 else 1.0  # type: ignore[union-attr]
+        _check_shape(X.shape, width)
+        scale = 1 / 256 if X.dtype == np.uint8 else 1.0
         scale = scale if input_scale is None else input_scale
         return Inputs(as_csr(X, np.dtype(dtype), scale), 1.0)
     array = real_array("X", X)
@@ -229,7 +233,7 @@ def labels_of(targets: _Array) -> NDArray[np.int64]:
     return labels
 
 
-def real_array(name: str, value: ArrayLike, *, names: bool = False) -> _Array:
+def real_array(name: str, value: Any, *, names: bool = False) -> _Array:
     """Return `value` as an array, or raise an error that says how `name` must be.
 
     `names` says whether it may stand for names of classes.

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
-__all__ = ["as_csr", "compressed", "is_sparse"]
+__all__ = ["SparseLike", "as_csr", "compressed", "is_sparse"]
 
 # Column numbers are int32 in the engine.
 MOST_COLUMNS = 2**31 - 1
 
 
-def is_sparse(X: Any) -> bool:
+class SparseLike(Protocol):
+    """What is known to a type checker of a sparse matrix or array of scipy."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its rows and columns."""
+
+    @property
+    def dtype(self) -> Any:
+        """That of its values."""
+
+    def tocsr(self) -> Any:
+        """Return it by rows."""
+
+
+def is_sparse(X: Any) -> TypeGuard[SparseLike]:
     """Return whether `X` is a sparse matrix or array of scipy, which is not loaded for it."""
     scipy_sparse = sys.modules.get("scipy.sparse")
     return scipy_sparse is not None and bool(scipy_sparse.issparse(X))

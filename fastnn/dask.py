@@ -12,7 +12,6 @@ from os import fspath
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn.checks import not_installed
 
@@ -30,7 +29,7 @@ from fastnn.local_sgd import Done, Model, Place, Rows, Task
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Layers
-from fastnn.row_files import is_path, opened
+from fastnn.row_files import RowsLike, TargetsLike, is_path, opened
 from fastnn.schedules import Schedule
 from fastnn.svmlight import has_svmlight_name
 
@@ -51,7 +50,7 @@ def fit(
     penalty: Layers = None,
     dropout: float | Sequence[float] | None = None,
     input_noise: float = 0.0,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[RowsLike, TargetsLike] | None = None,
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,

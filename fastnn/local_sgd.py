@@ -21,7 +21,6 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn import engine
 from fastnn.arrays import Inputs
@@ -32,6 +31,7 @@ from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
 from fastnn.penalties import Layers, Penalty, per_layer, value_of
+from fastnn.row_files import RowsLike, TargetsLike
 from fastnn.schedules import Schedule, as_schedule
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.arguments import (
@@ -221,7 +221,7 @@ def fit(
     penalty: Layers = None,
     dropout: float | Sequence[float] | None = None,
     input_noise: float = 0.0,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[RowsLike, TargetsLike] | None = None,
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,

@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn import trainer
 from fastnn.checks import pair, real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.penalties import Layers, ProximalL1, per_layer
-from fastnn.row_files import opened
+from fastnn.row_files import RowsLike, TargetsLike, opened
 
 __all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
 
@@ -65,11 +64,11 @@ class PathStep:
 
 def lambda_path(
     network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: RowsLike,
+    y: TargetsLike,
     lambdas: Iterable[float],
     *,
-    validation_data: tuple[ArrayLike, ArrayLike],
+    validation_data: tuple[RowsLike, TargetsLike],
     epochs: int,
     batch_size: int = 10,
     learning_rate: float = 0.5,
@@ -121,15 +120,14 @@ def lambda_path(
         raise ValueError("lambdas must hold at least one strength, not none")
     epochs = whole("epochs", epochs, minimum=1)
     penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
-    X, y = opened(X, y, network.n_inputs)
+    rows = opened(X, y, network.n_inputs)
     validation_data = opened(*pair("validation_data", validation_data), network.n_inputs)
     network.accuracy(*validation_data)  # refuses bad rows before the first training
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):
         history = trainer.fit(
             network,
-            X,
-            y,
+            *rows,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -176,7 +174,7 @@ def _step(
     network: Network,
     lmbda: float,
     history: History,
-    validation_data: tuple[ArrayLike, ArrayLike],
+    validation_data: tuple[RowsLike, TargetsLike],
 ) -> PathStep:
     accuracy = network.accuracy(*validation_data)
     rows = len(np.asarray(validation_data[1]))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastnn.array_files import map_idx, read_idx, read_npy
+from fastnn.csr import SparseLike
 from fastnn.svmlight import has_svmlight_name, read_svmlight
 
-__all__ = ["is_path", "mapped", "mapped_rows", "opened"]
+__all__ = ["RowsLike", "TargetsLike", "is_path", "mapped", "mapped_rows", "opened"]
+
+RowsLike: TypeAlias = ArrayLike | SparseLike | os.PathLike[str]
+"""Rows of inputs: an array, a sparse matrix of scipy, or the file of either."""
+
+TargetsLike: TypeAlias = ArrayLike | os.PathLike[str]
+"""Classes or targets of rows: an array, or its file."""
 
 # What such files begin with.
 NPY, GZIP = b"\x93NUMPY", b"\x1f\x8b"

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from fastnn.arrays import Inputs, as_inputs
 from fastnn.checks import one_of, pair, warn, whole
-from fastnn.csr import is_sparse
+from fastnn.csr import SparseLike, is_sparse
 from fastnn.files import json_safe
 from fastnn.history import History
 from fastnn.network import Network
@@ -44,11 +44,11 @@ Figures = tuple[int, dict[str, Any]]  # of the trial with this number
 
 
 def sweep(
-    X: ArrayLike,
+    X: ArrayLike | SparseLike,
     y: ArrayLike,
     trials: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]],
     *,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[ArrayLike | SparseLike, ArrayLike] | None = None,
     halving: int | None = None,
     results: str | PathLike[str] | None = None,
     n_jobs: int | None = None,
@@ -138,10 +138,10 @@ def sweep(
 
 def train(
     trial: Mapping[str, Any],
-    X: ArrayLike,
+    X: ArrayLike | SparseLike,
     y: ArrayLike,
     *,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[ArrayLike | SparseLike, ArrayLike] | None = None,
     threads: int | None = None,
 ) -> tuple[Network, History]:
     """Train the network of one trial, as `sweep` does: the same weights, bit by bit.
@@ -179,7 +179,7 @@ class _Data(NamedTuple):
 
     @classmethod
     def of(
-        cls, X: ArrayLike, y: ArrayLike, validation: Any, trials: Sequence[Mapping[str, Any]]
+        cls, X: Any, y: ArrayLike, validation: Any, trials: Sequence[Mapping[str, Any]]
     ) -> _Data:
         rows = {}
         for dtype, scale in {_reading(trial) for trial in trials}:
@@ -187,7 +187,7 @@ class _Data(NamedTuple):
             rows[dtype, scale] = as_inputs(X, dtype, scale), held
         return cls(rows, y, None if validation is None else validation[1])
 
-    def digest(self, X: ArrayLike, y: ArrayLike, validation: Any) -> str:
+    def digest(self, X: Any, y: Any, validation: Any) -> str:
         """Return a text that differs where the rows do."""
         parts = [X, y, *(() if validation is None else validation)]
         arrays = [array for part in parts for array in _arrays_of(part)]

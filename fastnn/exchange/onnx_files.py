@@ -16,7 +16,7 @@ from fastnn import __version__
 from fastnn.activations import Activation
 from fastnn.checks import not_installed, one_of
 from fastnn.files import replace_file
-from fastnn.network import Network
+from fastnn.network.stack import Stack
 
 __all__ = ["to_onnx"]
 
@@ -25,7 +25,7 @@ OPSET, IR_VERSION = 13, 7  # of 2020, so that old runtimes read the file; later 
 
 
 def to_onnx(
-    network: Network, path: str | os.PathLike[str], *, input_dtype: str | None = None
+    network: Stack, path: str | os.PathLike[str], *, input_dtype: str | None = None
 ) -> None:
     """Write `network` to `path` as an ONNX model, as `Network.to_onnx` says."""
     try:
@@ -47,7 +47,7 @@ def to_onnx(
     replace_file(path, made.SerializeToString())
 
 
-def _scaled_inputs(graph: Graph, network: Network, given: str) -> str:
+def _scaled_inputs(graph: Graph, network: Stack, given: str) -> str:
     """Return the columns that the network uses, in its dtype and scaled."""
     a = "X"
     if network.kept_inputs is not None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn.checks import not_installed, one_of
 from fastnn.network import Network
+from fastnn.network.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +19,7 @@ __all__ = ["from_torch", "to_torch"]
 COSTS = {"softmax": "log_likelihood", "sigmoid": "cross_entropy"}
 
 
-def to_torch(network: Network) -> nn.Sequential:
+def to_torch(network: Stack) -> nn.Sequential:
     """Return a module with the outputs of `network`, as `Network.to_torch` says."""
     torch, (weights, biases) = _torch("to_torch"), network._arrays()
     nn, dtype = torch.nn, getattr(torch, network.dtype.name)

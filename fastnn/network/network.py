@@ -8,18 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import engine
-from fastnn.arrays import Inputs, as_inputs
+from fastnn import engine, initializers
+from fastnn.arrays import Inputs, MatrixLike, as_inputs
 from fastnn.network.stack import Stack
+from fastnn.network_checks import checked_generator, checked_sizes
 from fastnn.penalties import Layers, per_layer, value_of
-from fastnn.row_files import opened
+from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.tasks import Values
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from fastnn.blocks import Blocks
     from fastnn.callbacks import Callback, EarlyStopping
     from fastnn.history import History
@@ -87,10 +86,27 @@ class Network(Stack):
         If an argument is none of these; the message says what was expected.
     """
 
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        cost: str = "cross_entropy",
+        initializer: str = "book",
+        multilabel: bool = False,
+        dtype: DTypeLike = "float32",
+        input_scale: float | None = None,
+        seed: int | None = None,
+    ) -> None:
+        start = initializers.named("initializer", initializer)
+        self._consist(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
+        self._rng = checked_generator(seed)
+        self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
+
     def fit(
         self,
-        X: ArrayLike | Blocks,
-        y: ArrayLike | None = None,
+        X: RowsLike | Blocks,
+        y: TargetsLike | None = None,
         *,
         epochs: int,
         batch_size: int = 10,
@@ -101,7 +117,7 @@ class Network(Stack):
         class_weight: Mapping[int, float] | str | None = None,
         dropout: float | Sequence[float] | None = None,
         input_noise: float = 0.0,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[RowsLike, TargetsLike] | None = None,
         validation_fraction: float | None = None,
         early_stopping: int | EarlyStopping | None = None,
         callbacks: Sequence[Callback] = (),
@@ -267,7 +283,7 @@ class Network(Stack):
             warm_start=warm_start,
         )
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: RowsLike) -> np.ndarray:
         """Return what the network says of each row.
 
         * Classes: the index of the unit with the largest output, int64 (n,); with one output unit,
@@ -276,16 +292,16 @@ class Network(Stack):
         * With a cost for real targets: the outputs, (n,) where there is one unit, else
           (n, sizes[-1]), in the network's dtype.
         """
-        X, _ = self._opened(X, None)
-        found = self._outputs(self._inputs(X))
+        rows, _ = self._opened(X, None)
+        found = self._outputs(self._inputs(rows))
         return self._task.predictions(found.a, found.largest)
 
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+    def predict_proba(self, X: RowsLike) -> np.ndarray:
         """Return the outputs of the network, (n, sizes[-1]) in its dtype."""
-        X, _ = self._opened(X, None)
-        return self._outputs(self._inputs(X)).a
+        rows, _ = self._opened(X, None)
+        return self._outputs(self._inputs(rows)).a
 
-    def accuracy(self, X: ArrayLike, y: ArrayLike) -> float:
+    def accuracy(self, X: RowsLike, y: TargetsLike) -> float:
         """Return the share of rows, 0 to 1, whose prediction is that of `y` (in every label).
 
         Raises
@@ -299,82 +315,38 @@ class Network(Stack):
             )
         return self.score(X, y)
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+    def score(self, X: RowsLike, y: TargetsLike) -> float:
         """Return the `accuracy`, or with a cost for real targets the mean R**2 of the outputs.
 
         R**2 is 1 for perfect predictions and 0 for always predicting the mean of y, as
         scikit-learn's ``r2_score``.
         """
-        X, y = self._opened(X, y)
-        inputs = self._inputs(X)
-        wanted = self._task.wanted(y, inputs.n, self._sizes[-1])
+        rows, classes = self._opened(X, y)
+        inputs = self._inputs(rows)
+        wanted = self._task.wanted(classes, inputs.n, self._sizes[-1])
         found = self._outputs(inputs)
         return self._task.score(self._task.predictions(found.a, found.largest), wanted)
 
-    def total_cost(self, X: ArrayLike, y: ArrayLike, *, penalty: Layers = None) -> float:
+    def total_cost(self, X: RowsLike, y: TargetsLike, *, penalty: Layers = None) -> float:
         """Return the mean cost of the rows, plus the penalty's value if one is given.
 
         The penalty is divided by the rows of `X`, as in the book's ``total_cost``. The cost is
         computed from the weighted inputs, so that a saturated output has a finite one.
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
-        X, y = self._opened(X, y)
-        inputs = self._inputs(X)
+        rows, classes = self._opened(X, y)
+        inputs = self._inputs(rows)
         n = inputs.n
-        targets = self._task.targets(y, n, self._sizes[-1], self._dtype)
+        targets = self._task.targets(classes, n, self._sizes[-1], self._dtype)
         found = self._outputs(inputs)
         cost = self._cost.mean(found.z, found.a, targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
-
-    def to_onnx(self, path: str | os.PathLike[str], *, input_dtype: str | None = None) -> None:
-        """Write the network to `path` as an ONNX model (extra ``onnx``).
-
-        Its input ``X`` is (n, n_inputs), n being any number, and its output ``outputs`` what
-        `predict_proba` returns. The scale of the inputs and the choice of `kept_inputs` are in it.
-        A file already at `path` is replaced whole or not at all.
-
-        Parameters
-        ----------
-        path : path
-        input_dtype : str, optional
-            That of X: the network's, which is the default, or "uint8".
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If the package onnx is not installed.
-        ValueError
-            If `input_dtype` is neither.
-        OSError
-            If the file cannot be written.
-        """
-        from fastnn import exchange
-
-        exchange.to_onnx(self, path, input_dtype=input_dtype)
-
-    def to_torch(self) -> nn.Sequential:
-        """Return a ``torch.nn.Sequential`` of ``Linear`` and activations, with the same outputs.
-
-        It is of the network's dtype and takes the same float rows, all `n_inputs` columns: an
-        `input_scale` is multiplied into the first weights, and those of columns that `compact` has
-        dropped are zeros. `fastnn.from_torch` is the way back.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If PyTorch is not installed.
-        ValueError
-            If PyTorch has no module for an activation.
-        """
-        from fastnn import exchange
-
-        return exchange.to_torch(self)
 
     def _opened(self, X: Any, y: Any) -> tuple[Any, Any]:
         """Return X and y, from their files where they are paths."""
         return opened(X, y, self.n_inputs)
 
-    def _inputs(self, X: ArrayLike) -> Inputs:
+    def _inputs(self, X: MatrixLike) -> Inputs:
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)
         return inputs if self.kept_inputs is None else inputs.columns(self.kept_inputs)
 

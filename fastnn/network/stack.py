@@ -1,4 +1,4 @@
-"""What a network consists of: its layers and their arrays, without training and prediction."""
+"""What a network consists of, and what becomes of it: sparsity, files, other libraries."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import costs as cost_plugins
-from fastnn import initializers, penalties, sparsity
+from fastnn import penalties, sparsity
 from fastnn.checks import flag, real
 from fastnn.model_files import Model, write_model
 from fastnn.network_checks import (
     checked_activations,
     checked_arrays,
     checked_dtype,
-    checked_generator,
     checked_scale,
-    checked_sizes,
     in_place,
 )
 from fastnn.optimizer_state import OptimizerState
@@ -27,6 +25,7 @@ from fastnn.penalties import Layers, records
 from fastnn.tasks import Labels, task_of
 
 if TYPE_CHECKING:
+    from torch import nn
     from typing_extensions import Self
 
     from fastnn.history import History
@@ -35,31 +34,18 @@ __all__ = ["Stack"]
 
 
 class Stack:
-    """The layers of a network; `fastnn.Network`, which adds the rest, says what each name is."""
+    """The layers of a network; `fastnn.Network` draws, trains and asks them.
 
+    What each name is stands there.
+    """
+
+    _rng: np.random.Generator
     weights: list[np.ndarray]
     biases: list[np.ndarray]
     kept_inputs: np.ndarray | None
     penalty: Layers
     optimizer_state: OptimizerState | None = None
     history: History | None
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        *,
-        activation: str | Sequence[str] = "sigmoid",
-        cost: str = "cross_entropy",
-        initializer: str = "book",
-        multilabel: bool = False,
-        dtype: DTypeLike = "float32",
-        input_scale: float | None = None,
-        seed: int | None = None,
-    ) -> None:
-        start = initializers.named("initializer", initializer)
-        self._consist(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
-        self._rng = checked_generator(seed)
-        self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
 
     def _consist(
         self,
@@ -241,6 +227,50 @@ class Stack:
             left,
         )
         write_model(path, model)
+
+    def to_onnx(self, path: str | os.PathLike[str], *, input_dtype: str | None = None) -> None:
+        """Write the network to `path` as an ONNX model (extra ``onnx``).
+
+        Its input ``X`` is (n, n_inputs), n being any number, and its output ``outputs`` what
+        `predict_proba` returns. The scale of the inputs and the choice of `kept_inputs` are in it.
+        A file already at `path` is replaced whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        input_dtype : str, optional
+            That of X: the network's, which is the default, or "uint8".
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If the package onnx is not installed.
+        ValueError
+            If `input_dtype` is neither.
+        OSError
+            If the file cannot be written.
+        """
+        from fastnn import exchange
+
+        exchange.to_onnx(self, path, input_dtype=input_dtype)
+
+    def to_torch(self) -> nn.Sequential:
+        """Return a ``torch.nn.Sequential`` of ``Linear`` and activations, with the same outputs.
+
+        It is of the network's dtype and takes the same float rows, all `n_inputs` columns: an
+        `input_scale` is multiplied into the first weights, and those of columns that `compact` has
+        dropped are zeros. `fastnn.from_torch` is the way back.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If PyTorch is not installed.
+        ValueError
+            If PyTorch has no module for an activation.
+        """
+        from fastnn import exchange
+
+        return exchange.to_torch(self)
 
     def _first_weights(self) -> np.ndarray:
         """Return the first layer's weights for all columns of X, zeros for those dropped."""

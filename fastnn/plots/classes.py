@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn.checks import whole
 from fastnn.csr import is_sparse
 from fastnn.plots.drawing import image_shape, new_axes, tiles
+from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.tasks import Classes
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ __all__ = ["confusion_matrix", "misclassified_digits"]
 
 def confusion_matrix(
     network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: RowsLike,
+    y: TargetsLike,
     *,
     names: Sequence[str] | None = None,
     ax: Axes | None = None,
@@ -35,8 +35,8 @@ def confusion_matrix(
     ----------
     network : Network
         One for classes.
-    X : array_like or sparse matrix of scipy, shape (n, n_inputs)
-    y : array_like, shape (n,) or (n, sizes[-1])
+    X : array_like or sparse matrix of scipy, shape (n, n_inputs), or path
+    y : array_like, shape (n,) or (n, sizes[-1]), or path
         The right classes, as `Network.accuracy` takes them.
     names : sequence of str, optional
         Those of the classes; by default their numbers.
@@ -54,6 +54,7 @@ def confusion_matrix(
     ValueError
         If the network is not for classes, or `names` has not one for each.
     """
+    X, y = opened(X, y, network.n_inputs)
     right, said = _classes(network, X, y)
     classes = max(network.sizes[-1], 2)
     labels = [str(number) for number in range(classes)] if names is None else list(names)
@@ -77,8 +78,8 @@ def confusion_matrix(
 
 def misclassified_digits(
     network: Network,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: RowsLike,
+    y: TargetsLike,
     *,
     most: int = 25,
     shape: tuple[int, int] | None = None,
@@ -90,9 +91,9 @@ def misclassified_digits(
     ----------
     network : Network
         One for classes.
-    X : array_like or sparse matrix of scipy, shape (n, n_inputs)
+    X : array_like or sparse matrix of scipy, shape (n, n_inputs), or path
         An image a row.
-    y : array_like, shape (n,) or (n, sizes[-1])
+    y : array_like, shape (n,) or (n, sizes[-1]), or path
         The right classes, as `Network.accuracy` takes them.
     most : int, default 25
         How many are drawn at most.
@@ -113,6 +114,8 @@ def misclassified_digits(
         If the network is not for classes, or an image of this shape has not as many pixels as the
         network has inputs.
     """
+    X, y = opened(X, y, network.n_inputs)
+    X, y = opened(X, y, network.n_inputs)
     right, said = _classes(network, X, y)
     most, (height, width) = whole("most", most, minimum=1), image_shape(network.n_inputs, shape)
     outputs = network.predict_proba(X)
@@ -141,7 +144,7 @@ def _dense_rows(X: Any, rows: np.ndarray) -> np.ndarray:
     return np.asarray(chosen, np.float64)
 
 
-def _classes(network: Network, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _classes(network: Network, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the right classes and those that the network says."""
     if network.multilabel or not isinstance(network._task, Classes):
         raise ValueError(f"the network must be one for classes, not {network!r}")

@@ -8,12 +8,14 @@ from contextlib import ExitStack
 
 from numpy.typing import ArrayLike
 
+from fastnn.arrays import MatrixLike
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.checks import flag, optional, real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
 from fastnn.penalties import Layers, per_layer
+from fastnn.row_files import RowsLike, TargetsLike
 from fastnn.schedules import Schedule, as_schedule
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.arguments import (
@@ -36,7 +38,7 @@ __all__ = ["fit"]
 
 def fit(
     network: Network,
-    X: ArrayLike,
+    X: MatrixLike,
     y: ArrayLike,
     *,
     epochs: int,
@@ -48,7 +50,7 @@ def fit(
     class_weight: Mapping[int, float] | str | None = None,
     dropout: float | Sequence[float] | None = None,
     input_noise: float = 0.0,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[RowsLike, TargetsLike] | None = None,
     validation_fraction: float | None = None,
     early_stopping: int | EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn.arrays import Inputs
+from fastnn.arrays import Inputs, MatrixLike
 from fastnn.checks import FileFormatError, pair
 from fastnn.network import Network
 
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
         return self.inputs.n
 
 
-def rows_of(network: Network, X: ArrayLike, y: ArrayLike, *, predicted: bool) -> Rows:
+def rows_of(network: Network, X: MatrixLike, y: ArrayLike, *, predicted: bool) -> Rows:
     """Check rows and targets and return them, ready for the engine.
 
     `predicted` says whether predictions of them will be looked at.
