@@ -173,8 +173,11 @@ def test_a_checkpoint_has_all_columns(X, y, tmp_path, penalty) -> None:
     assert resumed.history.train_cost == whole.history.train_cost
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("penalty", RULES[1:5], ids=repr)
+@pytest.mark.parametrize(
+    ("penalty", "dtype"),
+    [*((rule, "float64") for rule in RULES[1:5]), *((rule, "float32") for rule in RULES[1:4:2])],
+    ids=repr,
+)
 @pytest.mark.parametrize(
     "place", [(aside.Aside, "_aged"), (Training, "is_finite")], ids=["sums", "end"]
 )
@@ -328,9 +331,10 @@ class Capped(penalties.ProximalL1):
 
 def test_a_value_that_is_no_sum_is_taken_of_all_weights(X: sparse.csr_array, y: np.ndarray) -> None:
     costs = []
-    for rows in (X, X.toarray()):
-        network = Network([COLUMNS, 1], seed=1, dtype="float64")
-        costs.append(network.fit(rows, y, epochs=2, penalty=Capped(0.05)).train_cost)
+    for fit in (Network.fit, by_numpy):
+        net = network()
+        fit(net, X, y, epochs=2, learning_rate=0.1, penalty=Capped(0.05))
+        costs.append(net.history.train_cost)
     assert costs[0] == pytest.approx(costs[1], rel=1e-12)
 
 

@@ -240,8 +240,9 @@ def test_the_largest_output_is_the_first_of_its_size_and_nan_before_all() -> Non
     assert found.largest.tolist() == found.a.argmax(axis=1).tolist()
 
 
-@pytest.mark.parametrize("columns", [3, 13, 100])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("columns", "dtype"), [(3, "float32"), (3, "float64"), (13, "float64"), (100, "float32")]
+)
 def test_quotients_are_divided_as_the_caller_did(columns: int, dtype: str) -> None:
     """Pixels over 255, kept as bytes, leave the bits that the floats leave, in either path."""
     k = inputs_of(columns, "sparse uint8").matrix
@@ -299,8 +300,10 @@ def kinds_of_five_rows(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("kinds_of_five_rows")
-@pytest.mark.parametrize("kind", ["sparse uint8", "sparse float32"])
-@pytest.mark.parametrize("batch_size", [2, 7, 10, 19, 59])
+@pytest.mark.parametrize(
+    ("batch_size", "kind"),
+    [*((m, "sparse uint8") for m in (2, 7, 10, 19, 59)), (7, "sparse float32")],
+)
 @pytest.mark.parametrize("columns", [64, 129, 1100])
 def test_sorted_columns(columns: int, batch_size: int, kind: str) -> None:
     """With more columns than an item has bits for; with a last batch of one row."""
@@ -329,11 +332,14 @@ def test_sorted_columns_and_penalties(penalty) -> None:
     assert_same([129, 33, 10], batch_size=7, penalty=penalty, kind="sparse uint8", epochs=4)
 
 
-@pytest.mark.parametrize(("paired_to", "penalty"), [(0, None), (1, penalties.ProximalL1(0.3))])
+@pytest.mark.parametrize(
+    ("tiles", "penalty"),
+    [(spec.Tiles((2, 2), 2, 2, 0), None), (spec.Tiles((5,), 5, 1, paired_to=1), penalties.L1(0.3))],
+    ids=["pairs", "fives of pairs"],
+)
 def test_either_way_to_sort_leaves_the_same_bits(
-    paired_to: int, penalty, monkeypatch: pytest.MonkeyPatch
+    tiles: spec.Tiles, penalty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiles = spec.Tiles((5,), 5, 1, paired_to)
     monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), tiles))
     left = []
     for packs in (True, False):

@@ -20,6 +20,7 @@ from fastnn.engine import jit
 from fastnn.engine.training import Training
 
 N, COLUMNS, HIDDEN, OUTPUTS = 45, 70, 11, 4
+FEW = 30  # columns that are not listed, in a kernel that compiles sooner
 RNG = np.random.default_rng(8)
 X = RNG.integers(0, 256, (N, COLUMNS), dtype=np.uint8) * (RNG.random((N, COLUMNS)) < 0.4)
 X = X.astype(np.uint8)
@@ -115,7 +116,7 @@ def followed(penalty, w: np.ndarray, optimizer, kept, t: int, n: int) -> np.ndar
     return w
 
 
-def by_hand(network: Network, optimizer, penalty, batch_size: int, epochs: int):
+def by_hand(network: Network, X, optimizer, penalty, batch_size: int, epochs: int):
     """Train all-sigmoid layers with cross-entropy, in the order of the rows."""
     arrays = [a.copy() for a in network.weights + network.biases]
     kept: list[dict] = [{} for _ in arrays]
@@ -141,8 +142,8 @@ def by_hand(network: Network, optimizer, penalty, batch_size: int, epochs: int):
     return arrays
 
 
-def new(dtype: str = "float64") -> Network:
-    return Network([COLUMNS, HIDDEN, OUTPUTS], dtype=dtype, seed=1)
+def new(dtype: str = "float64", columns: int = COLUMNS) -> Network:
+    return Network([columns, HIDDEN, OUTPUTS], dtype=dtype, seed=1)
 
 
 def close(came, wanted, share: float) -> None:
@@ -169,13 +170,14 @@ CASES = [
 
 @pytest.mark.parametrize(("optimizer", "penalty"), CASES, ids=str)
 def test_fit(optimizer, penalty) -> None:
-    alone = type(optimizer) in (fastnn.Adam, fastnn.Nesterov)  # rows alone have another kernel
-    for batch_size in (1, 10, N) if alone else (10, N):
-        network = new()
+    """With few columns, which are not listed; `test_compiled_is_numpy` has more."""
+    few = X[:, :FEW].copy()
+    for batch_size in (1, 10, N):
+        network = new(columns=FEW)
         before = network.weights[0].copy()
-        wanted = by_hand(network, optimizer, penalty, batch_size, epochs=3)
+        wanted = by_hand(network, few, optimizer, penalty, batch_size, epochs=3)
         network.fit(
-            X, Y, epochs=3, batch_size=batch_size, optimizer=optimizer, penalty=penalty,
+            few, Y, epochs=3, batch_size=batch_size, optimizer=optimizer, penalty=penalty,
             shuffle=False,
         )  # fmt: skip
         close(network.weights + network.biases, wanted, 1e-10)
@@ -184,35 +186,40 @@ def test_fit(optimizer, penalty) -> None:
             assert network.sparsity()[0] > 0
 
 
-def trained(optimizer, penalty, dtype: str = "float64", **keywords):
+def trained(
+    optimizer, penalty, dtype: str = "float64", batch_size: int = 10, columns: int = FEW, **keywords
+):
     """Return the arrays, the state and the cost after two epochs that the second call continues."""
-    network, order = new(dtype), np.random.default_rng(3).permutation(N)
+    network, order = new(dtype, columns), np.random.default_rng(3).permutation(N)
+    inputs = Inputs(X[:, :columns].copy(), 1 / 256)
     training = Training(
         network.weights, network.biases, activations=[Sigmoid()] * 2, cost=CrossEntropy(),
-        penalties=penalties.per_layer(penalty, 2), inputs=Inputs(X, 1 / 256), targets=Y,
-        batch_size=10, learning_rate=optimizer.learning_rate, optimizer=optimizer, **keywords,
+        penalties=penalties.per_layer(penalty, 2), inputs=inputs, targets=Y,
+        batch_size=batch_size, learning_rate=optimizer.learning_rate, optimizer=optimizer,
+        **keywords,
     )  # fmt: skip
     costs = [training.epoch(order) for _ in range(2)]
     return network.weights + network.biases, training.state(), costs
 
 
 @pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_compiled_is_numpy(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("dtype", "batch_size"), [("float32", 10), ("float64", 1)])
+def test_compiled_is_numpy(dtype: str, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One optimizer and penalties of each kind, of biases too, and any number of threads."""
     optimizer, penalty = fastnn.Adam(0.01), [L2(2.0, biases=True), L1(0.3, method="proximal")]
-    one, state, costs = trained(optimizer, penalty, dtype, threads=1)
-    two, *_ = trained(optimizer, penalty, dtype, threads=2)
+    given = optimizer, penalty, dtype, batch_size, COLUMNS
+    one, state, costs = trained(*given, threads=1)
+    two, *_ = trained(*given, threads=2)
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
     monkeypatch.setattr(jit, "is_on", lambda: False)
-    plain, state_of_numpy, costs_of_numpy = trained(optimizer, penalty, dtype)
+    plain, state_of_numpy, costs_of_numpy = trained(*given)
     share = 1e-11 if dtype == "float64" else 2e-4
     close(one, plain, share)
     for ours, theirs in zip(state.memories, state_of_numpy.memories, strict=True):
         close(ours, theirs, share)
     assert costs == pytest.approx(costs_of_numpy, rel=share)
-    assert state.steps == state_of_numpy.steps == 10
+    assert state.steps == state_of_numpy.steps == 2 * -(-N // batch_size)
 
 
 @pytest.mark.parametrize(
@@ -232,12 +239,12 @@ def test_training_goes_on_from_a_state(
         pytest.skip("of the compiled path")
     monkeypatch.setattr(jit, "is_on", lambda: compiled)
     wanted, *_ = trained(optimizer, penalty)
-    network, order = new(), np.random.default_rng(3).permutation(N)
-    state = None
+    network, order = new(columns=FEW), np.random.default_rng(3).permutation(N)
+    state, inputs = None, Inputs(X[:, :FEW].copy(), 1 / 256)
     for _ in range(2):
         training = Training(
             network.weights, network.biases, activations=[Sigmoid()] * 2, cost=CrossEntropy(),
-            penalties=penalties.per_layer(penalty, 2), inputs=Inputs(X, 1 / 256), targets=Y,
+            penalties=penalties.per_layer(penalty, 2), inputs=inputs, targets=Y,
             batch_size=10, learning_rate=optimizer.learning_rate, optimizer=optimizer, state=state,
         )  # fmt: skip
         training.epoch(order)
@@ -250,11 +257,11 @@ def test_training_goes_on_from_a_state(
 def test_lmbda_by_the_rows_of_the_batch(optimizer) -> None:
     """N rows in batches of 10: the last one has 5, where lmbda counts twice as much."""
     came, *_ = trained(optimizer, L2(0.2), n_of_batch=True)
-    network, order = new(), np.random.default_rng(3).permutation(N)
+    network, order = new(columns=FEW), np.random.default_rng(3).permutation(N)
     arrays, kept = network.weights + network.biases, [{}, {}, {}, {}]
     for t, start in enumerate([*range(0, N, 10)] * 2, 1):
         rows = order[start : start + 10]
-        a0 = X[rows] / 256
+        a0 = X[rows, :FEW] / 256
         a1 = 1 / (1 + np.exp(-(a0 @ arrays[0].T + arrays[2])))
         a2 = 1 / (1 + np.exp(-(a1 @ arrays[1].T + arrays[3])))
         delta = (a2 - np.eye(OUTPUTS)[Y[rows]]) / len(rows)

@@ -153,6 +153,18 @@ def test_misclassified_digits_of_sparse_rows(form: str, ax) -> None:
     assert [text.get_text() for text in other.texts] == [text.get_text() for text in ax.texts]
 
 
+def test_pictures_of_classes_take_files(ax, tmp_path) -> None:
+    y, files = [1, 1, 2, 0, 0, 2], (tmp_path / "X.npy", tmp_path / "y.npy")
+    np.save(files[0], X)
+    np.save(files[1], y)
+    for draw in (plots.confusion_matrix, plots.misclassified_digits):
+        of_arrays, of_files = ax.figure.add_subplot(), ax.figure.add_subplot()
+        draw(reader(), X, y, ax=of_arrays)
+        draw(reader(), *files, ax=of_files)
+        expected, found = (a.images[0].get_array() for a in (of_arrays, of_files))
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_misclassified_digits_where_there_are_none(ax) -> None:
     plots.misclassified_digits(reader(), X, reader().predict(X), ax=ax)
     assert ax.get_title().startswith("0 of 6 wrong")
