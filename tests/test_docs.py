@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -109,10 +110,21 @@ WITH_MNIST = [path for path in DOCUMENTS if any("mnist" in b.marks for b in bloc
 @pytest.mark.parametrize("document", WITH_CODE, ids=lambda path: path.name)
 def test_code(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is large, on the numpy path: compiling would take longer than all of it."""
+    if document in WITH_MNIST and os.environ.get("FASTNN_DATA"):
+        pytest.skip("the next test runs it, with the rest of its document")
     monkeypatch.chdir(tmp_path)
     if document not in WITH_MNIST and document not in COMPILED:
         monkeypatch.setattr(jit, "is_on", lambda: False)
     assert run(document, plain(document)) > 0
+
+
+@pytest.mark.parametrize("document", WITH_MNIST, ids=lambda path: path.name)
+def test_code_with_mnist(
+    document: Path, mnist: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = [block for block in blocks_of(document) if "torch" not in block.marks]
+    assert run(document, blocks) > 0
 
 
 @pytest.mark.parametrize("document", WITH_TORCH, ids=lambda path: path.name)
@@ -122,16 +134,6 @@ def test_code_with_torch(document: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(jit, "is_on", lambda: False)
     blocks = [block for block in blocks_of(document) if "torch" in block.marks]
     assert run(document, [*plain(document), *blocks]) > len(blocks)
-
-
-@pytest.mark.parametrize("document", WITH_MNIST, ids=lambda path: path.name)
-def test_code_with_mnist(
-    document: Path, mnist: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    last = max(i for i, block in enumerate(blocks_of(document)) if "mnist" in block.marks)
-    blocks = [block for block in blocks_of(document)[: last + 1] if "torch" not in block.marks]
-    assert run(document, blocks) > 0
 
 
 def test_the_readme_and_the_page_on_l1_have_code() -> None:
