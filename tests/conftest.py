@@ -15,19 +15,21 @@ import pooch  # noqa: F401 - its logger keeps the stderr of its first import: no
 import pytest
 
 from fastnn import data
+from fastnn.engine import spec
+
+# Kernels with tiles of two rows by two vectors, of which there is less to compile.
+SMALL = spec.Tiles((2, 2), 2, 0, 0)
+OF_CPUS, spec.TILES = spec.TILES, {16: SMALL, 32: SMALL}
 
 
 @pytest.fixture(autouse=True)
 def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels with tiles of two rows by two vectors, of which there is less to compile.
+    """Give tests that are marked ``cpu_tiles`` the tiles of this CPU.
 
-    Most tests are of what a kernel is made of; those of its shapes are marked ``cpu_tiles``.
+    Most tests are of what a kernel is made of; those of its shapes are marked.
     """
-    if request.node.get_closest_marker("cpu_tiles") is None:
-        from fastnn.engine import spec
-
-        small = spec.Tiles((2, 2), 2, 0, 0)
-        monkeypatch.setattr(spec, "TILES", {16: small, 32: small})
+    if request.node.get_closest_marker("cpu_tiles") is not None:
+        monkeypatch.setattr(spec, "TILES", OF_CPUS)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ AVX2 = (
 )
 
 # Dtype, rows, share of zeros, penalty, sizes, batch size: panels of one and of two vectors, short
-# last batches, columns that no whole vector and no 64 bits fit.
+# last batches, columns that no whole vector and no 64 bits fit; the last ones for what AVX2 has.
 CASES = [
     ("float32", "uint8", 0.8, penalties.L1(0.3), [100, 17, 10], 7),
     ("float32", "uint8", 0.8, penalties.L1(0.3), [65, 40, 9, 1], 13),
@@ -45,7 +45,7 @@ CASES = [
     ("float32", "float32", 0.8, penalties.L1(0.3), [100, 17, 10], 7),
     ("float32", "uint8", 0.8, penalties.TruncatedGradient(0.3, every=2), [100, 17, 10], 7),
 ]
-OF_GENERIC = 4  # of the cases, as it takes twice as long to compile without vectors of 32 bytes
+OF_GENERIC = 4
 ROWS = 60
 
 
@@ -101,10 +101,10 @@ def is_tile(loop: list[str]) -> bool:
     return spread >= 5 and sum("vfmadd" in line for line in loop) in (spread, 2 * spread)
 
 
-def report() -> dict[str, object]:
-    """Return how far apart both paths are in every case, and what is in the assembly."""
+def report(cases: int) -> dict[str, object]:
+    """Return how far apart both paths are in the first cases, and what is in the assembly."""
     apart, assembly = [], ""
-    for case in CASES:
+    for case in CASES[:cases]:
         ours, kernel = train(*case, cost=costs.CrossEntropy())
         numpys, _ = train(*case, cost=OnNumpy())
         apart.append(max(float(abs(a - b).max()) for a, b in zip(ours, numpys, strict=True)))
@@ -122,10 +122,10 @@ def report() -> dict[str, object]:
     }
 
 
-def report_for(name: str, features: str, cache: Path) -> dict[str, object]:
+def report_for(name: str, features: str, cache: Path, cases: int = len(CASES)) -> dict[str, object]:
     target = {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
     result = subprocess.run(
-        [sys.executable, __file__],
+        [sys.executable, __file__, str(cases)],
         env={**os.environ, **target, "NUMBA_CACHE_DIR": str(cache)},
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def report_for(name: str, features: str, cache: Path) -> dict[str, object]:
 
 
 def assert_close(apart: list[float]) -> None:
-    for (dtype, *_), distance in zip(CASES, apart, strict=True):
+    for (dtype, *_), distance in zip(CASES, apart, strict=False):
         assert distance < (1e-12 if dtype == "float64" else 1e-5)
 
 
@@ -152,7 +152,8 @@ def test_avx2(tmp_path: Path) -> None:
 
 
 def test_generic(tmp_path: Path) -> None:
-    told = report_for("generic", "", tmp_path)
+    told = report_for("generic", "", tmp_path, OF_GENERIC)
+    assert len(told["apart"]) == OF_GENERIC
     assert_close(told["apart"])
     assert told["vector_bytes"] == 16
     assert told["found"] == ["xmm"]
@@ -160,4 +161,4 @@ def test_generic(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(report()))
+    print(json.dumps(report(int(sys.argv[1]))))

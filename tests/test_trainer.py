@@ -18,8 +18,6 @@ from fastnn import L1, L2, History, Network, penalties, reference
 from fastnn.engine import compiled, jit, training
 from fastnn.progress import ProgressBar
 
-pytestmark = pytest.mark.cpu_tiles
-
 N, SIZES = 45, [12, 7, 4]
 PENALTIES = [None, *(penalty(4.0) for penalty in penalties.ALL)]
 
