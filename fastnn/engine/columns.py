@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, I8, I32, I64, int64, read_spec
+from fastnn.engine.emit import I1, I8, I32, I64, carried_loop, int64, read_spec
 from fastnn.engine.trace import splat
 
 __all__ = ["append_bits", "mark_users", "nonzero_bits", "raise_bits"]
@@ -28,22 +28,14 @@ def nonzero_bits(typing: Any, matrix: Any, rows: Any, m: Any, columns: Any, firs
         bits = signature.args[0].dtype.bitwidth
         block = ir.VectorType(ir.IntType(bits), 64)
         zero = ir.Constant(block, [0] * 64)
-        before = builder.block
-        head, body, after_ = (builder.append_basic_block(n) for n in ("head", "body", "after"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        i, seen = builder.phi(I64), builder.phi(block)
-        i.add_incoming(int64(0), before)
-        seen.add_incoming(zero, before)
-        builder.cbranch(builder.icmp_signed("<", i, m), body, after_)
-        builder.position_at_end(body)
-        row = builder.mul(builder.load(builder.gep(rows, [i])), columns)
-        here = builder.gep(matrix, [builder.add(row, first)])
-        values = builder.load(builder.bitcast(here, block.as_pointer()), align=1)
-        i.add_incoming(builder.add(i, int64(1)), body)
-        seen.add_incoming(builder.or_(seen, values), body)
-        builder.branch(head)
-        builder.position_at_end(after_)
+
+        def add_row(i: Any, seen: list[Any]) -> list[Any]:
+            row = builder.mul(builder.load(builder.gep(rows, [i])), columns)
+            here = builder.gep(matrix, [builder.add(row, first)])
+            values = builder.load(builder.bitcast(here, block.as_pointer()), align=1)
+            return [builder.or_(seen[0], values)]
+
+        [seen] = carried_loop(builder, int64(0), m, 1, [zero], add_row)
         return builder.bitcast(builder.icmp_unsigned("!=", seen, zero), I64)
 
     return signature, generate

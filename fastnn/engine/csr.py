@@ -78,14 +78,12 @@ def product_of_rows(spec, net, csr, rows, part):
 
 
 @jit_apart
-def update_from_rows(
-    spec, net, csr, rows, m, rule, numbers, vectors, delta, w, q, b, low, high
-):  # fmt: skip
-    """Add the gradient to the inputs from `low` to `high` of a panel of the first layer.
+def update_from_rows(spec, net, csr, rows, m, rule, numbers, panel):
+    """Add the gradient to the inputs of a panel of the first layer; from 0 on, to the biases too.
 
-    From 0 on, to the biases too. The penalty numbered `rule` acts with every row.
+    The penalty numbered `rule` acts with every row.
     """
-    pitch = layer_of(net, 1).pitch
+    pitch, low, high = layer_of(net, 1).pitch, panel.low, panel.high
     for i in range(m):
         row = get(rows, i)
         begin, end = get(csr.starts, row), get(csr.starts, row + 1)
@@ -94,9 +92,10 @@ def update_from_rows(
         values, used, d = (
             after(csr.values, first),
             after(csr.columns, first),
-            after(delta, i * pitch),
+            after(panel.delta, i * pitch),
         )
         tile_update(
-            spec, rule, 1, vectors, numbers, values, 0, used, count, d, pitch, w, q, b,
+            spec, rule, 1, panel.vectors, numbers, values, 0, used, count, d, pitch, panel.w,
+            panel.q, panel.b,
             low == 0 and high > 0 and not decays(spec),  # it may be that no column is its own
         )  # fmt: skip

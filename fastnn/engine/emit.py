@@ -20,10 +20,10 @@ __all__ = [
     "I32",
     "I64",
     "ask_for",
+    "carried_loop",
     "decoded",
     "int64",
     "item_bytes",
-    "keep_rolled",
     "load",
     "read_spec",
     "short_loop",
@@ -95,7 +95,7 @@ def ask_for(builder: Any, pointer: Any) -> None:
     builder.call(function, [address, read, second_level, data_cache])
 
 
-def keep_rolled(branch: Any) -> None:
+def _keep_rolled(branch: Any) -> None:
     """Have LLVM leave the loop as it is that this branch goes on with: a short one."""
     module = branch.parent.function.module
     rolled = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
@@ -104,20 +104,48 @@ def keep_rolled(branch: Any) -> None:
     branch.set_metadata("llvm.loop", loop)
 
 
-def short_loop(builder: Any, begin: Any, end: Any, emit: Callable[[Any], None]) -> None:
-    """Emit ``for i in range(begin, end): emit(i)``, which LLVM leaves as it is."""
+def carried_loop(
+    builder: Any,
+    begin: Any,
+    end: Any,
+    step: int,
+    carried: list[Any],
+    emit: Callable[[Any, list[Any]], list[Any]],
+    *,
+    short: bool = False,
+) -> list[Any]:
+    """Emit ``for i in range(begin, end, step): carried = emit(i, carried)``; return what is left.
+
+    Where it is `short`, it stays as it is written.
+    """
     before = builder.block
     head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
     builder.branch(head)
     builder.position_at_end(head)
-    i = builder.phi(I64)
-    i.add_incoming(begin, before)
+    i, now = builder.phi(I64), [builder.phi(value.type) for value in carried]
+    for phi, value in zip([i, *now], [begin, *carried], strict=True):
+        phi.add_incoming(value, before)
     builder.cbranch(builder.icmp_signed("<", i, end), body, after)
     builder.position_at_end(body)
-    emit(i)
-    i.add_incoming(builder.add(i, int64(1)), builder.block)
-    keep_rolled(builder.branch(head))
+    new = emit(i, list(now))
+    following = builder.add(i, int64(step))
+    for phi, value in zip([i, *now], [following, *new], strict=True):
+        phi.add_incoming(value, builder.block)
+    back = builder.branch(head)
+    if short:
+        _keep_rolled(back)
     builder.position_at_end(after)
+    return now
+
+
+def short_loop(builder: Any, begin: Any, end: Any, emit: Callable[[Any], None]) -> None:
+    """Emit ``for i in range(begin, end): emit(i)``, which LLVM leaves as it is."""
+
+    def once(i: Any, _: list[Any]) -> list[Any]:
+        emit(i)
+        return []
+
+    carried_loop(builder, begin, end, 1, [], once, short=True)
 
 
 def switch(

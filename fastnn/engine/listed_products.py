@@ -69,18 +69,16 @@ def product_of_listed(spec, net, matrix, rows, part, block, start, coming):
 
 
 @jit_apart
-def update_listed(
-    spec, net, matrix, rows, m, block, rule, numbers, coming, asks, vectors, delta, w, q, b, low,
-    high,
-):  # fmt: skip
-    """Update the inputs from `low` to `high` of a panel of the first layer; with 0, the biases.
+def update_listed(spec, net, matrix, rows, m, block, rule, numbers, coming, asks, panel):
+    """Update the inputs of a panel of the first layer; with them from 0 on, the biases.
 
     The penalty numbered `rule` acts with the first block of rows, or with the last one if it comes
     after the gradient. With each block as many rows of the batch that is `coming` are asked for, if
     `asks` is true: what was not on the way forward.
     """
     stay_apart()
-    pitch, whole = layer_of(net, 1).pitch, low == 0 and high == layer_of(net, 0).units
+    pitch, low, high = layer_of(net, 1).pitch, panel.low, panel.high
+    whole = low == 0 and high == layer_of(net, 0).units
     for i in range(0, m, block):
         end = min(i + block, m)
         ask = ask_of(coming, rows, i, end if asks else i, False)
@@ -90,7 +88,8 @@ def update_listed(
         if not whole:
             some = part_of_block(spec, net, some, low, high)
         listed_update(
-            spec, chosen, some, vectors, numbers, after(delta, i * pitch), pitch, w, q, b,
+            spec, chosen, some, panel.vectors, numbers, after(panel.delta, i * pitch), pitch,
+            panel.w, panel.q, panel.b,
             low == 0 and high > 0 and not decays(spec), ask,
         )  # fmt: skip
 

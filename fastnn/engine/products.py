@@ -67,6 +67,24 @@ class Part(NamedTuple):
     high: Any
 
 
+class Panel(NamedTuple):
+    """Some vectors of a layer's units, to be updated for its inputs `low` to `high`.
+
+    vectors : how many they are
+    delta : theirs of the batch's first row
+    w, q, b : their weights, what the penalty keeps beside these, their biases; with an optimizer
+        the gradient's places for both
+    """
+
+    vectors: Any
+    delta: Any
+    w: Any
+    q: Any
+    b: Any
+    low: Any
+    high: Any
+
+
 @by_layout
 @jit
 def block_rows(spec, m):
@@ -200,7 +218,7 @@ def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
     factor `kept`, which is right for the panels, but not for the biases. Of the next batch, which
     is `coming`, rows are asked for piece by piece while the first layer is updated.
     """
-    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    here, below = layer_of(net, number), layer_of(net, number - 1)
     first, last, low, high = 0, here.vectors, 0, below.units
     if shares_panels(net, number):
         part = part_of(spec, net, number, m)
@@ -211,48 +229,52 @@ def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
     with_biases = biases and here.on_biases and not rests(here, numbers)
     if with_biases and not here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
-    for panel in range(first, last, here.panel):
-        vectors, place = min(here.panel, here.vectors - panel), below.vectors * v * panel * v
-        delta = after(here.delta, panel * v)
-        w, q, b = after(here.w, place), after(here.q, place), after(here.b, panel * v)
-        if has_stepper(spec):
-            w, b = after(here.g, place), after(here.bias_g, panel * v)
-        asks = number == 1 and panel == first
+    of_layer = after(numbers, here.numbers)
+    for start in range(first, last, here.panel):
+        panel, asks = panel_of(spec, net, number, start, low, high), number == 1 and start == first
         if csr is not None and number == 1:
             rule = acting(here, numbers) if fuses(spec, m) else 0
-            update_from_rows(
-                spec, net, csr, rows, m, rule, after(numbers, here.numbers), vectors, delta, w, q,
-                b, low, high,
-            )  # fmt: skip
+            update_from_rows(spec, net, csr, rows, m, rule, of_layer, panel)
         elif lists(spec) and number == 1:
             if shrinks(spec) and not follows(spec):
-                shrink_idle(spec, net, numbers, vectors, w, q, low, high)
-            rule = acting(here, numbers) if shrinks(spec) else 0
+                shrink_idle(spec, net, numbers, panel)
+            rule, block = acting(here, numbers) if shrinks(spec) else 0, block_rows(spec, m)
             update_listed(
-                spec, net, matrix, rows, m, block_rows(spec, m), rule, after(numbers, here.numbers),
-                coming, asks, vectors, delta, w, q, b, low, high,
+                spec, net, matrix, rows, m, block, rule, of_layer, coming, asks, panel
             )  # fmt: skip
             if shrinks(spec) and follows(spec):
-                shrink_idle(spec, net, numbers, vectors, w, q, low, high)
+                shrink_idle(spec, net, numbers, panel)
         else:
-            update_panel(
-                spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, low, high
-            )  # fmt: skip
+            update_panel(spec, net, number, m, numbers, coming, asks, panel)
         if decays(spec) and number == 1 and biases:
-            add_rows(spec, delta, here.pitch, m, vectors, kept, b)
+            add_rows(spec, panel.delta, here.pitch, m, panel.vectors, kept, panel.b)
     if with_biases and here.follows:
         shrink_biases(spec, net, number, numbers, first, last)
 
 
 @jit
-def shrink_idle(spec, net, numbers, vectors, w, q, low, high):
+def panel_of(spec, net, number, first, low, high):
+    """Return the panel of a layer that begins at a vector, for some of its inputs."""
+    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    vectors, place = min(here.panel, here.vectors - first), below.vectors * v * first * v
+    w, b = (here.g, here.bias_g) if has_stepper(spec) else (here.w, here.b)
+    return Panel(
+        vectors, after(here.delta, first * v), after(w, place), after(here.q, place),
+        after(b, first * v), low, high,
+    )  # fmt: skip
+
+
+@jit
+def shrink_idle(spec, net, numbers, panel):
     """Shrink the listed inputs of a panel whose step of the penalty no block's update takes."""
     here, count = layer_of(net, 1), get(net.counts, IDLE)
     if not rests(here, numbers):
-        first = place_of(net.idle, 0, count, low)
-        some = place_of(net.idle, first, count, high) - first
+        first = place_of(net.idle, 0, count, panel.low)
+        some = place_of(net.idle, first, count, panel.high) - first
         listed, of_layer = after(net.idle, first), after(numbers, here.numbers)
-        shrink_columns(spec, here.shrunk, vectors, of_layer, listed, some, w, q)
+        shrink_columns(
+            spec, here.shrunk, panel.vectors, of_layer, listed, some, panel.w, panel.q
+        )  # fmt: skip
 
 
 @jit
@@ -283,32 +305,33 @@ def shrink_biases(spec, net, number, numbers, first, last):
 
 
 @jit_apart
-def update_panel(spec, net, number, m, numbers, coming, asks, vectors, delta, w, q, b, low, high):
-    """Update the inputs from `low` to `high` of a panel; with them from 0 on, the biases.
+def update_panel(spec, net, number, m, numbers, coming, asks, panel):
+    """Update the inputs of a panel; with them from 0 on, the biases.
 
-    These are taken CHUNK at a time, and with each so many rows of the batch that is `coming` are
+    They are taken CHUNK at a time, and with each so many rows of the batch that is `coming` are
     asked for, if `asks` is true. The penalty acts with the first rows, or with the last ones if it
     comes after the gradient.
     """
     stay_apart()
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    rows, of_layer = rows_at_once(spec, m, vectors), after(numbers, here.numbers)
+    rows, of_layer = rows_at_once(spec, m, panel.vectors), after(numbers, here.numbers)
     pitch, d_row = below.pitch, here.pitch
     apart = decays(spec) and number == 1
     shrunk = 0 if apart or has_stepper(spec) else acting(here, numbers)
+    low, high = panel.low, panel.high
     for begin in range(low, high, CHUNK):
         if coming is not None and asks:
             some = nth_part(m, (begin - low) // CHUNK, (high - low + CHUNK - 1) // CHUNK)
             ask_for_rows(coming, some[0], some[1])
         used, count, with_b = after(net.every, begin), min(CHUNK, high - begin), begin == 0
         for i in range(0, m, rows):
-            some, a, d = min(rows, m - i), after(below.a, i * pitch), after(delta, i * d_row)
+            some, a, d = min(rows, m - i), after(below.a, i * pitch), after(panel.delta, i * d_row)
             if is_sparse(spec):
                 a = after(a, begin)
             acts = i + rows >= m if here.follows else i == 0
             tile_update(
-                spec, shrunk if acts else 0, some, vectors, of_layer, a, pitch, used, count, d,
-                d_row, w, q, b, with_b and not apart,
+                spec, shrunk if acts else 0, some, panel.vectors, of_layer, a, pitch, used, count,
+                d, d_row, panel.w, panel.q, panel.b, with_b and not apart,
             )  # fmt: skip
 
 

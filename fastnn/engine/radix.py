@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, I8, I64, int64, keep_rolled
+from fastnn.engine.emit import I1, I8, I64, carried_loop, int64
 from fastnn.engine.trace import splat
 
 __all__ = ["ITEM_BITS", "append_items", "find_runs", "split_items"]
@@ -115,20 +115,11 @@ def find_runs(typing: Any, items: Any, count: Any, key_at: Any, runs: Any) -> An
 
 def _groups(builder: Any, count: Any, emit: Callable[[Any, Any], Any]) -> Any:
     """Emit ``written = emit(i, written)`` for i from 0 up to `count`, group by group; return it."""
-    before = builder.block
-    head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    i, written = builder.phi(I64), builder.phi(I64)
-    i.add_incoming(int64(0), before)
-    written.add_incoming(int64(0), before)
-    builder.cbranch(builder.icmp_signed("<", i, count), body, after)
-    builder.position_at_end(body)
-    more = emit(i, written)
-    written.add_incoming(more, builder.block)
-    i.add_incoming(builder.add(i, int64(_LANES)), builder.block)
-    keep_rolled(builder.branch(head))
-    builder.position_at_end(after)
+
+    def one(i: Any, written: list[Any]) -> list[Any]:
+        return [emit(i, written[0])]
+
+    [written] = carried_loop(builder, int64(0), count, _LANES, [int64(0)], one, short=True)
     return written
 
 

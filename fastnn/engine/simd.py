@@ -18,7 +18,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I64, int64, keep_rolled, load, read_spec, store, switch, vector_of
+from fastnn.engine.emit import (
+    I64,
+    carried_loop,
+    int64,
+    load,
+    read_spec,
+    store,
+    switch,
+    vector_of,
+)
 from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
@@ -71,37 +80,19 @@ def sum_loop(
     operands: Callable[[Any], Any],
     short: bool = False,
 ) -> list[Any]:
-    """Emit ``for i in range(start, stop, steps)`` around the products; return the sums after it.
+    """Emit ``for i in range(start, stop, steps)`` around the products; return the sums after it."""
 
-    Where it is `short`, it stays as it is written.
-    """
-    before = builder.block
-    head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
-    builder.branch(head)
-    builder.position_at_end(head)
-    i = builder.phi(I64)
-    i.add_incoming(start, before)
-    carried = [builder.phi(value.type) for value in sums]
-    for phi, value in zip(carried, sums, strict=True):
-        phi.add_incoming(value, before)
-    builder.cbranch(builder.icmp_signed("<", i, stop), body, after)
-    builder.position_at_end(body)
-    new = list(carried)
-    for step in range(steps):
-        scalars, vectors = operands(builder.add(i, int64(step)))
-        for r, scalar in enumerate(scalars):
-            spread = splat(builder, scalar, sums[0].type)
-            for c, row in enumerate(vectors):
-                place = (step * rows + r) * columns + c
-                new[place] = fused(builder, spread, row, new[place])
-    i.add_incoming(builder.add(i, int64(steps)), builder.block)
-    for phi, value in zip(carried, new, strict=True):
-        phi.add_incoming(value, builder.block)
-    back = builder.branch(head)
-    if short:
-        keep_rolled(back)
-    builder.position_at_end(after)
-    return carried
+    def add(i: Any, sums: list[Any]) -> list[Any]:
+        for step in range(steps):
+            scalars, vectors = operands(builder.add(i, int64(step)))
+            for r, scalar in enumerate(scalars):
+                spread = splat(builder, scalar, sums[0].type)
+                for c, row in enumerate(vectors):
+                    place = (step * rows + r) * columns + c
+                    sums[place] = fused(builder, spread, row, sums[place])
+        return sums
+
+    return carried_loop(builder, start, stop, steps, sums, add, short=short)
 
 
 @intrinsic(prefer_literal=True)
