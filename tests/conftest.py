@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import numba
 import pooch  # noqa: F401 - its logger keeps the stderr of its first import: not a CliRunner's
@@ -22,14 +23,29 @@ SMALL = spec.Tiles((2, 2), 2, 0, 0)
 OF_CPUS, spec.TILES = spec.TILES, {16: SMALL, 32: SMALL}
 
 
-@pytest.fixture(autouse=True)
-def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give tests that are marked ``cpu_tiles`` the tiles of this CPU.
+@contextmanager
+def tiles_for(node: pytest.Item | pytest.Module) -> Iterator[None]:
+    """Give what is marked ``cpu_tiles`` the tiles of this CPU.
 
     Most tests are of what a kernel is made of; those of its shapes are marked.
     """
-    if request.node.get_closest_marker("cpu_tiles") is not None:
-        monkeypatch.setattr(spec, "TILES", OF_CPUS)
+    with pytest.MonkeyPatch.context() as patch:
+        if node.get_closest_marker("cpu_tiles") is not None:
+            patch.setattr(spec, "TILES", OF_CPUS)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiles_of_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    """For the fixtures of whole modules."""
+    with tiles_for(request.node):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def tiles(request: pytest.FixtureRequest) -> Iterator[None]:
+    with tiles_for(request.node):
+        yield
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn.engine import constants, jit
-from fastnn.engine.constants import has_stepper, lanes, reads_rows, sorts, waits
+from fastnn.engine.constants import has_stepper, lanes, lazy, reads_rows, sorts
 from fastnn.engine.spec import Spec
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the problem")
@@ -26,7 +26,7 @@ def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @jit.jit
 def chosen(spec, x):
     """Return a number; of the other branch there is no type."""
-    if waits(spec) and not sorts(spec):
+    if lazy(spec) and not sorts(spec):
         return x + lanes(spec)
     return x.of_no_type
 
@@ -43,10 +43,10 @@ def kernel_of(spec: Spec) -> Any:
 
 
 def test_branches_that_it_excludes_are_not_compiled() -> None:
-    spec = Spec(4, rows=(1,), listed=1, waits=True)
+    spec = Spec(4, rows=(1,), listed=1, lazy=True)
     assert kernel_of(spec)(np.zeros((2, 2)), 3) == 7
     with pytest.raises(Exception, match="of_no_type"):
-        kernel_of(replace(spec, waits=False))(np.zeros((2, 2)), 3)
+        kernel_of(replace(spec, lazy=False))(np.zeros((2, 2)), 3)
     with pytest.raises(Exception, match="of_no_type"):
         kernel_of(replace(spec, sorts=True))(np.zeros((2, 2)), 3)
 
@@ -58,7 +58,7 @@ def test_branches_that_it_excludes_are_not_compiled() -> None:
 def test_further_arguments_are_known_by_their_types(
     dtype: str, listed_widths: tuple[int, ...], more: int
 ) -> None:
-    spec = Spec(4, rows=(1,), listed=1, waits=True, listed_widths=listed_widths)
+    spec = Spec(4, rows=(1,), listed=1, lazy=True, listed_widths=listed_widths)
     assert kernel_of(spec)(np.zeros((2, 2), dtype), 3) == 7 + more
 
 

@@ -75,7 +75,7 @@ def test_exact_zeros(penalty, dtype: str) -> None:
 def test_many_steps_at_once_are_that_many_steps(penalty) -> None:
     """The closed form is the rule repeated, through changes of sign, within 1e-6 of one step."""
     strength, step = penalty(5.0), 1e-5
-    if not strength.waits(step) or strength.decays:
+    if not strength.lazy(step) or strength.decays:
         pytest.skip("its unused columns do not wait, or for a factor only")
     w = np.concatenate([np.random.default_rng(0).normal(0, 0.05, 500), [0.0, -0.0, 5e-5, 1e-4]])
     w, shrink = w[None], 5e-5
@@ -130,8 +130,8 @@ def test_what_a_cumulative_penalty_owes_is_kept() -> None:
     "penalty", [penalties.L2, penalties.ElasticNet, penalties.L1], ids=lambda c: c.name
 )
 def test_no_closed_form_beyond_what_weight_decay_can_keep(penalty) -> None:
-    assert penalty(1.0).waits(0.5)
-    assert penalty(1.0).waits(2.5) == (penalty is penalties.L1)
+    assert penalty(1.0).lazy(0.5)
+    assert penalty(1.0).lazy(2.5) == (penalty is penalties.L1)
 
 
 def test_methods_of_l1() -> None:

@@ -68,7 +68,7 @@ def _can_wait(problem: Problem) -> bool:
         return False
     if first is None:
         return True
-    return problem.waits and first.scale is None and not first.rests and _is_of_sums(first)
+    return problem.lazy and first.scale is None and not first.rests and _is_of_sums(first)
 
 
 def _is_of_sums(penalty: Penalty) -> bool:

@@ -155,11 +155,11 @@ class Path:
                 shorten_groups(penalty, w, own, pace)
                 return
         else:
-            if penalty is not None and not penalty.follows:
+            if penalty is not None and not penalty.after_gradient:
                 self._shrink(penalty, layer, own)
             w += step
             b += of_biases
-            if penalty is not None and penalty.follows:
+            if penalty is not None and penalty.after_gradient:
                 self._shrink(penalty, layer, own)
         if penalty is not None:
             scale_groups(penalty, w, own)
@@ -180,7 +180,7 @@ class Path:
         w[...], *now = stepper.step(np, w, g, *memories, *own)
         for memory, new in zip(memories, now, strict=True):
             memory[...] = new
-        if penalty is not None and penalty.follows:
+        if penalty is not None and penalty.after_gradient:
             pace = self._pace(place, numbers)
             shrink_layer(penalty, w, self._kept[place], of_penalty, pace)
 

@@ -52,10 +52,10 @@ class Path:
         first = problem.penalties[0]
         # A step of all columns now and then is less work than to know which come into use.
         acts_often = first is None or not first.rests
-        waits = problem.waits and (sparse or (skip_zeros and acts_often))
-        wanted = spec.for_training(problem, waits, skip_zeros)
+        lazy = problem.lazy and (sparse or (skip_zeros and acts_often))
+        wanted = spec.for_training(problem, lazy, skip_zeros)
         self._train = _kernel(kernels.build_train, replace(wanted, timed=timed).encode())
-        self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.waits else None
+        self._settle = _kernel(kernels.build_settle, wanted.encode()) if wanted.lazy else None
         by_lanes = spec.Layout(wanted.lanes, rows=(1,), listed=1)
         self._copy = _kernel(unpacking.build_unpack, by_lanes.encode())
         self._problem, self._lanes = problem, wanted.lanes
@@ -351,7 +351,7 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
                 activation=activation,
                 shrunk=rule if penalty is not None and penalty.shrink else 0,
                 scaled=rule if penalty is not None and penalty.scale and not shortened else 0,
-                follows=penalty is not None and penalty.follows,
+                after_gradient=penalty is not None and penalty.after_gradient,
                 on_biases=penalty is not None and penalty.on_biases,
                 numbers=numbers,
                 rests=width_of(penalty) if penalty is not None and penalty.rests else 0,

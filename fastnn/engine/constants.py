@@ -14,15 +14,17 @@ from fastnn.engine.emit import I1, decoded, int64, read_spec
 from fastnn.engine.lowering import constant_of, given
 
 __all__ = [
+    "after_gradient",
     "by_layout",
     "decays",
-    "follows",
     "groups_inputs",
     "has_groups",
     "has_stepper",
     "is_sparse",
     "key_bits",
     "lanes",
+    "lazy",
+    "lazy_groups",
     "list_parts",
     "listed_rows",
     "lists",
@@ -32,8 +34,6 @@ __all__ = [
     "shrinks",
     "sorts",
     "tile_rows",
-    "waiting_groups",
-    "waits",
 ]
 
 
@@ -81,13 +81,15 @@ key_bits = _constant(lambda spec: spec.key_bits)
 packs = _constant(lambda spec: spec.packs)
 
 # Whether the first layer's penalty comes after the gradient.
-follows = _constant(lambda spec: spec.first_rule is not None and spec.first_rule.follows)
+after_gradient = _constant(
+    lambda spec: spec.first_rule is not None and spec.first_rule.after_gradient
+)
 
 # Whether the first layer's weights are shrunk as its gradient is added.
 shrinks = _constant(lambda spec: spec.shrinks)
 
 # Whether the penalty of columns that a batch does not use waits until they are.
-waits = _constant(lambda spec: spec.waits)
+lazy = _constant(lambda spec: spec.lazy)
 
 # Whether the first layer's weights are those of its panels times a factor.
 decays = _constant(lambda spec: spec.decays)
@@ -99,7 +101,7 @@ is_sparse = _constant(lambda spec: spec.sparse)
 has_groups = _constant(lambda spec: spec.has_groups)
 
 # Whether those of the first layer's are inputs' weights, and wait.
-waiting_groups = _constant(lambda spec: spec.waits and spec.groups_inputs)
+lazy_groups = _constant(lambda spec: spec.lazy and spec.groups_inputs)
 
 # Whether groups lose of their norms by steps that differ from weight to weight.
 shortens = _constant(lambda spec: spec.shortens)

@@ -23,18 +23,18 @@ import numpy as np
 from fastnn.engine import phases
 from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
 from fastnn.engine.constants import (
+    after_gradient,
     by_layout,
     decays,
-    follows,
     has_groups,
     has_stepper,
     is_sparse,
+    lazy,
+    lazy_groups,
     lists,
     reads_rows,
     shortens,
     shrinks,
-    waiting_groups,
-    waits,
 )
 from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
@@ -128,7 +128,7 @@ def build_train(spec: str) -> Any:
                 ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
             phases.lap(spec, net.ticks, phases.LIST)
 
-            if waits(spec) and get(net.counts, ENTERING):
+            if lazy(spec) and get(net.counts, ENTERING):
                 come_back(spec, net, last, step)
             last, before_step = numbers, kept
             if decays(spec):
@@ -215,7 +215,7 @@ def build_settle(spec: str) -> Any:
                 count += 1
         end_list(spec, net.idle, count)
         catch_up(spec, net, numbers, net.idle, count, until)
-        if waiting_groups(spec):
+        if lazy_groups(spec):
             scale_columns(spec, net, 1, numbers, net.idle, count, until)
         words = (columns + 63) // 64
         for word in range(words):
@@ -267,7 +267,7 @@ def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
     columns, block = layer_of(net, 0).units, block_rows(spec, m)
     if lists(spec):
         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
-    if csr is not None and waits(spec) and net.thread == 0:
+    if csr is not None and lazy(spec) and net.thread == 0:
         list_used(spec, net, csr, rows, m, step)
     phases.lap(spec, net.ticks, phases.LIST)
     for number in range(2, net.layers + 1):
@@ -277,7 +277,7 @@ def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
     phases.lap(spec, net.ticks, phases.DELTA)
     if lists(spec) and net.thread == 0:
         list_columns(spec, net, m, columns, step, block, numbers)
-    if lists(spec) or waits(spec):
+    if lists(spec) or lazy(spec):
         meet_all(net)
 
 
@@ -288,7 +288,7 @@ def come_back(spec, net, numbers, step):
     listed, count = after(net.entering, first), last - first
     until = step + SEEN if is_sparse(spec) else step
     catch_up(spec, net, numbers, listed, count, until)
-    if waiting_groups(spec):
+    if lazy_groups(spec):
         scale_columns(spec, net, 1, numbers, listed, count, until)
     meet_all(net)
 
@@ -296,11 +296,11 @@ def come_back(spec, net, numbers, step):
 @jit
 def change_weights(spec, net, m, numbers, of_stepper, matrix, csr, rows, coming, kept):
     """Make the step: of all layers the penalties, the gradients, and what an optimizer makes."""
-    if csr is not None and shrinks(spec) and not follows(spec):
+    if csr is not None and shrinks(spec) and not after_gradient(spec):
         shrink_apart(spec, net, m, numbers)
     for number in range(net.layers, 0, -1):
         update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept)
-    if csr is not None and shrinks(spec) and follows(spec):
+    if csr is not None and shrinks(spec) and after_gradient(spec):
         shrink_apart(spec, net, m, numbers)
     if has_stepper(spec):
         meet_all(net)
@@ -321,12 +321,12 @@ def shrink_apart(spec, net, m, numbers):
     """
     if layer_of(net, 1).shrunk and not fuses(spec, m):
         columns, count = net.every, layer_of(net, 0).units
-        if waits(spec):
+        if lazy(spec):
             columns, count = net.in_batch, get(net.counts, IN_BATCH)
-        if follows(spec):
+        if after_gradient(spec):
             meet_all(net)
         shrink_listed(spec, net, numbers, columns, count)
-        if not follows(spec):
+        if not after_gradient(spec):
             meet_all(net)
 
 
@@ -335,6 +335,6 @@ def scale_layers(spec, net, numbers):
     """Scale the groups of every layer after a step."""
     for number in range(1, net.layers + 1):
         inputs, count = net.every, layer_of(net, number - 1).units
-        if number == 1 and waits(spec):
+        if number == 1 and lazy(spec):
             inputs, count = net.in_batch, get(net.counts, IN_BATCH)
         scale_groups(spec, net, number, numbers, inputs, count)

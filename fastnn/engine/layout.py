@@ -73,8 +73,8 @@ class Choice(NamedTuple):
     """What is chosen for a layer, as numbers: the last columns of `Arrays.table`, in this order.
 
     activation: its number. shrunk, scaled: the number of the penalty that shrinks its weights, and
-    of that which scales groups of them, 0 where there is none. follows: whether the first comes
-    after the gradient. on_biases: whether it is of the biases too. numbers: where in a row of
+    of that which scales groups of them, 0 where there is none. after_gradient: whether the first
+    comes after it. on_biases: whether it is of the biases too. numbers: where in a row of
     coefficients the penalty's begin. rests: how many of them there are, if a step does nothing
     whose last is above 0; else 0. shortened: where the norms of groups are shortened by steps that
     differ from weight to weight, twice the place after that of their strength in a row of
@@ -84,7 +84,7 @@ class Choice(NamedTuple):
     activation: int
     shrunk: int = 0
     scaled: int = 0
-    follows: int = 0
+    after_gradient: int = 0
     on_biases: int = 0
     numbers: int = 0
     rests: int = 0

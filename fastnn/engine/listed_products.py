@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.engine.constants import by_layout, decays, follows, lanes, list_parts, sorts
+from fastnn.engine.constants import after_gradient, by_layout, decays, lanes, list_parts, sorts
 from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.listed_tiles import Ask, Block, listed_forward, listed_update
@@ -83,7 +83,7 @@ def update_listed(spec, net, matrix, rows, m, block, rule, numbers, coming, asks
         end = min(i + block, m)
         ask = ask_of(coming, rows, i, end if asks else i, False)
         some = block_of(spec, net, matrix, rows, i, end, block)
-        acts = end == m if follows(spec) else i == 0
+        acts = end == m if after_gradient(spec) else i == 0
         chosen = rule if acts else 0
         if not whole:
             some = part_of_block(spec, net, some, low, high)

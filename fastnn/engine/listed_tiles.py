@@ -311,12 +311,12 @@ def listed_update(
                 for some in [every] if kernel.sorts else [[one] for one in every]:
                     here = [p for _, p in some]
                     sums = [load(builder, row, p, vector) for p in here]
-                    if rule and not rule.follows:
+                    if rule and not rule.after_gradient:
                         sums = shrunk(builder, rule, sums, states, here, numbers)
                     for r, scalar in zip(users, scalars, strict=True):
                         pairs = [(deltas[r][c], x) for (c, _), x in zip(some, sums, strict=True)]
                         sums = [fused(builder, scalar, d, x) for d, x in pairs]
-                    if rule and rule.follows:
+                    if rule and rule.after_gradient:
                         sums = shrunk(builder, rule, sums, states, here, numbers)
                     for p, value in zip(here, sums, strict=True):
                         store(builder, value, row, p)

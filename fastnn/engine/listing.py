@@ -6,15 +6,15 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits, mark_users, nonzero_bits, raise_bits
 from fastnn.engine.constants import (
+    after_gradient,
     by_layout,
-    follows,
     groups_inputs,
     has_groups,
     lanes,
+    lazy,
     list_parts,
     shrinks,
     sorts,
-    waits,
 )
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
@@ -70,7 +70,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
     """
     entering = idle = used = 0
     words, blocks = (columns + 63) // 64, (m + block - 1) // block
-    its_block = blocks - 1 if follows(spec) else 0
+    its_block = blocks - 1 if after_gradient(spec) else 0
     acts = shrinks(spec) and not rests(layer_of(net, 1), numbers)
     for word in range(words):
         now, before = np.uint64(0), get(net.in_use, word)
@@ -80,12 +80,12 @@ def list_columns(spec, net, m, columns, step, block, numbers):
         if has_groups(spec):
             used = append_bits(spec, net.in_batch, used, 64 * word, now)
         due = now
-        if waits(spec):
+        if lazy(spec):
             entering = append_bits(spec, net.entering, entering, 64 * word, now & ~before)
             raise_bits(net.left_at, 64 * word, before & ~now, step)
         else:
             due = ~np.uint64(0) >> np.uint64(max(0, 64 * (word + 1) - columns))
-        if acts and (blocks > 1 or not waits(spec)):
+        if acts and (blocks > 1 or not lazy(spec)):
             due &= ~get(net.block_bits, its_block * words + word)
             idle = append_bits(spec, net.idle, idle, 64 * word, due)
     put(net.counts, ENTERING, entering)

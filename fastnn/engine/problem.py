@@ -62,14 +62,14 @@ class Problem:
             return np.where(sums > 0, self.learning_rate / sums, 0.0)
 
     @property
-    def waits(self) -> bool:
+    def lazy(self) -> bool:
         """Whether columns that a batch does not use may wait for the first layer's penalty."""
         first = self.penalties[0]
         if first is None or self.stepper is not None:
             return False
         if self.n is None:  # it is a step of at most one row's, but rows may weigh less than 1
-            return first.decays and self.row_weights is None and first.waits(self.learning_rate)
-        return first.waits(self.learning_rate / self.n)
+            return first.decays and self.row_weights is None and first.lazy(self.learning_rate)
+        return first.lazy(self.learning_rate / self.n)
 
 
 class Outputs(NamedTuple):

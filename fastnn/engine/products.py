@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.engine.constants import (
+    after_gradient,
     by_layout,
     decays,
-    follows,
     has_stepper,
     is_sparse,
     key_bits,
     lanes,
+    lazy,
     listed_rows,
     lists,
     shrinks,
     tile_rows,
-    waits,
 )
 from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
@@ -227,7 +227,7 @@ def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
         low, high = share(net, below.units)
     biases = low == 0 and high > 0 and not has_stepper(spec)
     with_biases = biases and here.on_biases and not rests(here, numbers)
-    if with_biases and not here.follows:
+    if with_biases and not here.after_gradient:
         shrink_biases(spec, net, number, numbers, first, last)
     of_layer = after(numbers, here.numbers)
     for start in range(first, last, here.panel):
@@ -236,19 +236,19 @@ def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
             rule = acting(here, numbers) if fuses(spec, m) else 0
             update_from_rows(spec, net, csr, rows, m, rule, of_layer, panel)
         elif lists(spec) and number == 1:
-            if shrinks(spec) and not follows(spec):
+            if shrinks(spec) and not after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
             rule, block = acting(here, numbers) if shrinks(spec) else 0, block_rows(spec, m)
             update_listed(
                 spec, net, matrix, rows, m, block, rule, of_layer, coming, asks, panel
             )  # fmt: skip
-            if shrinks(spec) and follows(spec):
+            if shrinks(spec) and after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
         else:
             update_panel(spec, net, number, m, numbers, coming, asks, panel)
         if decays(spec) and number == 1 and biases:
             add_rows(spec, panel.delta, here.pitch, m, panel.vectors, kept, panel.b)
-    if with_biases and here.follows:
+    if with_biases and here.after_gradient:
         shrink_biases(spec, net, number, numbers, first, last)
 
 
@@ -280,7 +280,7 @@ def shrink_idle(spec, net, numbers, panel):
 @jit
 def fuses(spec, m):
     """Return whether the update of sparse rows shrinks what it touches, and that is all."""
-    return waits(spec) and m == 1
+    return lazy(spec) and m == 1
 
 
 @jit
@@ -328,7 +328,7 @@ def update_panel(spec, net, number, m, numbers, coming, asks, panel):
             some, a, d = min(rows, m - i), after(below.a, i * pitch), after(panel.delta, i * d_row)
             if is_sparse(spec):
                 a = after(a, begin)
-            acts = i + rows >= m if here.follows else i == 0
+            acts = i + rows >= m if here.after_gradient else i == 0
             tile_update(
                 spec, shrunk if acts else 0, some, panel.vectors, of_layer, a, pitch, used, count,
                 d, d_row, panel.w, panel.q, panel.b, with_b and not apart,

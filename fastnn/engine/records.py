@@ -37,7 +37,7 @@ __all__ = [
 
 # Columns of `layout.Arrays.table`, which has a row for the inputs and for each layer after them.
 UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
-ACTIVATION, SHRUNK, SCALED, FOLLOWS, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(11, 19)
+ACTIVATION, SHRUNK, SCALED, AFTER_GRADIENT, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(11, 19)
 FIELDS = 19
 
 # The arrays of `layout.Arrays` that kernels know, with their types; None: the network's.
@@ -112,7 +112,7 @@ LAYER: dict[str, tuple[int, str]] = {
     "activation": (ACTIVATION, ""),
     "shrunk": (SHRUNK, ""),
     "scaled": (SCALED, ""),
-    "follows": (FOLLOWS, ""),
+    "after_gradient": (AFTER_GRADIENT, ""),
     "on_biases": (ON_BIASES, ""),
     "numbers": (NUMBERS, ""),
     "rests": (RESTS, ""),

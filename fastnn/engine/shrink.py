@@ -129,7 +129,7 @@ def catch_up_columns(
     vector, rule = vector_of(w, kernel.lanes), kernel.first_rule
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        if not kernel.waits or rule is None or not rule.caught_up:
+        if not kernel.lazy or rule is None or not rule.caught_up:
             return context.get_dummy_value()
         _, vectors, coefficients, columns, count, w, q, left_at, step = arguments
         numbers = spread(builder, rule.numbers, coefficients, vector)
@@ -176,7 +176,7 @@ def catch_up_run(
     vector, rule = vector_of(w, vector_bytes() // MOST_BYTES), kernel.first_rule
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        if kernel.lanes > 1 or not kernel.waits or rule is None or not rule.caught_up:
+        if kernel.lanes > 1 or not kernel.lazy or rule is None or not rule.caught_up:
             return context.get_dummy_value()
         _, coefficients, count, w, q, left_at, step = arguments
         numbers = spread(builder, rule.numbers, coefficients, vector)

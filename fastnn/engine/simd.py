@@ -233,14 +233,14 @@ def tile_update(
                 at = builder.mul(j, width)
                 row, states = builder.gep(w, [at]), builder.gep(q, [at])
                 sums = [load(builder, row, p, vector) for p in places]
-                if rule and not rule.follows:
+                if rule and not rule.after_gradient:
                     sums = shrunk(builder, rule, sums, states, places, numbers)
                 for a_row, delta_r in zip(a_rows, deltas, strict=True):
                     place = loop.index if kernel.sparse else j
                     scalar = splat(builder, builder.load(builder.gep(a_row, [place])), vector)
                     pairs = zip(delta_r, sums, strict=True)
                     sums = [fused(builder, scalar, d, x) for d, x in pairs]
-                if rule and rule.follows:
+                if rule and rule.after_gradient:
                     sums = shrunk(builder, rule, sums, states, places, numbers)
                 for p, value in zip(places, sums, strict=True):
                     store(builder, value, row, p)

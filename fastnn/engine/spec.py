@@ -67,7 +67,7 @@ class Rule(NamedTuple):
     """A penalty, to a kernel.
 
     shrink, caught_up, scale: keys of its formulas, empty where there is none. grouping: what scale
-    takes as a group. follows: whether shrink comes after the gradient. stateful: whether it has a
+    takes as a group. after_gradient: whether shrink comes after it. stateful: whether it has a
     number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
     many coefficients its formulas take. slope: the key of its gradient's formula, where an
     optimizer takes that. by_norm: whether it takes from the norms of groups.
@@ -77,7 +77,7 @@ class Rule(NamedTuple):
     caught_up: str
     scale: str
     grouping: str
-    follows: bool
+    after_gradient: bool
     stateful: bool
     one_by_one: int
     numbers: int
@@ -103,7 +103,7 @@ class Layout:
     """What a kernel is compiled for without its formulas: how it goes through arrays.
 
     lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, pairs
-    counted as two. waits: whether the penalty of input columns that a batch does not use waits
+    counted as two. lazy: whether the penalty of input columns that a batch does not use waits
     until they are used. decays: whether the first layer's penalty is a factor that is kept beside
     its weights. compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one
     instruction. listed_widths: those, in vectors, that the first layer's panels may have, where the
@@ -115,7 +115,7 @@ class Layout:
     lanes: int
     rows: tuple[int, ...]
     listed: int
-    waits: bool = False
+    lazy: bool = False
     decays: bool = False
     compresses: bool = False
     packs: bool = False
@@ -284,14 +284,14 @@ def _sorted_widths(vectors: int, tiles: Tiles) -> tuple[int, ...]:
     return tuple(sorted({min(panel, vectors - first) for first in range(0, vectors, panel)}))
 
 
-def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
+def for_training(problem: Problem, lazy: bool, skip_zeros: bool) -> Spec:
     """Return the specification of the kernel that trains.
 
-    `waits` says whether the penalty of the columns that a batch does not use waits; `skip_zeros`
+    `lazy` says whether the penalty of the columns that a batch does not use waits; `skip_zeros`
     as for `for_outputs`.
     """
     activations, penalties = problem.activations, problem.penalties
-    decays = waits and penalties[0] is not None and penalties[0].decays
+    decays = lazy and penalties[0] is not None and penalties[0].decays
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
     if skip_zeros and problem.batch_size <= outputs.key_bits:  # no need for pairs
         outputs = replace(outputs, listed=problem.batch_size, together=1)
@@ -304,7 +304,7 @@ def for_training(problem: Problem, waits: bool, skip_zeros: bool) -> Spec:
         cost=_real_cost(problem.cost) if problem.track_cost else "",
         rules=tuple(_rule(p, problem.stepper) for p in kinds(penalties).values()),
         first=number_of(penalties[0], penalties),
-        waits=waits and not decays,
+        lazy=lazy and not decays,
         decays=decays,
         stepper=None if problem.stepper is None else _stepper(problem.stepper),
     )
@@ -337,7 +337,7 @@ def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
     formulas = penalty.shrink, penalty.caught_up, penalty.scale
     shrink, caught_up, scale = map(_key, formulas)
     return Rule(
-        shrink, caught_up, scale, penalty.grouping, penalty.follows, penalty.stateful,
+        shrink, caught_up, scale, penalty.grouping, penalty.after_gradient, penalty.stateful,
         penalty.one_by_one, width_of(penalty), "" if stepper is None else _key(penalty.slope),
         penalty.norm_number is not None,
     )  # fmt: skip

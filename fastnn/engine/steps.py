@@ -92,7 +92,7 @@ def step_vectors(
                 place = builder.mul(index, int64(vector.count))
                 old = [Vec(builder, load(builder, p, place, vector)) for p in (w, *memories)]
                 weight, *new = _stepped(stepper, rule, old, own, of_rule)
-                if rule is not None and rule.follows:
+                if rule is not None and rule.after_gradient:
                     pace = _pace(stepper, new, own)
                     scaled = [n * pace for n in of_rule] if pace is not None else of_rule
                     (value,) = shrunk(builder, rule, [weight.value], q, [place], scaled)

@@ -162,7 +162,7 @@ class Training:
             stepper,
         )
         first_steps = stepper is not None or self._problem.penalties[0] is not None
-        if inputs.is_sparse and first_steps and not self._problem.waits:
+        if inputs.is_sparse and first_steps and not self._problem.lazy:
             flops += 4 * weights[0].size  # a pass over all weights, where there is one
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
         path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path

@@ -7,7 +7,7 @@ rows (never the size of a mini-batch).
 A class in `penalties.ALL` has one of these, or both:
 
 * ``shrink(xp, w, *numbers)`` is the weight that one step leaves; it comes before the gradient is
-  added, or after that where ``follows`` is true. Where ``stateful`` is true, it is
+  added, or after that where ``after_gradient`` is true. Where ``stateful`` is true, it is
   ``shrink(xp, w, q, *numbers)`` and returns the weight and the new q, a number beside each weight
   that starts at 0.
 * ``scale(xp, norm, size, steps, *numbers)`` is the factor by which `steps` steps multiply a group
@@ -17,22 +17,22 @@ A class in `penalties.ALL` has one of these, or both:
 
 A penalty whose shrink comes before the gradient is a part of it: ``slope(xp, w, *numbers)`` is what
 shrink subtracts, and with the numbers of a step of 1/n its derivative, for optimizers that make
-their own step from the gradient. Where ``by_weight`` is true, a penalty that follows may be of
+their own step from the gradient. Where ``by_weight`` is true, one after the gradient may be of
 steps whose size differs from weight to weight: its numbers are multiplied by these sizes, or do not
 depend on them. One with a ``norm_number`` may, too, as `fastnn.penalties.groups.shortened` says.
 
 numbers are ``coefficients(step)``, for ``step`` = eta/n, and after them ``moving(...)``, which
 change from step to step. Where ``rests`` is true, a step whose last number is above 0 does nothing.
 
-An input column that a batch does not use has no gradient, and its weights may wait until they are
-next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps, *numbers)``) is
-what `steps` >= 1 steps without a gradient leave, in closed form; the numbers are those of the last
-of these steps. `waits` says for which step the closed form, of shrink or of scale, holds. Up to
-``one_by_one`` steps take less time one by one.
+An input column that a batch does not use has no gradient, and its weights may be lazy: wait until
+they are next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps,
+*numbers)``) is what `steps` >= 1 steps without a gradient leave, in closed form; the numbers are
+those of the last of these steps. `lazy` says for which step the closed form, of shrink or of scale,
+holds. Up to ``one_by_one`` steps take less time one by one.
 
 Where ``decays`` is true, shrink multiplies a weight by 1 minus the first number: then no weight is
 touched for it where columns may wait, as one factor is kept beside all of them (Shalev-Shwartz,
-Singer and Srebro, "Pegasos", 2007, section 2.3), and `waits` says for which step that stays large
+Singer and Srebro, "Pegasos", 2007, section 2.3), and `lazy` says for which step that stays large
 enough.
 
 ``leaves_zeros`` says whether weights become exactly 0. ``value(w)`` is the penalty of a layer's
@@ -58,7 +58,7 @@ class Penalty:
     """A rule that keeps weights small, with its strength."""
 
     name: ClassVar[str]
-    follows: ClassVar[bool] = False
+    after_gradient: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
     rests: ClassVar[bool] = False
     leaves_zeros: ClassVar[bool] = False
@@ -96,7 +96,7 @@ class Penalty:
         """
         return ()
 
-    def waits(self, step: float) -> bool:
+    def lazy(self, step: float) -> bool:
         """Return whether unused columns may wait, for `step` = learning_rate / n."""
         return self.caught_up is not None
 

@@ -66,7 +66,7 @@ class GroupLasso(_OfGroups):
     def coefficients(self, step: float) -> tuple[float, ...]:
         return (step * self.lmbda,)
 
-    def waits(self, step: float) -> bool:
+    def lazy(self, step: float) -> bool:
         return self.groups == "inputs"
 
     @staticmethod
@@ -95,7 +95,7 @@ class SparseGroupLasso(_OfGroups):
     """
 
     name = "sparse_group_lasso"
-    follows = True
+    after_gradient = True
     norm_number = 1
     l1_ratio: float = 0.5
 
@@ -112,7 +112,7 @@ class SparseGroupLasso(_OfGroups):
         kappa = step * self.lmbda
         return kappa * self.l1_ratio, kappa * (1 - self.l1_ratio)
 
-    def waits(self, step: float) -> bool:
+    def lazy(self, step: float) -> bool:
         return False
 
     @staticmethod

@@ -24,7 +24,7 @@ class CumulativeL1(Shrinking):
 
     name = "l1_cumulative"
     leaves_zeros = True
-    follows = True
+    after_gradient = True
     stateful = True
 
     def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -71,7 +71,7 @@ class TruncatedGradient(Shrinking):
     name = "truncated_gradient"
     rests = True
     leaves_zeros = True
-    follows = True
+    after_gradient = True
     every: int = 10
     theta: float | None = None
 

@@ -87,7 +87,7 @@ class ProximalL1(Shrinking):
 
     name = "l1_proximal"
     leaves_zeros = True
-    follows = True
+    after_gradient = True
     by_weight = True
 
     def coefficients(self, step: float) -> tuple[float, ...]:
@@ -120,7 +120,7 @@ class L2(Shrinking):
     def coefficients(self, step: float) -> tuple[float, ...]:
         return (step * self.lmbda,)
 
-    def waits(self, step: float) -> bool:
+    def lazy(self, step: float) -> bool:
         return step * self.lmbda <= 0.5  # beyond, kept numbers would be lost soon
 
     @staticmethod
@@ -173,7 +173,7 @@ class ElasticNet(Shrinking):
         kappa1, kappa2 = step * self.lmbda * self.l1_ratio, step * self.lmbda * (1 - self.l1_ratio)
         return kappa1, kappa2, _log_kept(kappa2)
 
-    def waits(self, step: float) -> bool:
+    def lazy(self, step: float) -> bool:
         return step * self.lmbda * (1 - self.l1_ratio) < 1
 
     @staticmethod
@@ -216,7 +216,7 @@ class ElasticNet(Shrinking):
 
 
 def _log_kept(kappa: float) -> float:
-    """Return log(1-kappa), of what a step of weight decay keeps, where `waits` lets it be used."""
+    """Return log(1-kappa), of what a step of weight decay keeps, where `lazy` lets it be used."""
     return math.log1p(-kappa) if kappa < 1 else 0.0
 
 
