@@ -6,6 +6,7 @@ import contextlib
 import errno
 import glob
 import gzip
+import json
 import math
 import os
 import secrets
@@ -13,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["json_safe", "read_at_most", "remove_pieces", "replace_file"]
+__all__ = ["json_safe", "json_text", "read_at_most", "remove_pieces", "replace_file"]
 
 
 def json_safe(value: Any) -> Any:
@@ -23,6 +24,11 @@ def json_safe(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [json_safe(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return what is `json_safe` of a value as JSON: a line, or indented."""
+    return json.dumps(json_safe(value), allow_nan=False, indent=indent)
 
 
 def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:

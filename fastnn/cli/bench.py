@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastnn.cli.options import all_differ, new_figure, written
+from fastnn.files import json_text
 
 if TYPE_CHECKING:
     from fastnn.bench.cases import Case
@@ -70,7 +70,7 @@ def bench(
         raise ValueError("every case was skipped")
     typer.echo("\n".join(report.table_lines(measured)))
     if json_file is not None:
-        json_file.write_text(json.dumps({"cases": measured}, indent=1) + "\n", "utf-8")
+        json_file.write_text(json_text({"cases": measured}, indent=1) + "\n", "utf-8")
     if picture is not None:
         report.draw(measured, figure)
         figure.savefig(picture)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import fields
 from functools import partial
@@ -26,7 +25,7 @@ from fastnn.cli.options import (
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
-from fastnn.files import json_safe
+from fastnn.files import json_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -177,7 +176,7 @@ def path(
             "chosen_lmbda": chosen.lmbda,
             "test_accuracy": test_accuracy,
         }
-        as_json.write_text(json.dumps(json_safe(options), allow_nan=False) + "\n", "utf-8")
+        as_json.write_text(json_text(options) + "\n", "utf-8")
         typer.echo(f"figures written to {as_json}")
 
 

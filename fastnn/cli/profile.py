@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ import typer
 
 from fastnn.checks import FileFormatError
 from fastnn.cli.options import DataFolder, Dtype, all_differ, finite, new_figure, written
+from fastnn.files import json_text
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -95,7 +95,7 @@ def profile(
         raise typer.BadParameter(str(error)) from error
     typer.echo(str(found))
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_dict(), indent=1) + "\n", "utf-8")
+        json_file.write_text(json_text(found.to_dict(), indent=1) + "\n", "utf-8")
     if picture is not None:
         _draw(found, figure, picture)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from fastnn.cli.options import (
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
-from fastnn.files import json_safe
+from fastnn.files import json_text
 
 if TYPE_CHECKING:
     from fastnn.history import History
@@ -193,7 +192,7 @@ def train(
             "seed": None if goes_on else seed,  # the run's own generators are in the checkpoint
             "threads": threads,
         }
-        typer.echo(json.dumps(json_safe(options | summary), allow_nan=False))
+        typer.echo(json_text(options | summary))
     else:
         _print_summary(summary)
 
