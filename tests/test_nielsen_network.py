@@ -321,8 +321,8 @@ def test_a_method_that_would_be_ignored_is_refused(training: Pairs, name: str) -
         ([784, -1, 10], ValueError, "at least 1, not -1"),
         ([784, 2.5, 10], ValueError, "whole number"),
         (["784", 10], TypeError, "must be a number"),
-        ("784", TypeError, "a list such as"),
-        (784, TypeError, "a list such as"),
+        ("784", TypeError, "a list of whole numbers"),
+        (784, TypeError, "a list of whole numbers"),
     ],
 )
 def test_bad_sizes(sizes: Any, error: type[Exception], message: str) -> None:

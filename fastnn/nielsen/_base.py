@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn.checks import whole
-from fastnn.network_checks import checked_dtype
+from fastnn.network_checks import checked_dtype, checked_sizes
 
 __all__ = [
     "BookNetwork",
     "as_list",
     "checked_layers",
-    "checked_sizes",
     "sigmoid",
     "sigmoid_prime",
     "vectorized_result",
@@ -63,7 +62,7 @@ class BookNetwork:
     dtype: np.dtype[Any]
 
     def __init__(self, sizes: Sequence[int], dtype: DTypeLike) -> None:
-        self.sizes = checked_sizes(sizes)
+        self.sizes = list(checked_sizes(sizes))
         self.num_layers = len(self.sizes)
         self.dtype = checked_dtype(dtype)
 
@@ -146,18 +145,8 @@ class BookNetwork:
         return array.astype(self.dtype).reshape(outputs, 1)
 
 
-def checked_sizes(sizes: Any) -> list[int]:
-    """Return `sizes` as a list of ints: two layers at least, each of one neuron at least."""
-    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
-        raise TypeError(f"sizes must be a list such as [784, 30, 10], not {sizes!r}")
-    checked = [whole("a layer's size", size, minimum=1) for size in sizes]
-    if len(checked) < 2:
-        raise ValueError(f"sizes must have at least two layers, inputs and outputs, not {checked}")
-    return checked
-
-
 def checked_layers(
-    sizes: list[int], weights: Any, biases: Any, dtype: DTypeLike
+    sizes: Sequence[int], weights: Any, biases: Any, dtype: DTypeLike
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return (weights, biases) as arrays of `dtype` if they fit a network of these sizes."""
     shapes = list(zip(sizes[1:], sizes[:-1], strict=True))

@@ -20,10 +20,10 @@ from numpy.typing import DTypeLike
 
 from fastnn import costs, penalties
 from fastnn.checks import FileFormatError, one_of, real, whole
+from fastnn.network_checks import checked_sizes
 from fastnn.nielsen._base import (
     BookNetwork,
     checked_layers,
-    checked_sizes,
     sigmoid,
     sigmoid_prime,
     vectorized_result,
