@@ -110,7 +110,7 @@ class Blocks:
         """
         block = whole("block", block, minimum=1)
         for each in (X, y):
-            if is_path(each) and os.fspath(each).endswith((".gz", ".bz2")):
+            if is_path(each) and os.fspath(each).lower().endswith((".gz", ".bz2")):
                 raise ValueError(f"{each} is compressed, and cannot be read in blocks: unpack it")
         if is_path(X) and has_svmlight_name(X):
             if y is not None:
@@ -173,7 +173,8 @@ class Blocks:
         """Yield the blocks of one pass with their numbers, arrays as long as each other."""
         source: Any = self.source
         numbers: Iterable[int] = itertools.count()
-        drawn = rng is not None and hasattr(source, "__getitem__") and len(source) > 1
+        indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        drawn = rng is not None and indexed and len(source) > 1
         if rng is not None and drawn:
             numbers = rng.permutation(len(source)).tolist()
         each = before = form = None

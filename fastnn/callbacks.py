@@ -82,7 +82,7 @@ class BestWeights(Callback):
         value = getattr(history, self.stopping.monitor)[-1]
         value = value if self.stopping.monitor == "val_score" else -value
         if value > self._best + self.stopping.min_delta:
-            self._best, self._waited, history.best_epoch = value, 0, epoch
+            self._best, self._waited = value, 0
             self._kept = network._copied()
         else:
             self._waited += 1
@@ -100,5 +100,7 @@ class BestWeights(Callback):
         """Put the best arrays back; where no epoch was a number, leave the last ones."""
         if self._kept is not None:
             network._restore(self._kept)
+            if (history := network.history) is not None:
+                history.best_epoch = len(history.seconds) - 1 - self._waited
             if self._waited:
                 network.optimizer_state = None  # of later weights

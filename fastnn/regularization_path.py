@@ -23,6 +23,7 @@ from fastnn.history import History
 from fastnn.network import Network
 from fastnn.penalties import Layers, ProximalL1, per_layer
 from fastnn.row_files import RowsLike, TargetsLike, opened
+from fastnn.schedules import Schedule
 
 __all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
 
@@ -71,7 +72,7 @@ def lambda_path(
     validation_data: tuple[RowsLike, TargetsLike],
     epochs: int,
     batch_size: int = 10,
-    learning_rate: float = 0.5,
+    learning_rate: float | Schedule = 0.5,
     penalty: Callable[[float], Layers] = ProximalL1,
     threads: int | None = None,
     on_step: Callable[[PathStep], None] | None = None,

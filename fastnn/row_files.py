@@ -17,8 +17,8 @@ __all__ = ["RowsLike", "TargetsLike", "is_path", "mapped", "mapped_rows", "opene
 RowsLike: TypeAlias = ArrayLike | SparseLike | os.PathLike[str]
 """Rows of inputs: an array, a sparse matrix of scipy, or the file of either."""
 
-TargetsLike: TypeAlias = ArrayLike | os.PathLike[str]
-"""Classes or targets of rows: an array, or its file."""
+TargetsLike: TypeAlias = ArrayLike | os.PathLike[str] | None
+"""Classes or targets of rows: an array, or its file; None where the file of the rows has them."""
 
 # What such files begin with.
 NPY, GZIP = b"\x93NUMPY", b"\x1f\x8b"

@@ -118,6 +118,8 @@ def described(value: Any) -> Any:
         return str(value.__qualname__)
     if hasattr(value, "__array__"):  # a Series or a tensor too, whose repr may leave numbers out
         array = np.asarray(value)
+        if array.ndim == 0:
+            return described(array.item())
         return f"array{array.shape} {array.dtype} {checksum(array):08x}"
     return plain_repr(value)
 
@@ -154,7 +156,7 @@ def _values(name: str, given: object) -> Sequence[Any]:
         raise TypeError(f"the values of {name!r} are a distribution: fastnn.sample draws from it")
     if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise TypeError(f"the values of {name!r} must be a list such as [{given!r}], not {given!r}")
-    values = list(given)
+    values = [_scalar(value) for value in given]
     if not values:
         raise ValueError(f"the values of {name!r} must be at least one")
     return values
@@ -163,5 +165,9 @@ def _values(name: str, given: object) -> Sequence[Any]:
 def _draw(source: Any, rng: np.random.Generator) -> Any:
     if not hasattr(source, "rvs"):
         return source[rng.integers(len(source))]
-    drawn = source.rvs(random_state=rng)
-    return drawn.item() if isinstance(drawn, (np.generic, np.ndarray)) else drawn
+    return _scalar(source.rvs(random_state=rng))
+
+
+def _scalar(value: Any) -> Any:
+    """Return the number that an array or a tensor without dimensions is, all else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value

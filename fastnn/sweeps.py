@@ -15,16 +15,15 @@ from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn.arrays import Inputs, as_inputs
 from fastnn.checks import one_of, pair, warn, whole
-from fastnn.csr import SparseLike, is_sparse
+from fastnn.csr import is_sparse
 from fastnn.files import json_safe
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
-from fastnn.row_files import opened
+from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.sweep_records import Records, ResultsFile, ranked
 from fastnn.sweep_space import checksum, described, grid, key_of, without_text
 
@@ -44,11 +43,11 @@ Figures = tuple[int, dict[str, Any]]  # of the trial with this number
 
 
 def sweep(
-    X: ArrayLike | SparseLike,
-    y: ArrayLike,
+    X: RowsLike,
+    y: TargetsLike,
     trials: Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]],
     *,
-    validation_data: tuple[ArrayLike | SparseLike, ArrayLike] | None = None,
+    validation_data: tuple[RowsLike, TargetsLike] | None = None,
     halving: int | None = None,
     results: str | PathLike[str] | None = None,
     n_jobs: int | None = None,
@@ -138,10 +137,10 @@ def sweep(
 
 def train(
     trial: Mapping[str, Any],
-    X: ArrayLike | SparseLike,
-    y: ArrayLike,
+    X: RowsLike,
+    y: TargetsLike,
     *,
-    validation_data: tuple[ArrayLike | SparseLike, ArrayLike] | None = None,
+    validation_data: tuple[RowsLike, TargetsLike] | None = None,
     threads: int | None = None,
 ) -> tuple[Network, History]:
     """Train the network of one trial, as `sweep` does: the same weights, bit by bit.
@@ -178,9 +177,7 @@ class _Data(NamedTuple):
     wanted: Any
 
     @classmethod
-    def of(
-        cls, X: Any, y: ArrayLike, validation: Any, trials: Sequence[Mapping[str, Any]]
-    ) -> _Data:
+    def of(cls, X: Any, y: Any, validation: Any, trials: Sequence[Mapping[str, Any]]) -> _Data:
         rows = {}
         for dtype, scale in {_reading(trial) for trial in trials}:
             held = None if validation is None else as_inputs(validation[0], dtype, scale)

@@ -252,3 +252,17 @@ def test_weights_that_diverge_are_put_back(parts) -> None:
     with pytest.raises(fastnn.DivergenceError, match=r"no longer finite in round 1.*the largest"):
         network.fit(Blocks(stream, rows=2000, buffer=300), epochs=1, learning_rate=1e38)
     assert same(network, new())
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_source_of_items_without_a_length_comes_in_its_own_order(parts) -> None:
+    """As PyTorch's iterable data sets do."""
+
+    class Items(Stream):
+        def __getitem__(self, number: int) -> Any:
+            raise NotImplementedError
+
+    nets = new(), new()
+    for net, source in zip(nets, (Items(*parts), Stream(*parts)), strict=True):
+        net.fit(Blocks(source, rows=1437), epochs=1)
+    assert same(*nets)

@@ -130,6 +130,23 @@ def test_the_best_epochs_weights_are_put_back(monitor: str, min_delta: float) ->
     assert network.weights[0] is before
 
 
+def test_a_fit_that_was_stopped_has_no_best_epoch() -> None:
+    """Its weights are those of the last one."""
+
+    class Stops(Callback):
+        def epoch_end(self, epoch: int, network: Network, history: History) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    network = new()
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(
+            X[:30], Y[:30], epochs=9, validation_data=(X[30:], Y[30:]), early_stopping=5,
+            callbacks=[Stops()],
+        )  # fmt: skip
+    assert network.history.best_epoch is None
+
+
 def test_a_number_is_the_patience() -> None:
     options = {"epochs": 60, "learning_rate": 3.0, "validation_data": (X[30:], Y[30:])}
     histories = [

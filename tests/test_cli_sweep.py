@@ -118,6 +118,11 @@ def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "64 training and 16 validation rows; network [6, 30, 1]" in result.stdout
+    files[1].write_text("2 1:1\n")  # which no row to train on has
+    for command in ("train", "path", "sweep"):
+        result = CliRunner().invoke(app, [command, str(files[0]), "--test", str(files[1])])
+        assert result.exit_code == 1
+        assert "have the class 2, and those to train on only classes up to 1" in result.stderr
     refused = run("digits", "--test", files[1])
     assert refused.exit_code == 2
     assert "is for svmlight files" in refused.output

@@ -99,6 +99,16 @@ def test_weights_are_scikit_learns(parameters: dict[str, Any], capsys) -> None:
     assert printed[0] == printed[1]
 
 
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("activation", ["logistic", "relu"])
+def test_without_hidden_layers_the_name_of_their_activation_counts(activation: str) -> None:
+    """In scikit-learn weights begin with its spread."""
+    parameters = SGD | {"hidden_layer_sizes": (), "activation": activation}
+    for mlp in (estimators := pair(fastnn.MLPClassifier, **parameters)):
+        mlp.fit(X, CLASSES)
+    assert_same(*estimators)
+
+
 TASKS = {
     "binary": (fastnn.MLPClassifier, BINARY, {"activation": "tanh"}),
     "labels": (fastnn.MLPClassifier, LABELS, {"activation": "tanh"}),

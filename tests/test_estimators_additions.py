@@ -253,6 +253,7 @@ def test_threads_that_the_environment_allows(value: str, most: int | None, monke
         ({"activation": ["relu", "rely"]}, r"activation\[1\] must be one of .*'relu'\?"),
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"dropout": [0.5]}, "one for each of the 2 hidden layers, not 1"),
+        ({"dropout": 0.5, "hidden_layer_sizes": ()}, "dropout is of hidden units"),
         ({"dropout": 0.5, "solver": "lbfgs"}, "dropout is for solver='sgd' or 'adam'"),
         ({"penalty": fastnn.GroupLasso(1.0), "solver": "lbfgs"}, "lbfgs takes L1, L2 and Elastic"),
         *(

@@ -254,6 +254,14 @@ def test_torch_there_and_back(activation: str, dtype: str, torch: Any) -> None:
     assert back.weights[0].any()
 
 
+def test_labels_beside_each_other_are_told_to_from_torch(torch: Any) -> None:
+    made, X = Network([7, 3], multilabel=True, seed=1), rows("float32")
+    back = fastnn.from_torch(made.to_torch(), multilabel=True)
+    np.testing.assert_array_equal(back.predict(X), made.predict(X))
+    with pytest.raises(ValueError, match="multilabel"):
+        fastnn.from_torch(torch.nn.Sequential(torch.nn.Linear(7, 3)), multilabel=True)
+
+
 def test_torch_takes_the_same_inputs(torch: Any) -> None:
     made, X = compacted(network("softmax", "float64", input_scale=0.25)), rows()
     np.testing.assert_allclose(outputs(torch, made.to_torch(), X), made.predict_proba(X), rtol=1e-9)

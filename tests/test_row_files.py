@@ -62,6 +62,9 @@ def test_fit_on_paths_is_fit_on_arrays(kind: str, files, digits) -> None:
     np.testing.assert_array_equal(nets[0].predict(path), nets[1].predict(given))
     assert nets[0].accuracy(path, y) == nets[1].accuracy(given, y)
     assert nets[0].total_cost(path, y) == nets[1].total_cost(given, y)
+    assert nets[0].score(*files[kind]) == nets[1].score(given, y)  # svmlight has the labels in it
+    with pytest.raises(TypeError, match="y is missing"):
+        nets[0].score(given)
 
 
 def test_mapped_files_are_not_copied(tmp_path: Path) -> None:

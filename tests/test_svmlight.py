@@ -25,13 +25,13 @@ def write(tmp_path: Path) -> Any:
 
     def write(text: str, name: str = "rows.svm") -> Path:
         path, content = tmp_path / name, text.encode()
-        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        path.write_bytes(gzip.compress(content) if name.lower().endswith(".gz") else content)
         return path
 
     return write
 
 
-@pytest.mark.parametrize("name", ["rows.svm", "rows.svm.gz"])
+@pytest.mark.parametrize("name", ["rows.svm", "rows.svm.gz", "ROWS.SVM.GZ"])
 def test_rows_and_labels(write: Any, name: str) -> None:
     X, y = read_svmlight(write("# a comment\n-1 1:0.5 4:2 # of a row\n+1 2:-3e1\n-1\n", name))
     assert X.indices.dtype == X.indptr.dtype == np.int32

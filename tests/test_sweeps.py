@@ -321,6 +321,12 @@ def test_parameters_in_records_are_what_json_keeps() -> None:
     assert json.loads(json.dumps(told)) == told
     assert (told["a"], told["b"], told["c"], told["e"]) == (0.5, repr(L1(2.0)), [1, None], "object")
     assert described(np.arange(3)) != described(np.arange(1, 4))
+    assert described(np.array(0.5)) == 0.5
+
+
+def test_arrays_without_dimensions_are_numbers() -> None:
+    """As a tensor's items are."""
+    assert grid({"a": [np.array(0.5), 2]}) == [{"a": 0.5}, {"a": 2}]
 
 
 # ------------------------------------------------------------------------------- records and output

@@ -127,4 +127,10 @@ def _svmlight(name: str, test: Path | None, features: int | None) -> tuple[Any, 
                 f"the labels of {name} and of what is reported on must be whole numbers from 0 "
                 "on, or -1 and +1"
             )
+    most, reported = parts[1].max(), parts[3].max()
+    if reported > max(most, 1):
+        raise ValueError(
+            f"the rows that are reported on have the class {reported}, and those to train on "
+            f"only classes up to {most}"
+        )
     return parts

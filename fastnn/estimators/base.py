@@ -53,10 +53,11 @@ class Engine:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw a layer's weights, (in, out), and biases (Glorot and Bengio 2010).
 
-        The output layer's have the spread of the last hidden one, as in scikit-learn.
+        The output layer's have the spread of the last hidden one, as in scikit-learn, or where
+        there is none that of the name given.
         """
-        names = settings.hidden_names(self) or ["identity"]
-        name = names[min(len(self.coefs_), len(names) - 1)]
+        names = settings.hidden_names(self)
+        name = names[min(len(self.coefs_), len(names) - 1)] if names else self.activation
         bound = np.sqrt((2.0 if name in ("logistic", "sigmoid") else 6.0) / (fan_in + fan_out))
         weights = self._random_state.uniform(-bound, bound, (fan_in, fan_out))
         biases = self._random_state.uniform(-bound, bound, fan_out)

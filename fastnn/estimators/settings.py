@@ -144,6 +144,8 @@ def penalties_of(mlp: Any) -> Sequence[Penalty | None]:
 def dropout_of(mlp: Any) -> list[float] | None:
     """Return the rate of each hidden layer; None where nothing is dropped."""
     layers = hidden_layers(mlp)
+    if not layers and np.any(mlp.dropout):
+        raise ValueError("dropout is of hidden units, and hidden_layer_sizes names none")
     if isinstance(mlp.dropout, (int, float, np.number)):
         rates = [float(mlp.dropout)] * layers
     elif len(mlp.dropout) != layers:

@@ -39,7 +39,11 @@ def to_torch(network: Stack) -> nn.Sequential:
 
 
 def from_torch(
-    module: nn.Sequential, *, output: str | None = None, cost: str | None = None
+    module: nn.Sequential,
+    *,
+    output: str | None = None,
+    cost: str | None = None,
+    multilabel: bool = False,
 ) -> Network:
     """Return the network of a ``torch.nn.Sequential``, with its outputs.
 
@@ -56,6 +60,8 @@ def from_torch(
     cost : str, optional
         The network's; by default "log_likelihood" for softmax outputs, "cross_entropy" for
         sigmoid, else "mean_squared".
+    multilabel : bool, default False
+        Whether each output is a label of its own, which a module does not say.
 
     Returns
     -------
@@ -94,6 +100,7 @@ def from_torch(
         list(biases),
         activation=names,
         cost=COSTS.get(names[-1], "mean_squared") if cost is None else cost,
+        multilabel=multilabel,
         dtype=weights[0].dtype,
     )
 

@@ -253,9 +253,7 @@ class Network(Stack):
 
             train, given = partial(block_training.fit, y=y), (X,)
         else:
-            given = self._opened(X, y)
-            if given[1] is None:
-                raise TypeError("y is missing: rows need their classes or targets")
+            given = self._opened(X, y, with_targets=True)
         return train(
             self,
             *given,
@@ -301,8 +299,10 @@ class Network(Stack):
         rows, _ = self._opened(X, None)
         return self._outputs(self._inputs(rows)).a
 
-    def accuracy(self, X: RowsLike, y: TargetsLike) -> float:
+    def accuracy(self, X: RowsLike, y: TargetsLike = None) -> float:
         """Return the share of rows, 0 to 1, whose prediction is that of `y` (in every label).
+
+        Where `X` is the path of an svmlight file, `y` may be left out: the file has the labels.
 
         Raises
         ------
@@ -315,26 +315,27 @@ class Network(Stack):
             )
         return self.score(X, y)
 
-    def score(self, X: RowsLike, y: TargetsLike) -> float:
+    def score(self, X: RowsLike, y: TargetsLike = None) -> float:
         """Return the `accuracy`, or with a cost for real targets the mean R**2 of the outputs.
 
         R**2 is 1 for perfect predictions and 0 for always predicting the mean of y, as
-        scikit-learn's ``r2_score``.
+        scikit-learn's ``r2_score``. `y` is as in `accuracy`.
         """
-        rows, classes = self._opened(X, y)
+        rows, classes = self._opened(X, y, with_targets=True)
         inputs = self._inputs(rows)
         wanted = self._task.wanted(classes, inputs.n, self._sizes[-1])
         found = self._outputs(inputs)
         return self._task.score(self._task.predictions(found.a, found.largest), wanted)
 
-    def total_cost(self, X: RowsLike, y: TargetsLike, *, penalty: Layers = None) -> float:
+    def total_cost(self, X: RowsLike, y: TargetsLike = None, *, penalty: Layers = None) -> float:
         """Return the mean cost of the rows, plus the penalty's value if one is given.
 
         The penalty is divided by the rows of `X`, as in the book's ``total_cost``. The cost is
-        computed from the weighted inputs, so that a saturated output has a finite one.
+        computed from the weighted inputs, so that a saturated output has a finite one. `y` is as in
+        `accuracy`.
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
-        rows, classes = self._opened(X, y)
+        rows, classes = self._opened(X, y, with_targets=True)
         inputs = self._inputs(rows)
         n = inputs.n
         targets = self._task.targets(classes, n, self._sizes[-1], self._dtype)
@@ -342,9 +343,12 @@ class Network(Stack):
         cost = self._cost.mean(found.z, found.a, targets)
         return cost + value_of(penalties, self.weights, self.biases) / n
 
-    def _opened(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Return X and y, from their files where they are paths."""
-        return opened(X, y, self.n_inputs)
+    def _opened(self, X: Any, y: Any, *, with_targets: bool = False) -> tuple[Any, Any]:
+        """Return X and y, from their files where they are paths; refuse to lack a y that is due."""
+        X, y = opened(X, y, self.n_inputs)
+        if with_targets and y is None:
+            raise TypeError("y is missing: rows need their classes or targets")
+        return X, y
 
     def _inputs(self, X: MatrixLike) -> Inputs:
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)

@@ -45,7 +45,7 @@ def validation_of(network: Network, validation_data: object) -> Rows:
     """Check a pair (X, y) of validation data and return it, ready to be evaluated."""
     X, y = pair("validation_data", validation_data)
     try:
-        return rows_of(network, *network._opened(X, y), predicted=True)
+        return rows_of(network, *network._opened(X, y, with_targets=True), predicted=True)
     except FileFormatError:  # which names the file
         raise
     except (TypeError, ValueError) as error:
