@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import itertools
 import os
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -474,3 +476,33 @@ def test_epochs_that_would_not_have_come_to_the_checkpoint(tmp_path: Path) -> No
         new().fit(X, Y, epochs=5, checkpoint=path, resume=True, **options)
     with pytest.raises(ValueError, match="2 finished epochs: epochs must be at least that, not 1"):
         new().fit(X, Y, epochs=1, checkpoint=path, resume=True, **options)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_network_that_was_compacted_goes_on(tmp_path: Path) -> None:
+    """One that was before the fit, and the very one that was stopped, whatever it has since."""
+    start = new()
+    start.weights[0][:, :3] = 0
+    start.compact()
+    given = {"epochs": 6, **SETTINGS["compacting"]}
+    expected = copy.deepcopy(start)
+    expected.fit(X, Y, **given)
+    for number, again in enumerate((start, new(), None)):
+        path, stopped = tmp_path / f"{number}", copy.deepcopy(start)
+        assert not stopped_after(4 * -(-N // 10) + 2, stopped, path, **given)
+        assert stopped.sizes[0] < start.sizes[0]
+        network = stopped if again is None else copy.deepcopy(again)
+        network.fit(X, Y, checkpoint=path, resume=True, **given)
+        assert_same(network, expected)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_an_optimizer_remembers_can_diverge(
+    compiled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the checkpoint could not be read."""
+    monkeypatch.setattr(jit, "is_on", lambda: compiled and not numba.config.DISABLE_JIT)
+    network = Network([6, 3], seed=1)
+    huge = np.random.default_rng(0).random((20, 6)).astype(np.float32) * 1e25
+    with pytest.raises(fastnn.DivergenceError, match="what the optimizer remembers is no longer"):
+        network.fit(huge, np.arange(20) % 3, epochs=2, optimizer=fastnn.Adagrad(0.01))

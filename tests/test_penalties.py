@@ -260,3 +260,17 @@ def test_value_of_all_layers() -> None:
     chosen = [penalties.L1(1.0, biases=True), penalties.L2(2.0)]
     assert penalties.value_of(chosen, weights, biases) == (8.0 + 10.0) + 18.0
     assert penalties.value_of([None, None], weights, biases) == 0.0
+
+
+@pytest.mark.parametrize("step", [1e-36, 1e-38, 1e-42, 0.0])
+def test_steps_next_to_nothing_leave_the_weights(step: float) -> None:
+    """What an elastic net's closed form divides by is then 0 in float32."""
+    w = np.array([0.5, -0.25, 1e-3], np.float32)
+    for penalty in penalties.ALL:
+        one = penalty(1.0)
+        if one.caught_up is None or one.stateful or not one.lazy(step):
+            continue
+        with np.errstate(all="ignore"):
+            numbers = [np.float32(number) for number in Coefficients([one]).rows(step, 2)[-1]]
+            left = one.caught_up(np, w, np.float32(900.0), *numbers)
+        np.testing.assert_allclose(left, w, rtol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 
@@ -174,3 +175,25 @@ def test_a_common_factor_of_the_weights_does_not_matter(size: float) -> None:
     for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
         np.testing.assert_array_equal(one, other)
     assert networks[0].history.train_cost == networks[1].history.train_cost
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_row_of_weight_0_does_not_count_whatever_its_cost(
+    compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where that overflows."""
+    monkeypatch.setattr(jit, "is_on", lambda: compiled and not numba.config.DISABLE_JIT)
+    rng = np.random.default_rng(0)
+    X, y, weights = rng.random((20, 10)).astype("f4"), rng.normal(size=20), np.ones(20)
+    kept = np.arange(20) != 3
+    X[3], weights[3] = 1e30, 0
+    left = []
+    for rows, given in ((X, weights), (X[kept], weights[kept])):
+        net = Network([10, 1], activation="identity", cost="mean_squared", seed=3)
+        targets = y if len(rows) == 20 else y[kept]
+        net.fit(
+            rows, targets, epochs=3, batch_size=20, learning_rate=0.01, sample_weight=given,
+            shuffle=False,
+        )  # fmt: skip
+        left.append([*net.history.train_cost, *net.weights[0][0]])
+    np.testing.assert_allclose(*left, rtol=1e-5)

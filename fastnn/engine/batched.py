@@ -5,6 +5,7 @@ It runs where the JIT is off and where a cost is the user's own code. m is the r
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -81,8 +82,9 @@ class Path:
         return [*self._problem.weights, *self._problem.biases]
 
     def is_finite(self) -> bool:
-        """Return whether all weights and biases are finite."""
-        return all(np.isfinite(array).all() for array in self._of_network())
+        """Return whether all weights and biases are finite, and what is remembered beside them."""
+        held = itertools.chain(self._of_network(), *self._memories)
+        return all(bool(np.isfinite(array).all()) for array in held)
 
     def state(self) -> State:
         """Return a copy of what is remembered beside the weights."""
@@ -123,7 +125,7 @@ class Path:
             derivative = p.activations[-1].derivative(np, z, a)
             delta = p.cost.delta(np, z, a, y, derivative)
             total = self._cost(z, a, y, rows) if p.track_cost else 0.0
-        delta = delta * self._factor(rows)
+        delta = self._weighed(delta, rows)
         for layer in reversed(range(len(p.weights))):
             w, below = p.weights[layer], layers[layer]
             step, delta_here = delta.T @ below, delta
@@ -193,23 +195,30 @@ class Path:
         pace: np.ndarray = stepper.pace(np, *memories, *numbers[: self._coefficients.own])
         return pace
 
-    def _factor(self, rows: np.ndarray) -> Any:
-        """Return what a batch's deltas are multiplied by, a number or one a row.
+    def _weighed(self, delta: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return a batch's deltas times -learning_rate/m, which makes a gradient the step.
 
-        It is -learning_rate/m, which makes a gradient the step, or 1/m with an optimizer.
+        With an optimizer it is 1/m. Of weights of rows m is the sum, and each row's delta is
+        multiplied by its own; what is weighed by 0 is 0, though it be infinite.
         """
         p = self._problem
         factor = -p.learning_rate if p.stepper is None else 1.0
+        weighed: np.ndarray
         if p.row_weights is None:
-            return p.dtype.type(factor / len(rows))
-        weights = p.row_weights[rows]
+            weighed = delta * p.dtype.type(factor / len(rows))
+            return weighed
+        weights = p.row_weights[rows][:, np.newaxis]
         total = float(weights.sum(dtype=np.float64)) or np.inf
-        return weights[:, np.newaxis] * p.dtype.type(factor / total)
+        weighed = np.where(weights > 0, delta, 0) * (weights * p.dtype.type(factor / total))
+        return weighed
 
     def _cost(self, z: np.ndarray, a: np.ndarray, y: np.ndarray, rows: np.ndarray) -> float:
         p = self._problem
         costs = p.cost.value(np, z, a, y)
-        return float((costs if p.row_weights is None else p.row_weights[rows] @ costs).sum())
+        if p.row_weights is None:
+            return float(costs.sum())
+        weights = p.row_weights[rows]
+        return float((weights @ np.where(weights[:, np.newaxis] > 0, costs, 0)).sum())
 
     def _shrink(self, penalty: Penalty, layer: int, numbers: np.ndarray) -> None:
         p = self._problem

@@ -191,8 +191,9 @@ class Path:
         return self._arrays.weights, self._arrays.biases
 
     def is_finite(self) -> bool:
-        """Return whether all weights and biases are finite."""
-        in_panels = all(bool(np.isfinite(array).all()) for array in self._of_network())
+        """Return whether all weights and biases are finite, and what is remembered beside them."""
+        held = *self._of_network(), self._arrays.memory, self._arrays.bias_memory
+        in_panels = all(bool(np.isfinite(array).all()) for array in held)
         return in_panels and (self._aside is None or self._aside.is_finite)
 
     def state(self) -> State:

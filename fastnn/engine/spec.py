@@ -361,12 +361,13 @@ def _slope(activation: Activation) -> str:
     return trace.register(slope)
 
 
-# `real` is 1 at an output unit and 0 in the padding beside it.
+# `real` is 1, or the row's weight, at an output unit and 0 in the padding beside it. What it is 0
+# for is 0, though it be infinite.
 def _output_delta(cost: Any, activation: Activation) -> str:
     delta, derivative = cost.delta, activation.derivative
 
     def output_delta(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
-        return delta(xp, z, a, y, derivative(xp, z, a)) * real
+        return xp.where(real > 0, delta(xp, z, a, y, derivative(xp, z, a)) * real, 0)
 
     return trace.register(output_delta)
 
@@ -375,6 +376,6 @@ def _real_cost(cost: Any) -> str:
     value = cost.value
 
     def real_cost(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
-        return value(xp, z, a, y) * real
+        return xp.where(real > 0, value(xp, z, a, y) * real, 0)
 
     return trace.register(real_cost)

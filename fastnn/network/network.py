@@ -350,9 +350,12 @@ class Network(Stack):
             raise TypeError("y is missing: rows need their classes or targets")
         return X, y
 
-    def _inputs(self, X: MatrixLike) -> Inputs:
+    def _inputs(self, X: MatrixLike, *, all_columns: bool = False) -> Inputs:
+        """Return X for the engine: the columns that are used, or all that X must have."""
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)
-        return inputs if self.kept_inputs is None else inputs.columns(self.kept_inputs)
+        if all_columns or self.kept_inputs is None:
+            return inputs
+        return inputs.columns(self.kept_inputs)
 
     def _outputs(self, inputs: Inputs) -> engine.Outputs:
         """Return what the output layer says of every row."""

@@ -302,7 +302,8 @@ class Stack:
             for array, old in zip((*self.weights, *self.biases), (*weights, *biases), strict=True):
                 array[...] = old
         else:
-            self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, kept
+            self.weights, self.biases, self._sizes = weights, biases, sizes
+        self.kept_inputs = kept
 
     def _trained_with(self, penalty: Layers) -> None:
         """Note what a fit takes as penalty, as it begins; what an earlier fit left is used up."""

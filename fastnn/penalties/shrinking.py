@@ -14,6 +14,10 @@ from fastnn.penalties.over_time import CumulativeL1
 
 __all__ = ["L1", "L2", "ElasticNet", "ProximalL1"]
 
+# The least that log(1-kappa) is taken for: kappa itself, and the quotient by it, may be too small,
+# or too large, for float32.
+TINY = 1e-30
+
 
 @dataclass(frozen=True)
 class L1(Shrinking):
@@ -171,28 +175,31 @@ class ElasticNet(Shrinking):
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         kappa1, kappa2 = step * self.lmbda * self.l1_ratio, step * self.lmbda * (1 - self.l1_ratio)
-        return kappa1, kappa2, _log_kept(kappa2)
+        far = self.l1_ratio / (1 - self.l1_ratio) if self.l1_ratio < 1 else math.inf
+        return kappa1, kappa2, min(_log_kept(kappa2), -TINY), far
 
     def lazy(self, step: float) -> bool:
         return step * self.lmbda * (1 - self.l1_ratio) < 1
 
     @staticmethod
-    def shrink(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+    def shrink(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any, far: Any) -> Any:
         return w - kappa1 * xp.sign(w) - kappa2 * w
 
     @staticmethod
-    def slope(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+    def slope(xp: Any, w: Any, kappa1: Any, kappa2: Any, log_kept: Any, far: Any) -> Any:
         return kappa2 * w + kappa1 * xp.sign(w)
 
     @staticmethod
-    def caught_up(xp: Any, w: Any, steps: Any, kappa1: Any, kappa2: Any, log_kept: Any) -> Any:
+    def caught_up(
+        xp: Any, w: Any, steps: Any, kappa1: Any, kappa2: Any, log_kept: Any, far: Any
+    ) -> Any:
         """Return the sum of a geometric series until the sign turns, then of an alternating one.
 
         With far = kappa1/kappa2, abs(w)+far shrinks by 1-kappa2 a step as long as the sign stays.
         What is left then, rest, becomes kappa1-(1-kappa2)*rest with every further step, and the
         sign turns each time; that settles at kappa1/(2-kappa2).
         """
-        size, far, kept = abs(w), kappa1 / kappa2, 1 - kappa2
+        size, kept = abs(w), 1 - kappa2
         whole = xp.floor(-xp.log1p(size / far) / log_kept)
         rest = size + xp.expm1(whole * log_kept) * (size + far)
         whole = xp.where(rest < 0, whole - 1, whole)  # the quotient was rounded up, or down

@@ -18,12 +18,14 @@ __all__ = ["asked_to_stop", "diverged", "note", "rate_of"]
 def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str) -> DivergenceError:
     """Return the error that says where weights left the finite numbers, and what they went back to.
 
-    `weights` are those that diverged.
+    `weights` are those that diverged, or finite where it is the optimizer's numbers that did.
     """
     sizes = [np.abs(w) for w in weights]
     largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
+    finite = all(np.isfinite(w).all() for w in weights)
+    what = "what the optimizer remembers is" if finite else "weights are"
     return DivergenceError(
-        f"weights are no longer finite in {where}, with the learning rate {rate:g}; the largest "
+        f"{what} no longer finite in {where}, with the learning rate {rate:g}; the largest weight "
         f"that is finite is {largest:.3g}. The network is as it was after {after}. Try a smaller "
         "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
     )

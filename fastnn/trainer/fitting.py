@@ -87,13 +87,15 @@ def fit(
     weights, biases = network._arrays()
     left = network.optimizer_state if warm_start else None
     state = begun_from(left, optimizer, options.penalties, [*weights, *biases])
-    rows = rows_of(network, X, y, predicted=validation_fraction is not None)
+    rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
     refuse_noise(options.input_noise, rows.inputs)
     counts = row_weights(
         sample_weight, class_weight, task=network._task, y=y, n=rows.total,
         outputs=network.sizes[-1],
     )  # fmt: skip
-    validation = None if validation_data is None else validation_of(network, validation_data)
+    validation = None
+    if validation_data is not None:
+        validation = validation_of(network, validation_data, all_columns=True)
     held = held_out(rows.total, validation_fraction, validates=validation is not None)
     refuse_unwatched(options.schedule, best, validates=validation is not None or held > 0)
     if optimizer.pace is None:  # else a step's size is the gradient's only in part

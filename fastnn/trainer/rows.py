@@ -30,22 +30,26 @@ class Rows(NamedTuple):
         return self.inputs.n
 
 
-def rows_of(network: Network, X: MatrixLike, y: ArrayLike, *, predicted: bool) -> Rows:
+def rows_of(
+    network: Network, X: MatrixLike, y: ArrayLike, *, predicted: bool, all_columns: bool = False
+) -> Rows:
     """Check rows and targets and return them, ready for the engine.
 
-    `predicted` says whether predictions of them will be looked at.
+    `predicted` says whether predictions of them will be looked at, `all_columns` whether the rows
+    are to have those that `compact` has dropped.
     """
-    inputs = network._inputs(X)
+    inputs = network._inputs(X, all_columns=all_columns)
     n, outputs = inputs.n, network.sizes[-1]
     targets = network._task.targets(y, n, outputs, network.dtype)
     return Rows(inputs, targets, network._task.wanted(y, n, outputs) if predicted else None)
 
 
-def validation_of(network: Network, validation_data: object) -> Rows:
+def validation_of(network: Network, validation_data: object, *, all_columns: bool = False) -> Rows:
     """Check a pair (X, y) of validation data and return it, ready to be evaluated."""
     X, y = pair("validation_data", validation_data)
     try:
-        return rows_of(network, *network._opened(X, y, with_targets=True), predicted=True)
+        X, y = network._opened(X, y, with_targets=True)
+        return rows_of(network, X, y, predicted=True, all_columns=all_columns)
     except FileFormatError:  # which names the file
         raise
     except (TypeError, ValueError) as error:

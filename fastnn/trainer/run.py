@@ -114,6 +114,8 @@ class Run:
     def start(self, state: engine.State | None) -> None:
         """Begin at the first epoch, with what an earlier fit has left."""
         network = self.network
+        if network.kept_inputs is not None:
+            self._keep_columns(network.kept_inputs)
         self.training = self._ready(state)
         if self.held:
             drawn = network._rng.permutation(self.chosen)
@@ -136,15 +138,9 @@ class Run:
         if found is None:
             return False
         network, best = self.network, self.options.best
-        columns, had = found.arrays[-1], network.kept_inputs
-        if had is not None and not np.array_equal(had, columns):
-            raise ValueError(
-                f"the checkpoint {self.keeper.path} is of a network with other inputs than this "
-                "one, which has been compacted; resume with a new network of the first sizes"
-            )
         network._restore(found.arrays)
-        if had is None and columns is not None:
-            self._keep_columns(columns)
+        if network.kept_inputs is not None:
+            self._keep_columns(network.kept_inputs)
         network.history, self.position = found.history, found.position
         network._rng.bit_generator.state = found.rng
         if best is not None and found.best is not None:
