@@ -115,6 +115,7 @@ def test_code(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     if document not in WITH_MNIST and document not in COMPILED:
         monkeypatch.setattr(jit, "is_on", lambda: False)
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # in processes that it starts, too
     assert run(document, plain(document)) > 0
 
 

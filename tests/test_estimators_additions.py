@@ -216,8 +216,10 @@ def test_dtype_and_threads() -> None:
         np.testing.assert_array_equal(mine, other)
 
 
-def test_grid_search_in_processes() -> None:
-    """Each process has its share of the CPUs; weights of rows are routed; clones have all."""
+@pytest.mark.usefixtures("numpy_path")
+def test_grid_search_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of rows are routed; clones have all. Nothing is compiled in the processes either."""
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     mlp = fastnn.MLPClassifier(**SGD, activation="tanh", penalty=fastnn.L2(0.1))
     grid = {"mlpclassifier__penalty": [fastnn.L2(0.1), fastnn.L2(5.0)]}
     with config_context(enable_metadata_routing=True):

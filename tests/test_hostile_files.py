@@ -35,7 +35,7 @@ from fastnn.svmlight import read_svmlight
 from fastnn.trainer import fitting, position
 from fastnn.trainer.run import Run
 
-MANY, FEW = 200_000, 3_000
+MANY, FEW = 200_000, 2_000
 BYTES_PER_BYTE = 100  # an empty list of a JSON text takes 3 characters there, and 64 bytes here
 BYTES_AT_LEAST = 4 << 20  # buffers
 
