@@ -85,7 +85,8 @@ def read_svmlight(
     if n_features is not None:
         n_features = whole("n_features", n_features, minimum=1)
     name = os.fspath(path)
-    source: Any = _unpacked(name, max_bytes) if name.lower().endswith(tuple(OPENERS)) else name
+    opener = OPENERS.get(os.path.splitext(name)[1].lower())
+    source: Any = name if opener is None else _unpacked(name, opener, max_bytes)
     X, y = parse_svmlight(source, name, n_features, zero_based=zero_based)
     if 0 in X.shape:
         raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
@@ -147,10 +148,10 @@ def _is_damaged(lines: bytes, read: Callable[[BinaryIO], Any]) -> bool:
     return False
 
 
-def _unpacked(name: str, max_bytes: int) -> BinaryIO:
+def _unpacked(name: str, opener: Callable[[str], Any], max_bytes: int) -> BinaryIO:
     """Return what a compressed file holds, if that is not too much."""
     try:
-        with OPENERS[os.path.splitext(name)[1].lower()](name) as stream:
+        with opener(name) as stream:
             content = read_at_most(stream, max_bytes + 1)
     except DAMAGED as error:
         raise _error_of(error, name) from error
