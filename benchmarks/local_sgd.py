@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import L1, Network, data, local_sgd
+from fastnn.trainer.rows import rows_of
 
 ROWS, VALIDATION = 50_000, 10_000
 ALL_ROWS = (10**6, 10**7, 10**8, 10**9)
@@ -37,11 +38,10 @@ def arguments() -> argparse.Namespace:
 def simulate(workers: int, rounds: int, hidden: int, dataset: Any) -> dict[str, Any]:
     """Train with so many workers; return accuracies, and what the workers' own work took."""
     network = Network([784, hidden, 10], input_scale=dataset.input_scale, seed=1)
-    labels = dataset.train_labels[:ROWS].astype(np.int64)
-    inputs = network._inputs(dataset.train_images[:ROWS])
+    images, labels = dataset.train_images[:ROWS], dataset.train_labels[:ROWS]
     cuts = [worker * ROWS // workers for worker in range(workers + 1)]
     parts = [
-        local_sgd.Rows(inputs._replace(matrix=inputs.matrix[a:b]), labels[a:b])
+        rows_of(network, images[a:b], labels[a:b], predicted=False)
         for a, b in itertools.pairwise(cuts)
     ]
     seconds = [0.0]
@@ -56,7 +56,7 @@ def simulate(workers: int, rounds: int, hidden: int, dataset: Any) -> dict[str, 
         return done
 
     history = local_sgd.fit(
-        network, run, [len(part.targets) for part in parts], rounds=rounds, local_epochs=1,
+        network, run, [part.total for part in parts], rounds=rounds, local_epochs=1,
         penalty=L1(5.0), validation_data=(dataset.test_images, dataset.test_labels),
     )  # fmt: skip
     size = sum(array.nbytes for array in (*network.weights, *network.biases))

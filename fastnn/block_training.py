@@ -17,9 +17,11 @@ from fastnn.blocks import Blocks, Buffer
 from fastnn.callbacks import Callback
 from fastnn.checks import optional, whole
 from fastnn.history import History
-from fastnn.local_sgd import Done, Model, Place, Rows, Task
+from fastnn.local_sgd import Done, Model, Place, Task, packed, unpacked
 from fastnn.network import Network
 from fastnn.progress import ProgressBar
+from fastnn.trainer.arguments import checked_callbacks
+from fastnn.trainer.rows import Rows, rows_of
 
 __all__ = ["fit"]
 
@@ -60,7 +62,8 @@ def fit(
         reading = _Reading(network, blocks, threads)
         if progress:
             reading.bar = stack.enter_context(ProgressBar(epochs, blocks.rows))
-            options["callbacks"] = [*options["callbacks"], reading]
+            called, _ = checked_callbacks(options["callbacks"], None)
+            options["callbacks"] = [*called, reading]
         return local_sgd.fit(
             network, reading.run, [blocks.rows], rounds=epochs, local_epochs=1, shuffle=shuffle,
             **options,
@@ -89,36 +92,34 @@ class _Reading(Callback):
             raise
 
     def _run(self, task: Task, model: Model, place: Place, before: Any) -> list[Done]:
-        rng = copy.deepcopy(place.rng)
-        arrays, state = [model.weights, model.biases], local_sgd.unpacked(model, place)
-        seed, cost, rows = local_sgd.seed_of(task, state, rng), 0.0, 0
-        shuffles = rng if task.shuffle else None
+        rng, state, shuffle = copy.deepcopy(place.rng), unpacked(model, place), task.options.shuffle
+        seed, cost, rows = task.options.seed(state, rng), 0.0, 0
+        shuffles = rng if shuffle else None
         with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
             for part in parts:
-                order = np.arange(len(part.targets))
-                order = rng.permutation(order) if task.shuffle else order
-                training = local_sgd.training_of(task, arrays, part, state, seed, self._threads)
+                order = np.arange(part.total)
+                order = rng.permutation(order) if shuffle else order
+                training = task.training(model, part, state, seed, self._threads)
                 mean = training.epoch(order.astype(np.int64, copy=False), None, task.rates[0])
                 state, cost, rows = training.state(), cost + mean * len(order), rows + len(order)
                 if not training.is_finite():
-                    weights, biases = (copy.deepcopy(held) for held in arrays)
+                    model = copy.deepcopy(model)
                     self._network._restore(before)
-                    done = local_sgd.packed(weights, biases, state)
-                    return [Done(done, Place(rng, 0, state.draws), cost, rows)]
+                    break
                 if self.bar is not None:
                     self.bar.chunk(rows)
                 del part, training  # the reader fills the next buffer in their place
-        if state is None or rows != task.n:
-            raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")
-        done = local_sgd.packed(arrays[0], arrays[1], state)
+            else:
+                if state is None or rows != task.n:
+                    raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")
+        assert state is not None
+        done = packed(model.weights, model.biases, state)
         return [Done(done, Place(rng, 0, state.draws), cost, rows)]
 
     def _rows(self, buffer: Buffer) -> Rows:
         """Check the rows of a buffer."""
-        network, (X, y, last) = self._network, buffer
+        X, y, last = buffer
         try:
-            inputs = network._inputs(X)
-            outputs = network.sizes[-1]
-            return Rows(inputs, network._task.targets(y, inputs.n, outputs, network.dtype))
+            return rows_of(self._network, X, y, predicted=False)
         except (TypeError, ValueError) as error:
             raise type(error)(f"in the buffer that ends with block {last}: {error}") from error

@@ -25,13 +25,14 @@ from fastnn import local_sgd
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.csr import is_sparse
 from fastnn.history import History
-from fastnn.local_sgd import Done, Model, Place, Rows, Task
+from fastnn.local_sgd import Done, Model, Place, Task
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Layers
 from fastnn.row_files import RowsLike, TargetsLike, is_path, opened
 from fastnn.schedules import Schedule
 from fastnn.svmlight import has_svmlight_name
+from fastnn.trainer.rows import Rows, rows_of
 
 __all__ = ["fit"]
 
@@ -324,10 +325,7 @@ def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
         X = X if is_sparse(X) else np.asarray(X)
         if X.ndim and not X.shape[0]:
             raise ValueError("it is empty: X has no rows")
-        inputs = like._inputs(X)
-        return Rows(inputs, like._task.targets(y, inputs.n, like.sizes[-1], like.dtype)), str(
-            X.dtype
-        )
+        return rows_of(like, X, y, predicted=False), str(X.dtype)
     except Exception as error:
         known = isinstance(error, (OSError, TypeError, ValueError))
         kind, name = (type(error), "") if known else (RuntimeError, f"{type(error).__name__}: ")

@@ -23,52 +23,36 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import engine
-from fastnn.arrays import Inputs
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.checks import real, whole
+from fastnn.checks import optional, whole
 from fastnn.engine import State
 from fastnn.history import History
+from fastnn.interrupts import held_back
 from fastnn.network import Network
-from fastnn.optimizers import Optimizer, check_penalties
-from fastnn.penalties import Layers, Penalty, per_layer, value_of
+from fastnn.optimizers import Optimizer
+from fastnn.penalties import Layers, value_of
 from fastnn.row_files import RowsLike, TargetsLike
-from fastnn.schedules import Schedule, as_schedule
-from fastnn.strength import warn_if_too_strong
-from fastnn.trainer.arguments import (
-    checked_callbacks,
-    checked_dropout,
-    checked_optimizer,
-    refuse_noise,
-    refuse_unwatched,
-)
+from fastnn.schedules import Schedule
+from fastnn.trainer.arguments import checked_callbacks, refuse_noise, refuse_unwatched
 from fastnn.trainer.epochs import asked_to_stop, diverged, note, rate_of
 from fastnn.trainer.exclusive import alone
+from fastnn.trainer.options import Options, options_for
 from fastnn.trainer.position import Position
-from fastnn.trainer.rows import validation_of
-from fastnn.trainer.warm_start import begun_from, left_by
+from fastnn.trainer.rows import Rows, validation_of
+from fastnn.trainer.warm_start import left_by
 
 __all__ = [
     "Done",
     "Model",
     "Place",
-    "Rows",
     "Task",
     "averaged",
     "fit",
     "packed",
     "reader",
-    "seed_of",
     "train_part",
-    "training_of",
     "unpacked",
 ]
-
-
-class Rows(NamedTuple):
-    """Rows as the engine takes them: a partition."""
-
-    inputs: Inputs
-    targets: np.ndarray
 
 
 class Model(NamedTuple):
@@ -80,6 +64,12 @@ class Model(NamedTuple):
     weights: list[np.ndarray]
     biases: list[np.ndarray]
     state: State | None
+
+    def is_finite(self) -> bool:
+        """Return whether all weights, biases and memories of the optimizer are finite."""
+        memories = [] if self.state is None else self.state.memories
+        arrays = itertools.chain(self.weights, self.biases, *memories)
+        return all(np.isfinite(array).all() for array in arrays)
 
 
 class Place(NamedTuple):
@@ -98,16 +88,25 @@ class Task(NamedTuple):
     """What is the same for all workers in a round; `rates` are those of the local epochs."""
 
     like: Network
-    penalties: Sequence[Penalty | None]
-    optimizer: Optimizer
-    largest_rate: float
-    rates: list[float]
-    local_batches: int | None
-    batch_size: int
+    options: Options
     n: int
-    dropout: list[float] | None
-    input_noise: float
-    shuffle: bool
+    local_batches: int | None
+    rates: Sequence[float] = ()
+
+    def training(
+        self,
+        model: Model,
+        part: Rows,
+        state: State | None,
+        seed: int,
+        threads: int | None,
+    ) -> engine.Training:
+        """Return the engine ready to train the arrays of `model` in place on a partition."""
+        refuse_noise(self.options.input_noise, part.inputs)
+        return self.options.training(
+            self.like, model.weights, model.biases, part, n=self.n, threads=threads, state=state,
+            seed=seed,
+        )  # fmt: skip
 
 
 class Done(NamedTuple):
@@ -147,37 +146,35 @@ def train_part(
     threads : int, optional
         As in `Network.fit`.
     """
-    rng, skipped = copy.deepcopy(place.rng), place.batches
-    arrays = [[array.copy() for array in held] for held in (model.weights, model.biases)]
-    state = unpacked(model, place)
-    seed = seed_of(task, state, rng)
+    rng, skipped, size = copy.deepcopy(place.rng), place.batches, task.options.batch_size
+    weights, biases = ([array.copy() for array in held] for held in model[:2])
+    own, state = Model(weights, biases, None), unpacked(model, place)
+    seed = task.options.seed(state, rng)
     left: float = math.inf if task.local_batches is None else task.local_batches
     rates = iter(task.rates) if task.local_batches is None else itertools.repeat(task.rates[0])
     training, of, cost, rows = None, -1, 0.0, 0
     while left and (rate := next(rates, None)) is not None:
         before, done = copy.deepcopy(rng), 0
-        for number, order in _one_pass(rng, parts, task.shuffle):
-            batches = -(-len(order) // task.batch_size)
+        for number, order in _one_pass(rng, parts, task.options.shuffle):
+            batches = -(-len(order) // size)
             first = min(skipped, batches)
             last = int(min(batches, first + left))
             skipped, left, done = skipped - first, left - (last - first), done + last
-            order = order[first * task.batch_size : last * task.batch_size]
+            order = order[first * size : last * size]
             if not len(order):
                 continue
             if training is None or of != number:
                 state = state if training is None else training.state()
-                training, of = (
-                    training_of(task, arrays, parts[number], state, seed, threads),
-                    number,
-                )
+                training = task.training(own, parts[number], state, seed, threads)
+                of = number
             cost += training.epoch(order, None, rate) * len(order)
             rows += len(order)
-        whole_pass = sum(-(-len(part.targets) // task.batch_size) for part in parts)
+        whole_pass = sum(-(-part.total // size) for part in parts)
         place = Place(rng) if done == whole_pass else Place(before, done)
     assert training is not None, "a round trains at least one batch"
     state = training.state()
     place = place._replace(draws=state.draws)
-    return Done(packed(arrays[0], arrays[1], state), place, cost, rows)
+    return Done(packed(weights, biases, state), place, cost, rows)
 
 
 def averaged(models: Sequence[Model], counts: Sequence[int]) -> Model:
@@ -243,72 +240,89 @@ def fit(
     input_noise, validation_data, early_stopping, callbacks, shuffle, warm_start
         As `fastnn.dask.fit` says.
     """
-    rounds = whole("rounds", rounds, minimum=0)
-    if (local_epochs is None) == (local_batches is None):
-        raise ValueError("give local_epochs or local_batches, and not both")
-    if local_epochs is not None:
-        local_epochs = whole("local_epochs", local_epochs, minimum=1)
-    if local_batches is not None:
-        local_batches = whole("local_batches", local_batches, minimum=1)
-    optimizer = checked_optimizer(optimizer, learning_rate)
-    schedule = as_schedule("learning_rate", optimizer.learning_rate)
-    chosen, best = checked_callbacks(callbacks, early_stopping)
-    if best is not None:
-        chosen.insert(0, best)
-    validation = None if validation_data is None else validation_of(network, validation_data)
-    refuse_unwatched(schedule, best, validates=validation is not None)
-    weights, biases = network._arrays()
-    task = Task(
-        reader(network),
-        per_layer(penalty, len(network.sizes) - 1),
-        optimizer,
-        schedule.largest,
-        [],
-        local_batches,
-        whole("batch_size", batch_size, minimum=1),
-        sum(counts),
-        checked_dropout(dropout, len(network.sizes) - 2),
-        real("input_noise", input_noise),
-        shuffle,
-    )
-    check_penalties(optimizer, task.penalties)
-    if optimizer.pace is None:
-        warn_if_too_strong(
-            weights, task.penalties, learning_rate=schedule.largest, n=task.n,
-            batch_size=task.batch_size,
-        )  # fmt: skip
-    places = [Place(rng) for rng in _generators(network._rng, len(counts))]
-    left = network.optimizer_state if warm_start else None
-    state = begun_from(left, optimizer, task.penalties, [*weights, *biases])
     with alone(network):
+        rounds = whole("rounds", rounds, minimum=0)
+        if (local_epochs is None) == (local_batches is None):
+            raise ValueError("give local_epochs or local_batches, and not both")
+        local_epochs = optional(whole, "local_epochs", local_epochs, minimum=1)
+        local_batches = optional(whole, "local_batches", local_batches, minimum=1)
+        options = options_for(
+            network, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
+            penalty=penalty, dropout=dropout, input_noise=input_noise, shuffle=shuffle,
+        )  # fmt: skip
+        called, best = checked_callbacks(callbacks, early_stopping)
+        if best is not None:
+            called.insert(0, best)
+        validation = None if validation_data is None else validation_of(network, validation_data)
+        refuse_unwatched(options.schedule, best, validates=validation is not None)
+        task = Task(reader(network), options, sum(counts), local_batches)
+        state = options.begin(network, task.n, warm_start=warm_start)
+        rng = network._rng
+        averaging = _Averaging(network, run, counts, task, state, _generators(rng, len(counts)))
         network._trained_with(penalty)
         history = network.history = History()
         for number in range(rounds):
-            rates = _rates(schedule, number, rounds, local_epochs or 1, history)
-            if not rates or asked_to_stop([c.epoch_begin(number, network) for c in chosen]):
+            rates = _rates(options.schedule, number, rounds, local_epochs or 1, history)
+            if not rates or asked_to_stop(called, "epoch_begin", number, network):
                 break
-            start = perf_counter()
-            done = run(task._replace(rates=rates), Model(weights, biases, state), places)
-            seconds = perf_counter() - start
-            mean = averaged([part.model for part in done], counts)
-            if not all(np.isfinite(array).all() for array in (*mean.weights, *mean.biases)):
-                raise diverged(f"round {number + 1}", rates[-1], mean.weights, f"round {number}")
+            averaging.round(number, rates, validation)
+            if asked_to_stop(called, "epoch_end", number, network, history):
+                break
+        averaging.leave_state()
+        if best is not None:
+            best.restore(network)
+    return history
+
+
+class _Averaging:
+    """One fit by rounds: the common model is the network's arrays and `state`."""
+
+    def __init__(
+        self,
+        network: Network,
+        run: Runner,
+        counts: Sequence[int],
+        task: Task,
+        state: State | None,
+        generators: Sequence[np.random.Generator],
+    ) -> None:
+        self._network, self._run, self._counts, self._task = network, run, counts, task
+        self._state, self._places = state, [Place(rng) for rng in generators]
+        self._arrays = network._arrays()
+
+    def round(self, number: int, rates: list[float], validation: Rows | None) -> None:
+        """Do a round and note it: wholly, or not at all.
+
+        Raises
+        ------
+        DivergenceError
+            If something in the mean is not finite.
+        """
+        network, task, (weights, biases) = self._network, self._task, self._arrays
+        start, common = perf_counter(), Model(weights, biases, self._state)
+        done = self._run(task._replace(rates=rates), common, self._places)
+        seconds = perf_counter() - start
+        mean = averaged([part.model for part in done], self._counts)
+        if not mean.is_finite():
+            raise diverged(f"round {number + 1}", rates[-1], mean.weights, f"round {number}")
+        cost = sum(part.cost for part in done) / sum(part.rows for part in done)
+        with held_back() as release:
             for array, new in zip((*weights, *biases), (*mean.weights, *mean.biases), strict=True):
                 array[...] = new
-            state, places = mean.state, [part.place for part in done]
-            network._rng = copy.deepcopy(places[0].rng)
-            shrinkage = value_of(task.penalties, weights, biases) / task.n
-            cost = sum(part.cost for part in done) / sum(part.rows for part in done)
+            self._state, self._places = mean.state, [part.place for part in done]
+            network._rng = copy.deepcopy(self._places[0].rng)
+            shrinkage = value_of(task.options.penalties, weights, biases) / task.n
             position = Position(rate=rates[-1], seconds=seconds, cost=cost)
             scores = None if validation is None else network._evaluate(*validation)
-            note(history, network, position, shrinkage, scores)
-            if asked_to_stop([c.epoch_end(number, network, history) for c in chosen]):
-                break
-    state = unpacked(Model(weights, biases, state), places[0])
-    network.optimizer_state = left_by(optimizer, task.penalties, state)
-    if best is not None:
-        best.restore(network)
-    return history
+            assert network.history is not None
+            note(network.history, network, position, shrinkage, scores)
+            release()
+
+    def leave_state(self) -> None:
+        """Leave what is remembered to the next fit."""
+        options, (weights, biases) = self._task.options, self._arrays
+        state = unpacked(Model(weights, biases, self._state), self._places[0])
+        self._network.optimizer_state = left_by(options.optimizer, options.penalties, state)
 
 
 def _generators(first: np.random.Generator, count: int) -> list[np.random.Generator]:
@@ -334,44 +348,9 @@ def _one_pass(
     numbers = list(range(len(parts)))
     if shuffle and len(parts) > 1:
         numbers = rng.permutation(numbers).tolist()
-    rows = [np.arange(len(parts[number].targets)) for number in numbers]
+    rows = [np.arange(parts[number].total) for number in numbers]
     orders = [rng.permutation(order) if shuffle else order for order in rows]
     return [(i, order.astype(np.int64)) for i, order in zip(numbers, orders, strict=True)]
-
-
-def training_of(
-    task: Task,
-    arrays: list[list[np.ndarray]],
-    part: Rows,
-    state: State | None,
-    seed: int,
-    threads: int | None,
-) -> engine.Training:
-    """Return the engine ready to train `arrays`, weights and biases, in place on a partition."""
-    refuse_noise(task.input_noise, part.inputs)
-    return engine.Training(
-        *arrays,
-        activations=task.like._activations,
-        cost=task.like._cost,
-        penalties=task.penalties,
-        inputs=part.inputs,
-        targets=part.targets,
-        batch_size=task.batch_size,
-        learning_rate=task.largest_rate,
-        optimizer=task.optimizer,
-        n=task.n,
-        threads=threads,
-        dropout=task.dropout,
-        input_noise=task.input_noise,
-        seed=seed,
-        state=state,
-    )
-
-
-def seed_of(task: Task, state: State | None, rng: np.random.Generator) -> int:
-    """Return the seed of dropout and noise, drawn once in a fit as `Network.fit` does."""
-    draws = not (state and state.draws) and (task.dropout or task.input_noise)
-    return int(rng.integers(2**63)) if draws else 0
 
 
 def packed(weights: list[np.ndarray], biases: list[np.ndarray], state: State) -> Model:

@@ -17,7 +17,7 @@ class OptimizerState(NamedTuple):
     optimizer : str
         The optimizer's name.
     penalties : list of str or None
-        What each layer's penalty was, as Python shows it.
+        What each layer's penalty was, in its simplest form, as Python shows it.
     steps : int
         The steps so far.
     total : float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from scipy import sparse
 
 import fastnn
-from fastnn import L1, Adam, BlockError, Blocks, Network
+from fastnn import L1, Adam, BlockError, Blocks, Network, local_sgd
+from fastnn.trainer.rows import rows_of
 
 SIZES = [64, 20, 10]
 
@@ -226,6 +228,9 @@ def test_ctrl_c_does_not_wait_for_a_block(parts) -> None:
         (lambda p: new().fit(Blocks([(sparse.csr_array(p[0][0]), p[0][1])]), epochs=1,
                              input_noise=0.1), ValueError, "fills the zeros"),
         (lambda p: new().fit(Blocks(p), epochs=1, resume=True), ValueError, "checkpoints"),
+        (lambda p: new().fit(Blocks(p), epochs=1, shuffle="no"), TypeError, "shuffle must be"),
+        (lambda p: new().fit(Blocks(p), epochs=1, callbacks=5, progress=True), TypeError,
+         "callbacks must be"),
         (lambda p: new().fit(Blocks([(p[0][0][:, 1:], p[0][1])]), epochs=1), ValueError,
          "ends with block 0: X must have 64 columns"),
     ],
@@ -252,6 +257,30 @@ def test_weights_that_diverge_are_put_back(parts) -> None:
     with pytest.raises(fastnn.DivergenceError, match=r"no longer finite in round 1.*the largest"):
         network.fit(Blocks(stream, rows=2000, buffer=300), epochs=1, learning_rate=1e38)
     assert same(network, new())
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_ctrl_c_never_leaves_half_an_average(parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, expected = new(), new()
+    rows = [rows_of(network, *part, predicted=False) for part in parts[:2]]
+
+    def fit(network: Network, rounds: int) -> None:
+        def run(task, model, places):
+            pairs = zip(places, rows, strict=True)
+            return [local_sgd.train_part(task, model, place, [own]) for place, own in pairs]
+
+        local_sgd.fit(network, run, [part.total for part in rows], rounds=rounds, local_epochs=1)
+
+    def value_of(*arguments) -> float:
+        signal.raise_signal(signal.SIGINT)  # as the round is noted
+        return 0.0
+
+    fit(expected, 1)
+    monkeypatch.setattr(local_sgd, "value_of", value_of)
+    with pytest.raises(KeyboardInterrupt):
+        fit(network, 2)
+    assert same(network, expected)
+    assert network.history.train_cost == expected.history.train_cost
 
 
 @pytest.mark.usefixtures("numpy_path")

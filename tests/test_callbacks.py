@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnn import Callback, EarlyStopping, History, Network
+from fastnn import Blocks, Callback, EarlyStopping, History, Network
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.integers(0, 256, (45, 12), dtype=np.uint8), RNG.integers(0, 4, 45)
@@ -57,13 +57,31 @@ def test_other_lists_in_the_place_of_those_trained_are_refused(where: str) -> No
     class Replaces(Callback):
         def epoch_begin(self, epoch, network):
             if epoch == 1 and where == "compact":
-                network.weights[0][:, 3] = 0
                 network.compact()
             elif epoch == 1:
                 setattr(network, where, [array.copy() for array in getattr(network, where)])
 
+    network = new()
+    network.weights[0][:, 3] = 0
     with pytest.raises(RuntimeError, match=r"a callback has replaced network\.weights"):
-        new().fit(X, Y, epochs=3, callbacks=[Replaces()])
+        network.fit(np.where(np.arange(12) == 3, 0, X), Y, epochs=3, callbacks=[Replaces()])
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("where", ["weights", "biases"])
+def test_arrays_are_read_only_for_callbacks(where: str, blocks: bool) -> None:
+    """The engine has copies of its own, and what is written here would be lost."""
+
+    class Writes(Callback):
+        def epoch_end(self, epoch, network, history):
+            getattr(network, where)[1][...] *= 2
+
+    network, given = new(), {"X": Blocks([(X, Y)])} if blocks else {"X": X, "y": Y}
+    with pytest.raises(ValueError, match="read-only"):
+        network.fit(**given, epochs=3, callbacks=[Writes()])
+    network.weights[1][...] *= 2
+    network.biases[1][...] *= 2
+    assert len(network.history.seconds) == 1
 
 
 @pytest.mark.parametrize(("stop", "epochs"), [({"begin": [2]}, 2), ({"end": [2]}, 3)])

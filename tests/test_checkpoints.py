@@ -496,13 +496,17 @@ def test_a_network_that_was_compacted_goes_on(tmp_path: Path) -> None:
         assert_same(network, expected)
 
 
+@pytest.mark.parametrize("blocks", [True, False])
 @pytest.mark.parametrize("compiled", [True, False])
 def test_what_an_optimizer_remembers_can_diverge(
-    compiled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compiled: bool, blocks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the checkpoint could not be read."""
     monkeypatch.setattr(jit, "is_on", lambda: compiled and not numba.config.DISABLE_JIT)
-    network = Network([6, 3], seed=1)
+    network, before = Network([6, 3], seed=1), Network([6, 3], seed=1).weights[0]
     huge = np.random.default_rng(0).random((20, 6)).astype(np.float32) * 1e25
+    given = [fastnn.Blocks([(huge, np.arange(20) % 3)])] if blocks else [huge, np.arange(20) % 3]
     with pytest.raises(fastnn.DivergenceError, match="what the optimizer remembers is no longer"):
-        network.fit(huge, np.arange(20) % 3, epochs=2, optimizer=fastnn.Adagrad(0.01))
+        network.fit(*given, epochs=2, optimizer=fastnn.Adagrad(0.01))
+    assert not network.history.seconds
+    np.testing.assert_array_equal(network.weights[0], before)

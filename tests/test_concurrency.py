@@ -66,8 +66,9 @@ class Nested(fastnn.Callback):
     """Fits the network whose fit calls it."""
 
     def epoch_end(self, epoch, network, history) -> None:
-        with pytest.raises(RuntimeError, match="being trained already"):
-            network.fit(np.ones((3, 64)), [0, 1, 2], epochs=1)
+        for given in ((np.ones((3, 64)), [0, 1, 2]), (np.ones((3, 5)), [9])):  # is not looked at
+            with pytest.raises(RuntimeError, match="being trained already"):
+                network.fit(*given, epochs=1)
 
 
 def test_a_network_is_trained_by_one_fit_at_a_time() -> None:

@@ -22,6 +22,7 @@ from sklearn.datasets import dump_svmlight_file
 
 import fastnn.dask
 from fastnn import L1, Adam, Network, local_sgd, sweep
+from fastnn.trainer.rows import rows_of
 
 pytestmark = [
     pytest.mark.cpu_tiles,  # as in the workers
@@ -69,7 +70,7 @@ def undisturbed(network: Network, files: Any, groups: list[list[int]], **options
     rows = [tuple(np.load(path) for path in pair) for pair in files]
     parts = [
         [
-            local_sgd.Rows(network._inputs(rows[i][0]), rows[i][1].astype(np.int64))
+            rows_of(network, *rows[i], predicted=False)
             for i in group
         ]
         for group in groups

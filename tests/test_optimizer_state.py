@@ -69,6 +69,12 @@ def test_what_a_penalty_remembers_goes_on_where_it_is_the_same(
     assert (net.weights[0] != whole.weights[0]).any()
 
 
+def test_one_penalty_by_two_names_goes_on(numpy_path: None) -> None:
+    by_method, by_class = L1(1.0, method="cumulative"), CumulativeL1(1.0)
+    net = trained(2, penalty=by_method)
+    assert_same(trained(3, net=net, penalty=by_class), trained(5, penalty=by_class))
+
+
 def test_a_file_between_two_fits(tmp_path: Path, numpy_path: None) -> None:
     options: dict[str, Any] = {"optimizer": Adam(0.05), "penalty": L1(0.1), "shuffle": False}
     net = trained(2, **options)

@@ -34,6 +34,18 @@ class State(NamedTuple):
     kept: list[np.ndarray]
     draws: dict[str, Any]
 
+    def carried(self, dtype: np.dtype[Any], *, same_penalties: bool) -> State:
+        """Return what a later training begins with; what penalties keep, where they are the same.
+
+        Its arrays are of `dtype`.
+        """
+        like = np.asarray if same_penalties else np.zeros_like
+        return self._replace(
+            total=self.total if same_penalties else 0.0,
+            memories=[[np.asarray(array, dtype) for array in one] for one in self.memories],
+            kept=[like(array, dtype) for array in self.kept],
+        )
+
 
 def fresh(problem: Problem) -> State:
     """Return the state before the first step."""

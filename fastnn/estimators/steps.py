@@ -11,6 +11,7 @@ import numpy as np
 from fastnn.engine import State
 from fastnn.optimizers import Adam, Momentum, Nesterov, Optimizer
 from fastnn.penalties import Penalty
+from fastnn.penalties.layers import shown
 
 __all__ = ["Steps", "steps_of"]
 
@@ -45,8 +46,8 @@ class Steps:
         That of the next epoch.
     state : State or None
         What the optimizer and the penalties remember.
-    penalties : list of str
-        The repr of each layer's penalty, to find that another one was asked for.
+    penalties : list of str or None
+        Each layer's penalty, to find that another one was asked for.
     """
 
     optimizer: Optimizer | None
@@ -54,7 +55,7 @@ class Steps:
     policy: str
     power_t: float
     state: State | None = None
-    penalties: Sequence[str] = ()
+    penalties: Sequence[str | None] = ()
 
     def __post_init__(self) -> None:
         self._first_rate = self.learning_rate
@@ -64,14 +65,9 @@ class Steps:
 
         As another dtype, where that has changed.
         """
-        shown, state = [repr(penalty) for penalty in penalties], self.state
-        same, self.penalties = self.penalties == shown, shown
-        if state is None:
-            return None
-        kept = [np.asarray(a, dtype) if same else np.zeros_like(a, dtype) for a in state.kept]
-        memories = [[np.asarray(array, dtype) for array in one] for one in state.memories]
-        total = state.total if same else 0.0
-        return state._replace(total=total, memories=memories, kept=kept)
+        now = shown(penalties)
+        same, self.penalties = self.penalties == now, now
+        return None if self.state is None else self.state.carried(dtype, same_penalties=same)
 
     def epoch_ends(self, rows: int) -> None:
         """Change the rate, where it follows the rows seen since the first fit."""

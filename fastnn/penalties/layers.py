@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.penalties.base import Penalty
 
-__all__ = ["Layers", "per_layer", "value_of"]
+__all__ = ["Layers", "per_layer", "shown", "value_of"]
 
 Layers = Penalty | Sequence[Penalty | None] | None
 """What `fit` takes: one penalty for all layers, or one (or None) for each."""
@@ -56,6 +56,12 @@ def per_layer(penalty: Layers, layers: int) -> tuple[Penalty | None, ...]:
                 f"penalty[{number}] must be None or a penalty, such as fastnn.L1(5.0), not {one!r}"
             )
     return tuple(penalty)
+
+
+def shown(penalties: Sequence[Penalty | None]) -> list[str | None]:
+    """Return what tells whether each layer has the same penalty as another time."""
+    simple = [None if penalty is None else penalty.simplified() for penalty in penalties]
+    return [None if penalty is None else repr(penalty) for penalty in simple]
 
 
 def value_of(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
+from fastnn.callbacks import Callback
 from fastnn.checks import DivergenceError
 from fastnn.history import History
+from fastnn.interrupts import held_back
 from fastnn.network import Network
 from fastnn.schedules import Schedule
 from fastnn.trainer.position import Position
@@ -64,6 +67,27 @@ def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> fl
     return float(rate)
 
 
-def asked_to_stop(answers: list[bool | None]) -> bool:
-    """Return whether a callback has asked for the end, with True or numpy's."""
+def asked_to_stop(
+    callbacks: Sequence[Callback], method: str, epoch: int, network: Network, *others: History
+) -> bool:
+    """Call a method of each callback; return whether one asks for the end, with True or numpy's.
+
+    The network's arrays are read-only for them: the engine has copies of its own.
+    """
+    with _read_only([*network.weights, *network.biases]):
+        answers = [getattr(called, method)(epoch, network, *others) for called in callbacks]
     return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+
+
+@contextmanager
+def _read_only(arrays: Sequence[np.ndarray]) -> Iterator[None]:
+    writeable = [array for array in arrays if array.flags.writeable]
+    try:
+        for array in writeable:
+            array.flags.writeable = False
+        yield
+    finally:
+        with held_back() as release:
+            for array in writeable:
+                array.flags.writeable = True
+            release()

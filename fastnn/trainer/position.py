@@ -23,7 +23,7 @@ from fastnn.trainer.checkpoints import (
 )
 
 if TYPE_CHECKING:
-    from fastnn.trainer.run import Options, Run
+    from fastnn.trainer.run import Run
 
 __all__ = ["Found", "Position", "digest_of", "distinct_numbers", "load", "saved"]
 
@@ -78,7 +78,7 @@ class Found(NamedTuple):
 
 def saved(run: Run) -> Checkpoint:
     """Return all of a run, between two batches; the engine's weights are written back."""
-    network, position, best = run.network, run.position, run.options.best
+    network, position, best = run.network, run.position, run.loop.best
     state = run.training.state()
     arrays: dict[str, np.ndarray] = {}
     arrays |= numbered("weights", network.weights)
@@ -98,7 +98,7 @@ def saved(run: Run) -> Checkpoint:
         "position": {f.name: getattr(position, f.name) for f in fields(Position)} | {"order": None},
         "history": asdict(run.history),
         "rng": plain(network._rng.bit_generator.state),
-        "epochs": run.options.epochs,
+        "epochs": run.loop.epochs,
         "steps": state.steps,
         "total": state.total,
         "memories": len(state.memories),
@@ -134,8 +134,8 @@ def load(path: Any, run: Run) -> Found | None:
     refuse_another(path, theirs, fit_of(run), "fit")
     with understood(path):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
-        epochs = int(record.get("epochs", run.options.epochs))
-    _check_epochs(path, found, epochs, run.options)
+        epochs = int(record.get("epochs", run.loop.epochs))
+    _check_epochs(path, found, epochs, run)
     own = type(run.network._rng.bit_generator)
     if generator != own.__name__:
         raise ValueError(
@@ -147,18 +147,18 @@ def load(path: Any, run: Run) -> Found | None:
     return found
 
 
-def _check_epochs(path: Any, found: Found, then: int, options: Options) -> None:
+def _check_epochs(path: Any, found: Found, then: int, run: Run) -> None:
     """Raise a `ValueError` if a fit of these epochs would not have come to where a checkpoint is.
 
     It was one of as many epochs as `then`.
     """
-    done, now = found.position.epoch, options.epochs
+    done, now = found.position.epoch, run.loop.epochs
     if now < done:
         raise ValueError(
             f"the checkpoint {path} has {done} finished epochs: epochs must be at least that, "
             f"not {now}"
         )
-    schedule, scores = options.schedule, found.history.val_score
+    schedule, scores = run.options.schedule, found.history.val_score
     for epoch in range(done + (found.position.order is not None)):
         rates = [schedule.rate(epoch, epochs, scores[:epoch]) for epochs in (then, now)]
         if rates[0] != rates[1]:
@@ -170,11 +170,11 @@ def _check_epochs(path: Any, found: Found, then: int, options: Options) -> None:
 
 def fit_of(run: Run) -> dict[str, Any]:
     """Return what must be the same for a fit to go on, in words of JSON."""
-    network, options = run.network, run.options
+    network, options, loop = run.network, run.options, run.loop
     return {
         "n_inputs": network.n_inputs,
         "layers": len(network.sizes) - 1,
-        "hidden": network.sizes[1:-1] if options.compact_every is None else None,
+        "hidden": network.sizes[1:-1] if loop.compact_every is None else None,
         "outputs": network.sizes[-1],
         "activations": network.activations,
         "cost": network.cost,
@@ -186,8 +186,8 @@ def fit_of(run: Run) -> dict[str, Any]:
         "dropout": None if options.dropout is None else list(options.dropout),
         "input_noise": options.input_noise,
         "shuffle": options.shuffle,
-        "compact_every": options.compact_every,
-        "early_stopping": None if options.best is None else repr(options.best.stopping),
+        "compact_every": loop.compact_every,
+        "early_stopping": None if loop.best is None else repr(loop.best.stopping),
         "rows": run.rows.total,
         "held_out": run.held,
         "data": run.digest,
@@ -233,7 +233,7 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     if position.order is not None and not np.isin(position.order, chosen).all():
         raise ValueError("its order has rows that it does not train on")
     best = None
-    if run.options.best is not None:
+    if run.loop.best is not None:
         held_best = _held(arrays, "best.", network) if "best.weights.0" in arrays else None
         value, waited = record["best"]
         best = (float(value), int(waited)), held_best

@@ -22,7 +22,7 @@ class Rows(NamedTuple):
 
     inputs: Inputs
     targets: np.ndarray
-    wanted: Any
+    wanted: Any = None
 
     @property
     def total(self) -> int:

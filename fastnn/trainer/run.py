@@ -15,11 +15,9 @@ from fastnn.checks import DivergenceError
 from fastnn.history import History
 from fastnn.interrupts import held_back
 from fastnn.network import Network
-from fastnn.optimizers import Optimizer
-from fastnn.penalties import Penalty
-from fastnn.schedules import Schedule
 from fastnn.trainer.checkpoints import Keeper
 from fastnn.trainer.epochs import asked_to_stop, diverged, note, rate_of
+from fastnn.trainer.options import Options
 from fastnn.trainer.position import Position, digest_of, load, saved
 from fastnn.trainer.rows import Rows
 from fastnn.trainer.warm_start import left_by
@@ -27,7 +25,7 @@ from fastnn.trainer.warm_start import left_by
 if TYPE_CHECKING:
     from fastnn.progress import ProgressBar
 
-__all__ = ["Options", "Run"]
+__all__ = ["Loop", "Run"]
 
 
 class _NotFiniteError(Exception):
@@ -35,17 +33,10 @@ class _NotFiniteError(Exception):
 
 
 @dataclass(frozen=True)
-class Options:
-    """The arguments of `fit`, checked; `best` does the early stopping."""
+class Loop:
+    """The arguments of `fit` for its loop, checked; `best` does the early stopping."""
 
     epochs: int
-    batch_size: int
-    optimizer: Optimizer
-    schedule: Schedule
-    penalties: Sequence[Penalty | None]
-    dropout: Sequence[float] | None
-    input_noise: float
-    shuffle: bool
     threads: int | None
     compact_every: int | None
     callbacks: Sequence[Callback]
@@ -59,6 +50,7 @@ class Run:
     ----------
     network : Network
     options : Options
+    loop : Loop
     rows : Rows
         All that were given.
     counts : ndarray, shape (rows,), optional
@@ -74,13 +66,15 @@ class Run:
         self,
         network: Network,
         options: Options,
+        loop: Loop,
         rows: Rows,
         counts: np.ndarray | None,
         validation: Rows | None,
         held: int,
         keeper: Keeper | None,
     ) -> None:
-        self.network, self.options, self.rows, self.counts = network, options, rows, counts
+        self.network, self.options, self.loop = network, options, loop
+        self.rows, self.counts = rows, counts
         self.validation, self.held, self.keeper = validation, held, keeper
         self.bar: ProgressBar | None = None
         self.position = Position()
@@ -94,9 +88,7 @@ class Run:
         self.training: engine.Training
         # Between two epochs the network's arrays are up to date for those who look at them.
         validates = validation is not None or held > 0
-        self._is_watched = bool(
-            options.callbacks or options.best or validates or options.compact_every
-        )
+        self._is_watched = bool(loop.callbacks or loop.best or validates or loop.compact_every)
         # What penalties add to the last epochs' costs: where nobody reads these yet, it waits.
         self._shrinkages: list[Callable[[], float]] = []
 
@@ -137,7 +129,7 @@ class Run:
         found = load(self.keeper.path, self)
         if found is None:
             return False
-        network, best = self.network, self.options.best
+        network, best = self.network, self.loop.best
         network._restore(found.arrays)
         if network.kept_inputs is not None:
             self._keep_columns(network.kept_inputs)
@@ -153,15 +145,15 @@ class Run:
 
     def train(self) -> History:
         """Train from where the run stands to its end."""
-        position, options, stopped = self.position, self.options, False
+        position, loop, stopped = self.position, self.loop, False
         try:
-            while position.epoch < options.epochs and not (position.ended or stopped):
+            while position.epoch < loop.epochs and not (position.ended or stopped):
                 if position.order is not None or self._begin():
                     self._train_epoch()
                     stopped = self._end_epoch()
                 else:
                     stopped = True
-                last = position.ended or stopped or position.epoch == options.epochs
+                last = position.ended or stopped or position.epoch == loop.epochs
                 if self.keeper is not None and (last or self.keeper.due_after(position.epoch)):
                     self._save()
         except (KeyboardInterrupt, SystemExit):
@@ -175,8 +167,8 @@ class Run:
                 self._complete_costs()
                 release()
         self._leave_state()
-        if options.best is not None:
-            options.best.restore(self.network)
+        if loop.best is not None:
+            loop.best.restore(self.network)
         return self.history
 
     def _save(self) -> None:
@@ -200,11 +192,11 @@ class Run:
         not: one that looks at a clock ends a run that is to go on later.
         """
         position, options, epoch = self.position, self.options, self.position.epoch
-        rate = rate_of(options.schedule, epoch, options.epochs, self.history)
+        rate = rate_of(options.schedule, epoch, self.loop.epochs, self.history)
         if rate is None:
             position.ended = True
             return False
-        if self._asked([c.epoch_begin(epoch, self.network) for c in options.callbacks]):
+        if self._asked("epoch_begin", epoch):
             return False
         rng, rows = self.network._rng, self.chosen
         with held_back() as release:  # an order that is drawn is not lost
@@ -239,8 +231,8 @@ class Run:
 
     def _end_epoch(self) -> bool:
         """Compact, evaluate, and note the epoch; return whether a callback asks for the end."""
-        position, options, network = self.position, self.options, self.network
-        history, every = self.history, options.compact_every
+        position, loop, network = self.position, self.loop, self.network
+        history, every = self.history, loop.compact_every
         if every is not None and (position.epoch + 1) % every == 0:
             with held_back() as release:
                 columns = network._compact()
@@ -257,16 +249,16 @@ class Run:
             else:
                 note(history, network, position, 0.0, scores)
                 self._shrinkages.append(shrinkage)
-            if options.best is not None:
-                position.ended = options.best.epoch_end(epoch, network, history)
+            if loop.best is not None:
+                position.ended = loop.best.epoch_end(epoch, network, history)
             position.end()
             release()
         if self.bar is not None:
             self.bar.epoch(history)
-        return self._asked([c.epoch_end(epoch, network, history) for c in options.callbacks])
+        return self._asked("epoch_end", epoch, history)
 
-    def _asked(self, answers: list[bool | None]) -> bool:
-        """Return whether a callback has asked for the end.
+    def _asked(self, method: str, epoch: int, *others: History) -> bool:
+        """Call a method of the callbacks; return whether one has asked for the end.
 
         Raises
         ------
@@ -274,13 +266,14 @@ class Run:
             If one has put other lists in the place of those that are trained.
         """
         network = self.network
+        stops = asked_to_stop(self.loop.callbacks, method, epoch, network, *others)
         if network.weights is not self._trained[0] or network.biases is not self._trained[1]:
             raise RuntimeError(
                 "a callback has replaced network.weights or network.biases, or compacted the "
-                "network, whose arrays are being trained: change them in place, such as "
-                "network.weights[0][:] = ..., or give compact_every"
+                "network, whose arrays are being trained: to compact it, give compact_every; to "
+                "change weights, train epoch by epoch and change them in between"
             )
-        return asked_to_stop(answers)
+        return stops
 
     def _complete_costs(self) -> None:
         """Add to the last epochs' costs what waits to be added."""
@@ -302,27 +295,17 @@ class Run:
         return error
 
     def _ready(self, state: engine.State | None) -> engine.Training:
-        network, options = self.network, self.options
-        begins = state is None or not state.draws
-        draws = begins and (options.dropout or options.input_noise)
+        network, counts = self.network, self.counts
         self._trained = network.weights, network.biases
-        return engine.Training(
+        return self.options.training(
+            network,
             *network._arrays(),
-            activations=network._activations,
-            cost=network._cost,
-            penalties=options.penalties,
-            inputs=self.rows.inputs,
-            targets=self.rows.targets,
-            batch_size=options.batch_size,
-            learning_rate=options.schedule.largest,
-            optimizer=options.optimizer,
+            self.rows,
             n=self.n,
-            threads=options.threads,
-            row_weights=None if self.counts is None else self.counts.astype(network.dtype),
-            dropout=options.dropout,
-            input_noise=options.input_noise,
-            seed=int(network._rng.integers(2**63)) if draws else 0,
+            threads=self.loop.threads,
             state=state,
+            seed=self.options.seed(state, network._rng),
+            row_weights=None if counts is None else counts.astype(network.dtype),
         )
 
     def _hold_out(self) -> None:

@@ -10,6 +10,7 @@ from fastnn.engine import State
 from fastnn.optimizer_state import OptimizerState
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
+from fastnn.penalties.layers import shown
 
 __all__ = ["begun_from", "left_by"]
 
@@ -25,7 +26,7 @@ def left_by(
     if not arrays or not all(np.isfinite(array).all() for array in arrays):
         return None
     return OptimizerState(
-        optimizer.name, _shown(penalties), state.steps, state.total, state.memories, kept
+        optimizer.name, shown(penalties), state.steps, state.total, state.memories, kept
     )
 
 
@@ -58,16 +59,6 @@ def begun_from(
             "warm_start goes on with what the optimizer remembers, and the network's layers have "
             "other sizes now: leave warm_start out, or set optimizer_state to None, to begin anew"
         )
-    dtype, fresh = arrays[0].dtype, [np.zeros_like(array) for array in arrays]
-    same = left.penalties == _shown(penalties)
-    return State(
-        left.steps,
-        left.total if same else 0.0,
-        [[np.asarray(array, dtype) for array in memory] for memory in left.memories],
-        [np.asarray(array, dtype) for array in left.kept] if same and left.kept else fresh,
-        {},
-    )
-
-
-def _shown(penalties: Sequence[Penalty | None]) -> list[str | None]:
-    return [None if penalty is None else repr(penalty) for penalty in penalties]
+    kept = left.kept or [np.zeros_like(array) for array in arrays]
+    state = State(left.steps, left.total, left.memories, kept, {})
+    return state.carried(arrays[0].dtype, same_penalties=left.penalties == shown(penalties))
