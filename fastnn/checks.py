@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
-PACKAGE = os.path.dirname(__file__)
+PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class DivergenceError(ArithmeticError):
@@ -162,7 +162,7 @@ def pair(parameter: str, value: object) -> tuple[Any, Any]:
 
 
 def plain_repr(value: object) -> str:
-    """Return the repr of `value` without addresses, which are others in every process."""
+    """Return the repr of `value` without memory addresses, which differ between processes."""
     return ADDRESS.sub("", repr(value))
 
 

@@ -43,6 +43,13 @@ def assert_same_weights(ours: Any, theirs: Any) -> None:
 
 
 @pytest.mark.usefixtures("numpy_path")
+def test_a_rate_that_comes_as_float32() -> None:
+    given = SGD | {"learning_rate": "invscaling", "penalty": fastnn.L2(1.0)}
+    net = fastnn.MLPClassifier(**given, power_t=np.float32(0.5)).fit(X, CLASSES)
+    assert_same_weights(net, fastnn.MLPClassifier(**given, power_t=0.5).fit(X, CLASSES))
+
+
+@pytest.mark.usefixtures("numpy_path")
 def test_penalties_by_name_and_as_objects() -> None:
     """On all rows at once alpha/n is lmbda/n; l1 leaves zeros, and a ratio of 0 is l2."""
     whole = SGD | {"batch_size": N, "max_iter": 20}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import re
 import warnings
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import penalties
+from fastnn import checks, penalties
 from fastnn.nielsen import network2
 from fastnn.regularization_path import lambda_path
 from fastnn.strength import warn_if_too_strong
@@ -84,6 +85,15 @@ def test_fit_and_the_books_sgd_warn_where_they_are_called() -> None:
     with pytest.warns(fastnn.RegularizationWarning) as caught:
         book.SGD(pairs, 0, 10, 0.5, lmbda=100.0, penalty="l1")
     assert caught[0].filename == __file__
+
+
+def test_a_folder_beside_the_package_is_not_in_it() -> None:
+    beside = os.path.dirname(fastnn.__file__) + "_examples/script.py"
+    names = {"warn": checks.warn}
+    exec(compile("def main():\n    warn('here')\n", beside, "exec"), names)
+    with pytest.warns(UserWarning, match="here") as caught:
+        names["main"]()
+    assert caught[0].filename == beside
 
 
 @pytest.mark.usefixtures("numpy_path")

@@ -192,12 +192,17 @@ import types
 SCALE = 2.0
 
 class Other:
+    class Inner:
+        least = 23.0
+
     @staticmethod
     def value(x):
         return x + 5.0
 
 numbers = types.ModuleType("numbers")
 numbers.most = 7.0
+numbers.inner = types.ModuleType("numbers.inner")
+numbers.inner.other = 29.0
 PAIR = (11.0, 1.0)
 SINGLE = np.float32(13.0)
 
@@ -212,11 +217,14 @@ def helper(x):
 def formula(xp, z):
     def nested(x):
         return x * PAIR[0] + SINGLE
-    return nested(helper(z)) * SCALE + Other.value(z) - numbers.most + inner(z)
+    several = sum(x * 31.0 for x in (z, z))
+    beyond = Other.Inner.least + numbers.inner.other + several
+    return nested(helper(z)) * SCALE + Other.value(z) - numbers.most + inner(z) + beyond
 """
 EDITS = [
     ("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE"), ("5.0", "5.5"), (" 7.0", " 7.5"),
     ("11.0", "11.5"), ("13.0", "13.5"), ("17.0", "17.5"), ("19.0", "19.5"),
+    ("23.0", "23.5"), ("29.0", "29.5"), ("31.0", "31.5"),
 ]  # fmt: skip
 
 
@@ -228,6 +236,15 @@ def test_a_formula_has_another_key_when_it_or_what_it_uses_changes(edit: tuple[s
         exec(text, names)
         keys.append(trace.register(names["formula"]))
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_documentation_is_not_in_the_key() -> None:
+    keys = []
+    for text in ("once", "twice"):
+        names: dict[str, Any] = {"__name__": "module"}
+        exec(f'def formula(xp, z):\n    "{text}"\n    return z', names)
+        keys.append(trace.register(names["formula"]))
+    assert keys[0] == keys[1]
 
 
 class Limited:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -70,12 +70,22 @@ def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...]:
     given = [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     names = _names(code)
     of_module = [function.__globals__[name] for name in names if name in function.__globals__]
-    holders = [one for one in of_module if isinstance(one, type | ModuleType)]
-    held = [getattr(one, name) for one in holders for name in names if hasattr(one, name)]
     values = [_value(one, callers, function) for one in (*given, *of_module)]
     # Of a class or a module some names may be others' methods and objects, which are not called.
+    held = _held(of_module, names)
     values += [_value(one, callers, function) for one in held if isinstance(one, _PLAIN)]
-    return _code(code), values
+    constants = [one for one in code.co_consts if one is not function.__doc__]
+    return _code(code, constants), values
+
+
+def _held(values: Iterable[Any], names: Iterable[str]) -> list[Any]:
+    """Return what classes and modules among `values` have by these names, and those among it."""
+    found, holders = [], [one for one in values if isinstance(one, type | ModuleType)]
+    for holder in holders:
+        held = [getattr(holder, name) for name in names if hasattr(holder, name)]
+        found += held
+        holders += [v for v in held if isinstance(v, type | ModuleType) and v not in holders]
+    return found
 
 
 def _value(value: Any, callers: tuple[Any, ...], function: Callable[..., Any]) -> Any:
@@ -98,9 +108,10 @@ def _names(code: CodeType) -> list[str]:
     return list(dict.fromkeys([*code.co_names, *(name for names in nested for name in names)]))
 
 
-def _code(code: CodeType) -> tuple[Any, ...]:
-    constants = [_code(c) if isinstance(c, CodeType) else c for c in code.co_consts[1:]]
-    return code.co_code, constants, code.co_names
+def _code(code: CodeType, constants: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what some code computes, with those of its constants that are not documentation."""
+    inner = [_code(c, c.co_consts) if isinstance(c, CodeType) else c for c in constants]
+    return code.co_code, inner, code.co_names
 
 
 def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:

@@ -90,12 +90,12 @@ class Steps:
 
 def steps_of(mlp: Any) -> Steps:
     """Return the steps of an estimator's solver, as they begin."""
-    rate = float(mlp.learning_rate_init)
+    rate, power_t = float(mlp.learning_rate_init), float(mlp.power_t)
     if mlp.solver == "adam":
         adam = AdamOfScikitLearn(rate, mlp.beta_1, mlp.beta_2, mlp.epsilon)
-        return Steps(adam, rate, "constant", mlp.power_t)
+        return Steps(adam, rate, "constant", power_t)
     descent: Optimizer | None = None
     if mlp.momentum:
         descent = (Nesterov if mlp.nesterovs_momentum else Momentum)(rate)
         object.__setattr__(descent, "momentum", float(mlp.momentum))  # 1 too, as in scikit-learn
-    return Steps(descent, rate, mlp.learning_rate, mlp.power_t)
+    return Steps(descent, rate, mlp.learning_rate, power_t)
