@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import glob
 import gzip
+import io
 import json
 import math
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["json_safe", "json_text", "read_at_most", "remove_pieces", "replace_file"]
+__all__ = [
+    "csv_text",
+    "json_safe",
+    "json_text",
+    "read_at_most",
+    "remove_pieces",
+    "replace_file",
+    "replace_text",
+]
 
 
 def json_safe(value: Any) -> Any:
@@ -29,6 +40,15 @@ def json_safe(value: Any) -> Any:
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """Return what is `json_safe` of a value as JSON: a line, or indented."""
     return json.dumps(json_safe(value), allow_nan=False, indent=indent)
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table as CSV, a line each."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(header)
+    lines.writerows(rows)
+    return text.getvalue()
 
 
 def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
@@ -74,6 +94,11 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         os.replace(beside, target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def replace_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text to `path` as UTF-8, as `replace_file` does."""
+    replace_file(path, text.encode())
 
 
 def remove_pieces(path: str | os.PathLike[str]) -> None:

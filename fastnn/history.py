@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
+
+from fastnn.files import csv_text, replace_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,11 +69,9 @@ class History:
             If the file cannot be written.
         """
         series = self.to_dict()
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["epoch", *series])
-            for epoch, values in enumerate(zip(*series.values(), strict=True), 1):
-                rows.writerow([epoch, *map(repr, values)])
+        epochs = enumerate(zip(*series.values(), strict=True), 1)
+        rows = ([epoch, *map(repr, values)] for epoch, values in epochs)
+        replace_text(path, csv_text(["epoch", *series], rows))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the learning curves with matplotlib, as `fastnn.plots.learning_curves` says."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn.checks import FileFormatError, not_installed
+from fastnn.files import csv_text, replace_text
 
 if TYPE_CHECKING:
     import pandas
@@ -59,12 +59,9 @@ class Records(list[dict[str, Any]]):
             If the file cannot be written.
         """
         names = list(dict.fromkeys(name for record in self for name in record))
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(names)
-            for record in self:
-                cells = [record.get(name) for name in names]
-                rows.writerow([json.dumps(c) if isinstance(c, (list, dict)) else c for c in cells])
+        cells = ([record.get(name) for name in names] for record in self)
+        rows = ([json.dumps(c) if isinstance(c, (list, dict)) else c for c in row] for row in cells)
+        replace_text(path, csv_text(names, rows))
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return the records as a pandas DataFrame.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastnn.cli.options import all_differ, new_figure, written
-from fastnn.files import json_text
+from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
     from fastnn.bench.cases import Case
@@ -70,7 +70,7 @@ def bench(
         raise ValueError("every case was skipped")
     typer.echo("\n".join(report.table_lines(measured)))
     if json_file is not None:
-        json_file.write_text(json_text({"cases": measured}, indent=1) + "\n", "utf-8")
+        replace_text(json_file, json_text({"cases": measured}, indent=1) + "\n")
     if picture is not None:
         report.draw(measured, figure)
         figure.savefig(picture)

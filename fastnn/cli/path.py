@@ -25,7 +25,7 @@ from fastnn.cli.options import (
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
-from fastnn.files import json_text
+from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -176,7 +176,7 @@ def path(
             "chosen_lmbda": chosen.lmbda,
             "test_accuracy": test_accuracy,
         }
-        as_json.write_text(json_text(options) + "\n", "utf-8")
+        replace_text(as_json, json_text(options) + "\n")
         typer.echo(f"figures written to {as_json}")
 
 

@@ -10,7 +10,7 @@ import typer
 
 from fastnn.checks import FileFormatError
 from fastnn.cli.options import DataFolder, Dtype, all_differ, finite, new_figure, written
-from fastnn.files import json_text
+from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -95,7 +95,7 @@ def profile(
         raise typer.BadParameter(str(error)) from error
     typer.echo(str(found))
     if json_file is not None:
-        json_file.write_text(json_text(found.to_dict(), indent=1) + "\n", "utf-8")
+        replace_text(json_file, json_text(found.to_dict(), indent=1) + "\n")
     if picture is not None:
         _draw(found, figure, picture)
 

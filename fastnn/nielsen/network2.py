@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from fastnn import costs, penalties
 from fastnn.checks import FileFormatError, one_of, real, whole
+from fastnn.files import replace_text
 from fastnn.network_checks import checked_sizes
 from fastnn.nielsen._base import (
     BookNetwork,
@@ -288,7 +289,7 @@ class Network(BookNetwork):
         return self._total_cost(samples.activations(), samples, strength)
 
     def save(self, filename: str | os.PathLike[str]) -> None:
-        """Write sizes, weights, biases and the name of the cost's class as JSON."""
+        """Write sizes, weights, biases and the name of the cost's class as JSON, wholly or not."""
         weights, biases = self._arrays()
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
         content = {
@@ -297,7 +298,7 @@ class Network(BookNetwork):
             "biases": [b.tolist() for b in biases],
             "cost": cost.__name__,
         }
-        Path(filename).write_text(json.dumps(content), encoding="utf-8")
+        replace_text(filename, json.dumps(content))
 
     def _total_cost(
         self, a: np.ndarray, samples: Samples, penalty: penalties.Penalty | None
