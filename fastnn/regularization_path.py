@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn import trainer
 from fastnn.checks import pair, real, whole
 from fastnn.history import History
 from fastnn.network import Network
@@ -126,8 +125,7 @@ def lambda_path(
     network.accuracy(*validation_data)  # refuses bad rows before the first training
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):
-        history = trainer.fit(
-            network,
+        history = network.fit(
             *rows,
             epochs=epochs,
             batch_size=batch_size,

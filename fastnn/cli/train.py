@@ -123,7 +123,7 @@ def train(
     layers = hidden_layers(hidden)
     chosen_penalty = _penalty(penalty, lmbda)
 
-    from fastnn import optimizers, trainer
+    from fastnn import optimizers
     from fastnn.callbacks import Callback
     from fastnn.network import Network
 
@@ -156,8 +156,7 @@ def train(
         f"network {network.sizes}, {dtype}",
         err=as_json,
     )
-    history = trainer.fit(
-        network,
+    history = network.fit(
         rows.X,
         rows.y,
         epochs=epochs,
