@@ -17,6 +17,7 @@ from fastnn.engine.pointers import after, at, get, layer_of, prefetch, put
 from fastnn.engine.rows import divide, widen
 
 __all__ = [
+    "Batch",
     "add_noise",
     "ask_for_labels",
     "ask_for_rows",
@@ -49,6 +50,25 @@ class Coming(NamedTuple):
     low: Any
     high: Any
     on_way: Any
+
+
+class Batch(NamedTuple):
+    """The rows that are computed with together.
+
+    m : how many they are
+    start : the place of the first one among those of the call
+    matrix : pointer to all rows, where these are an array
+    csr : pointers to all rows, where these are sparse, else None
+    rows : pointer to the numbers of the batch's
+    coming : the next batch, or None where rows are sparse
+    """
+
+    m: Any
+    start: Any
+    matrix: Any
+    csr: Any
+    rows: Any
+    coming: Any
 
 
 @by_layout
@@ -96,7 +116,9 @@ def rows_in_time(X, columns):
 
 @jit
 def ask_for_rows(coming, begin, end):
-    """Ask for those of some rows of the next batch that are this thread's."""
+    """Ask for those of some rows of the next batch that are this thread's, if there are any."""
+    if coming is None:  # decided when the kernel is compiled
+        return
     for i in range(max(begin, coming.low), min(end, coming.high)):
         ask_for_row(coming.matrix, coming.columns, get(coming.rows, i))
 

@@ -40,6 +40,7 @@ from fastnn.engine.csr import ask_ahead_listed, pointers_of
 from fastnn.engine.decay import LEAST, bring_in, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.gather import (
+    Batch,
     add_noise,
     ask_for_labels,
     ask_for_rows,
@@ -80,13 +81,33 @@ __all__ = ["build_outputs", "build_settle", "build_train"]
 
 
 def build_train(spec: str) -> Any:
-    """Return the compiled function that trains over the rows in `order`, batch by batch."""
+    """Return the compiled function that trains batch by batch, and returns the sum of the costs.
+
+    It takes these; where a floating type is not named it is the network's.
+
+    records : int64 (threads, numbers of a network's record), as `records.py` has them
+    X : uint8 or floats (n, D), or None; csr : `SparseRows`, or None; one of the two
+    scale, divisor : X * scale / divisor is what the network computes with
+    labels : int64 (n,), empty where there are targets
+    targets : (n, outputs), empty where there are labels
+    row_weights : (n,), or None
+    order : int64 (rows,), the numbers of the rows to train on, in their order
+    batch_size : int
+    factor : float, -learning_rate; with an optimizer, which takes the gradient as it is, 1
+    coefficients : (batches + 1, width), the numbers of each step that formulas of the optimizer and
+        the penalties take, after those of the step before; one row, where all are the same
+    of_stepper : int, how many of these the optimizer takes for weights, and again for biases
+    dropout : `Dropout`, or None
+    noise : (rows, D), or None
+    batches : float64 (batches, 3), filled as `Training.epoch` says, or None
+    thread : int, which one calls
+    """
 
     @kernel
     def train(records, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
               factor, coefficients, of_stepper, dropout, noise, batches, thread):  # fmt: skip
         net, last = net_of(records, thread, scale), at(coefficients, 0)
-        matrix, nonzeros, columns = matrix_of(X), pointers_of(csr), layer_of(net, 0).units
+        matrix, nonzeros = matrix_of(X), pointers_of(csr)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, first_step = 0.0, get(net.steps, 0)
         kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
@@ -97,9 +118,9 @@ def build_train(spec: str) -> Any:
             room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
             rows_by_class(net, at(labels, 0), at(order, 0), count, room)
         for start in range(0, len(order), batch_size):
-            m, batch = min(batch_size, len(order) - start), start // batch_size
-            rows = room_of(net, batch_size, batch) if by_class else at(order, start)
-            step, (low, high) = first_step + batch, rows_of(spec, net, m)
+            m, number = min(batch_size, len(order) - start), start // batch_size
+            rows = room_of(net, batch_size, number) if by_class else at(order, start)
+            step, (low, high) = first_step + number, rows_of(spec, net, m)
             begin, end = (0, m) if net.alone else (low, high)
             if X is not None:  # which is decided when the kernel is compiled
                 take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end)
@@ -110,22 +131,13 @@ def build_train(spec: str) -> Any:
                 bring_in(spec, net, kept)
                 kept = 1.0
             if batches is not None and net.thread == 0:  # before a thread can change them
-                batches[batch, 1], batches[batch, 2] = sizes_of(spec, net, kept)
+                batches[number, 1], batches[number, 2] = sizes_of(spec, net, kept)
             phases.lap(spec, net.ticks, phases.GATHER)
 
-            numbers = after(last, next_numbers)
+            numbers, later = after(last, next_numbers), start + batch_size
             list_batch(spec, net, X, nonzeros, rows, m, begin, end, step, numbers)
-            later = start + batch_size
-            rows_to_come, count = at(order, later), max(0, min(batch_size, len(order) - later))
-            if by_class:
-                room = room_of(net, batch_size, batch + 1)
-                rows_to_come = rows_by_class(net, at(labels, 0), rows_to_come, count, room)
-            on_way = 0
-            if lists(spec) and has_all_rows(spec, net, m):
-                on_way = pieces_of(columns) // 2
-            coming = coming_of(X, columns, rows_to_come, begin, min(end, count), on_way)
-            if len(labels):
-                ask_for_labels(at(labels, 0), order, later + batch_size, batch_size)
+            coming = next_batch(spec, net, X, labels, order, later, m, batch_size, by_class)
+            batch = Batch(m, start, matrix, nonzeros, rows, coming)
             phases.lap(spec, net.ticks, phases.LIST)
 
             if lazy(spec) and get(net.counts, ENTERING):
@@ -135,21 +147,19 @@ def build_train(spec: str) -> Any:
                 kept *= 1.0 - get(numbers, layer_of(net, 1).numbers)
             phases.lap(spec, net.ticks, phases.IDLE)
 
-            go_forward(spec, net, m, start, matrix, nonzeros, rows, coming, dropout, before_step)
+            go_forward(spec, net, batch, dropout, before_step)
             phases.lap(spec, net.ticks, phases.FORWARD)
             of_delta = factor / counted if net.layers > 1 else factor / counted / kept
             output_delta(spec, net, row_weights, m, low, high, of_delta)
-            go_backward(spec, net, m, start, dropout, kept)
+            go_backward(spec, net, batch, dropout, kept)
             phases.lap(spec, net.ticks, phases.DELTA)
 
-            change_weights(
-                spec, net, m, numbers, of_stepper, matrix, nonzeros, rows, coming, kept
-            )  # fmt: skip
+            change_weights(spec, net, batch, numbers, of_stepper, kept)
             phases.lap(spec, net.ticks, phases.UPDATE)
             cost = sum_of_costs(spec, net, m)
             total += cost
             if batches is not None and net.thread == 0:
-                batches[batch, 0] = cost
+                batches[number, 0] = cost
             meet_all(net)
             phases.lap(spec, net.ticks, phases.DELTA)
         if decays(spec):
@@ -177,6 +187,7 @@ def build_outputs(spec: str) -> Any:
             later, block = start + batch_size, block_rows(spec, m)
             count = min(batch_size, len(order) - later)
             coming = coming_of(X, columns, at(order, later), 0, count, pieces_of(columns))
+            batch = Batch(m, start, matrix, nonzeros, rows, coming)
             if X is not None:
                 if not reads_rows(spec, X):
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
@@ -187,7 +198,7 @@ def build_outputs(spec: str) -> Any:
                     else:
                         ask_for_rows(coming, begin, end)
             for number in range(1, net.layers + 1):
-                forward(spec, net, number, m, matrix, nonzeros, rows, coming, 1.0)
+                forward(spec, net, number, batch, 1.0)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
@@ -262,6 +273,25 @@ def take_targets(net, labels, targets, row_weights, rows, m, low, high):
 
 
 @jit
+def next_batch(spec, net, X, labels, order, start, m, batch_size, by_class):
+    """Return the batch from `start` on, which is to be asked for; this one has m rows.
+
+    Its rows are sorted by class, if that is wanted, and the labels of the one after it asked for.
+    """
+    columns, rows = layer_of(net, 0).units, at(order, start)
+    count, on_way = max(0, min(batch_size, len(order) - start)), 0
+    if by_class:
+        room = room_of(net, batch_size, start // batch_size)
+        rows = rows_by_class(net, at(labels, 0), rows, count, room)
+    if lists(spec) and has_all_rows(spec, net, m):
+        on_way = pieces_of(columns) // 2
+    if len(labels):
+        ask_for_labels(at(labels, 0), order, start + batch_size, batch_size)
+    low, high = (0, m) if net.alone else rows_of(spec, net, m)
+    return coming_of(X, columns, rows, low, min(high, count), on_way)
+
+
+@jit
 def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
     """List the columns that a batch uses, and transpose the weights for the way back."""
     columns, block = layer_of(net, 0).units, block_rows(spec, m)
@@ -294,14 +324,14 @@ def come_back(spec, net, numbers, step):
 
 
 @jit
-def change_weights(spec, net, m, numbers, of_stepper, matrix, csr, rows, coming, kept):
+def change_weights(spec, net, batch, numbers, of_stepper, kept):
     """Make the step: of all layers the penalties, the gradients, and what an optimizer makes."""
-    if csr is not None and shrinks(spec) and not after_gradient(spec):
-        shrink_apart(spec, net, m, numbers)
+    if is_sparse(spec) and shrinks(spec) and not after_gradient(spec):
+        shrink_apart(spec, net, batch.m, numbers)
     for number in range(net.layers, 0, -1):
-        update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept)
-    if csr is not None and shrinks(spec) and after_gradient(spec):
-        shrink_apart(spec, net, m, numbers)
+        update(spec, net, number, batch, numbers, kept)
+    if is_sparse(spec) and shrinks(spec) and after_gradient(spec):
+        shrink_apart(spec, net, batch.m, numbers)
     if has_stepper(spec):
         meet_all(net)
         for number in range(1, net.layers + 1):

@@ -18,14 +18,14 @@ __all__ = ["product_of_listed", "update_listed"]
 
 @by_layout
 @jit
-def block_of(spec, net, matrix, rows, begin, end, block):
+def block_of(spec, net, batch, begin, end, block):
     """Return the block of a batch's rows that has those from `begin` to `end`."""
     number, inputs = begin // block, layer_of(net, 0)
     return Block(
         end - begin,
-        matrix,
+        batch.matrix,
         inputs.units,
-        after(rows, begin),
+        after(batch.rows, begin),
         net.values,
         after(inputs.a, begin * inputs.pitch),
         inputs.pitch,
@@ -51,38 +51,39 @@ def ask_of(coming, rows, begin, end, on_way):
 
 @by_layout
 @jit_apart
-def product_of_listed(spec, net, matrix, rows, part, block, start, coming):
+def product_of_listed(spec, net, batch, part, block, start):
     """Fill a part of the first layer's z: `start` and the rows times the weights.
 
-    With each block as many rows of the batch that is `coming` are asked for, of each what it says.
+    With each block as many rows of the next batch are asked for, of each what that says.
     """
     stay_apart()
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
         for i in range(part.low, part.high, block):
-            some = block_of(spec, net, matrix, rows, i, min(i + block, part.high), block)
+            some = block_of(spec, net, batch, i, min(i + block, part.high), block)
             to = after(here.z, i * here.pitch + column)
             weights = after(here.w, inputs * column)
-            ask = ask_of(coming, rows, i, i + block if first == part.first else i, True)
+            asked = i + block if first == part.first else i
+            ask = ask_of(batch.coming, batch.rows, i, asked, True)
             listed_forward(spec, some, width, after(start, column), weights, to, here.pitch, ask)
 
 
 @jit_apart
-def update_listed(spec, net, matrix, rows, m, block, rule, numbers, coming, asks, panel):
+def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
     """Update the inputs of a panel of the first layer; with them from 0 on, the biases.
 
     The penalty numbered `rule` acts with the first block of rows, or with the last one if it comes
-    after the gradient. With each block as many rows of the batch that is `coming` are asked for, if
-    `asks` is true: what was not on the way forward.
+    after the gradient. With each block as many rows of the next batch are asked for, if `asks` is
+    true: what was not on the way forward.
     """
     stay_apart()
-    pitch, low, high = layer_of(net, 1).pitch, panel.low, panel.high
+    m, pitch, low, high = batch.m, layer_of(net, 1).pitch, panel.low, panel.high
     whole = low == 0 and high == layer_of(net, 0).units
     for i in range(0, m, block):
         end = min(i + block, m)
-        ask = ask_of(coming, rows, i, end if asks else i, False)
-        some = block_of(spec, net, matrix, rows, i, end, block)
+        ask = ask_of(batch.coming, batch.rows, i, end if asks else i, False)
+        some = block_of(spec, net, batch, i, end, block)
         acts = end == m if after_gradient(spec) else i == 0
         chosen = rule if acts else 0
         if not whole:

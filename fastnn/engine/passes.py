@@ -18,30 +18,30 @@ __all__ = ["forward", "go_backward", "go_forward", "output_delta", "sum_of_costs
 
 
 @jit
-def go_forward(spec, net, m, start, matrix, csr, rows, coming, dropout, kept):
+def go_forward(spec, net, batch, dropout, kept):
     """Fill every layer's z and a; `kept` is the factor of the first one's weights."""
     for number in range(1, net.layers + 1):
-        forward(spec, net, number, m, matrix, csr, rows, coming, kept)
+        forward(spec, net, number, batch, kept)
         if dropout is not None and number < net.layers:
-            part = part_of(spec, net, number, m)
-            mask(spec, net, dropout, number, layer_of(net, number).a, start, part)
+            part = part_of(spec, net, number, batch.m)
+            mask(spec, net, dropout, number, layer_of(net, number).a, batch.start, part)
         meet_all(net)
 
 
 @jit
-def go_backward(spec, net, m, start, dropout, kept):
+def go_backward(spec, net, batch, dropout, kept):
     """Fill the delta of every layer below the output, once all have that."""
     meet_all(net)
     for number in range(net.layers, 1, -1):
-        backward(spec, net, dropout, number, start, m, kept)
+        backward(spec, net, number, batch, dropout, kept)
         meet_all(net)
 
 
 @jit
-def forward(spec, net, number, m, matrix, csr, rows, coming, kept):
+def forward(spec, net, number, batch, kept):
     """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
-    here, part = layer_of(net, number), part_of(spec, net, number, m)
-    weigh(spec, net, number, m, matrix, csr, rows, part, coming)
+    here, part = layer_of(net, number), part_of(spec, net, number, batch.m)
+    weigh(spec, net, number, batch, part)
     if decays(spec) and number == 1:
         column = part.first * lanes(spec)
         z, b = after(here.z, part.low * here.pitch + column), after(here.b, column)
@@ -84,15 +84,15 @@ def output_delta(spec, net, row_weights, m, low, high, factor):
 
 
 @jit
-def backward(spec, net, dropout, number, start, m, kept):
+def backward(spec, net, number, batch, dropout, kept):
     """Fill the delta of the layer below: delta times the weights, times the slope there.
 
     That of the first layer is divided by `kept`, so that it goes as it is into the panels.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    part = part_back(spec, net, number, m)
+    part = part_back(spec, net, number, batch.m)
     product(
-        spec, net, part, m, here.units, here.delta, here.pitch, here.wt,
+        spec, net, part, batch.m, here.units, here.delta, here.pitch, here.wt,
         here.vectors * v, below.vectors, here.back_panel, net.zeros, below.delta, below.pitch,
     )  # fmt: skip
     a, factor = below.a, 1.0 / kept if number == 2 else 1.0
@@ -105,7 +105,7 @@ def backward(spec, net, dropout, number, start, m, kept):
         inputs = (delta, after(below.z, place), after(a, place))
         each(spec, "slopes", below.activation, delta, inputs, factor, run)
     if dropout is not None:
-        mask(spec, net, dropout, number - 1, below.delta, start, part)
+        mask(spec, net, dropout, number - 1, below.delta, batch.start, part)
 
 
 @by_layout

@@ -168,18 +168,18 @@ def has_all_rows(spec, net, m):
 
 @by_layout
 @jit
-def weigh(spec, net, number, m, matrix, csr, rows, part, coming):
+def weigh(spec, net, number, batch, part):
     """Fill a part of a layer's z: the biases, and what is below times the weights.
 
     Of a first layer whose penalty decays it is the product alone: the factor is to come.
     """
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    if csr is not None and number == 1:  # the first is decided when the kernel is compiled
-        product_of_rows(spec, net, csr, rows, part)
+    if is_sparse(spec) and number == 1:
+        product_of_rows(spec, net, batch.csr, batch.rows, part)
         return
-    start, block = net.zeros if decays(spec) and number == 1 else here.b, block_rows(spec, m)
-    if number == 1 and lists(spec):
-        product_of_listed(spec, net, matrix, rows, part, block, start, coming)
+    start, m = net.zeros if decays(spec) and number == 1 else here.b, batch.m
+    if lists(spec) and number == 1:
+        product_of_listed(spec, net, batch, part, block_rows(spec, m), start)
         return
     product(
         spec, net, part, m, below.units, below.a, below.pitch, here.w, below.vectors * lanes(spec),
@@ -209,16 +209,16 @@ def product(
 
 
 @jit
-def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
+def update(spec, net, number, batch, numbers, kept):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
     `numbers` are the penalties' coefficients in this step. With an optimizer, the gradient is added
     to the zeros where that looks for it, and that is all. Of sparse rows the first layer is shrunk
     here where the batch is a single row. Where its penalty decays its delta is divided by the
-    factor `kept`, which is right for the panels, but not for the biases. Of the next batch, which
-    is `coming`, rows are asked for piece by piece while the first layer is updated.
+    factor `kept`, which is right for the panels, but not for the biases. Rows of the next batch are
+    asked for piece by piece while the first layer is updated.
     """
-    here, below = layer_of(net, number), layer_of(net, number - 1)
+    here, below, m = layer_of(net, number), layer_of(net, number - 1), batch.m
     first, last, low, high = 0, here.vectors, 0, below.units
     if shares_panels(net, number):
         part = part_of(spec, net, number, m)
@@ -232,20 +232,18 @@ def update(spec, net, number, m, numbers, matrix, csr, rows, coming, kept):
     of_layer = after(numbers, here.numbers)
     for start in range(first, last, here.panel):
         panel, asks = panel_of(spec, net, number, start, low, high), number == 1 and start == first
-        if csr is not None and number == 1:
+        if is_sparse(spec) and number == 1:
             rule = acting(here, numbers) if fuses(spec, m) else 0
-            update_from_rows(spec, net, csr, rows, m, rule, of_layer, panel)
+            update_from_rows(spec, net, batch.csr, batch.rows, m, rule, of_layer, panel)
         elif lists(spec) and number == 1:
             if shrinks(spec) and not after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
             rule, block = acting(here, numbers) if shrinks(spec) else 0, block_rows(spec, m)
-            update_listed(
-                spec, net, matrix, rows, m, block, rule, of_layer, coming, asks, panel
-            )  # fmt: skip
+            update_listed(spec, net, batch, block, rule, of_layer, asks, panel)
             if shrinks(spec) and after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
         else:
-            update_panel(spec, net, number, m, numbers, coming, asks, panel)
+            update_panel(spec, net, number, batch, numbers, asks, panel)
         if decays(spec) and number == 1 and biases:
             add_rows(spec, panel.delta, here.pitch, m, panel.vectors, kept, panel.b)
     if with_biases and here.after_gradient:
@@ -305,24 +303,24 @@ def shrink_biases(spec, net, number, numbers, first, last):
 
 
 @jit_apart
-def update_panel(spec, net, number, m, numbers, coming, asks, panel):
+def update_panel(spec, net, number, batch, numbers, asks, panel):
     """Update the inputs of a panel; with them from 0 on, the biases.
 
-    They are taken CHUNK at a time, and with each so many rows of the batch that is `coming` are
-    asked for, if `asks` is true. The penalty acts with the first rows, or with the last ones if it
+    They are taken CHUNK at a time, and with each so many rows of the next batch are asked for, if
+    `asks` is true. The penalty acts with the first rows, or with the last ones if it
     comes after the gradient.
     """
     stay_apart()
-    here, below = layer_of(net, number), layer_of(net, number - 1)
+    here, below, m = layer_of(net, number), layer_of(net, number - 1), batch.m
     rows, of_layer = rows_at_once(spec, m, panel.vectors), after(numbers, here.numbers)
     pitch, d_row = below.pitch, here.pitch
     apart = decays(spec) and number == 1
     shrunk = 0 if apart or has_stepper(spec) else acting(here, numbers)
     low, high = panel.low, panel.high
     for begin in range(low, high, CHUNK):
-        if coming is not None and asks:
+        if asks:
             some = nth_part(m, (begin - low) // CHUNK, (high - low + CHUNK - 1) // CHUNK)
-            ask_for_rows(coming, some[0], some[1])
+            ask_for_rows(batch.coming, some[0], some[1])
         used, count, with_b = after(net.every, begin), min(CHUNK, high - begin), begin == 0
         for i in range(0, m, rows):
             some, a, d = min(rows, m - i), after(below.a, i * pitch), after(panel.delta, i * d_row)
