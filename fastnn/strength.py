@@ -35,6 +35,7 @@ def warn_if_too_strong(
     learning_rate: float,
     n: int,
     batch_size: int,
+    reach: float = 1.0,
 ) -> None:
     """Warn where one step of L1 shrinks by a quarter of a layer's rms weight, or L2's by a half.
 
@@ -48,8 +49,11 @@ def warn_if_too_strong(
         The n of lmbda/n.
     batch_size : int
         Named where it looks as if it had been taken for n.
+    reach : float, default 1
+        That of the optimizer: how much larger the steps become.
     """
-    steps = [p.strengths(learning_rate / n) if p is not None else (0.0, 0.0) for p in penalties]
+    step = learning_rate * reach / n
+    steps = [p.strengths(step) if p is not None else (0.0, 0.0) for p in penalties]
     with np.errstate(over="ignore"):  # an infinite root mean square is beyond any penalty
         rms = [float(np.sqrt(np.mean(np.square(w, dtype=np.float64)))) for w in weights]
     shares = [l1 / r if r else 0.0 for (l1, _), r in zip(steps, rms, strict=True)]

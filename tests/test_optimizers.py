@@ -102,11 +102,12 @@ def slope(penalty, w: np.ndarray) -> np.ndarray:
 
 def followed(penalty, w: np.ndarray, optimizer, kept, t: int, n: int) -> np.ndarray:
     """Return what a penalty that comes after the step leaves."""
+    reach = 1 / (1 - getattr(optimizer, "momentum", 0.0))
     if isinstance(penalty, L1) and penalty.method == "proximal":
-        most = optimizer.learning_rate * penalty.lmbda / n * kept.get("pace", 1.0)
+        most = optimizer.learning_rate * penalty.lmbda / n * kept.get("pace", reach)
         return np.sign(w) * np.maximum(0, np.abs(w) - most)
     if isinstance(penalty, L1) and penalty.method == "cumulative":
-        u, q = t * optimizer.learning_rate * penalty.lmbda / n, kept.get("q", 0.0)
+        u, q = t * optimizer.learning_rate * penalty.lmbda / n * reach, kept.get("q", 0.0)
         moved = np.where(w > 0, np.maximum(0, w - (u + q)), np.minimum(0, w + (u - q)))
         kept["q"] = q + moved - w
         return moved

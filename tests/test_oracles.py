@@ -51,6 +51,25 @@ def test_proximal_l1_finds_the_optimum_of_a_convex_problem(lmbda: float) -> None
     assert zeros.any()
 
 
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("optimizer", [fastnn.Momentum, fastnn.Nesterov])
+@pytest.mark.parametrize(
+    "penalty", [penalties.ProximalL1, penalties.GroupLasso, penalties.SparseGroupLasso]
+)
+def test_momentum_comes_to_the_optimum_of_plain_descent(optimizer, penalty) -> None:
+    """Though a gradient moves a weight 1/(1-momentum) times as far as one step is long."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((80, 12))
+    y = (X[:, 0] - 2 * X[:, 1] + rng.standard_normal(80) > 0).astype(float)[:, None]
+    given = {"batch_size": 80, "shuffle": False, "penalty": penalty(6.0)}
+    plain, net = one_unit(12), one_unit(12)
+    plain.fit(X, y, epochs=4000, learning_rate=1.0, **given)
+    net.fit(X, y, epochs=4000, optimizer=optimizer(0.1, 0.9), **given)
+    np.testing.assert_allclose(net.weights[0], plain.weights[0], rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(net.weights[0] == 0, plain.weights[0] == 0)
+    assert 0 < net.sparsity()[0] < 1
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_cumulative_l1_is_scikit_learns(epochs: int) -> None:
     """The same weights after any number of rows; scikit-learn's u and q begin anew with `fit`."""

@@ -26,7 +26,7 @@ def numbers_of(
     *,
     biases: bool = False,
 ) -> list[float | np.ndarray]:
-    """Return the numbers an optimizer's formulas take, in the step that makes `count` steps."""
+    """Return the numbers an optimizer's formulas take, in step number `count`, counted from 1."""
     return list(optimizer.numbers(rate, np.maximum(count, 1), biases))
 
 
@@ -138,10 +138,15 @@ class Coefficients:
     def _of_penalties(
         self, step: float, count: np.ndarray, total: np.ndarray, rate: float
     ) -> list[float | np.ndarray]:
-        """Return the penalties' numbers; those of a part of the gradient are of a step of 1/n."""
+        """Return the penalties' numbers.
+
+        Those of a part of an optimizer's gradient are of a step of 1/n, those of a penalty that
+        follows its step of one as large as that becomes.
+        """
         row: list[float | np.ndarray] = []
         for penalty in self._distinct:
             in_gradient = self._stepper is not None and penalty.slope is not None
-            row += penalty.coefficients(step / rate if in_gradient and rate else step)
-            row += penalty.moving(step, count, total)
+            reach = 1.0 if in_gradient or self._stepper is None else self._stepper.reach
+            row += penalty.coefficients(step / rate if in_gradient and rate else step * reach)
+            row += penalty.moving(step * reach, count, total * reach)
         return row

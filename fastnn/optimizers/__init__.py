@@ -6,6 +6,7 @@ t the number of the step, from 1 on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,8 @@ def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -
         what = f"penalty {penalty!r} cannot be had with {optimizer!r}"
         if isinstance(optimizer, FTRL):
             raise ValueError(f"{what}, which has an l1 and an l2 of its own")
+        if math.isinf(optimizer.reach) and not penalty.slope:
+            raise ValueError(f"{what}, whose steps grow without end: give a momentum below 1")
         of_norms = penalty.norm_number is not None
         if optimizer.pace is not None and not (penalty.slope or penalty.by_weight or of_norms):
             raise ValueError(

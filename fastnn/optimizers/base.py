@@ -6,9 +6,12 @@ A class in `optimizers.ALL` has these:
   many numbers beside each weight as ``memories`` says. g is the gradient of the batch's mean cost,
   with that of a penalty that has one (``slope``);
 * ``numbers(rate, count, of_biases)`` are the numbers that it takes, with the learning rate `rate`,
-  in the step that makes `count` steps; a penalty of the optimizer's own is not of biases, and where
+  in step number `count`, counted from 1; a penalty of the optimizer's own is not of biases, and where
   it has one ``biases_apart`` is true;
 * ``start(w)`` are the memories of a weight before the first step;
+* ``reach`` is the size of the steps that a constant gradient comes to, divided by that of plain
+  descent's: a penalty that follows the step takes steps of this size, so that training comes to
+  rest where cost and penalty together are least;
 * ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step
   divided by that of plain descent: a proximal penalty that follows the step shrinks the weight by
   this factor more or less.
@@ -47,8 +50,13 @@ class Optimizer:
             rate = constant_rate("learning_rate", self.learning_rate)
             object.__setattr__(self, "learning_rate", rate)
 
+    @property
+    def reach(self) -> float:
+        """How much larger than plain descent's the steps of a constant gradient become."""
+        return 1.0
+
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
-        """Return what `step` takes in the step that makes `count` steps."""
+        """Return what `step` takes in step number `count`, counted from 1."""
         return (rate,)
 
     def start(self, w: np.ndarray) -> Sequence[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,11 @@ class Momentum(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_field(self, "momentum", real, below=1)
+
+    @property
+    def reach(self) -> float:
+        """1/(1-momentum), the sum of the shares of all steps before; scikit-learn has 1, too."""
+        return 1 / (1 - self.momentum) if self.momentum < 1 else math.inf
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
         return rate, self.momentum

@@ -90,7 +90,7 @@ class Penalty:
         return ()
 
     def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return what the formulas take besides, as it is in the step that makes `count` steps.
+        """Return what the formulas take besides, as it is in step number `count`, counted from 1.
 
         `total` is the sum of these steps' learning_rate / n.
         """

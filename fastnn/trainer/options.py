@@ -47,7 +47,7 @@ class Options:
         if self.optimizer.pace is None:  # else a step's size is the gradient's only in part
             warn_if_too_strong(
                 weights, self.penalties, learning_rate=self.schedule.largest, n=n,
-                batch_size=self.batch_size,
+                batch_size=self.batch_size, reach=self.optimizer.reach,
             )  # fmt: skip
         return state
 
