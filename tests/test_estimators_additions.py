@@ -15,6 +15,7 @@ from fastnn import machine
 
 sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
+from scipy import sparse  # noqa: E402
 from sklearn import config_context, neural_network  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
@@ -309,6 +310,81 @@ def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any
     with pytest.raises(AttributeError, match="hidden layers, and the weights to go on from have 2"):
         mlp.fit(X, CLASSES)
     mlp.set_params(warm_start=False).fit(X, CLASSES)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (3, 1)])
+def test_targets_must_be_those_of_the_weights(solver: str, first: int, then: int) -> None:
+    """The compiled engine would read what lies beside them."""
+    targets = {1: VALUES[:, 0], 2: VALUES, 3: np.hstack([VALUES, VALUES[:, :1]])}
+    net = fastnn.MLPRegressor(
+        **TEN | {"max_iter": 2}, solver=solver, penalty="l1", warm_start=True
+    ).fit(X, targets[first])
+    with pytest.raises(ValueError, match=f"y is of {then} output units, and .* are of {first}"):
+        net.fit(X, targets[then])
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_rows_must_be_those_of_the_weights() -> None:
+    """Also where a fit that failed has changed what scikit-learn keeps of the last rows."""
+    net = fastnn.MLPClassifier(**SGD).fit(X, CLASSES)
+    with pytest.raises(ValueError, match=r"sample_weight.shape"):
+        net.fit(X[:, :3], np.arange(N) % 9, sample_weight=[1.0])
+    net.n_features_in_ = 3
+    with pytest.raises(ValueError, match=r"coefs_\[0\] and .* must have the shapes \(3, units\)"):
+        net.predict(X[:, :3])
+    net.n_features_in_ = X.shape[1]
+    net.coefs_[1] = np.zeros((7, 6))
+    with pytest.raises(ValueError, match=r"coefs_\[1\] and .* must have the shapes \(9, units\)"):
+        net.predict(X)
+    net.coefs_[1], net.intercepts_[0] = np.zeros((9, 6)), np.zeros(3)
+    with pytest.raises(ValueError, match=r"not \(11, 9\) and \(3,\)"):
+        net.set_params(warm_start=True).fit(X, CLASSES)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_rows_that_weigh_less_than_nothing(solver: str) -> None:
+    net = fastnn.MLPClassifier(**TEN, solver=solver, penalty="l1")
+    with pytest.raises(ValueError, match=r"sample_weight must be at least 0, not -0\.5"):
+        net.fit(X, CLASSES, sample_weight=np.where(np.arange(N) == 7, -0.5, 1.0))
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_float32_that_is_asked_for() -> None:
+    for penalty in ("l1", "l2"):
+        net = fastnn.MLPClassifier(**TEN, solver="lbfgs", penalty=penalty, dtype="float32")
+        net.fit(X, CLASSES)
+        assert {a.dtype.name for a in (*net.coefs_, *net.intercepts_)} == {"float32"}
+    for huge in (np.where(X > 1, 1e39, X), sparse.csr_array(np.where(X > 1, 1e39, 0))):
+        with pytest.raises(ValueError, match="too large for float32"):
+            fastnn.MLPClassifier(**SGD, dtype="float32").fit(huge, CLASSES)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_row_that_is_not_a_number_where_none_is_looked_for() -> None:
+    net, rows = fastnn.MLPClassifier(**SGD).fit(X, CLASSES), np.array(X)
+    rows[3] = np.nan
+    with config_context(assume_finite=True):
+        found = net.predict(rows)
+    np.testing.assert_array_equal(np.delete(found, 3), np.delete(net.predict(X), 3))
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_what_ends_a_fit_leaves_the_optimizers_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is; the next `partial_fit` goes on with it."""
+    whole, broken = (fastnn.MLPClassifier(**TEN).fit(X, CLASSES) for _ in range(2))
+    monkeypatch.setattr(
+        fastnn.MLPClassifier, "_update_no_improvement_count", lambda *_: [][0], raising=False
+    )
+    with pytest.raises(IndexError):
+        broken.partial_fit(X, CLASSES)
+    monkeypatch.undo()
+    for _ in range(2):
+        whole.partial_fit(X, CLASSES)
+    broken.partial_fit(X, CLASSES)
+    assert_same_weights(broken, whole)
 
 
 def test_a_warm_start_in_another_dtype() -> None:

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from fastnn import engine
@@ -45,8 +46,7 @@ class Engine:
             raise TypeError(
                 f"y must be numbers, not of dtype {y.dtype}: convert it with y.astype(float)"
             )
-        dtype = settings.dtype_of(self)
-        return (X if dtype is None else X.astype(dtype, copy=False)), y
+        return settings.with_dtype(self, X), y
 
     def _init_coef(
         self: Any, fan_in: int, fan_out: int, dtype: Any
@@ -69,16 +69,20 @@ class Engine:
     def _fit_lbfgs(self: Any, X: Any, y: Any, sample_weight: Any, *scratch: Any) -> None:
         if lbfgs.is_scikit_learns(self):
             super()._fit_lbfgs(X, y, sample_weight, *scratch)  # type: ignore[misc]
+            if (dtype := settings.dtype_of(self)) is not None:  # of float32 rows it has float64
+                self.coefs_ = [w.astype(dtype, copy=False) for w in self.coefs_]
+                self.intercepts_ = [b.astype(dtype, copy=False) for b in self.intercepts_]
         else:
             lbfgs.fit(self, X, y, sample_weight)
 
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> np.ndarray:
         if check_input:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        settings.check_shapes(self, X.shape[1])
         given = np.result_type(X.dtype, *self.coefs_)
         dtype = settings.dtype_of(self) or (given if given == np.float32 else np.float64)
         weights = [np.require(w.T, dtype, "C") for w in self.coefs_]
         biases = [np.require(b, dtype, "C") for b in self.intercepts_]
-        inputs = as_inputs(X, dtype, 1.0)
+        inputs = as_inputs(X, dtype, 1.0, finite=get_config()["assume_finite"])
         chosen = settings.activations_of(self, len(weights) - 1)
         return engine.outputs(weights, biases, chosen, inputs).a

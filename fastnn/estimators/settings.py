@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from fastnn import activations, penalties
 from fastnn.activations import Activation
+from fastnn.arrays import check_rows_finite
 from fastnn.checks import one_of, real
 from fastnn.costs import Cost, Quadratic
 from fastnn.estimators import clipped
@@ -23,7 +25,10 @@ __all__ = [
     "PENALTIES",
     "activations_of",
     "check",
-    "check_fitted_layers",
+    "check_fitted",
+    "check_incremental",
+    "check_shapes",
+    "check_weights",
     "cost_of",
     "divided_by_batch",
     "dropout_of",
@@ -31,6 +36,7 @@ __all__ = [
     "hidden_layers",
     "hidden_names",
     "penalties_of",
+    "with_dtype",
 ]
 
 DEFAULT_ALPHA = 1e-4
@@ -68,14 +74,63 @@ def check_incremental(mlp: Any) -> None:
         )
 
 
-def check_fitted_layers(mlp: Any) -> None:
-    """Raise an `AttributeError` where there are not as many layers as the weights are of."""
+def check_fitted(mlp: Any, X: Any, y: np.ndarray) -> None:
+    """Raise where training cannot go on from the weights.
+
+    An `AttributeError` where there are not as many layers as they are of, a `ValueError` where they
+    are not of rows and targets like these.
+    """
     fitted, wanted = len(mlp.coefs_) - 1, hidden_layers(mlp)
     if fitted != wanted:
         raise AttributeError(
             f"hidden_layer_sizes={mlp.hidden_layer_sizes!r} has {wanted} hidden layers, and the "
             f"weights to go on from have {fitted}: fit a clone, or with warm_start=False"
         )
+    check_shapes(mlp, X.shape[1])
+    outputs = len(mlp.intercepts_[-1])
+    if y.shape[1] != outputs:
+        raise ValueError(
+            f"y is of {y.shape[1]} output units, and the weights to go on from are of {outputs}: "
+            "fit a clone, or with warm_start=False"
+        )
+
+
+def check_shapes(mlp: Any, features: int) -> None:
+    """Raise a `ValueError` where the weights are not of so many features, or of one another."""
+    units = features
+    for layer, (w, b) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
+        if np.ndim(w) != 2 or len(w) != units or np.shape(b) != np.shape(w)[1:]:
+            raise ValueError(
+                f"coefs_[{layer}] and intercepts_[{layer}] must have the shapes ({units}, units) "
+                f"and (units,), not {np.shape(w)} and {np.shape(b)}"
+            )
+        units = len(b)
+
+
+def check_weights(sample_weight: np.ndarray | None) -> None:
+    """Raise a `ValueError` where a row counts less than nothing."""
+    if sample_weight is not None and np.min(sample_weight) < 0:
+        raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
+
+
+def with_dtype(mlp: Any, X: Any) -> Any:
+    """Return the rows as the dtype asked for.
+
+    Raises
+    ------
+    ValueError
+        If a number is too large for it.
+    """
+    dtype = dtype_of(mlp)
+    if dtype is None or X.dtype == dtype:
+        return X
+    with np.errstate(over="ignore"):
+        X = X.astype(dtype)
+    if sparse.issparse(X):
+        check_rows_finite(X.data[:, np.newaxis], "X, at stored number {},")
+    else:
+        check_rows_finite(X, "row {} of X")
+    return X
 
 
 def hidden_layers(mlp: Any) -> int:

@@ -58,8 +58,10 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
     finally:
-        epochs.training.write_back()
-    mlp._optimizer.state = epochs.training.state()
+        with held_back() as release:
+            epochs.training.write_back()
+            mlp._optimizer.state = epochs.training.state()
+            release()
     if mlp.early_stopping:
         mlp.coefs_, mlp.intercepts_ = mlp._best_coefs, mlp._best_intercepts
 
@@ -68,7 +70,8 @@ class Epochs:
     """The engine, ready for an estimator's rows; `mlp.coefs_` become views of its weights."""
 
     def __init__(self, mlp: Any, rows: Rows, batch_size: int) -> None:
-        settings.check_fitted_layers(mlp)
+        settings.check_fitted(mlp, rows.X, rows.y)
+        settings.check_weights(rows.sample_weight)
         dtype = settings.dtype_of(mlp) or mlp.coefs_[0].dtype
         self._mlp = mlp
         self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)

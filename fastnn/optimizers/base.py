@@ -6,8 +6,8 @@ A class in `optimizers.ALL` has these:
   many numbers beside each weight as ``memories`` says. g is the gradient of the batch's mean cost,
   with that of a penalty that has one (``slope``);
 * ``numbers(rate, count, of_biases)`` are the numbers that it takes, with the learning rate `rate`,
-  in step number `count`, counted from 1; a penalty of the optimizer's own is not of biases, and where
-  it has one ``biases_apart`` is true;
+  in step number `count`, counted from 1; a penalty of the optimizer's own is not of biases, and
+  where it has one ``biases_apart`` is true;
 * ``start(w)`` are the memories of a weight before the first step;
 * ``reach`` is the size of the steps that a constant gradient comes to, divided by that of plain
   descent's: a penalty that follows the step takes steps of this size, so that training comes to
