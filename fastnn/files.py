@@ -22,10 +22,14 @@ __all__ = [
     "json_safe",
     "json_text",
     "read_at_most",
+    "refuse_unwritable",
     "remove_pieces",
     "replace_file",
     "replace_text",
 ]
+
+# Of a file's name, in the name of what is written beside it: letters of up to 4 bytes, of 255.
+LONGEST_NAME = 60
 
 
 def json_safe(value: Any) -> Any:
@@ -74,16 +78,12 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     OSError
         If the file cannot be written; it may be there and read-only.
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
-    if target.exists() and not os.access(target, os.W_OK):  # which a rename would not ask
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    target = _writable(path)
     if target.exists() and not target.is_file():
         with open(target, "wb") as file:
             file.write(content)
         return
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    beside = _beside(target)
     try:
         with open(beside, "xb") as file:
             file.write(content)
@@ -96,6 +96,34 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
+def refuse_unwritable(path: str | os.PathLike[str]) -> None:
+    """Raise the `OSError` that `replace_file` would, as far as it is known before writing."""
+    target = _writable(path)
+    if not target.exists() or target.is_file():
+        beside = _beside(target)
+        try:
+            with open(beside, "xb"):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        beside.unlink()
+
+
+def _writable(path: str | os.PathLike[str]) -> Path:
+    """Return the file that is to be written or replaced; a link stays a link."""
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
+    if target.exists() and not os.access(target, os.W_OK):  # which a rename would not ask
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    return target
+
+
+def _beside(target: Path) -> Path:
+    """Return a name for what is to become a file; the file's own may be as long as names can be."""
+    return target.with_name(f".{target.name[:LONGEST_NAME]}.{secrets.token_hex(4)}.tmp")
+
+
 def replace_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text to `path` as UTF-8, as `replace_file` does."""
     replace_file(path, text.encode())
@@ -104,6 +132,7 @@ def replace_text(path: str | os.PathLike[str], text: str) -> None:
 def remove_pieces(path: str | os.PathLike[str]) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
     target = Path(os.path.realpath(path))
-    for piece in target.parent.glob(f".{glob.escape(target.name)}.{8 * '[0-9a-f]'}.tmp"):
+    name = glob.escape(target.name[:LONGEST_NAME])
+    for piece in target.parent.glob(f".{name}.{8 * '[0-9a-f]'}.tmp"):
         with contextlib.suppress(OSError):  # a folder that has become read-only
             piece.unlink(missing_ok=True)

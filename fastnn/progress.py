@@ -34,7 +34,8 @@ class _Bar:
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            redirect_stdout=sys.stdout.isatty(),  # printed lines go where the caller sent them
+            # Printed lines go where the caller has sent them, if anywhere.
+            redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
         )
         self._task = self._bar.add_task("", total=total, figures="", **fields)
 

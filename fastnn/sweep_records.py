@@ -111,6 +111,8 @@ class ResultsFile:
     def __init__(self, path: str | os.PathLike[str], data: str) -> None:
         self.found: dict[str, dict[str, Any]] = {}
         self._path, first = os.fspath(path), {FORMAT: VERSION, "data": data}
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise FileFormatError(f"{self._path} is no file that a sweep could continue from")
         with open(path, "a+b") as file:
             file.seek(0)
             *lines, unfinished = file.read().split(b"\n")
@@ -168,5 +170,8 @@ def score_of(record: Mapping[str, Any]) -> float:
 
 
 def ranked(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records from the best to the worst, those as good in their order."""
-    return sorted(records, key=score_of, reverse=True)
+    """Return the records from the best to the worst, those as good in their order.
+
+    With halving those of a later rung are better.
+    """
+    return sorted(records, key=lambda r: (r.get("rung", 0), score_of(r)), reverse=True)

@@ -242,7 +242,7 @@ class _Running:
         """Yield the number and the figures of each trial as it ends."""
         import joblib
 
-        workers = joblib.effective_n_jobs(self._n_jobs)
+        workers = max(1, min(joblib.effective_n_jobs(self._n_jobs), len(trials)))
         threads = None if workers == 1 else 1
         tasks = [
             joblib.delayed(_numbered)(number, self._data.task(trial, threads))
@@ -252,7 +252,7 @@ class _Running:
         at_once = backend.supports_return_generator
         size = len(tasks) if at_once else TASKS_A_WORKER * workers
         parallel = joblib.Parallel(
-            n_jobs=self._n_jobs,
+            n_jobs=workers,
             prefer="threads",
             batch_size=1,
             return_as="generator_unordered" if at_once else "list",

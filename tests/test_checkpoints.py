@@ -176,6 +176,16 @@ def test_another_target_or_hidden_layer_is_refused(tmp_path: Path) -> None:
     assert wider.sizes == sizes
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_labels_are_not_classes(tmp_path: Path) -> None:
+    """Whose scores are of another kind."""
+    labels = (np.random.default_rng(6).random((N, 3)) < 0.5).astype(np.uint8)
+    as_targets, as_labels = (Network([COLUMNS, 3], multilabel=m, seed=1) for m in (False, True))
+    as_targets.fit(X, labels, epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(ValueError, match="of another fit: its multilabel is"):
+        as_labels.fit(X, labels, epochs=2, checkpoint=tmp_path / "run", resume=True)
+
+
 def test_pixels_by_another_scale_are_other_data(tmp_path: Path) -> None:
     pixels = np.random.default_rng(6).integers(256, size=(N, COLUMNS), dtype=np.uint8)
     new().fit(pixels, Y, epochs=1, checkpoint=tmp_path / "run")

@@ -96,6 +96,37 @@ def test_train_json(tmp_path: Path, digits: data.Dataset) -> None:
     assert saved.accuracy(digits.test_images, digits.test_labels) == summary["accuracy"]
 
 
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_standard_stream_may_be_closed(closed: str) -> None:
+    code = (
+        f"import sys; sys.{closed} = None; from fastnn.cli import app; "
+        "app(['train', '--epochs', '1'])"
+    )
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_what_cannot_be_written_is_refused_before_training() -> None:
+    result = run("train", *QUICK, "--out", "/proc/model.json")
+    assert result.exit_code == 1
+    assert "/proc/model.json" in result.stderr
+    assert "epoch" not in result.stdout
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 250 + ".json")
+    assert run("train", *QUICK, "--out", path).exit_code == 0
+    assert fastnn.load(path).sizes == [64, 30, 10]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_model_is_told_where_its_picture_cannot_be_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "model.curves.png").mkdir()
+    assert run_json("train", *QUICK, "--out", tmp_path / "model.json")["picture"] is None
+
+
 def test_train_json_keeps_standard_output_to_the_object() -> None:
     result = run("train", *QUICK, "--json")
     assert len(result.stdout.splitlines()) == 1

@@ -72,6 +72,16 @@ def test_samples_halving_and_several_architectures(tmp_path: Path) -> None:
     assert '"[64, 20, 10]"' in "".join(rows)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_with_halving_those_that_came_furthest_stand_first() -> None:
+    """Each once, however good it was before; no more at a time than there are."""
+    lines = good("--learning-rate", "0.02,0.05,0.1,1", "--halving", 2, "--jobs", 99)
+    assert "4 trials, 4 at a time" in lines[0]
+    table = [line.split() for line in lines if line.strip()[:1].isdigit()][-4:]
+    assert sorted(int(row[0]) for row in table) == [0, 1, 2, 3]
+    assert [row[2] for row in table] == ["2", "2", "1", "1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

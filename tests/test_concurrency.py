@@ -6,12 +6,15 @@ A fork is best tried in a process of its own: this file, run as a program.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +28,7 @@ from fastnn.arrays import Inputs
 from fastnn.engine import Training, blas, compiled, jit
 from fastnn.engine.team import call_together
 from fastnn.interrupts import held_back
+from fastnn.trainer import exclusive
 
 pytestmark = pytest.mark.cpu_tiles  # as in other processes
 
@@ -143,6 +147,22 @@ def test_a_child_process(when: Callable[[str], bool], method: str) -> None:
     arguments = [sys.executable, __file__, when.__name__, method]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=3 * SECONDS)
     assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="of forked processes")
+def test_a_forked_child_trains_what_a_thread_of_its_parent_trains() -> None:
+    network = fastnn.Network([64, 3], seed=1)
+    with exclusive.alone(network), blas.limited(1):
+        child = os.fork()
+        if not child:
+            try:
+                with exclusive.alone(network), blas.limited(1):
+                    os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        with pytest.raises(RuntimeError, match="trained already"), exclusive.alone(network):
+            pass
 
 
 # ----------------------------------------------------------------------------- numpy's own threads
@@ -269,6 +289,27 @@ def test_an_epoch_that_one_thread_does_not_begin_changes_nothing(
             network.fit(X, y, epochs=1, batch_size=20, threads=2)
     for one, other in zip(network.weights, expected.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_signal_waits_for_a_kernel_to_be_compiled() -> None:
+    """LLVM calls Python back, where what the signal's handler raises would be lost."""
+
+    @contextlib.contextmanager
+    def nobody_else(*_: object) -> Iterator[None]:
+        yield
+
+    done, codegen = [], types.SimpleNamespace(codegen=lambda: None)
+    kernel = types.SimpleNamespace(
+        _cache=types.SimpleNamespace(alone=nobody_else), targetctx=codegen
+    )
+
+    def compile_so(signature: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append(signature)
+
+    with pytest.raises(KeyboardInterrupt):
+        jit._alone(kernel, compile_so)("of floats")
+    assert done == ["of floats"]
 
 
 @pytest.mark.parametrize("released", [True, False])

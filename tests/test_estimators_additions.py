@@ -340,7 +340,7 @@ def test_rows_must_be_those_of_the_weights() -> None:
         net.predict(X)
     net.coefs_[1], net.intercepts_[0] = np.zeros((9, 6)), np.zeros(3)
     with pytest.raises(ValueError, match=r"not \(11, 9\) and \(3,\)"):
-        net.set_params(warm_start=True).fit(X, CLASSES)
+        net.predict(X)
 
 
 @pytest.mark.usefixtures("numpy_path")

@@ -144,6 +144,24 @@ def test_another_call_is_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(other.weights[0], before)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_another_cost_of_ones_own_is_refused(tmp_path: Path) -> None:
+    class Halved(network2.QuadraticCost):
+        delta = staticmethod(lambda z, a, y: (a - y) / 2)
+
+    class Doubled(network2.QuadraticCost):
+        delta = staticmethod(lambda z, a, y: 2 * (a - y))
+
+    for cost in (Halved, Doubled):
+        network, pairs = begin()
+        network.cost = cost
+        if cost is Halved:
+            network.SGD(pairs, 1, 10, 0.5, checkpoint=tmp_path / "run")
+            continue
+        with pytest.raises(ValueError, match=r"its cost is '.*Halved', and here .*Doubled"):
+            network.SGD(pairs, 2, 10, 0.5, checkpoint=tmp_path / "run", resume=True)
+
+
 def test_other_evaluation_data_are_refused(tmp_path: Path) -> None:
     network, pairs = begin()
     options: dict[str, Any] = {"checkpoint": tmp_path / "run", "monitor_evaluation_accuracy": True}

@@ -302,14 +302,37 @@ def test_a_cost_derivative_of_ones_own(training: Pairs) -> None:
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-9)
 
 
-@pytest.mark.parametrize("name", ["feedforward", "backprop", "update_mini_batch", "evaluate"])
+@pytest.mark.parametrize("name", ["backprop", "update_mini_batch", "evaluate"])
 def test_a_method_that_would_be_ignored_is_refused(training: Pairs, name: str) -> None:
     own = type("Own", (network.Network,), {name: lambda self, *arguments: None})
     net = own(SIZES)
     before = snapshot(net)
     with pytest.raises(TypeError, match=f"SGD does not call {name}"):
         net.SGD(training, 1, 10, 3.0)
+    if name == "backprop":
+        with pytest.raises(TypeError, match="update_mini_batch does not call backprop"):
+            net.update_mini_batch(training[:10], 3.0)
     assert_equal(snapshot(net), before)
+
+
+def test_a_feedforward_of_ones_own_judges(training: Pairs, test_data: Pairs) -> None:
+    """As in the book's code, where backprop does not call it."""
+
+    class AlwaysThree(network.Network):
+        def feedforward(self, a):
+            return np.eye(SIZES[-1])[:, [3]] if np.ndim(a) else None
+
+    net = AlwaysThree(SIZES)
+    assert net.evaluate(test_data) == sum(int(y) == 3 for _, y in test_data)
+    net.SGD(training, 1, 10, 3.0, test_data)
+    net.feedforward = lambda a: 0.5
+    with pytest.raises(ValueError, match=r"feedforward must return the shape"):
+        net.evaluate(test_data)
+
+
+def test_test_data_that_are_none(training: Pairs, capsys: pytest.CaptureFixture[str]) -> None:
+    network.Network(SIZES).SGD(training, 1, 10, 3.0, [])
+    assert capsys.readouterr().out == "Epoch 0 complete\n"
 
 
 @pytest.mark.parametrize(
@@ -367,10 +390,11 @@ def test_bad_data_change_nothing(
     before, state = snapshot(net), random.getstate()
     calls: list[Callable[[Any], object]] = [
         lambda bad: net.SGD(bad, 1, 10, 3.0),
-        lambda bad: net.SGD(training, 1, 10, 3.0, test_data=bad),
         lambda bad: net.update_mini_batch(bad, 3.0),
         lambda bad: net.evaluate(bad),
     ]
+    if spoil(training) != []:  # which are no test data
+        calls.append(lambda bad: net.SGD(training, 1, 10, 3.0, test_data=bad))
     for call in calls:
         with pytest.raises(error):
             call(spoil(training))

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fastnn.cli.options import DataFolder, DataName
+from fastnn.cli.options import DataFolder, DataName, is_terminal
 
 __all__ = ["data_app"]
 
@@ -34,7 +34,7 @@ def fetch_data(name: DataName) -> None:
     """Download a data set into the cache and print its files."""
     from fastnn import data
 
-    for path in data.fetch(name, progress=sys.stderr.isatty()):
+    for path in data.fetch(name, progress=is_terminal(sys.stderr)):
         typer.echo(path)
 
 

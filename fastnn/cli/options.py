@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from fastnn.checks import not_installed
+from fastnn.files import refuse_unwritable
 
 __all__ = [
     "BatchSize",
@@ -25,6 +26,7 @@ __all__ = [
     "all_differ",
     "finite",
     "hidden_layers",
+    "is_terminal",
     "new_figure",
     "written",
 ]
@@ -79,17 +81,22 @@ def hidden_layers(values: list[str]) -> list[int]:
 
 
 def written(help_text: str, *names: str, metavar: str = "FILE") -> Any:
-    """Return the option for a file that a command writes, in a folder that is there."""
-    return typer.Option(
-        *names, metavar=metavar, dir_okay=False, callback=_in_a_folder, help=help_text
-    )
+    """Return the option for a file that a command writes; one that it cannot is refused at once."""
+    return typer.Option(*names, metavar=metavar, dir_okay=False, callback=_writable, help=help_text)
 
 
-def _in_a_folder(path: Path | None) -> Path | None:
-    """Return a path whose folder is there; the callback of an option."""
+def _writable(path: Path | None) -> Path | None:
+    """Return a path that can be written to; the callback of an option."""
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}")
+    if path is not None:
+        refuse_unwritable(path)
     return path
+
+
+def is_terminal(*streams: Any) -> bool:
+    """Return whether all of some standard streams are terminals; one that is closed is None."""
+    return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def all_differ(files: Mapping[str, Path | None]) -> None:

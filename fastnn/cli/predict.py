@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fastnn.files import json_text
 
 __all__ = ["predict"]
 
@@ -30,6 +31,6 @@ def predict(
     loaded = network.load(model)
     classes = loaded.predict(str(images)).tolist()
     if as_json:
-        typer.echo(json.dumps({"model": str(model), "images": str(images), "classes": classes}))
+        typer.echo(json_text({"model": str(model), "images": str(images), "classes": classes}))
     else:
         typer.echo("\n".join(map(str, classes)))

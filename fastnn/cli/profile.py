@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fastnn.checks import FileFormatError
-from fastnn.cli.options import DataFolder, Dtype, all_differ, finite, new_figure, written
+from fastnn.cli.options import (
+    DataFolder,
+    Dtype,
+    all_differ,
+    finite,
+    is_terminal,
+    new_figure,
+    written,
+)
 from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
@@ -69,7 +77,7 @@ def profile(
 
     all_differ({"--json": json_file, "--plot": picture})
     figure = new_figure(picture)
-    on_terminal = sys.stderr.isatty()
+    on_terminal = is_terminal(sys.stderr)
 
     def tell(rule: str) -> None:
         if on_terminal:

@@ -13,6 +13,7 @@ from fastnn.cli.options import (
     Dtype,
     all_differ,
     hidden_layers,
+    is_terminal,
     new_figure,
     written,
 )
@@ -124,7 +125,7 @@ def sweep(
     space = {"sizes": [[split.X.shape[1], *units, split.outputs] for units in layers], **space}
     trials = grid(space) if samples is None else sample(space, samples, seed=sample_seed or 0)
     common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": split.input_scale}
-    workers = cpus() if jobs is None else jobs
+    workers = min(cpus() if jobs is None else jobs, len(trials))
     typer.echo(
         f"{name}: {len(rows[1]):,} training and {len(validation[1]):,} validation {split.what}; "
         f"{len(trials)} trials, {workers} at a time"
@@ -136,7 +137,7 @@ def sweep(
         halving=halving,
         results=results,
         n_jobs=workers,
-        progress=sys.stderr.isatty(),
+        progress=is_terminal(sys.stderr),
         **common,
     )
     varied = [key for key, values in space.items() if hasattr(values, "rvs") or len(values) > 1]
@@ -204,7 +205,7 @@ def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
 
 
 def _show(records: Records, varied: list[str]) -> None:
-    """Print the best trials."""
+    """Print the best trials, each as it was last; with halving those that came furthest first."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -215,9 +216,9 @@ def _show(records: Records, varied: list[str]) -> None:
     titles = [key.removesuffix("_size").replace("learning_", "") for key in varied]
     for title in ("trial", *titles, "epochs", "accuracy, %", "cost", "zeros, %", "seconds"):
         table.add_column(title, justify="right")
-    for record in ranked(records)[:SHOWN]:
-        if record["error"] is not None:
-            continue
+    known = [record for record in ranked(records) if record["error"] is None]
+    last = {record["trial"]: record for record in reversed(known)}
+    for record in [record for record in known if last[record["trial"]] is record][:SHOWN]:
         cost = record["val_cost"]
         table.add_row(
             *(_cell(record[key]) for key in ("trial", *varied, "epochs_done")),

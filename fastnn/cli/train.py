@@ -21,6 +21,7 @@ from fastnn.cli.options import (
     all_differ,
     finite,
     hidden_layers,
+    is_terminal,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
@@ -134,8 +135,8 @@ def train(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--penalty") from error
     lines = sys.stderr if as_json else sys.stdout
-    on_terminal = lines.isatty() and sys.stderr.isatty()
-    rows = named_rows(name, folder, test, features, progress=sys.stderr.isatty()).book()
+    on_terminal = is_terminal(lines, sys.stderr)
+    rows = named_rows(name, folder, test, features, progress=is_terminal(sys.stderr)).book()
     network = Network(
         [rows.X.shape[1], *layers, rows.outputs],
         dtype=dtype,
@@ -215,7 +216,7 @@ def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
 
 
 def _draw(history: History, path: Path) -> Path | None:
-    """Save the learning curves to `path`; without matplotlib do nothing and return None."""
+    """Save the learning curves to `path`; where there can be none, return None."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
@@ -224,7 +225,11 @@ def _draw(history: History, path: Path) -> Path | None:
 
     figure = Figure(layout="constrained")  # not pyplot's, which may open a window
     plots.learning_curves(history, ax=figure.subplots())
-    figure.savefig(path)
+    try:
+        figure.savefig(path)
+    except OSError as error:  # the model is saved, and its figures are to come
+        typer.echo(f"fastnn: no picture of the learning curves: {error}", err=True)
+        return None
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,16 @@ def limited(threads: int) -> Iterator[None]:
             _inside -= 1
             if not _inside:
                 _limit.close()
+
+
+def _forget() -> None:
+    """In a child process: nobody is inside here; the limit that was set stays."""
+    global _lock, _inside, _limit
+    _lock, _inside, _limit = threading.Lock(), 0, ExitStack()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @functools.cache

@@ -14,8 +14,18 @@ from numba.extending import intrinsic
 
 from fastnn.engine.cache import KernelCache
 from fastnn.engine.lowering import ApartCompiler, KernelCompiler, PartCompiler
+from fastnn.interrupts import held_back
 
-__all__ = ["is_on", "jit", "jit_apart", "kernel", "packs_words", "register_count", "vector_bytes"]
+__all__ = [
+    "is_on",
+    "jit",
+    "jit_apart",
+    "kernel",
+    "packs_words",
+    "register_count",
+    "stay_apart",
+    "vector_bytes",
+]
 
 # Named, since NaN and infinity keep their meaning: a diverged run can be seen.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -79,11 +89,14 @@ def _uncollected(compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _alone(compiled: Any, compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let one process at a time compile a kernel, so that others find it on the disk."""
+    """Let one process at a time compile a kernel, so that others find it on the disk.
+
+    Signals wait meanwhile: LLVM calls back into Python, where what a handler raises would be lost.
+    """
 
     @functools.wraps(compile_)
     def compile_so(signature: Any) -> Any:
-        with compiled._cache.alone(signature, compiled.targetctx.codegen()):
+        with held_back(), compiled._cache.alone(signature, compiled.targetctx.codegen()):
             return compile_(signature)
 
     return compile_so

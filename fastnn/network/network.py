@@ -213,7 +213,8 @@ class Network(Stack):
         resume : bool, default False
             Go on from the checkpoint, to the same bits as a fit that was never stopped; where there
             is none yet, start afresh. Everything else must be as it was then, but for `epochs`,
-            `threads` and the callbacks, of which only early stopping is kept.
+            `threads` and the callbacks, of which only early stopping is kept. Of X a sample of the
+            rows is compared.
         warm_start : bool, default False
             Go on with what the optimizer remembers of the last fit (`optimizer_state`), and a
             penalty such as `CumulativeL1` if it is the same; where there is nothing, begin anew. It
@@ -238,10 +239,13 @@ class Network(Stack):
             If the network is being trained already, in another thread or by the fit whose callback
             this is.
         DivergenceError
-            If weights are no longer finite. The network is then as after the last finished epoch.
+            If weights, or what the optimizer remembers, are no longer finite. Weights and biases
+            are then as after the last finished epoch, or at the batch within one where the fit was
+            resumed; the generator does not go back.
         KeyboardInterrupt
-            On Ctrl-C, about 0.1 s after it at most (or one batch, where one takes longer). The
-            network is then between two batches, and `history` has the epochs that were finished.
+            On Ctrl-C, about 0.1 s after it at most, or one batch, where one takes longer, or when a
+            kernel is compiled. The network is then between two batches, and `history` has the
+            epochs that were finished.
         """
         from fastnn import trainer
         from fastnn.blocks import Blocks

@@ -41,13 +41,28 @@ class Samples:
         return len(self.targets)
 
     def activations(self) -> np.ndarray:
-        """Return the network's output for every row, (n, outputs)."""
+        """Return the network's output for every row, (n, outputs), by its own `feedforward`."""
+        if self._network._has_own("feedforward"):
+            return self._fed_forward()
         weights, biases = self._network._arrays()
         flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)
         weights = [np.ascontiguousarray(w) for w in weights]
         z = outputs(weights, flat, sigmoids, self.inputs).z
         with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
             a: np.ndarray = Sigmoid.value(np, z)
+        return a
+
+    def _fed_forward(self) -> np.ndarray:
+        """Return the outputs of a program's own `feedforward`, called pair by pair."""
+        outputs = self._network.sizes[-1]
+        a = np.empty((len(self), outputs), self._network.dtype)
+        for i, (x, _) in enumerate(self.pairs):
+            output = np.asarray(self._network.feedforward(x))
+            if output.shape != (outputs, 1):
+                raise ValueError(
+                    f"feedforward must return the shape {(outputs, 1)}, not {output.shape}"
+                )
+            a[i] = output[:, 0]
         return a
 
     def correct(self, a: np.ndarray, *, convert: bool) -> int:

@@ -47,7 +47,7 @@ def sgd(
     Once the iterator ends, the list in `samples` is as the book's code would leave it. What stands
     in `monitors` when the next epoch is asked for goes into the checkpoints of `keeper`.
     """
-    _refuse_own_methods(network)
+    _refuse_own(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
     epochs = whole("epochs", epochs, minimum=0)
     mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
     eta = real("eta", eta)
@@ -60,7 +60,7 @@ def sgd(
         batch_size=mini_batch_size,
     )
     options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr(penalty)}
-    options["cost"] = type(cost).__name__
+    options["cost"] = _name_of(getattr(network, "cost", cost))
     trail = Trail(network, samples, keeper, options, monitors)
     if resume:
         trail.resume()
@@ -137,14 +137,19 @@ def _told(epoch: int, trail: Trail, training: Training) -> Generator[int]:
         raise
 
 
-def _refuse_own_methods(network: BookNetwork) -> None:
-    """Raise a `TypeError` if a program has put its own in place of a method that SGD replaces."""
-    for name in ("feedforward", "backprop", "update_mini_batch", *network._monitors):
-        module = getattr(getattr(network, name), "__module__", None) or ""
-        if not module.startswith("fastnn.nielsen"):
+def _name_of(cost: Any) -> str:
+    kind = cost if isinstance(cost, type) else type(cost)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _refuse_own(network: BookNetwork, caller: str, names: Sequence[str]) -> None:
+    """Raise a `TypeError` if a program has put its own in place of a method that is not called."""
+    for name in names:
+        if network._has_own(name):
             raise TypeError(
-                f"SGD does not call {name}, it trains in compiled code, so that {name} must be the "
-                "class's own; write an SGD that calls yours, or a cost class with fn and delta"
+                f"{caller} does not call {name}, it trains in compiled code, so that {name} must "
+                f"be the class's own; write a {caller} that calls yours, or a cost class with fn "
+                "and delta"
             )
 
 
@@ -158,6 +163,7 @@ def update(
     n: int | None = None,
 ) -> None:
     """Take one step of gradient descent over `mini_batch`; n is the n of lmbda/n."""
+    _refuse_own(network, "update_mini_batch", ["backprop"])
     samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
     size = len(samples)
     training = _training(network, samples, size, eta, cost, penalty, track_cost=False, n=n)

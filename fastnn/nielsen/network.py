@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import costs
-from fastnn.nielsen._base import BookNetwork, sigmoid, sigmoid_prime
+from fastnn.nielsen._base import BookNetwork, as_list, sigmoid, sigmoid_prime
 from fastnn.nielsen._samples import SampleDeltas, Samples
 from fastnn.nielsen._sgd import sgd, update
 
@@ -78,7 +78,7 @@ class Network(BookNetwork):
         eta : float
             The learning rate.
         test_data : iterable of (x, y), optional
-            Evaluated after every epoch.
+            Evaluated after every epoch, unless there are none.
         progress : bool, default False
             Show a progress bar.
 
@@ -88,7 +88,8 @@ class Network(BookNetwork):
             If an argument or the data are not as above; no weight has changed then.
         """
         training = Samples("training_data", training_data, self)
-        test = None if test_data is None else Samples("test_data", test_data, self)
+        test_data = None if test_data is None else as_list("test_data", test_data)
+        test = Samples("test_data", test_data, self) if test_data else None
         for epoch in sgd(
             self, training, epochs, mini_batch_size, eta, cost=self._cost(), progress=progress
         ):

@@ -308,7 +308,8 @@ class Network(BookNetwork):
         if self.cost.fn in _ROW_COSTS:
             each = _ROW_COSTS[self.cost.fn](a, y)
         else:
-            each = np.array([float(self.cost.fn(a[i, :, None], y[i, :, None])) for i in range(n)])
+            found = [np.asarray(self.cost.fn(a[i, :, None], y[i, :, None])) for i in range(n)]
+            each = np.array([cost.item() for cost in found])
         total = float(np.sum(each / n))
         weights, biases = self._arrays()
         chosen = penalties.per_layer(penalty, len(weights))

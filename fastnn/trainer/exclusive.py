@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,3 +34,14 @@ def alone(network: object) -> Iterator[None]:
     finally:
         with _lock:
             _trained.discard(id(network))
+
+
+def _forget() -> None:
+    """In a child process: what threads of the parent were training, nobody trains here."""
+    global _lock
+    _lock = threading.Lock()  # which one of them may have held
+    _trained.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

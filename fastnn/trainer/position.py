@@ -178,6 +178,7 @@ def fit_of(run: Run) -> dict[str, Any]:
         "outputs": network.sizes[-1],
         "activations": network.activations,
         "cost": network.cost,
+        "multilabel": network.multilabel,
         "dtype": network.dtype.name,
         "input_scale": network.input_scale,
         "batch_size": options.batch_size,
