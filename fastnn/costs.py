@@ -17,9 +17,10 @@ The cost of a sample is the sum over its output units, that of a batch the mean 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn.checks import one_of
 
@@ -33,7 +34,9 @@ __all__ = [
     "MeanSquared",
     "Poisson",
     "Quadratic",
+    "RowCost",
     "named",
+    "one_hot",
 ]
 
 _ELEMENTWISE = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "softplus", "identity")
@@ -61,11 +64,7 @@ class Cost:
 
     def mean(self, z: np.ndarray, a: np.ndarray, targets: np.ndarray) -> float:
         """Return the mean cost of rows (n, O); `targets` are class indices (n,) or (n, O)."""
-        if targets.ndim == 1:
-            y = np.zeros_like(z)
-            y[np.arange(len(z)), targets] = 1
-        else:
-            y = targets
+        y = one_hot(targets, z.shape[1], z.dtype) if targets.ndim == 1 else targets
         return float(self.value(np, z, a, y).sum(dtype=np.float64)) / len(z)
 
 
@@ -210,6 +209,21 @@ ALL: tuple[type[Cost], ...] = (
 def _within_1(xp: Any, error: Any) -> Any:
     """Return `error`, cut off at -1 and 1."""
     return xp.maximum(xp.minimum(error, 1.0), -1.0)
+
+
+@runtime_checkable
+class RowCost(Protocol):
+    """A cost of the user's own, which only the numpy path takes."""
+
+    def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the derivatives by z of each row's cost; all arrays are (m, outputs)."""
+
+
+def one_hot(labels: np.ndarray, outputs: int, dtype: DTypeLike) -> np.ndarray:
+    """Return the targets (n, outputs) of class indices (n,): 1 for the class, and else 0."""
+    targets = np.zeros((len(labels), outputs), dtype)
+    targets[np.arange(len(labels)), labels] = 1
+    return targets
 
 
 def named(parameter: str, name: object) -> Cost:

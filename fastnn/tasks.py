@@ -149,11 +149,11 @@ class Values(Task):
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
         """Return y in the shape of the predictions, float64."""
-        return _alone(self.targets(y, n, outputs, np.float64))
+        return _squeezed(self.targets(y, n, outputs, np.float64))
 
     def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
         """Return the outputs, (n,) where there is one unit, else (n, O)."""
-        return _alone(a)
+        return _squeezed(a)
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
         """Return R**2 = 1 - sum((y-a)**2)/sum((y-mean(y))**2), its mean over the outputs.
@@ -172,7 +172,7 @@ def _above_half(a: np.ndarray) -> np.ndarray:
     return (a > 0.5).astype(np.int64)
 
 
-def _alone(a: np.ndarray) -> np.ndarray:
+def _squeezed(a: np.ndarray) -> np.ndarray:
     """Return what is of a single unit without the axis of units."""
     return a[:, 0] if a.shape[1] == 1 else a
 

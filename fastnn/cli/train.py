@@ -22,6 +22,7 @@ from fastnn.cli.options import (
     finite,
     hidden_layers,
     is_terminal,
+    new_figure,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
@@ -218,12 +219,11 @@ def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
 def _draw(history: History, path: Path) -> Path | None:
     """Save the learning curves to `path`; where there can be none, return None."""
     try:
-        from matplotlib.figure import Figure
+        figure = new_figure(path)
     except ModuleNotFoundError:
         return None
     from fastnn import plots
 
-    figure = Figure(layout="constrained")  # not pyplot's, which may open a window
     plots.learning_curves(history, ax=figure.subplots())
     try:
         figure.savefig(path)

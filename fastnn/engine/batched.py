@@ -6,13 +6,14 @@ It runs where the JIT is off and where a cost is the user's own code. m is the r
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
+from fastnn.costs import RowCost, one_hot
 from fastnn.engine import blas
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.problem import Outputs, Problem
@@ -20,7 +21,7 @@ from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty, value_of
 from fastnn.penalties.groups import shortened
 
-__all__ = ["Path", "outputs"]
+__all__ = ["Path", "forward", "gradients", "outputs"]
 
 BLOCK_ROWS = 1024
 
@@ -117,26 +118,17 @@ class Path:
         x = _rows(p.inputs, rows, p.dtype)
         if p.noise is not None:
             x += p.noise.draw(len(rows))
-        zs, layers = _forward(p.weights, p.biases, p.activations, x, masks)
+        zs, layers = forward(p.weights, p.biases, p.activations, x, masks)
         z, a, y = zs[-1], layers[-1], self._batch_targets(rows)
-        if hasattr(p.cost, "delta_rows"):
+        if isinstance(p.cost, RowCost):
             delta, total = p.cost.delta_rows(z, a, y), 0.0
         else:
             derivative = p.activations[-1].derivative(np, z, a)
             delta = p.cost.delta(np, z, a, y, derivative)
             total = self._cost(z, a, y, rows) if p.track_cost else 0.0
         delta = self._weighed(delta, rows)
-        for layer in reversed(range(len(p.weights))):
-            w, below = p.weights[layer], layers[layer]
-            step, delta_here = delta.T @ below, delta
-            if layer:
-                z, activation = zs[layer - 1], p.activations[layer - 1]
-                a = below if masks is None else activation.value(np, z)
-                slope = activation.derivative(np, z, a)
-                delta = (delta @ w) * slope
-                if masks is not None:
-                    delta = delta * masks[layer - 1]
-            self._take(layer, step, delta_here.sum(axis=0), numbers)
+        for layer, step, of_biases in gradients(p.weights, p.activations, zs, layers, delta, masks):
+            self._take(layer, step, of_biases, numbers)
         return total
 
     def _take(
@@ -230,9 +222,7 @@ class Path:
         p = self._problem
         if p.targets.ndim == 2:
             return np.asarray(p.targets[rows])
-        y = np.zeros((len(rows), len(p.biases[-1])), p.dtype)
-        y[np.arange(len(rows)), p.targets[rows]] = 1
-        return y
+        return one_hot(p.targets[rows], len(p.biases[-1]), p.dtype)
 
 
 def shrink_layer(
@@ -289,7 +279,7 @@ def outputs(
         for start in range(0, n, BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             x = _rows(inputs, block, dtype)
-            zs, layers = _forward(weights, biases, activations, x)
+            zs, layers = forward(weights, biases, activations, x)
             z[block], a[block] = zs[-1], layers[-1]
     return Outputs(z, a, a.argmax(axis=1).astype(np.int64, copy=False))
 
@@ -300,7 +290,7 @@ def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> Any:
     return x if inputs.divisor == 1 else x / dtype.type(inputs.divisor)
 
 
-def _forward(
+def forward(
     weights: Sequence[np.ndarray],
     biases: Sequence[np.ndarray],
     activations: Sequence[Activation],
@@ -320,3 +310,27 @@ def _forward(
         if masks is not None and len(zs) <= len(masks):
             layers[-1] = layers[-1] * masks[len(zs) - 1]
     return zs, layers
+
+
+def gradients(
+    weights: Sequence[np.ndarray],
+    activations: Sequence[Activation],
+    zs: Sequence[np.ndarray],
+    layers: Sequence[Any],
+    delta: np.ndarray,
+    masks: Sequence[np.ndarray] | None = None,
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield each layer's number, and the gradients of its weights and biases, the last one first.
+
+    `zs` and `layers` are what `forward` has returned, and `delta` the derivative by the last z,
+    (m, outputs). A layer's weights may be changed once its gradient is there.
+    """
+    for layer in reversed(range(len(weights))):
+        below, here = layers[layer], delta
+        if layer:
+            z, activation = zs[layer - 1], activations[layer - 1]
+            a = below if masks is None else activation.value(np, z)
+            delta = (delta @ weights[layer]) * activation.derivative(np, z, a)
+            if masks is not None:
+                delta = delta * masks[layer - 1]
+        yield layer, here.T @ below, here.sum(axis=0)

@@ -80,9 +80,7 @@ def step_vectors(
             return context.get_dummy_value()
         _, chosen, begin, end, of_penalty, numbers, w, g, apart, q = arguments
         own = spread(builder, stepper.numbers, numbers, vector)
-        memories = [g]
-        for _ in range(stepper.memories):
-            memories.append(builder.gep(memories[-1], [apart]))
+        memories = _places(builder, g, apart, stepper)
 
         def run(number: int) -> None:
             rule = kernel.rules[number - 1] if number else None
@@ -123,9 +121,7 @@ def keep_paces(
             return context.get_dummy_value()
         _, begin, end, numbers, g, apart, paces = arguments
         own = spread(builder, stepper.numbers, numbers, vector)
-        memories = [g]
-        for _ in range(stepper.memories):
-            memories.append(builder.gep(memories[-1], [apart]))
+        memories = _places(builder, g, apart, stepper)
         with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
             place = builder.mul(builder.add(begin, loop.index), int64(vector.count))
             now = [Vec(builder, load(builder, p, place, vector)) for p in memories[1:]]
@@ -135,6 +131,14 @@ def keep_paces(
         return context.get_dummy_value()
 
     return signature, generate
+
+
+def _places(builder: Any, g: Any, apart: Any, stepper: Stepper) -> list[Any]:
+    """Return where the gradient is, and each of the optimizer's memories, `apart` from another."""
+    places = [g]
+    for _ in range(stepper.memories):
+        places.append(builder.gep(places[-1], [apart]))
+    return places
 
 
 def _stepped(

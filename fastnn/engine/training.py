@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
+from fastnn.costs import RowCost
 from fastnn.engine import batched
 from fastnn.engine.masks import Masks
 from fastnn.engine.noise import Noise
@@ -73,9 +74,8 @@ class Training:
         Likewise.
     activations : sequence of Activation
         One a layer, the output's last.
-    cost : Cost or object with ``delta_rows(z, a, y)``
-        The second kind is a user's own: its method takes and returns arrays (m, outputs), and
-        training takes the numpy path.
+    cost : Cost or RowCost
+        With the second kind, a user's own, training takes the numpy path.
     penalties : sequence of Penalty or None
         One a layer.
     inputs : Inputs
@@ -107,7 +107,7 @@ class Training:
     input_noise : float
         The standard deviation of what is added to the scaled inputs.
     seed : int
-        Of dropout and noise, where `state` has not theirs.
+        Of dropout and noise, unless `state` brings their generators.
     state : State, optional
         What `state` of an earlier training of the same arrays returned, to go on from; it is
         copied.
@@ -144,28 +144,30 @@ class Training:
         stepper = None if optimizer is None or type(optimizer) is SGD else optimizer
         hidden, dtype = [len(w) for w in weights[:-1]], weights[0].dtype
         self._problem = Problem(
-            weights,
-            biases,
-            activations,
-            cost,
-            [p.simplified() if p is not None and learning_rate > 0 else None for p in penalties],
-            inputs,
-            targets,
-            batch_size,
-            learning_rate,
-            None if n_of_batch else n or rows,
-            track_cost,
-            threads or _worthwhile_threads(flops),
-            row_weights,
-            None if dropout is None else Masks(dropout, hidden, dtype, seed),
-            Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
-            stepper,
+            weights=weights,
+            biases=biases,
+            activations=activations,
+            cost=cost,
+            penalties=[
+                p.simplified() if p is not None and learning_rate > 0 else None for p in penalties
+            ],
+            inputs=inputs,
+            targets=targets,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            n=None if n_of_batch else n or rows,
+            track_cost=track_cost,
+            threads=threads or _worthwhile_threads(flops),
+            row_weights=row_weights,
+            masks=None if dropout is None else Masks(dropout, hidden, dtype, seed),
+            noise=Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
+            stepper=stepper,
         )
         first_steps = stepper is not None or self._problem.penalties[0] is not None
         if inputs.is_sparse and first_steps and not self._problem.lazy:
             flops += 4 * weights[0].size  # a pass over all weights, where there is one
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
-        path = batched.Path if hasattr(cost, "delta_rows") else _engine().Path
+        path = batched.Path if isinstance(cost, RowCost) else _engine().Path
         self._path: Path = path(self._problem, state)
         named = {"dropout": self._problem.masks, "noise": self._problem.noise}
         self._drawing = {name: drawn for name, drawn in named.items() if drawn is not None}

@@ -15,10 +15,10 @@ from fastnn.estimators import lbfgs, settings, stochastic
 from fastnn.estimators.private import Interval, StrOptions
 from fastnn.penalties import Penalty
 
-__all__ = ["Engine"]
+__all__ = ["EngineMixin"]
 
 
-class Engine:
+class EngineMixin:
     """scikit-learn's multilayer perceptron with fastnn's training and predictions.
 
     It stands before scikit-learn's class in the bases, and has what is the same for classes and

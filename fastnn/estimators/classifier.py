@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from numpy.typing import DTypeLike
 
 from fastnn.estimators import private
-from fastnn.estimators.base import Engine
+from fastnn.estimators.base import EngineMixin
 from fastnn.penalties import Penalty
 
 __all__ = ["MLPClassifier"]
 
 
-class MLPClassifier(Engine, private.MLPClassifier):  # type: ignore[misc] # sklearn has no types
+class MLPClassifier(EngineMixin, private.MLPClassifier):  # type: ignore[misc] # sklearn has no types
     """scikit-learn's `sklearn.neural_network.MLPClassifier`, trained by fastnn's engine.
 
     The parameters up to `max_fun` are scikit-learn's, with its meanings and defaults, and so are
@@ -69,7 +69,7 @@ beta_2, epsilon, n_iter_no_change, max_fun
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **private.MLPClassifier._parameter_constraints,
-        **Engine._additions,
+        **EngineMixin._additions,
     }
 
     def __init__(

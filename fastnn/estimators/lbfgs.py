@@ -14,8 +14,8 @@ from scipy.optimize import Bounds, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import penalties
-from fastnn.activations import log_normalised
 from fastnn.checks import warn
+from fastnn.engine import batched
 from fastnn.estimators import settings
 
 __all__ = ["check", "fit", "is_scikit_learns"]
@@ -143,23 +143,15 @@ class Objective:
         weights, biases = self.arrays(parameters)
         slopes = np.empty_like(parameters)
         of_weights, of_biases = self.arrays(slopes)
-        zs, layers = [], [self._X]
+        turned, activations = [w.T for w in weights], self._activations
         with np.errstate(over="ignore"):  # exp of a saturated unit
-            for w, b, activation in zip(weights, biases, self._activations, strict=True):
-                z = layers[-1] @ w + b
-                zs.append(log_normalised(z) if activation.normalises else z)
-                layers.append(activation.value(np, zs[-1]))
+            zs, layers = batched.forward(turned, biases, activations, self._X)
             z, a = zs[-1], layers[-1]
             derivative = self._activations[-1].derivative(np, z, a)
             delta = self._cost.delta(np, z, a, self._y, derivative) * self._shares
             cost = float((self._cost.value(np, z, a, self._y) * self._shares).sum())
-            for number in reversed(range(len(weights))):
-                of_weights[number][...] = layers[number].T @ delta
-                of_biases[number][...] = delta.sum(axis=0)
-                if number:
-                    z, a = zs[number - 1], layers[number]
-                    slope = self._activations[number - 1].derivative(np, z, a)
-                    delta = (delta @ weights[number].T) * slope
+            for layer, *found in batched.gradients(turned, activations, zs, layers, delta):
+                of_weights[layer][...], of_biases[layer][...] = found[0].T, found[1]
         slopes += self._l2 * parameters
         return cost + self.of_l2(parameters), slopes
 

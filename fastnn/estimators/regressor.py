@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from numpy.typing import DTypeLike
 
 from fastnn.estimators import private
-from fastnn.estimators.base import Engine
+from fastnn.estimators.base import EngineMixin
 from fastnn.penalties import Penalty
 
 __all__ = ["MLPRegressor"]
 
 
-class MLPRegressor(Engine, private.MLPRegressor):  # type: ignore[misc] # sklearn has no types
+class MLPRegressor(EngineMixin, private.MLPRegressor):  # type: ignore[misc] # sklearn has no types
     """scikit-learn's `sklearn.neural_network.MLPRegressor`, trained by fastnn's engine.
 
     All is as in `fastnn.MLPClassifier`, and in scikit-learn's `MLPRegressor`.
@@ -38,7 +38,7 @@ n_iter_no_change, max_fun, penalty, l1_ratio, dropout, dtype, n_threads, n_rows
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **private.MLPRegressor._parameter_constraints,
-        **Engine._additions,
+        **EngineMixin._additions,
     }
 
     def __init__(

@@ -11,13 +11,15 @@ from scipy import sparse
 from fastnn import activations, penalties
 from fastnn.activations import Activation
 from fastnn.arrays import check_rows_finite
-from fastnn.checks import one_of, real
+from fastnn.checks import one_of
 from fastnn.costs import Cost, Quadratic
 from fastnn.estimators import clipped
 from fastnn.estimators.steps import steps_of
+from fastnn.exchange.sklearn_models import NAMES
 from fastnn.network_checks import checked_dtype
 from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
+from fastnn.trainer.arguments import checked_dropout
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -40,9 +42,6 @@ __all__ = [
 ]
 
 DEFAULT_ALPHA = 1e-4
-
-# scikit-learn's names where they are not fastnn's.
-OWN_NAMES = {"logistic": "sigmoid", "exp": "exponential"}
 
 HIDDEN = ("logistic", *(a.name for a in activations.ALL if not a.normalises))
 PENALTIES = ("l2", "l1", "elasticnet")
@@ -158,7 +157,7 @@ def hidden_names(mlp: Any, layers: int | None = None) -> list[str]:
 def activations_of(mlp: Any, layers: int | None = None) -> list[Activation]:
     """Return the activation of each layer after the input; `layers` as in `hidden_names`."""
     names = [*hidden_names(mlp, layers), mlp.out_activation_]
-    return [activations.named("activation", OWN_NAMES.get(name, name)) for name in names]
+    return [activations.named("activation", NAMES[name]) for name in names]
 
 
 def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:
@@ -198,16 +197,5 @@ def penalties_of(mlp: Any) -> Sequence[Penalty | None]:
 
 def dropout_of(mlp: Any) -> list[float] | None:
     """Return the rate of each hidden layer; None where nothing is dropped."""
-    layers = hidden_layers(mlp)
-    if not layers and np.any(mlp.dropout):
-        raise ValueError("dropout is of hidden units, and hidden_layer_sizes names none")
-    if isinstance(mlp.dropout, (int, float, np.number)):
-        rates = [float(mlp.dropout)] * layers
-    elif len(mlp.dropout) != layers:
-        raise ValueError(
-            f"dropout must be a number, or one for each of the {layers} hidden layers, "
-            f"not {len(mlp.dropout)} numbers"
-        )
-    else:
-        rates = [real(f"dropout[{i}]", rate, below=1) for i, rate in enumerate(mlp.dropout)]
-    return rates if any(rates) else None
+    nothing = np.ndim(mlp.dropout) == 0 and mlp.dropout == 0
+    return checked_dropout(None if nothing else mlp.dropout, hidden_layers(mlp))

@@ -36,7 +36,7 @@ __all__ = ["Stack"]
 class Stack:
     """The layers of a network; `fastnn.Network` draws, trains and asks them.
 
-    What each name is stands there.
+    `fastnn.Network` documents the attributes.
     """
 
     _rng: np.random.Generator

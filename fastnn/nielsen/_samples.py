@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
+from fastnn.costs import one_hot
 from fastnn.engine import outputs
 from fastnn.nielsen._base import BookNetwork, as_list
 from fastnn.pairs import from_pairs
@@ -80,9 +81,7 @@ class Samples:
         """Return the targets as vectors, (n, outputs)."""
         if self.targets.ndim == 2:
             return self.targets
-        y = np.zeros((len(self), self._network.sizes[-1]), self._network.dtype)
-        y[np.arange(len(self)), self.targets] = 1
-        return y
+        return one_hot(self.targets, self._network.sizes[-1], self._network.dtype)
 
 
 class SampleDeltas:
