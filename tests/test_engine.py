@@ -9,7 +9,7 @@ import pytest
 
 from fastnn import activations, costs, penalties
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, batched, compiled, jit, layout, outputs, spec
+from fastnn.engine import Training, batched, compiled, jit, layout, outputs, records, spec
 from fastnn.engine.coefficients import Coefficients
 from fastnn.engine.problem import Problem
 
@@ -360,6 +360,11 @@ def test_threads_take_parts_of_sorted_lists(threads: int, units: int) -> None:
     several = train([100, units, 3], **settings, threads=threads)
     for here, there in zip(one, several, strict=True):
         np.testing.assert_array_equal(here, there)
+
+
+def test_the_last_columns_of_the_table_are_a_choice_in_its_order() -> None:
+    columns = [getattr(records, name.upper()) for name in layout.Choice._fields]
+    assert columns == list(range(records.ACTIVATION, records.FIELDS))
 
 
 def test_a_batch_of_all_rows_takes_no_more_memory_for_more_threads() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import L1, L2, Network, activations, costs, reference
+from fastnn.engine import training
 from fastnn.network import load
 
 
@@ -103,6 +106,29 @@ def test_predictions_agree_whatever_the_storage(pixels) -> None:
     np.testing.assert_allclose(
         network.predict_proba(offset)[:5], network.predict_proba(offset[:5]), rtol=1e-14
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_few_rows_are_said_what_many_are(dtype: str, pixels) -> None:
+    """By numpy, and to rounding."""
+    X, _ = pixels
+    network = Network([12, 7, 4], activation=["tanh", "softmax"], cost="log_likelihood", seed=1,
+                      dtype=dtype)  # fmt: skip
+    few = training.FEW_ROWS
+    said = np.concatenate([network.predict_proba(X[i : i + few]) for i in range(0, 60, few)])
+    tolerance = 1e-6 if dtype == "float32" else 1e-14
+    np.testing.assert_allclose(said, network.predict_proba(X), rtol=tolerance, atol=tolerance)
+    one_by_one = [network.predict(x[np.newaxis])[0] for x in X]
+    np.testing.assert_array_equal(one_by_one, network.predict(X))
+
+
+def test_a_few_rows_load_no_compiler() -> None:
+    code = (
+        "import sys, numpy as np, fastnn\n"
+        "fastnn.Network([12, 7, 4], seed=1).predict(np.ones((3, 12)))\n"
+        "assert 'numba' not in sys.modules and 'llvmlite' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_input_scale_is_for_every_dtype(pixels) -> None:

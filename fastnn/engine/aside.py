@@ -240,7 +240,7 @@ def _kernel_of(penalty: Penalty, dtype: np.dtype[Any]) -> tuple[str, bool, bool]
     """
     ages: Any = _times if penalty.decays else penalty.caught_up
     count = 1 if penalty.decays else 1 + len(penalty.coefficients(0.0))
-    rule = Rule(trace.register(ages), "", "", "", False, False, 0, count)
+    rule = Rule(shrink=trace.register(ages), numbers=count)
     spec = Spec(lanes(dtype), rows=(1,), listed=1, rules=(rule,)).encode()
     l1, l2 = penalty.strengths(1.0)
     return spec, l1 > 0, l2 > 0

@@ -1,6 +1,7 @@
 """The numpy path: the same formulas on whole batches, without the compiler.
 
-It runs where the JIT is off and where a cost is the user's own code. m is the rows of a batch.
+It runs where the JIT is off, where a cost is the user's own code, and where a few rows' outputs are
+asked for. m is the rows of a batch.
 """
 
 from __future__ import annotations
@@ -275,7 +276,7 @@ def outputs(
     """Return what a network says of every row."""
     n, dtype = inputs.n, weights[0].dtype
     z, a = (np.empty((n, len(biases[-1])), dtype) for _ in range(2))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, n, BLOCK_ROWS):
             block = slice(start, start + BLOCK_ROWS)
             x = _rows(inputs, block, dtype)

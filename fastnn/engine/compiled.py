@@ -324,10 +324,20 @@ def _arrays(
     stateful = any(rule.stateful for rule in wanted.rules)
     memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     shape = layout.Shape(
-        tuple(sizes), tuple(choices), rows, wanted.listed, wanted.lanes, tuple(panels), threads,
-        stateful, memories, wanted.shortens, wanted.sparse,
-        wanted.list_parts if wanted.lists else 0, dtype,
-    )  # fmt: skip
+        sizes=tuple(sizes),
+        choices=tuple(choices),
+        batch_size=rows,
+        listed=wanted.listed,
+        lanes=wanted.lanes,
+        panels=tuple(panels),
+        threads=threads,
+        stateful=stateful,
+        memories=memories,
+        shortens=wanted.shortens,
+        sparse=wanted.sparse,
+        parts=wanted.list_parts if wanted.lists else 0,
+        dtype=dtype,
+    )
     return layout.allocate(shape)
 
 
@@ -343,20 +353,20 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
     for activation, penalty, numbers in zip(numbered, problem.penalties, places, strict=True):
         rule = spec.number_of(penalty, problem.penalties)
         paced = problem.stepper is not None and problem.stepper.pace is not None
-        shortened = 0
+        norm_at = 0
         if paced and penalty is not None and penalty.norm_number is not None:
-            place = numbers + penalty.norm_number
-            shortened = 2 * (place + 1) + (penalty.grouping == "inputs")
+            norm_at = numbers + penalty.norm_number
         choices.append(
             layout.Choice(
                 activation=activation,
                 shrunk=rule if penalty is not None and penalty.shrink else 0,
-                scaled=rule if penalty is not None and penalty.scale and not shortened else 0,
+                scaled=rule if penalty is not None and penalty.scale and not norm_at else 0,
                 after_gradient=penalty is not None and penalty.after_gradient,
                 on_biases=penalty is not None and penalty.on_biases,
                 numbers=numbers,
                 rests=width_of(penalty) if penalty is not None and penalty.rests else 0,
-                shortened=shortened,
+                norm_at=norm_at,
+                by_inputs=penalty is not None and penalty.grouping == "inputs",
             )
         )
     return choices

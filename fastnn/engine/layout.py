@@ -76,9 +76,9 @@ class Choice(NamedTuple):
     of that which scales groups of them, 0 where there is none. after_gradient: whether the first
     comes after it. on_biases: whether it is of the biases too. numbers: where in a row of
     coefficients the penalty's begin. rests: how many of them there are, if a step does nothing
-    whose last is above 0; else 0. shortened: where the norms of groups are shortened by steps that
-    differ from weight to weight, twice the place after that of their strength in a row of
-    coefficients, and 1 more if a group is an input's weights; else 0.
+    whose last is above 0; else 0. norm_at: where the norms of groups are shortened by steps that
+    differ from weight to weight, the place of their strength in a row of coefficients, which has
+    the optimizer's first; else 0. by_inputs: whether a group is an input's weights.
     """
 
     activation: int
@@ -88,7 +88,8 @@ class Choice(NamedTuple):
     on_biases: int = 0
     numbers: int = 0
     rests: int = 0
-    shortened: int = 0
+    norm_at: int = 0
+    by_inputs: int = 0
 
 
 class Arrays(NamedTuple):

@@ -37,8 +37,11 @@ __all__ = [
 
 # Columns of `layout.Arrays.table`, which has a row for the inputs and for each layer after them.
 UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
-ACTIVATION, SHRUNK, SCALED, AFTER_GRADIENT, ON_BIASES, NUMBERS, RESTS, SHORTENED = range(11, 19)
-FIELDS = 19
+# From here on they are those of `layout.Choice`, in its order.
+ACTIVATION, SHRUNK, SCALED, AFTER_GRADIENT, ON_BIASES, NUMBERS, RESTS, NORM_AT, BY_INPUTS = range(
+    11, 20
+)
+FIELDS = 20
 
 # The arrays of `layout.Arrays` that kernels know, with their types; None: the network's.
 ARRAYS: dict[str, type[np.generic] | None] = {
@@ -116,7 +119,8 @@ LAYER: dict[str, tuple[int, str]] = {
     "on_biases": (ON_BIASES, ""),
     "numbers": (NUMBERS, ""),
     "rests": (RESTS, ""),
-    "shortened": (SHORTENED, ""),
+    "norm_at": (NORM_AT, ""),
+    "by_inputs": (BY_INPUTS, ""),
 }
 
 # The fields of a network's record, in order: of the arrays those that layers do not divide.

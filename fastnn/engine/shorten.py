@@ -28,7 +28,7 @@ TINY = 1e-300
 def shorten_layers(spec, net, numbers):
     """Shorten the groups of every layer after a step of the optimizer."""
     for number in range(1, net.layers + 1):
-        if layer_of(net, number).shortened:
+        if layer_of(net, number).norm_at:
             shorten_groups(spec, net, number, numbers)
 
 
@@ -36,11 +36,10 @@ def shorten_layers(spec, net, numbers):
 def shorten_groups(spec, net, number, numbers):
     """Shorten this thread's share of a layer's groups."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    by_inputs, place = here.shortened % 2 == 1, here.shortened // 2 - 1
-    groups, size = here.units, below.units
+    by_inputs, groups, size = here.by_inputs == 1, here.units, below.units
     if by_inputs:
         groups, size = below.units, here.units
-    strength = get(numbers, place) * math.sqrt(size)
+    strength = get(numbers, here.norm_at) * math.sqrt(size)
     v, most = net.members, after(net.members, net.member_room)
     begin, end = share(net, groups)
     for group in range(begin, end):

@@ -73,14 +73,14 @@ class Rule(NamedTuple):
     optimizer takes that. by_norm: whether it takes from the norms of groups.
     """
 
-    shrink: str
-    caught_up: str
-    scale: str
-    grouping: str
-    after_gradient: bool
-    stateful: bool
-    one_by_one: int
-    numbers: int
+    shrink: str = ""
+    caught_up: str = ""
+    scale: str = ""
+    grouping: str = ""
+    after_gradient: bool = False
+    stateful: bool = False
+    one_by_one: int = 0
+    numbers: int = 0
     slope: str = ""
     by_norm: bool = False
 
@@ -334,13 +334,18 @@ def unique(activations: Sequence[Activation]) -> list[Activation]:
 
 
 def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
-    formulas = penalty.shrink, penalty.caught_up, penalty.scale
-    shrink, caught_up, scale = map(_key, formulas)
     return Rule(
-        shrink, caught_up, scale, penalty.grouping, penalty.after_gradient, penalty.stateful,
-        penalty.one_by_one, width_of(penalty), "" if stepper is None else _key(penalty.slope),
-        penalty.norm_number is not None,
-    )  # fmt: skip
+        shrink=_key(penalty.shrink),
+        caught_up=_key(penalty.caught_up),
+        scale=_key(penalty.scale),
+        grouping=penalty.grouping,
+        after_gradient=penalty.after_gradient,
+        stateful=penalty.stateful,
+        one_by_one=penalty.one_by_one,
+        numbers=width_of(penalty),
+        slope="" if stepper is None else _key(penalty.slope),
+        by_norm=penalty.norm_number is not None,
+    )
 
 
 def _stepper(optimizer: Optimizer) -> Stepper:

@@ -40,7 +40,7 @@ def step_layer(spec, net, number, numbers, of_stepper):
     step_vectors(
         spec, rule, begin, end, of_penalty, numbers, here.w, here.g, net.weight_count, here.q
     )
-    if here.shortened:
+    if here.norm_at:
         keep_paces(spec, begin, end, numbers, here.g, net.weight_count, here.paces)
     if net.thread == 0:
         rule = rule if here.on_biases else 0

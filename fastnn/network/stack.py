@@ -215,16 +215,16 @@ class Stack:
                     "optimizer_state=False"
                 )
         model = Model(
-            [self._first_weights(), *weights[1:]],
-            biases,
-            self.activations,
-            self.cost,
-            self._dtype.name,
-            self._input_scale,
-            self.kept_inputs,
-            self.multilabel,
-            records.to_record(self.penalty, penalties.ALL),
-            left,
+            weights=[self._first_weights(), *weights[1:]],
+            biases=biases,
+            activations=self.activations,
+            cost=self.cost,
+            dtype=self._dtype.name,
+            input_scale=self._input_scale,
+            kept_inputs=self.kept_inputs,
+            multilabel=self.multilabel,
+            penalty=records.to_record(self.penalty, penalties.ALL),
+            optimizer_state=left,
         )
         write_model(path, model)
 
