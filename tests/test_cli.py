@@ -107,6 +107,16 @@ def test_a_standard_stream_may_be_closed(closed: str) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full device")
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_what_cannot_be_printed_is_told_in_one_line(option: str) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([*COMMAND, option], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("fastnn: [Errno 28]")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_what_cannot_be_written_is_refused_before_training() -> None:
     result = run("train", *QUICK, "--out", "/proc/model.json")
     assert result.exit_code == 1

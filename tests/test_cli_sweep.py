@@ -104,6 +104,13 @@ def test_wrong_usage(arguments: list[object], message: str) -> None:
 
 
 @pytest.mark.usefixtures("numpy_path")
+def test_some_rows_must_be_left_to_train_on(tmp_path: Path) -> None:
+    (tmp_path / "two.svm").write_text("1 1:0.5\n0 2:1\n")
+    result = run(tmp_path / "two.svm")
+    assert result.exit_code == 1
+    assert "too few rows" in result.stderr
+
+
 def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
     """Two classes, so one output unit; a file of its own to report on, or every fifth row."""
     rng, files = np.random.default_rng(0), [tmp_path / "rows.svm", tmp_path / "test.svm"]

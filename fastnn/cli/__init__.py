@@ -84,7 +84,11 @@ app.command()(bench)
 def main() -> None:
     """Run the command line; what the ``fastnn`` script calls."""
     signal.signal(signal.SIGTERM, _terminate)
-    app(prog_name="fastnn")
+    try:
+        app(prog_name="fastnn")
+    except OSError as error:  # of --version or --help, which are told before any command begins
+        typer.echo(f"fastnn: {error}", err=True)
+        raise SystemExit(1) from None
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:

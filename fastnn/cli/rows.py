@@ -68,6 +68,10 @@ class Split(NamedTuple):
         held = number >= TRAINING_IMAGES
         if self.what == "rows" or not held.any():
             held = number % VALIDATION_EVERY == 0
+        if held.all():
+            raise ValueError(
+                f"there are too few {self.what}: some must be to train on, and some to validate"
+            )
         return (self.X[~held], self.y[~held]), (self.X[held], self.y[held])
 
 
