@@ -20,6 +20,7 @@ from fastnn.csr import SparseLike, as_csr, is_sparse
 __all__ = [
     "DIVISOR",
     "EXACT_SCALES",
+    "FEW_ROWS",
     "Inputs",
     "MatrixLike",
     "as_bytes",
@@ -37,6 +38,10 @@ EXACT_SCALES = (1.0, 1 / 16, 1 / 256)
 
 DIVISOR = 255.0
 """Floats k/DIVISOR, k in 0..255, are stored as the uint8 k too."""
+
+# Where there are so few rows, what is done once for all of them costs more than it saves: storing
+# floats as bytes, and laying out weights for a kernel, or compiling one.
+FEW_ROWS = 16
 
 _BLOCK_BYTES = 1 << 18
 
@@ -146,7 +151,8 @@ def as_inputs(
 
     dtype = np.dtype(dtype)
     scale = 1.0 if input_scale is None else input_scale
-    if not isinstance(X, np.memmap):  # whose pages are no memory of the process
+    of_process = not isinstance(X, np.memmap)  # whose pages are no memory of the process
+    if of_process and len(array) > FEW_ROWS:
         codes = as_bytes(rows, array.shape, working_type([array.dtype]), dtype, scale)
         if codes is not None:
             return codes
@@ -307,11 +313,15 @@ def as_bytes(
 
 
 def _encode(rows: _Rows, block: _Array, divisor: Any, codes: NDArray[np.uint8]) -> bool:
-    """Write every value * divisor into `codes`; False where codes / divisor are not the values."""
+    """Write every value * divisor into `codes`; False where codes / divisor are not the values.
+
+    Rows that do not fit are nearly always seen among the first few.
+    """
     integers = np.empty(block.shape, np.int32)
+    few = min(FEW_ROWS, len(block))
     with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(codes), len(block)):
-            out = codes[start : start + len(block)]
+        for start, size in [(0, few), *((i, len(block)) for i in range(0, len(codes), len(block)))]:
+            out = codes[start : start + size]
             part, whole = block[: len(out)], integers[: len(out)]
             values = rows(start, start + len(out)).astype(block.dtype, copy=False)
             np.multiply(values, divisor, out=part)

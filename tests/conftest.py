@@ -16,7 +16,7 @@ import pooch  # noqa: F401 - its logger keeps the stderr of its first import: no
 import pytest
 
 from fastnn import data
-from fastnn.engine import spec
+from fastnn.engine import spec, training
 
 # Kernels with tiles of two rows by two vectors, of which there is less to compile.
 SMALL = spec.Tiles((2, 2), 2, 0, 0)
@@ -46,6 +46,12 @@ def tiles_of_module(request: pytest.FixtureRequest) -> Iterator[None]:
 def tiles(request: pytest.FixtureRequest) -> Iterator[None]:
     with tiles_for(request.node):
         yield
+
+
+@pytest.fixture(autouse=True)
+def compiled_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs by compiled kernels, of more than a few rows, however small the network is."""
+    monkeypatch.setattr(training, "FEW_PRODUCTS", 0)
 
 
 @pytest.fixture

@@ -26,6 +26,11 @@ def meant(inputs: arrays.Inputs) -> np.ndarray:
     return inputs.matrix.astype(np.float64) * inputs.scale
 
 
+@pytest.fixture(autouse=True)
+def bytes_of_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "FEW_ROWS", 0)
+
+
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of two rows of five float32, so that small arrays have several."""

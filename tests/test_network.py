@@ -12,8 +12,11 @@ import pytest
 
 import fastnn
 from fastnn import L1, L2, Network, activations, costs, reference
+from fastnn.arrays import FEW_ROWS
 from fastnn.engine import training
 from fastnn.network import load
+
+FEW_PRODUCTS = training.FEW_PRODUCTS  # which other tests do without
 
 
 @pytest.fixture
@@ -109,15 +112,20 @@ def test_predictions_agree_whatever_the_storage(pixels) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_few_rows_are_said_what_many_are(dtype: str, pixels) -> None:
-    """By numpy, and to rounding."""
+def test_a_few_rows_are_said_what_many_are(
+    dtype: str, pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By numpy, and to rounding; a small network's many rows, too."""
     X, _ = pixels
     network = Network([12, 7, 4], activation=["tanh", "softmax"], cost="log_likelihood", seed=1,
                       dtype=dtype)  # fmt: skip
-    few = training.FEW_ROWS
+    few = FEW_ROWS
     said = np.concatenate([network.predict_proba(X[i : i + few]) for i in range(0, 60, few)])
     tolerance = 1e-6 if dtype == "float32" else 1e-14
     np.testing.assert_allclose(said, network.predict_proba(X), rtol=tolerance, atol=tolerance)
+    many = network.predict_proba(X)
+    monkeypatch.setattr(training, "FEW_PRODUCTS", FEW_PRODUCTS)
+    np.testing.assert_allclose(network.predict_proba(X), many, rtol=tolerance, atol=tolerance)
     one_by_one = [network.predict(x[np.newaxis])[0] for x in X]
     np.testing.assert_array_equal(one_by_one, network.predict(X))
 

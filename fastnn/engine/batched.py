@@ -1,7 +1,7 @@
 """The numpy path: the same formulas on whole batches, without the compiler.
 
-It runs where the JIT is off, where a cost is the user's own code, and where a few rows' outputs are
-asked for. m is the rows of a batch.
+It runs where the JIT is off, where a cost is the user's own code, and for outputs that take few
+products. m is the rows of a batch.
 """
 
 from __future__ import annotations

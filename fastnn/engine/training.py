@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastnn.activations import Activation
-from fastnn.arrays import Inputs
+from fastnn.arrays import FEW_ROWS, Inputs
 from fastnn.costs import RowCost
 from fastnn.engine import batched
 from fastnn.engine.masks import Masks
@@ -27,9 +27,9 @@ __all__ = ["Training", "outputs"]
 # count of operations and not a time, so that the chunks, and with them the results, repeat.
 CHUNK_FLOPS = 1_000_000_000
 
-# Of so few rows outputs are there sooner than weights could be laid out for a kernel, and Numba is
-# not loaded for them: 60 microseconds in place of 800 for a row of [784,30,10] (AMD Zen 3).
-FEW_ROWS = 16
+# Where outputs take no more products, numpy has them before weights are laid out for a kernel, and
+# Numba need not be loaded; of a few rows, too (docs/performance.md has the measurement).
+FEW_PRODUCTS = 1_000_000
 
 # Threads meet after every layer, on the way forward and back, and once or twice more; below this
 # the meetings cost more than the sharing saves.
@@ -296,8 +296,10 @@ def outputs(
     activations: Sequence[Activation],
     inputs: Inputs,
 ) -> Outputs:
-    """Return what a network says of every row."""
-    engine = batched if inputs.n <= FEW_ROWS else _engine()
+    """Return what a network says of every row; of a few without loading Numba."""
+    products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
+    are_few = inputs.n <= FEW_ROWS or inputs.n * products <= FEW_PRODUCTS
+    engine = batched if are_few else _engine()
     result: Outputs = engine.outputs(weights, biases, activations, inputs)
     return result
 
