@@ -1,4 +1,4 @@
-"""The micro-kernel: matrix products on tiles of vector registers, and their few companions.
+"""The micro-kernel: matrix products on tiles of vector registers, and sums and updates of these.
 
 `tile_forward` and `tile_update` are Numba intrinsics: they are called from kernels like any
 function, and emit LLVM vector instructions in their place. Symbols: V lanes of a vector, R rows and

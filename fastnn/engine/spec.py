@@ -242,8 +242,8 @@ def for_outputs(
 ) -> Spec:
     """Return the specification of the kernel that only goes forward.
 
-    Where rows list their nonzeros, weights of many columns that are used here and there had better
-    be few bytes each: if one vector holds them, it is no longer than it needs to be. `skip_zeros`
+    Where rows list their nonzeros, weights of many columns are used here and there, and should take
+    few bytes each: if one vector holds them, it is no longer than it needs to be. `skip_zeros`
     says whether the columns are listed that the rows of a matrix use.
     """
     distinct, lanes_ = unique(activations), lanes(weights[0].dtype)

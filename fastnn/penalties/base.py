@@ -21,7 +21,8 @@ their own step from the gradient. Where ``by_weight`` is true, one after the gra
 steps whose size differs from weight to weight: its numbers are multiplied by these sizes, or do not
 depend on them. One with a ``norm_number`` may, too, as `fastnn.penalties.groups.shortened` says.
 
-numbers are ``coefficients(step)``, for ``step`` = eta/n, and after them ``moving(...)``, which
+numbers are ``coefficients(step)``, for ``step`` = eta/n (times the ``reach`` of an optimizer whose
+steps it follows), and after them ``moving(...)``, which
 change from step to step. Where ``rests`` is true, a step whose last number is above 0 does nothing.
 
 An input column that a batch does not use has no gradient, and its weights may be lazy: wait until
@@ -109,7 +110,7 @@ class Penalty:
         raise NotImplementedError
 
     def strengths(self, step: float) -> tuple[float, float]:
-        """Return what one step's L1 and L2 parts take, for `step` = learning_rate / n."""
+        """Return (l1, l2): one step, `step` = learning_rate / n, takes l1*sign(w) + l2*w."""
         raise NotImplementedError
 
 
