@@ -21,7 +21,7 @@ class Callback:
     """What a fit calls; write a class with one of the methods or both.
 
     Epochs are counted from 0. A method may look at everything, but must not change the network's
-    arrays, which are read-only for it; what it raises ends the fit there.
+    arrays, which is an error; what it raises ends the fit there.
     """
 
     def epoch_begin(self, epoch: int, network: Network) -> bool | None:

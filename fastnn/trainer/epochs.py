@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from fastnn.callbacks import Callback
 from fastnn.checks import DivergenceError
 from fastnn.history import History
-from fastnn.interrupts import held_back
 from fastnn.network import Network
 from fastnn.schedules import Schedule
 from fastnn.trainer.position import Position
@@ -72,22 +71,30 @@ def asked_to_stop(
 ) -> bool:
     """Call a method of each callback; return whether one asks for the end, with True or numpy's.
 
-    The network's arrays are read-only for them: the engine has copies of its own.
+    Raises
+    ------
+    RuntimeError
+        If one has changed the network's arrays, which would be lost: the engine has its own. They
+        are then as they were.
     """
-    with _read_only([*network.weights, *network.biases]):
-        answers = [getattr(called, method)(epoch, network, *others) for called in callbacks]
+    if not callbacks:
+        return False
+    lists, before = (network.weights, network.biases), network._copied()
+    answers = [getattr(called, method)(epoch, network, *others) for called in callbacks]
+    if (
+        lists[0] is not network.weights
+        or lists[1] is not network.biases
+        or _differ(network, before)
+    ):
+        network._restore(before)
+        raise RuntimeError(
+            "a callback has changed network.weights or network.biases, or compacted the network, "
+            "whose arrays are being trained: to compact it, give compact_every; to change weights, "
+            "do so between two fits, the second with warm_start=True"
+        )
     return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
 
-@contextmanager
-def _read_only(arrays: Sequence[np.ndarray]) -> Iterator[None]:
-    writeable = [array for array in arrays if array.flags.writeable]
-    try:
-        for array in writeable:
-            array.flags.writeable = False
-        yield
-    finally:
-        with held_back() as release:
-            for array in writeable:
-                array.flags.writeable = True
-            release()
+def _differ(network: Network, before: tuple[Any, ...]) -> bool:
+    pairs = zip((*network.weights, *network.biases), (*before[0], *before[1]), strict=True)
+    return not all(np.array_equal(now, was, equal_nan=True) for now, was in pairs)

@@ -196,7 +196,7 @@ class Run:
         if rate is None:
             position.ended = True
             return False
-        if self._asked("epoch_begin", epoch):
+        if asked_to_stop(self.loop.callbacks, "epoch_begin", epoch, self.network):
             return False
         rng, rows = self.network._rng, self.chosen
         with held_back() as release:  # an order that is drawn is not lost
@@ -255,25 +255,7 @@ class Run:
             release()
         if self.bar is not None:
             self.bar.epoch(history)
-        return self._asked("epoch_end", epoch, history)
-
-    def _asked(self, method: str, epoch: int, *others: History) -> bool:
-        """Call a method of the callbacks; return whether one has asked for the end.
-
-        Raises
-        ------
-        RuntimeError
-            If one has put other lists in the place of those that are trained.
-        """
-        network = self.network
-        stops = asked_to_stop(self.loop.callbacks, method, epoch, network, *others)
-        if network.weights is not self._trained[0] or network.biases is not self._trained[1]:
-            raise RuntimeError(
-                "a callback has replaced network.weights or network.biases, or compacted the "
-                "network, whose arrays are being trained: to compact it, give compact_every; to "
-                "change weights, train epoch by epoch and change them in between"
-            )
-        return stops
+        return asked_to_stop(loop.callbacks, "epoch_end", epoch, network, history)
 
     def _complete_costs(self) -> None:
         """Add to the last epochs' costs what waits to be added."""
@@ -296,7 +278,6 @@ class Run:
 
     def _ready(self, state: engine.State | None) -> engine.Training:
         network, counts = self.network, self.counts
-        self._trained = network.weights, network.biases
         return self.options.training(
             network,
             *network._arrays(),
