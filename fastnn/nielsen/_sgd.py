@@ -44,8 +44,31 @@ def sgd(
 ) -> Generator[int]:
     """Check the arguments, then return an iterator that trains one epoch for each number it yields.
 
-    Once the iterator ends, the list in `samples` is as the book's code would leave it. What stands
-    in `monitors` when the next epoch is asked for goes into the checkpoints of `keeper`.
+    Once the iterator ends, the list in `samples` is as the book's code would leave it.
+
+    Parameters
+    ----------
+    network : BookNetwork
+    samples : Samples
+        The training data.
+    epochs, mini_batch_size, eta
+        As the book's `SGD` takes them.
+    cost : Cost or RowCost
+    penalty : Penalty, optional
+    progress : bool
+        Whether to show a progress bar.
+    keeper : Keeper, optional
+        Of checkpoints.
+    resume : bool
+        Whether to go on from the keeper's checkpoint, if there is one.
+    monitors : sequence of Monitor
+        What stands in them when the next epoch is asked for goes into the checkpoints.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not right, the network has a method of a program's own that would not be
+        called, or the checkpoint is one of another call.
     """
     _refuse_own(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
     epochs = whole("epochs", epochs, minimum=0)
