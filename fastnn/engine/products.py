@@ -194,10 +194,10 @@ def product(
 ):  # fmt: skip
     """out = start + a @ panels, for a part of the layer and of the batch, tile by tile.
 
-    m : the rows of the batch, of which tiles depend; k : the columns of a that are multiplied
-    a, out : pointers to their first rows, which lie `a_row` and `out_row` elements apart
-    panels : pointer to weights of `vectors` vectors of units, `panel` of them in a panel, which is
-        `panel_rows` elements long for each of its units
+    m : the rows of the batch, by which tiles are chosen; k : the columns of a that are multiplied
+    a, out : pointers to the batch's first row, whose rows are `a_row` and `out_row` elements apart
+    panels : pointer to the weights of `vectors` vectors of units, at most `panel` of them in a
+        panel, which has `panel_rows` rows
     start : pointer to what each unit's sums begin with
     """
     for first in range(part.first, part.last, panel):
