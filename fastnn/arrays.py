@@ -39,7 +39,7 @@ EXACT_SCALES = (1.0, 1 / 16, 1 / 256)
 DIVISOR = 255.0
 """Floats k/DIVISOR, k in 0..255, are stored as the uint8 k too."""
 
-# Where there are so few rows, what is done once for all of them costs more than it saves: storing
+# Where there are fewer rows, what is done once for all of them costs more than it saves: storing
 # floats as bytes, and laying out weights for a kernel, or compiling one.
 FEW_ROWS = 16
 
@@ -152,7 +152,7 @@ def as_inputs(
     dtype = np.dtype(dtype)
     scale = 1.0 if input_scale is None else input_scale
     of_process = not isinstance(X, np.memmap)  # whose pages are no memory of the process
-    if of_process and len(array) > FEW_ROWS:
+    if of_process and len(array) >= FEW_ROWS:
         codes = as_bytes(rows, array.shape, working_type([array.dtype]), dtype, scale)
         if codes is not None:
             return codes

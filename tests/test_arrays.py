@@ -28,7 +28,7 @@ def meant(inputs: arrays.Inputs) -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def bytes_of_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "FEW_ROWS", 0)
+    monkeypatch.setattr(arrays, "FEW_ROWS", 1)
 
 
 @pytest.fixture

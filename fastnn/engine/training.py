@@ -298,7 +298,7 @@ def outputs(
 ) -> Outputs:
     """Return what a network says of every row; of a few without loading Numba."""
     products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
-    are_few = inputs.n <= FEW_ROWS or inputs.n * products <= FEW_PRODUCTS
+    are_few = inputs.n < FEW_ROWS or inputs.n * products <= FEW_PRODUCTS
     engine = batched if are_few else _engine()
     result: Outputs = engine.outputs(weights, biases, activations, inputs)
     return result
