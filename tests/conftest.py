@@ -48,10 +48,17 @@ def tiles(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def compiled_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outputs by compiled kernels, of more than a few rows, however small the network is."""
     monkeypatch.setattr(training, "FEW_PRODUCTS", 0)
+
+
+@pytest.fixture(autouse=True)
+def usual_outputs(request: pytest.FixtureRequest) -> None:
+    """Compiled ones, but for what is compared with other processes."""
+    if request.node.get_closest_marker("cpu_tiles") is None:
+        request.getfixturevalue("compiled_outputs")
 
 
 @pytest.fixture

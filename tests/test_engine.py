@@ -210,6 +210,7 @@ def test_the_cost_is_tracked_in_either_path() -> None:
 
 
 @pytest.mark.cpu_tiles
+@pytest.mark.usefixtures("compiled_outputs")
 @pytest.mark.parametrize("output", [activations.Tanh, activations.Softmax], ids=lambda a: a.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_outputs(output, dtype: str) -> None:

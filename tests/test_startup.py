@@ -192,11 +192,12 @@ def test_eight_processes_start_on_an_empty_cache(tmp_path: Path) -> None:
 
 OUTPUTS = """
 import fastnn, numpy as np
-from fastnn import activations, arrays, engine
+from fastnn import activations, arrays
+from fastnn.engine import compiled
 assert fastnn.__file__.startswith(FOLDER), fastnn.__file__
 weights, biases = [np.eye(3), np.eye(3)], [np.zeros(3), np.zeros(3)]
 rows = arrays.Inputs(np.full((1, 3), 0.3), 1.0)
-print(engine.outputs(weights, biases, [activations.Sigmoid()] * 2, rows)[0].tolist())
+print(compiled.outputs(weights, biases, [activations.Sigmoid()] * 2, rows)[0].tolist())
 """
 
 
@@ -226,7 +227,7 @@ def test_edited_sources_compile_anew(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> set[Any]:
+def called(monkeypatch: pytest.MonkeyPatch, compiled_outputs: None) -> set[Any]:
     """Which kernels are called for, in place of compiling them."""
     kernels = set()
 
