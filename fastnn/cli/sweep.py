@@ -216,9 +216,11 @@ def _show(records: Records, varied: list[str]) -> None:
     titles = [key.removesuffix("_size").replace("learning_", "") for key in varied]
     for title in ("trial", *titles, "epochs", "accuracy, %", "cost", "zeros, %", "seconds"):
         table.add_column(title, justify="right")
-    known = [record for record in ranked(records) if record["error"] is None]
-    last = {record["trial"]: record for record in reversed(known)}
-    for record in [record for record in known if last[record["trial"]] is record][:SHOWN]:
+    best: dict[int, dict[str, Any]] = {}
+    for record in ranked(records):
+        if record["error"] is None:
+            best.setdefault(record["trial"], record)
+    for record in list(best.values())[:SHOWN]:
         cost = record["val_cost"]
         table.add_row(
             *(_cell(record[key]) for key in ("trial", *varied, "epochs_done")),

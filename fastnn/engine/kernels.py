@@ -136,7 +136,9 @@ def build_train(spec: str) -> Any:
 
             numbers, later = after(last, next_numbers), start + batch_size
             list_batch(spec, net, X, nonzeros, rows, m, begin, end, step, numbers)
-            coming = next_batch(spec, net, X, labels, order, later, m, batch_size, by_class)
+            coming = next_batch(
+                spec, net, X, labels, order, later, m, begin, end, batch_size, by_class
+            )  # fmt: skip
             batch = Batch(m, start, matrix, nonzeros, rows, coming)
             phases.lap(spec, net.ticks, phases.LIST)
 
@@ -273,10 +275,11 @@ def take_targets(net, labels, targets, row_weights, rows, m, low, high):
 
 
 @jit
-def next_batch(spec, net, X, labels, order, start, m, batch_size, by_class):
-    """Return the batch from `start` on, which is to be asked for; this one has m rows.
+def next_batch(spec, net, X, labels, order, start, m, begin, end, batch_size, by_class):
+    """Return the batch from `start` on, whose rows from `begin` to `end` are to be asked for.
 
-    Its rows are sorted by class, if that is wanted, and the labels of the one after it asked for.
+    m is the rows of the one before. Its rows are sorted by class, if that is wanted, and the labels
+    of the one after it asked for.
     """
     columns, rows = layer_of(net, 0).units, at(order, start)
     count, on_way = max(0, min(batch_size, len(order) - start)), 0
@@ -287,8 +290,7 @@ def next_batch(spec, net, X, labels, order, start, m, batch_size, by_class):
         on_way = pieces_of(columns) // 2
     if len(labels):
         ask_for_labels(at(labels, 0), order, start + batch_size, batch_size)
-    low, high = (0, m) if net.alone else rows_of(spec, net, m)
-    return coming_of(X, columns, rows, low, min(high, count), on_way)
+    return coming_of(X, columns, rows, begin, min(end, count), on_way)
 
 
 @jit

@@ -311,8 +311,8 @@ def update_panel(spec, net, number, batch, numbers, asks, panel):
     """Update the inputs of a panel; with them from 0 on, the biases.
 
     They are taken CHUNK at a time, and with each so many rows of the next batch are asked for, if
-    `asks` is true. The penalty acts with the first rows, or with the last ones if it
-    comes after the gradient.
+    `asks` is true. The penalty acts with the first rows, or with the last ones if it comes after
+    the gradient.
     """
     stay_apart()
     here, below, m = layer_of(net, number), layer_of(net, number - 1), batch.m

@@ -147,11 +147,11 @@ class Objective:
         with np.errstate(over="ignore"):  # exp of a saturated unit
             zs, layers = batched.forward(turned, biases, activations, self._X)
             z, a = zs[-1], layers[-1]
-            derivative = self._activations[-1].derivative(np, z, a)
+            derivative = activations[-1].derivative(np, z, a)
             delta = self._cost.delta(np, z, a, self._y, derivative) * self._shares
             cost = float((self._cost.value(np, z, a, self._y) * self._shares).sum())
-            for layer, *found in batched.gradients(turned, activations, zs, layers, delta):
-                of_weights[layer][...], of_biases[layer][...] = found[0].T, found[1]
+            for layer, of_w, of_b in batched.gradients(turned, activations, zs, layers, delta):
+                of_weights[layer][...], of_biases[layer][...] = of_w.T, of_b
         slopes += self._l2 * parameters
         return cost + self.of_l2(parameters), slopes
 

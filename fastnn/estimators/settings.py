@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from fastnn import activations, penalties
 from fastnn.activations import Activation
-from fastnn.arrays import check_rows_finite
+from fastnn.arrays import as_floats
 from fastnn.checks import one_of
 from fastnn.costs import Cost, Quadratic
+from fastnn.csr import as_csr, is_sparse
 from fastnn.estimators import clipped
 from fastnn.estimators.steps import steps_of
 from fastnn.exchange.sklearn_models import NAMES
@@ -123,13 +123,9 @@ def with_dtype(mlp: Any, X: Any) -> Any:
     dtype = dtype_of(mlp)
     if dtype is None or X.dtype == dtype:
         return X
-    with np.errstate(over="ignore"):
-        X = X.astype(dtype)
-    if sparse.issparse(X):
-        check_rows_finite(X.data[:, np.newaxis], "X, at stored number {},")
-    else:
-        check_rows_finite(X, "row {} of X")
-    return X
+    if is_sparse(X):
+        return as_csr(X, dtype, 1.0)
+    return as_floats(lambda start, stop: X[start:stop], X.shape, dtype, "row {} of X")
 
 
 def hidden_layers(mlp: Any) -> int:

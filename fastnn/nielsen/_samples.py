@@ -42,7 +42,10 @@ class Samples:
         return len(self.targets)
 
     def activations(self) -> np.ndarray:
-        """Return the network's output for every row, (n, outputs), by its own `feedforward`."""
+        """Return the network's output for every row, (n, outputs).
+
+        A program's own `feedforward` is called for it.
+        """
         if self._network._has_own("feedforward"):
             return self._fed_forward()
         weights, biases = self._network._arrays()

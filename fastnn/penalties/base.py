@@ -22,8 +22,8 @@ steps whose size differs from weight to weight: its numbers are multiplied by th
 depend on them. One with a ``norm_number`` may, too, as `fastnn.penalties.groups.shortened` says.
 
 numbers are ``coefficients(step)``, for ``step`` = eta/n (times the ``reach`` of an optimizer whose
-steps it follows), and after them ``moving(...)``, which
-change from step to step. Where ``rests`` is true, a step whose last number is above 0 does nothing.
+steps it follows), and after them ``moving(...)``, which change from step to step. Where ``rests``
+is true, a step whose last number is above 0 does nothing.
 
 An input column that a batch does not use has no gradient, and its weights may be lazy: wait until
 they are next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps,
