@@ -16,11 +16,13 @@ import pooch  # noqa: F401 - its logger keeps the stderr of its first import: no
 import pytest
 
 from fastnn import data
-from fastnn.engine import spec, training
+from fastnn.engine import layout, spec, training
 
-# Kernels with tiles of two rows by two vectors, of which there is less to compile.
+# Kernels with tiles of two rows by two vectors, of which there is less to compile, and spans of 64
+# columns of these.
 SMALL = spec.Tiles((2, 2), 2, 0, 0)
 OF_CPUS, spec.TILES = spec.TILES, {16: SMALL, 32: SMALL}
+SPAN_BYTES, layout.SPAN_BYTES = layout.SPAN_BYTES, 64 * 64
 
 
 @contextmanager
@@ -32,6 +34,7 @@ def tiles_for(node: pytest.Item | pytest.Module) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if node.get_closest_marker("cpu_tiles") is not None:
             patch.setattr(spec, "TILES", OF_CPUS)
+            patch.setattr(layout, "SPAN_BYTES", SPAN_BYTES)
         yield
 
 

@@ -335,7 +335,8 @@ def _arrays(
         memories=memories,
         shortens=wanted.shortens,
         sparse=wanted.sparse,
-        parts=wanted.list_parts if wanted.lists else 0,
+        lists=wanted.lists,
+        parts=wanted.list_parts,
         dtype=dtype,
     )
     return layout.allocate(shape)

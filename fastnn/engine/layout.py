@@ -65,6 +65,10 @@ OWN_BYTES = 1 << 20
 # Lists are written in whole vectors, which go beyond their end.
 ROOM_MORE = 64
 
+# Unsorted columns are gone through in spans: all rows of a batch with the first, then with the next
+# one. Of so many bytes of a panel what these rows use stays in a first-level cache of 32 KiB.
+SPAN_BYTES = 56 * 1024
+
 # A list is sorted in so many places at once.
 STREAMS = 4
 
@@ -128,10 +132,10 @@ class Arrays(NamedTuple):
     in_batch : int32
         The input columns that a batch uses.
     block_used : int32
-        For each copy, the input columns that each block of a batch's rows uses; where they are
-        sorted by the rows that use them, a part for each set of rows.
+        For each copy, the input columns that each block of a batch's rows uses: in a part for each
+        span of columns, or if they are sorted by the rows that use them, for each set of rows.
     block_ends : int32
-        For each copy, where the parts of each block's list end.
+        For each copy, where the parts of each block's list end; a 0 before the first span's.
     block_bits : uint64
         For each copy, a bit for each column: whether the block uses it.
     block_keys : uint8
@@ -217,8 +221,9 @@ class Shape(NamedTuple):
     vectors wide a layer's panels are at most. stateful: whether a penalty keeps numbers beside the
     weights. memories: how many numbers an optimizer keeps for each, its gradient among them.
     shortens: whether groups are shortened by the sizes of its steps. sparse: whether rows list
-    their nonzeros: then the values of the inputs are not kept. parts: how many parts the list of
-    the columns that a block of rows uses has: 1, more where they are sorted, 0 without one.
+    their nonzeros: then the values of the inputs are not kept. lists: whether the columns are
+    listed that a block of rows uses. parts: how many sets of rows such a list is sorted by, 0 where
+    it is not.
     """
 
     sizes: tuple[int, ...]
@@ -232,6 +237,7 @@ class Shape(NamedTuple):
     memories: int
     shortens: bool
     sparse: bool
+    lists: bool
     parts: int
     dtype: np.dtype[Any]
 
@@ -312,8 +318,12 @@ def _plan(shape: Shape) -> Plan:
     sizes, lanes, threads, dtype = shape.sizes, shape.lanes, shape.threads, shape.dtype
     out, width = tables[0, -1], int(tables[0, :, PITCH].max())
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
-    blocks, sorts = -(-shape.batch_size // shape.listed), shape.parts > 1
-    listed, more = blocks if shape.parts else 0, max(lanes, shape.listed)
+    blocks, sorts = -(-shape.batch_size // shape.listed), shape.parts > 0
+    spans, span_words = 1, words
+    if shape.lists and not sorts and blocks > 1:
+        spans, span_words = _spans(words, int(tables[0, 1, PANEL]) * lanes * dtype.itemsize)
+    ends = shape.parts or spans + 1
+    listed, more = blocks if shape.lists else 0, max(lanes, shape.listed)
     rows = shape.batch_size * int(out[PITCH])
     pieces, total = _pieces(
         dtype,
@@ -339,11 +349,11 @@ def _plan(shape: Shape) -> Plan:
         every=(1, columns),
         in_batch=(1, columns),
         block_used=(copies, listed * columns),
-        block_ends=(copies, listed * shape.parts),
+        block_ends=(copies, listed * ends),
         block_bits=(copies, listed * words),
         block_keys=(copies, listed * words * 64 if sorts else 0),
         listed=(threads, columns),
-        tallies=(threads, STREAMS * shape.parts),
+        tallies=(threads, STREAMS * ends),
         items=(threads, 4 * (words * 64 + ROOM_MORE) if sorts else 0),
         values=(1, 256),
         entering=(1, columns),
@@ -361,12 +371,24 @@ def _plan(shape: Shape) -> Plan:
         "layers": len(sizes) - 1,
         "alone": int(copies == threads),
         "list_room": columns,
+        "end_room": ends,
+        "spans": spans,
+        "span_words": span_words,
         "weight_count": weights,
         "bias_count": biases,
         "member_room": max(sizes),
     }
     records = records_of(tables, pieces, numbers, threads, dtype)
     return Plan(tables[0], records, pieces, total)
+
+
+def _spans(words: int, row_bytes: int) -> tuple[int, int]:
+    """Return how many spans columns are divided into, and how many times 64 of them each has.
+
+    A row of a panel, one column's weights, is so many bytes.
+    """
+    spans = -(-words // max(1, SPAN_BYTES // (64 * row_bytes)))
+    return spans, -(-words // spans)
 
 
 def _pieces(floats: DTypeLike, **lengths: tuple[int, int]) -> tuple[dict[str, Piece], int]:

@@ -18,8 +18,8 @@ __all__ = ["product_of_listed", "update_listed"]
 
 @by_layout
 @jit
-def block_of(spec, net, batch, begin, end, block):
-    """Return the block of a batch's rows that has those from `begin` to `end`."""
+def block_of(spec, net, batch, begin, end, block, span):
+    """Return the block of a batch's rows from `begin` to `end`, with the columns of a span."""
     number, inputs = begin // block, layer_of(net, 0)
     return Block(
         end - begin,
@@ -30,7 +30,7 @@ def block_of(spec, net, batch, begin, end, block):
         after(inputs.a, begin * inputs.pitch),
         inputs.pitch,
         after(net.block_used, number * net.list_room),
-        after(net.block_ends, number * list_parts(spec)),
+        after(net.block_ends, number * net.end_room + span),
     )
 
 
@@ -60,13 +60,19 @@ def product_of_listed(spec, net, batch, part, block, start):
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
-        for i in range(part.low, part.high, block):
-            some = block_of(spec, net, batch, i, min(i + block, part.high), block)
-            to = after(here.z, i * here.pitch + column)
-            weights = after(here.w, inputs * column)
-            asked = i + block if first == part.first else i
-            ask = ask_of(batch.coming, batch.rows, i, asked, True)
-            listed_forward(spec, some, width, after(start, column), weights, to, here.pitch, ask)
+        weights = after(here.w, inputs * column)
+        for span in range(net.spans):
+            for i in range(part.low, part.high, block):
+                some = block_of(spec, net, batch, i, min(i + block, part.high), block, span)
+                to = after(here.z, i * here.pitch + column)
+                asked = i + block if first == part.first and span == 0 else i
+                ask = ask_of(batch.coming, batch.rows, i, asked, True)
+                begin, begin_row = after(start, column), 0
+                if span > 0:  # on with the sums so far
+                    begin, begin_row = to, here.pitch
+                listed_forward(
+                    spec, some, width, begin, begin_row, weights, to, here.pitch, ask
+                )  # fmt: skip
 
 
 @jit_apart
@@ -80,19 +86,20 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
     stay_apart()
     m, pitch, low, high = batch.m, layer_of(net, 1).pitch, panel.low, panel.high
     whole = low == 0 and high == layer_of(net, 0).units
-    for i in range(0, m, block):
-        end = min(i + block, m)
-        ask = ask_of(batch.coming, batch.rows, i, end if asks else i, False)
-        some = block_of(spec, net, batch, i, end, block)
-        acts = end == m if after_gradient(spec) else i == 0
-        chosen = rule if acts else 0
-        if not whole:
-            some = part_of_block(spec, net, some, low, high)
-        listed_update(
-            spec, chosen, some, panel.vectors, numbers, after(panel.delta, i * pitch), pitch,
-            panel.w, panel.q, panel.b,
-            low == 0 and high > 0 and not decays(spec), ask,
-        )  # fmt: skip
+    with_b = low == 0 and high > 0 and not decays(spec)
+    for span in range(net.spans - 1, -1, -1):  # first what the way forward has left in the cache
+        for i in range(0, m, block):
+            end = min(i + block, m)
+            ask = ask_of(batch.coming, batch.rows, i, end if asks and span == 0 else i, False)
+            some = block_of(spec, net, batch, i, end, block, span)
+            acts = end == m if after_gradient(spec) else i == 0
+            if not whole:
+                some = part_of_block(spec, net, some, low, high)
+            listed_update(
+                spec, rule if acts else 0, some, panel.vectors, numbers,
+                after(panel.delta, i * pitch), pitch, panel.w, panel.q, panel.b,
+                with_b and span == 0, ask,
+            )  # fmt: skip
 
 
 @by_layout
@@ -100,10 +107,11 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
 def part_of_block(spec, net, some, low, high):
     """Return a block with the columns from `low` to `high` only in its list."""
     if not sorts(spec):  # which is ascending
-        end = get(some.ends, 0)
-        first = place_of(some.used, 0, end, low)
-        put(net.tallies, 0, np.int32(place_of(some.used, first, end, high) - first))
-        used = after(some.used, first)
+        begin, end = get(some.ends, 0), get(some.ends, 1)
+        first = place_of(some.used, begin, end, low)
+        put(net.tallies, 0, np.int32(first))
+        put(net.tallies, 1, np.int32(place_of(some.used, first, end, high)))
+        used = some.used
     else:
         count = k = 0
         for key in range(list_parts(spec)):

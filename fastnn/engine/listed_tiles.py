@@ -45,7 +45,7 @@ class Block(NamedTuple):
     values : the float that each byte stands for
     a, pitch : the rows as floats, so many elements apart; not read where those stored are bytes
     used : the columns, those of each kind together
-    ends : where the columns of each kind end
+    ends : where the columns of each kind end; if not sorted, where those meant begin and end
     """
 
     rows: Any
@@ -154,15 +154,14 @@ def _kinds(
     builder: Any, kernel: Spec, ends: Any, rows: int, *, backwards: bool = False
 ) -> Iterator[tuple[list[int], Any, Any]]:
     """Yield for each kind its rows, where it begins and where it ends."""
-    if not kernel.sorts:
-        yield list(range(rows)), int64(0), builder.sext(builder.load(ends), I64)
-        return
-    kinds = range(1, kernel.list_parts)
+    kinds = range(1, kernel.list_parts or 2)
     for kind in reversed(kinds) if backwards else kinds:
         begin, end = (
             builder.sext(builder.load(builder.gep(ends, [int64(k)])), I64) for k in (kind - 1, kind)
         )
-        users = [r for r in range(kernel.listed) if kind >> r // kernel.together & 1]
+        users = list(range(rows))
+        if kernel.sorts:
+            users = [r for r in users if kind >> r // kernel.together & 1]
         yield users, begin, end
 
 
@@ -173,31 +172,33 @@ def listed_forward(
     block: Any,
     vectors: Any,
     start: Any,
+    start_row: Any,
     b: Any,
     out: Any,
     out_row: Any,
     ask: Any,
 ) -> Any:
-    """out[r] = start + the sum over the columns j that row r of a `Block` uses, of a[r, j] * b[j].
+    """out[r] = start[r] + the sum of a[r, j] * b[j] over the columns j that row r of a block uses.
 
-    ``b`` is a panel of `vectors` vectors; ``out`` has rows `out_row` apart. `ask` is an `Ask`.
+    ``b`` is a panel of `vectors` vectors; ``start`` and ``out`` have rows `start_row` and `out_row`
+    apart, the first one maybe a single row, 0 apart. `block` is a `Block`, `ask` an `Ask`.
     """
-    signature = types.void(spec, block, types.int64, start, b, out, types.int64, ask)
+    signature = types.void(spec, block, types.int64, start, types.int64, b, out, types.int64, ask)
     kernel = read_spec(spec)
     vector = vector_of(out, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         if not kernel.lists:
             return context.get_dummy_value()
-        _, packed, vectors, start, b, out, out_row, asked = arguments
+        _, packed, vectors, start, start_row, b, out, out_row, asked = arguments
         rows = _unpacked(builder, packed)
         ask_along, (count, counts) = _asker(builder, kernel, rows, asked), _counts(kernel, rows)
 
         def tile(most: int, c_count: int) -> None:
             read = _reader(builder, block, rows, most)
             places = [int64(c * vector.count) for c in range(c_count)]
-            first = [load(builder, start, p, vector) for p in places]
-            sums = [list(first) for _ in range(most)]
+            begins = [builder.gep(start, [builder.mul(start_row, int64(r))]) for r in range(most)]
+            sums = [[load(builder, begin, p, vector) for p in places] for begin in begins]
             for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows.ends, most)):
                 if kernel.sorts:
                     ask_along(kind)
@@ -214,7 +215,7 @@ def listed_forward(
                         builder, begin, end, 1, flat, len(users), c_count, operands, short=True
                     )
                 else:
-                    flat = sum_products(builder, flat, len(users), end, operands)
+                    flat = sum_products(builder, flat, len(users), begin, end, operands)
                 for number, r in enumerate(users):
                     sums[r] = flat[number * c_count : (number + 1) * c_count]
             for r in range(most):
@@ -324,8 +325,8 @@ def listed_update(
             if kernel.sorts:
                 short_loop(builder, begin, end, body)
                 return
-            with cgutils.for_range(builder, end) as loop:
-                body(loop.index)
+            with cgutils.for_range_slice(builder, begin, end, int64(1)) as (index, _):
+                body(index)
 
         if not kernel.sorts:
             ask_along(0)

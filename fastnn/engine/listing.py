@@ -12,7 +12,6 @@ from fastnn.engine.constants import (
     has_groups,
     lanes,
     lazy,
-    list_parts,
     shrinks,
     sorts,
 )
@@ -44,19 +43,21 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
         number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
         bits = after(net.block_bits, number * words)
         used = after(net.block_used, number * net.list_room)
-        ends = after(net.block_ends, number * list_parts(spec))
+        ends = after(net.block_ends, number * net.end_room)
         if sorts(spec):
             keys = after(net.block_keys, number * words * 64)
             mark_users(spec, X, numbers, some, columns, keys, bits)
             sort_columns(spec, net, columns, bits, keys, used, ends)
             continue
         count = 0
-        for word in range(words):
-            overlap = max(0, 64 * (word + 1) - columns)
-            found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
-            put(bits, word, found >> np.uint64(overlap))
-            count = append_bits(spec, used, count, 64 * word, get(bits, word))
-        put(ends, 0, np.int32(count))
+        put(ends, 0, np.int32(0))
+        for span in range(net.spans):
+            for word in range(span * net.span_words, min((span + 1) * net.span_words, words)):
+                overlap = max(0, 64 * (word + 1) - columns)
+                found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
+                put(bits, word, found >> np.uint64(overlap))
+                count = append_bits(spec, used, count, 64 * word, get(bits, word))
+            put(ends, span + 1, np.int32(count))
 
 
 @jit

@@ -340,16 +340,21 @@ def update_panel(spec, net, number, batch, numbers, asks, panel):
 @by_layout
 @jit
 def transpose_weights(spec, net, number):
-    """Copy a layer's weight panels into panels of the transposed weights, block by block."""
+    """Copy a layer's weight panels into panels of the transposed weights, block by block.
+
+    A panel's blocks go to one place: lines are read, and written, whole while they are at hand.
+    """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    begin, end = share(net, below.vectors)
-    for row in range(begin, end):
-        panel_in = row // here.back_panel * here.back_panel
-        width_in = min(here.back_panel, below.vectors - panel_in) * v
-        to = after(here.wt, panel_in * v * here.vectors * v + (row - panel_in) * v)
-        for column in range(0, here.vectors):
-            panel = column // here.panel * here.panel
-            width = min(here.panel, here.vectors - panel) * v
-            source = after(here.w, panel * v * below.vectors * v + (column - panel) * v)
-            block = after(source, row * v * width)
-            transpose(spec, block, width, after(to, column * v * width_in), width_in)
+    most = here.back_panel
+    begin, end = share(net, (below.vectors + most - 1) // most)
+    for first_in in range(begin * most, min(end * most, below.vectors), most):
+        width_in = min(most, below.vectors - first_in)
+        for first in range(0, here.vectors, here.panel):
+            width = min(here.panel, here.vectors - first)
+            panel = after(here.w, (first * below.vectors * v + first_in * width * v) * v)
+            back = after(here.wt, (first_in * here.vectors * v + first * width_in * v) * v)
+            for column in range(width):
+                for row in range(width_in):
+                    source = after(panel, (row * v * width + column) * v)
+                    to = after(back, (column * v * width_in + row) * v)
+                    transpose(spec, source, width * v, to, width_in * v)

@@ -49,9 +49,9 @@ def fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
 
 
 def sum_products(
-    builder: Any, sums: list[Any], rows: int, k: Any, operands: Callable[[Any], Any]
+    builder: Any, sums: list[Any], rows: int, begin: Any, end: Any, operands: Callable[[Any], Any]
 ) -> list[Any]:
-    """Add the outer products of ``operands(i)``, i < k, to the tile `sums`, row by row.
+    """Add the outer products of ``operands(i)``, begin <= i < end, to the tile `sums`, row by row.
 
     ``operands(i)`` gives the R scalars and the C vectors of step i. A tile of few sums takes
     several steps at a time, each with sums of its own.
@@ -59,14 +59,15 @@ def sum_products(
     vector, columns = sums[0].type, len(sums) // rows
     steps = max(1, _INDEPENDENT_SUMS // len(sums))
     zeros = [ir.Constant(vector, [0.0] * vector.count)] * (len(sums) * (steps - 1))
-    whole = builder.mul(builder.sdiv(k, int64(steps)), int64(steps))
-    parts = sum_loop(builder, int64(0), whole, steps, sums + zeros, rows, columns, operands)
+    over = builder.srem(builder.sub(end, begin), int64(steps))
+    whole = builder.sub(end, over)
+    parts = sum_loop(builder, begin, whole, steps, sums + zeros, rows, columns, operands)
     while len(parts) > len(sums):
         half = len(parts) // 2
         parts = [builder.fadd(x, y) for x, y in zip(parts[:half], parts[half:], strict=True)]
     if steps == 1:
         return parts
-    return sum_loop(builder, whole, k, 1, parts, rows, columns, operands)
+    return sum_loop(builder, whole, end, 1, parts, rows, columns, operands)
 
 
 def sum_loop(
@@ -137,7 +138,7 @@ def tile_forward(
                 return [builder.load(builder.gep(at_column, [r])) for r in a_rows], panel
 
             first = [load(builder, start, p, vector) for p in places]
-            sums = sum_products(builder, first * r_count, r_count, k, operands)
+            sums = sum_products(builder, first * r_count, r_count, int64(0), k, operands)
             for r in range(r_count):
                 row = builder.mul(out_row, int64(r))
                 for p, value in zip(places, sums[r * c_count :], strict=False):

@@ -60,7 +60,7 @@ class Tiles(NamedTuple):
 
 # By the number of registers. Rows that share a list multiply by zeros of their own; fewer of them
 # do so less, but then weights pass more often between the caches.
-TILES = {32: Tiles((5, 5, 5, 5), 5, 2, 2), 16: Tiles((4, 4, 4, 2), 2, 0, 0)}
+TILES = {32: Tiles((5, 5, 5, 5), 5, 2, 2), 16: Tiles((4, 4, 4, 2, 2), 2, 0, 0)}
 
 
 class Rule(NamedTuple):
@@ -150,11 +150,11 @@ class Layout:
 
     @property
     def list_parts(self) -> int:
-        """The parts of the list of the columns that a block of rows uses: one, or as sorted.
+        """The parts of the sorted list of the columns that a block of rows uses.
 
-        Then there is one for each set of the rows.
+        There is one for each set of the rows; where nothing is sorted there is none.
         """
-        return 1 << self.key_bits if self.sorts else 1
+        return 1 << self.key_bits if self.sorts else 0
 
     @property
     def key_bits(self) -> int:
