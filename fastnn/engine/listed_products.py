@@ -18,9 +18,9 @@ __all__ = ["product_of_listed", "update_listed"]
 
 @by_layout
 @jit
-def block_of(spec, net, batch, begin, end, block, span):
-    """Return the block of a batch's rows from `begin` to `end`, with the columns of a span."""
-    number, inputs = begin // block, layer_of(net, 0)
+def block_of(spec, net, batch, number, begin, end, span):
+    """Return a block of a batch's rows, those from `begin` to `end`, with the columns of a span."""
+    inputs = layer_of(net, 0)
     return Block(
         end - begin,
         batch.matrix,
@@ -58,14 +58,17 @@ def product_of_listed(spec, net, batch, part, block, start):
     """
     stay_apart()
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
+    low, blocks = part.low // block, (part.high - part.low + block - 1) // block
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
         weights = after(here.w, inputs * column)
         for span in range(net.spans):
-            for i in range(part.low, part.high, block):
-                some = block_of(spec, net, batch, i, min(i + block, part.high), block, span)
+            for number in range(low, low + blocks):
+                i = number * block
+                end = min(i + block, part.high)
+                some = block_of(spec, net, batch, number, i, end, span)
                 to = after(here.z, i * here.pitch + column)
-                asked = i + block if first == part.first and span == 0 else i
+                asked = end if first == part.first and span == 0 else i
                 ask = ask_of(batch.coming, batch.rows, i, asked, True)
                 begin, begin_row = after(start, column), 0
                 if span > 0:  # on with the sums so far
@@ -88,10 +91,11 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
     whole = low == 0 and high == layer_of(net, 0).units
     with_b = low == 0 and high > 0 and not decays(spec)
     for span in range(net.spans - 1, -1, -1):  # first what the way forward has left in the cache
-        for i in range(0, m, block):
+        for number in range((m + block - 1) // block):
+            i = number * block
             end = min(i + block, m)
             ask = ask_of(batch.coming, batch.rows, i, end if asks and span == 0 else i, False)
-            some = block_of(spec, net, batch, i, end, block, span)
+            some = block_of(spec, net, batch, number, i, end, span)
             acts = end == m if after_gradient(spec) else i == 0
             if not whole:
                 some = part_of_block(spec, net, some, low, high)

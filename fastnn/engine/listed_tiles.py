@@ -10,6 +10,7 @@ is not sorted all columns are of one kind, which all rows use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -115,15 +116,17 @@ def _unpacked(builder: Any, block: Any) -> Block:
 
 
 def _reader(
-    builder: Any, kind: Any, block: Block, most: int
+    builder: Any, kernel: Spec, kind: Any, block: Block, most: int
 ) -> Callable[[list[int], Any], list[Any]]:
     """Return a function that loads some rows' values in a column; `kind` is a block's type."""
     stored = kind.types[Block._fields.index("matrix")]
     in_bytes = stored.dtype == types.uint8
     starts = []
-    for r in range(most):  # after the last row there is none, or what may not be finite
-        is_row = builder.icmp_signed("<", int64(r), block.rows)
-        place = builder.select(is_row, int64(r), int64(0))
+    for r in range(most):
+        place = int64(r)
+        if kernel.sorts:  # after the last row there is none, or what may not be finite
+            is_row = builder.icmp_signed("<", place, block.rows)
+            place = builder.select(is_row, place, int64(0))
         if in_bytes:
             row = builder.mul(builder.load(builder.gep(block.order, [place])), block.columns)
             starts.append(builder.gep(block.matrix, [row]))
@@ -195,7 +198,7 @@ def listed_forward(
         ask_along, (count, counts) = _asker(builder, kernel, rows, asked), _counts(kernel, rows)
 
         def tile(most: int, c_count: int) -> None:
-            read = _reader(builder, block, rows, most)
+            read = _reader(builder, kernel, block, rows, most)
             places = [int64(c * vector.count) for c in range(c_count)]
             begins = [builder.gep(start, [builder.mul(start_row, int64(r))]) for r in range(most)]
             sums = [[load(builder, begin, p, vector) for p in places] for begin in begins]
@@ -219,7 +222,8 @@ def listed_forward(
                 for number, r in enumerate(users):
                     sums[r] = flat[number * c_count : (number + 1) * c_count]
             for r in range(most):
-                with builder.if_then(builder.icmp_signed("<", int64(r), rows.rows)):
+                is_row = builder.icmp_signed("<", int64(r), rows.rows)
+                with builder.if_then(is_row) if kernel.sorts else nullcontext():
                     row = builder.mul(out_row, int64(r))
                     for p, value in zip(places, sums[r], strict=True):
                         store(builder, value, out, builder.add(row, p))
@@ -272,14 +276,16 @@ def listed_update(
         ask_along, (count, counts) = _asker(builder, kernel, rows, asked), _counts(kernel, rows)
 
         def tile(number: int, most: int, c_count: int) -> None:
-            read = _reader(builder, block, rows, most)
+            read = _reader(builder, kernel, block, rows, most)
             places = [int64(c * vector.count) for c in range(c_count)]
             deltas = []
-            for r in range(most):  # a sorted block may lack some, for which there is room
-                is_row = builder.icmp_signed("<", int64(r), rows.rows)
+            for r in range(most):
                 row = builder.mul(delta_row, int64(r))
                 values = [load(builder, delta, builder.add(row, p), vector) for p in places]
-                deltas.append([builder.select(is_row, value, zeros) for value in values])
+                if kernel.sorts:  # a block may lack some rows, for which there is room
+                    is_row = builder.icmp_signed("<", int64(r), rows.rows)
+                    values = [builder.select(is_row, value, zeros) for value in values]
+                deltas.append(values)
             with builder.if_then(with_b):
                 add_rows_to(builder, b, places, deltas)
             rule = kernel.rules[number - 1] if number else None
