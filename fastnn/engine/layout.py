@@ -65,8 +65,8 @@ OWN_BYTES = 1 << 20
 # Lists are written in whole vectors, which go beyond their end.
 ROOM_MORE = 64
 
-# Unsorted columns are gone through in spans: all rows of a batch with the first, then with the next
-# one. Of so many bytes of a panel what these rows use stays in a first-level cache of 32 KiB.
+# Where columns are not sorted, all rows of a batch go through a span of them, and then through the
+# next. Of so many bytes of a panel what these rows use stays in a first-level cache of 32 KiB.
 SPAN_BYTES = 56 * 1024
 
 # A list is sorted in so many places at once.
@@ -132,10 +132,10 @@ class Arrays(NamedTuple):
     in_batch : int32
         The input columns that a batch uses.
     block_used : int32
-        For each copy, the input columns that each block of a batch's rows uses: in a part for each
-        span of columns, or if they are sorted by the rows that use them, for each set of rows.
+        For each copy, the input columns that each block of a batch's rows uses: in parts of 64
+        columns, or if they are sorted by the rows that use them, in a part for each set of rows.
     block_ends : int32
-        For each copy, where the parts of each block's list end; a 0 before the first span's.
+        For each copy, where the parts of each block's list end; before them a 0, the end of none.
     block_bits : uint64
         For each copy, a bit for each column: whether the block uses it.
     block_keys : uint8
@@ -319,10 +319,9 @@ def _plan(shape: Shape) -> Plan:
     out, width = tables[0, -1], int(tables[0, :, PITCH].max())
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
     blocks, sorts = -(-shape.batch_size // shape.listed), shape.parts > 0
-    spans, span_words = 1, words
-    if shape.lists and not sorts and blocks > 1:
-        spans, span_words = _spans(words, int(tables[0, 1, PANEL]) * lanes * dtype.itemsize)
-    ends = shape.parts or spans + 1
+    span_words, ends = words, shape.parts or words + 1
+    if blocks > 1 and shape.lists and not sorts:
+        span_words = _span_words(words, int(tables[0, 1, PANEL]) * lanes * dtype.itemsize)
     listed, more = blocks if shape.lists else 0, max(lanes, shape.listed)
     rows = shape.batch_size * int(out[PITCH])
     pieces, total = _pieces(
@@ -372,7 +371,6 @@ def _plan(shape: Shape) -> Plan:
         "alone": int(copies == threads),
         "list_room": columns,
         "end_room": ends,
-        "spans": spans,
         "span_words": span_words,
         "weight_count": weights,
         "bias_count": biases,
@@ -382,13 +380,10 @@ def _plan(shape: Shape) -> Plan:
     return Plan(tables[0], records, pieces, total)
 
 
-def _spans(words: int, row_bytes: int) -> tuple[int, int]:
-    """Return how many spans columns are divided into, and how many times 64 of them each has.
-
-    A row of a panel, one column's weights, is so many bytes.
-    """
+def _span_words(words: int, row_bytes: int) -> int:
+    """Return how many times 64 columns a span has; a panel's row, one column, is so many bytes."""
     spans = -(-words // max(1, SPAN_BYTES // (64 * row_bytes)))
-    return spans, -(-words // spans)
+    return -(-words // spans)
 
 
 def _pieces(floats: DTypeLike, **lengths: tuple[int, int]) -> tuple[dict[str, Piece], int]:

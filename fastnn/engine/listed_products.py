@@ -11,15 +11,18 @@ from fastnn.engine.constants import after_gradient, by_layout, decays, lanes, li
 from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.listed_tiles import Ask, Block, listed_forward, listed_update
-from fastnn.engine.pointers import after, get, layer_of, place_of, put
+from fastnn.engine.pointers import after, get, layer_of, put
 
-__all__ = ["product_of_listed", "update_listed"]
+__all__ = ["product_of_listed", "update_listed", "words_to"]
 
 
 @by_layout
 @jit
-def block_of(spec, net, batch, number, begin, end, span):
-    """Return a block of a batch's rows, those from `begin` to `end`, with the columns of a span."""
+def block_of(spec, net, batch, number, begin, end, word, words):
+    """Return a block of a batch's rows, those from `begin` to `end`.
+
+    If columns are not sorted, with those of the `words` times 64 from the one numbered `word` on.
+    """
     inputs = layer_of(net, 0)
     return Block(
         end - begin,
@@ -30,8 +33,15 @@ def block_of(spec, net, batch, number, begin, end, span):
         after(inputs.a, begin * inputs.pitch),
         inputs.pitch,
         after(net.block_used, number * net.list_room),
-        after(net.block_ends, number * net.end_room + span),
+        after(net.block_ends, number * net.end_room + (0 if sorts(spec) else word)),
+        words,
     )
+
+
+@jit
+def words_to(column):
+    """Return how many times 64 columns there are up to one, which begins with so many or ends."""
+    return (column + 63) // 64
 
 
 @jit
@@ -57,21 +67,22 @@ def product_of_listed(spec, net, batch, part, block, start):
     With each block as many rows of the next batch are asked for, of each what that says.
     """
     stay_apart()
-    here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
+    here, inputs, words = layer_of(net, 1), layer_of(net, 0), words_to(layer_of(net, 0).units)
     low, blocks = part.low // block, (part.high - part.low + block - 1) // block
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
-        weights = after(here.w, inputs * column)
-        for span in range(net.spans):
+        weights = after(here.w, inputs.vectors * lanes(spec) * column)
+        for word in range(0, words, net.span_words):
+            span = min(net.span_words, words - word)
             for number in range(low, low + blocks):
                 i = number * block
                 end = min(i + block, part.high)
-                some = block_of(spec, net, batch, number, i, end, span)
+                some = block_of(spec, net, batch, number, i, end, word, span)
                 to = after(here.z, i * here.pitch + column)
-                asked = end if first == part.first and span == 0 else i
+                asked = end if first == part.first and word == 0 else i
                 ask = ask_of(batch.coming, batch.rows, i, asked, True)
                 begin, begin_row = after(start, column), 0
-                if span > 0:  # on with the sums so far
+                if word > 0:  # on with the sums so far
                     begin, begin_row = to, here.pitch
                 listed_forward(
                     spec, some, width, begin, begin_row, weights, to, here.pitch, ask
@@ -89,15 +100,20 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
     stay_apart()
     m, pitch, low, high = batch.m, layer_of(net, 1).pitch, panel.low, panel.high
     whole = low == 0 and high == layer_of(net, 0).units
-    with_b = low == 0 and high > 0 and not decays(spec)
-    for span in range(net.spans - 1, -1, -1):  # first what the way forward has left in the cache
+    with_b = low == 0 and not decays(spec)
+    lowest, words = low // 64, words_to(high) - low // 64
+    spans = (words + net.span_words - 1) // net.span_words
+    for span in range(spans - 1, -1, -1):  # first what the way forward has left in the cache
+        word = span * net.span_words
         for number in range((m + block - 1) // block):
             i = number * block
             end = min(i + block, m)
             ask = ask_of(batch.coming, batch.rows, i, end if asks and span == 0 else i, False)
-            some = block_of(spec, net, batch, number, i, end, span)
+            some = block_of(
+                spec, net, batch, number, i, end, lowest + word, min(net.span_words, words - word)
+            )
             acts = end == m if after_gradient(spec) else i == 0
-            if not whole:
+            if sorts(spec) and not whole:
                 some = part_of_block(spec, net, some, low, high)
             listed_update(
                 spec, rule if acts else 0, some, panel.vectors, numbers,
@@ -109,24 +125,16 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
 @by_layout
 @jit_apart
 def part_of_block(spec, net, some, low, high):
-    """Return a block with the columns from `low` to `high` only in its list."""
-    if not sorts(spec):  # which is ascending
-        begin, end = get(some.ends, 0), get(some.ends, 1)
-        first = place_of(some.used, begin, end, low)
-        put(net.tallies, 0, np.int32(first))
-        put(net.tallies, 1, np.int32(place_of(some.used, first, end, high)))
-        used = some.used
-    else:
-        count = k = 0
-        for key in range(list_parts(spec)):
-            while k < get(some.ends, key):
-                j = get(some.used, k)
-                put(net.listed, count, j)  # no branch, which would be guessed wrong
-                count += low <= j < high
-                k += 1
-            put(net.tallies, key, np.int32(count))
-        used = net.listed
+    """Return a block with the columns from `low` to `high` only in its sorted list."""
+    count = k = 0
+    for key in range(list_parts(spec)):
+        while k < get(some.ends, key):
+            j = get(some.used, k)
+            put(net.listed, count, j)  # no branch, which would be guessed wrong
+            count += low <= j < high
+            k += 1
+        put(net.tallies, key, np.int32(count))
     return Block(
-        some.rows, some.matrix, some.columns, some.order, some.values, some.a, some.pitch, used,
-        net.tallies,
+        some.rows, some.matrix, some.columns, some.order, some.values, some.a, some.pitch,
+        net.listed, net.tallies, some.words,
     )  # fmt: skip

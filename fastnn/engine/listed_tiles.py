@@ -46,7 +46,9 @@ class Block(NamedTuple):
     values : the float that each byte stands for
     a, pitch : the rows as floats, so many elements apart; not read where those stored are bytes
     used : the columns, those of each kind together
-    ends : where the columns of each kind end; if not sorted, where those meant begin and end
+    ends : where the columns of each kind end, after the place where the first begin; if they are
+        not sorted, of each 64 columns
+    words : how many times 64 columns are meant if these are not sorted
     """
 
     rows: Any
@@ -58,6 +60,7 @@ class Block(NamedTuple):
     pitch: Any
     used: Any
     ends: Any
+    words: Any
 
 
 class Ask(NamedTuple):
@@ -154,18 +157,21 @@ def _counts(kernel: Spec, block: Block) -> tuple[Any, list[int]]:
 
 
 def _kinds(
-    builder: Any, kernel: Spec, ends: Any, rows: int, *, backwards: bool = False
+    builder: Any, kernel: Spec, block: Block, rows: int, *, backwards: bool = False
 ) -> Iterator[tuple[list[int], Any, Any]]:
     """Yield for each kind its rows, where it begins and where it ends."""
-    kinds = range(1, kernel.list_parts or 2)
+
+    def place(number: Any) -> Any:
+        return builder.sext(builder.load(builder.gep(block.ends, [number])), I64)
+
+    users = list(range(rows))
+    if not kernel.sorts:
+        yield users, place(int64(0)), place(block.words)
+        return
+    kinds = range(1, kernel.list_parts)
     for kind in reversed(kinds) if backwards else kinds:
-        begin, end = (
-            builder.sext(builder.load(builder.gep(ends, [int64(k)])), I64) for k in (kind - 1, kind)
-        )
-        users = list(range(rows))
-        if kernel.sorts:
-            users = [r for r in users if kind >> r // kernel.together & 1]
-        yield users, begin, end
+        those = [r for r in users if kind >> r // kernel.together & 1]
+        yield those, place(int64(kind - 1)), place(int64(kind))
 
 
 @intrinsic(prefer_literal=True)
@@ -202,7 +208,7 @@ def listed_forward(
             places = [int64(c * vector.count) for c in range(c_count)]
             begins = [builder.gep(start, [builder.mul(start_row, int64(r))]) for r in range(most)]
             sums = [[load(builder, begin, p, vector) for p in places] for begin in begins]
-            for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows.ends, most)):
+            for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows, most)):
                 if kernel.sorts:
                     ask_along(kind)
 
@@ -290,7 +296,7 @@ def listed_update(
                 add_rows_to(builder, b, places, deltas)
             rule = kernel.rules[number - 1] if number else None
             numbers = spread(builder, rule.numbers, coefficients, vector) if rule else []
-            kinds = _kinds(builder, kernel, rows.ends, most, backwards=True)
+            kinds = _kinds(builder, kernel, rows, most, backwards=True)
             for kind, (users, begin, end) in enumerate(kinds):
                 if kernel.sorts:
                     ask_along(kind)

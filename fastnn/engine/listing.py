@@ -51,13 +51,12 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
             continue
         count = 0
         put(ends, 0, np.int32(0))
-        for span in range(net.spans):
-            for word in range(span * net.span_words, min((span + 1) * net.span_words, words)):
-                overlap = max(0, 64 * (word + 1) - columns)
-                found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
-                put(bits, word, found >> np.uint64(overlap))
-                count = append_bits(spec, used, count, 64 * word, get(bits, word))
-            put(ends, span + 1, np.int32(count))
+        for word in range(words):
+            overlap = max(0, 64 * (word + 1) - columns)
+            found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
+            put(bits, word, found >> np.uint64(overlap))
+            count = append_bits(spec, used, count, 64 * word, get(bits, word))
+            put(ends, word + 1, np.int32(count))
 
 
 @jit

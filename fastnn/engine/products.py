@@ -27,7 +27,7 @@ from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import IDLE
-from fastnn.engine.listed_products import product_of_listed, update_listed
+from fastnn.engine.listed_products import product_of_listed, update_listed, words_to
 from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
@@ -227,6 +227,9 @@ def update(spec, net, number, batch, numbers, kept):
     if shares_panels(net, number):
         part = part_of(spec, net, number, m)
         first, last = part.first, part.last
+    elif lists(spec) and number == 1:  # whole parts of their lists
+        begin, end = share(net, words_to(below.units))
+        low, high = 64 * begin, min(64 * end, below.units)
     else:
         low, high = share(net, below.units)
     biases = low == 0 and high > 0 and not has_stepper(spec)

@@ -88,13 +88,12 @@ ARRAYS: dict[str, type[np.generic] | None] = {
 
 # The numbers of a network. thread: whose record it is. threads: how many there are. layers: those
 # after the inputs. alone: whether each thread has the inputs and their lists for itself. list_room,
-# end_room: the places in a block's list of columns, and for where its parts end. spans, span_words:
-# how many spans of columns there are, and how many times 64 columns each of them has, but for the
-# last one. weight_count, bias_count: the elements of weights and of biases. member_room: those of a
-# row of members.
+# end_room: the places in a block's list of columns, and for where its parts end. span_words: how
+# many times 64 columns a span of them has. weight_count, bias_count: the elements of weights and of
+# biases. member_room: those of a row of members.
 NUMBERS_OF_NET = (
-    "thread", "threads", "layers", "alone", "list_room", "end_room", "spans", "span_words",
-    "weight_count", "bias_count", "member_room",
+    "thread", "threads", "layers", "alone", "list_room", "end_room", "span_words", "weight_count",
+    "bias_count", "member_room",
 )  # fmt: skip
 
 # Those of a layer's: a column of the table, and the array in which that is a place.
