@@ -150,6 +150,7 @@ def test_a_child_process(when: Callable[[str], bool], method: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="of forked processes")
+@pytest.mark.filterwarnings("ignore:os.fork")  # of a library that another test has loaded
 def test_a_forked_child_trains_what_a_thread_of_its_parent_trains() -> None:
     network = fastnn.Network([64, 3], seed=1)
     with exclusive.alone(network), blas.limited(1):
