@@ -68,6 +68,7 @@ def product_of_listed(spec, net, batch, part, block, start):
     """
     stay_apart()
     here, inputs, words = layer_of(net, 1), layer_of(net, 0), words_to(layer_of(net, 0).units)
+    all_rows = part.low == 0 and part.high == batch.m
     low, blocks = part.low // block, (part.high - part.low + block - 1) // block
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
@@ -79,7 +80,7 @@ def product_of_listed(spec, net, batch, part, block, start):
                 end = min(i + block, part.high)
                 some = block_of(spec, net, batch, number, i, end, word, span)
                 to = after(here.z, i * here.pitch + column)
-                asked = end if first == part.first and word == 0 else i
+                asked = end if first == part.first and word == 0 and all_rows else i
                 ask = ask_of(batch.coming, batch.rows, i, asked, True)
                 begin, begin_row = after(start, column), 0
                 if word > 0:  # on with the sums so far

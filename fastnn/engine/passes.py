@@ -10,7 +10,7 @@ from fastnn.engine.constants import by_layout, decays, lanes
 from fastnn.engine.dropout import mask, unmasked_outputs
 from fastnn.engine.jit import jit
 from fastnn.engine.pointers import after, get, layer_of, put
-from fastnn.engine.products import block_rows, part_back, part_of, product, weigh
+from fastnn.engine.products import block_rows, is_empty, part_back, part_of, product, weigh
 from fastnn.engine.rows import each, log_normalise, scale_rows, sum_cost
 from fastnn.engine.team import meet_all
 
@@ -23,8 +23,9 @@ def go_forward(spec, net, batch, dropout, kept):
     for number in range(1, net.layers + 1):
         forward(spec, net, number, batch, kept)
         if dropout is not None and number < net.layers:
-            part = part_of(spec, net, number, batch.m)
-            mask(spec, net, dropout, number, layer_of(net, number).a, batch.start, part)
+            for which in range(2):
+                part = part_of(spec, net, number, batch.m, which)
+                mask(spec, net, dropout, number, layer_of(net, number).a, batch.start, part)
         meet_all(net)
 
 
@@ -39,8 +40,17 @@ def go_backward(spec, net, batch, dropout, kept):
 
 @jit
 def forward(spec, net, number, batch, kept):
-    """Fill a layer's z and a: this thread's part of them; `kept` is the first weights' factor."""
-    here, part = layer_of(net, number), part_of(spec, net, number, batch.m)
+    """Fill a layer's z and a: this thread's parts of them; `kept` is the first weights' factor."""
+    for which in range(2):
+        part = part_of(spec, net, number, batch.m, which)
+        if not is_empty(part):
+            forward_part(spec, net, number, batch, kept, part)
+
+
+@jit
+def forward_part(spec, net, number, batch, kept, part):
+    """Fill a part of a layer's z and a."""
+    here = layer_of(net, number)
     weigh(spec, net, number, batch, part)
     if decays(spec) and number == 1:
         column = part.first * lanes(spec)
@@ -89,8 +99,16 @@ def backward(spec, net, number, batch, dropout, kept):
 
     That of the first layer is divided by `kept`, so that it goes as it is into the panels.
     """
+    for which in range(2):
+        part = part_back(spec, net, number, batch.m, which)
+        if not is_empty(part):
+            backward_part(spec, net, number, batch, dropout, kept, part)
+
+
+@jit
+def backward_part(spec, net, number, batch, dropout, kept, part):
+    """Fill a part of the delta of the layer below."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    part = part_back(spec, net, number, batch.m)
     product(
         spec, net, part, batch.m, here.units, here.delta, here.pitch, here.wt,
         here.vectors * v, below.vectors, here.back_panel, net.zeros, below.delta, below.pitch,

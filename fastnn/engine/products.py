@@ -1,8 +1,8 @@
 """The products of a layer, tile by tile: forward, back, and the update of the weights.
 
 Symbols: m rows of a batch, in blocks of a tile's rows; V elements of a vector; a panel is a layer's
-weights for some vectors of its units. Threads share the panels of a layer where they can be divided
-evenly, so that weights stay in the cache of the core that changes them, and otherwise the rows.
+weights for some vectors of its units. Threads share the panels of a layer, as many each, so that
+weights stay in the cache of the core that changes them, and of those that are left over the rows.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ __all__ = [
     "block_rows",
     "fuses",
     "has_all_rows",
+    "is_empty",
     "part_back",
     "part_of",
     "product",
@@ -54,12 +55,12 @@ __all__ = [
 # So many inputs of a panel, 4 to 16 KiB, are updated from every block of rows before the next ones.
 CHUNK = 64
 
-# Threads share panels if these can be divided evenly, or if there are so many for each of them.
-MANY_PANELS = 4
-
 
 class Part(NamedTuple):
-    """A thread's part of a layer: its vectors `first` to `last`, for the rows `low` to `high`."""
+    """A thread's part of a layer: its vectors `first` to `last`, for the rows `low` to `high`.
+
+    In the update these are rows of the weights' panels, which are inputs.
+    """
 
     first: Any
     last: Any
@@ -118,52 +119,63 @@ def rows_of(spec, net, m):
 
 
 @jit
-def shares_panels(net, number):
-    """Return whether threads share the panels of a layer and not the rows of a batch."""
-    here = layer_of(net, number)
-    return number < net.layers and divides(net, here.vectors, here.panel)
-
-
-@jit
-def divides(net, vectors, panel):
-    """Return whether panels of some vectors can be divided among threads."""
+def whole_vectors(net, vectors, panel):
+    """Return how many of a layer's vectors are those of panels that threads share, as many each."""
+    if net.threads == 1:
+        return vectors
     panels = (vectors + panel - 1) // panel
-    return panels % net.threads == 0 or panels >= MANY_PANELS * net.threads
+    return min(vectors, panels // net.threads * net.threads * panel)
+
+
+@jit
+def own_vectors(net, whole, panel):
+    """Return which of so many vectors are those of this thread's panels."""
+    if net.threads == 1:
+        return 0, whole
+    begin, end = share(net, (whole + panel - 1) // panel)
+    return begin * panel, min(end * panel, whole)
 
 
 @by_layout
 @jit
-def part_of(spec, net, number, m):
-    """Return this thread's part of a layer."""
-    here, shared = layer_of(net, number), shares_panels(net, number)
-    return part_in(spec, net, here.vectors, here.panel, shared, m)
+def part_of(spec, net, number, m, which):
+    """Return one of this thread's two parts of a layer: 0 of its whole panels, 1 of the others."""
+    here = layer_of(net, number)
+    vectors = here.vectors if number < net.layers else 0
+    return part_in(spec, net, here.vectors, here.panel, vectors, m, which)
 
 
 @by_layout
 @jit
-def part_back(spec, net, number, m):
-    """Return this thread's part of the layer below, on the way back."""
+def part_back(spec, net, number, m, which):
+    """Return one of this thread's two parts of the layer below, on the way back."""
     vectors, panel = layer_of(net, number - 1).vectors, layer_of(net, number).back_panel
-    return part_in(spec, net, vectors, panel, divides(net, vectors, panel), m)
+    return part_in(spec, net, vectors, panel, vectors, m, which)
 
 
 @by_layout
 @jit
-def part_in(spec, net, vectors, panel, shared, m):
-    """Return this thread's part of some vectors: some of their panels, or else of the rows."""
-    if shared:
-        begin, end = share(net, (vectors + panel - 1) // panel)
-        return Part(begin * panel, min(end * panel, vectors), 0, m)
+def part_in(spec, net, vectors, panel, shared, m, which):
+    """Return a part of some vectors: of panels of those `shared`, or else some rows of the rest."""
+    whole = whole_vectors(net, shared, panel)
+    if which == 0:
+        first, last = own_vectors(net, whole, panel)
+        return Part(first, last, 0, m)
     low, high = rows_of(spec, net, m)
-    return Part(0, vectors, low, high)
+    return Part(whole, vectors, low, high)
+
+
+@jit
+def is_empty(part):
+    """Return whether there is nothing in a part of a layer."""
+    return part.first >= part.last or part.low >= part.high
 
 
 @by_layout
 @jit
 def has_all_rows(spec, net, m):
     """Return whether this thread takes all rows of a batch through the first layer."""
-    part = part_of(spec, net, 1, m)
-    return part.low == 0 and part.high == m
+    return not is_empty(part_of(spec, net, 1, m, 0))
 
 
 @by_layout
@@ -216,29 +228,51 @@ def product(
 def update(spec, net, number, batch, numbers, kept):
     """Shrink a layer's weights and add its gradient; do so with the biases.
 
-    `numbers` are the penalties' coefficients in this step. With an optimizer, the gradient is added
-    to the zeros where that looks for it, and that is all. Of sparse rows the first layer is shrunk
-    here where the batch is a single row. Where its penalty decays its delta is divided by the
-    factor `kept`, which is right for the panels, but not for the biases. Rows of the next batch are
-    asked for piece by piece while the first layer is updated.
+    A thread has its whole panels, and its inputs of the others. `numbers` are the penalties'
+    coefficients in this step. With an optimizer, the gradient is added to the zeros where that
+    looks for it, and that is all. Of sparse rows the first layer is shrunk here where the batch is
+    a single row. Where its penalty decays its delta is divided by the factor `kept`, which is right
+    for the panels, but not for the biases. Rows of the next batch are asked for piece by piece
+    while the first layer is updated.
     """
-    here, below, m = layer_of(net, number), layer_of(net, number - 1), batch.m
-    first, last, low, high = 0, here.vectors, 0, below.units
-    if shares_panels(net, number):
-        part = part_of(spec, net, number, m)
-        first, last = part.first, part.last
-    elif lists(spec) and number == 1:  # whole parts of their lists
-        begin, end = share(net, words_to(below.units))
-        low, high = 64 * begin, min(64 * end, below.units)
-    else:
-        low, high = share(net, below.units)
-    biases = low == 0 and high > 0 and not has_stepper(spec)
+    asks = number == 1
+    for which in range(2):
+        part = inputs_of(spec, net, number, which)
+        if not is_empty(part):
+            update_part(spec, net, number, batch, numbers, kept, part, asks)
+            asks = False
+
+
+@by_layout
+@jit
+def inputs_of(spec, net, number, which):
+    """Return one of this thread's parts of a layer's weights: 0 of its whole panels, 1 of others.
+
+    Of the latter it is some inputs; where their columns are listed, whole parts of the lists.
+    """
+    here, units = layer_of(net, number), layer_of(net, number - 1).units
+    whole = whole_vectors(net, here.vectors if number < net.layers else 0, here.panel)
+    if which == 0:
+        first, last = own_vectors(net, whole, here.panel)
+        return Part(first, last, 0, units)
+    low, high = share(net, units)
+    if lists(spec) and number == 1:
+        begin, end = share(net, words_to(units))
+        low, high = 64 * begin, min(64 * end, units)
+    return Part(whole, here.vectors, low, high)
+
+
+@jit
+def update_part(spec, net, number, batch, numbers, kept, part, asks):
+    """Update the vectors of a part of a layer, for its inputs."""
+    here, m = layer_of(net, number), batch.m
+    biases = part.low == 0 and not has_stepper(spec)
     with_biases = biases and here.on_biases and not rests(here, numbers)
     if with_biases and not here.after_gradient:
-        shrink_biases(spec, net, number, numbers, first, last)
+        shrink_biases(spec, net, number, numbers, part.first, part.last)
     of_layer = after(numbers, here.numbers)
-    for start in range(first, last, here.panel):
-        panel, asks = panel_of(spec, net, number, start, low, high), number == 1 and start == first
+    for start in range(part.first, part.last, here.panel):
+        panel, ask = panel_of(spec, net, number, start, part), asks and start == part.first
         if is_sparse(spec) and number == 1:
             rule = acting(here, numbers) if fuses(spec, m) else 0
             update_from_rows(spec, net, batch.csr, batch.rows, m, rule, of_layer, panel)
@@ -246,26 +280,26 @@ def update(spec, net, number, batch, numbers, kept):
             if shrinks(spec) and not after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
             rule, block = acting(here, numbers) if shrinks(spec) else 0, block_rows(spec, m)
-            update_listed(spec, net, batch, block, rule, of_layer, asks, panel)
+            update_listed(spec, net, batch, block, rule, of_layer, ask, panel)
             if shrinks(spec) and after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
         else:
-            update_panel(spec, net, number, batch, numbers, asks, panel)
+            update_panel(spec, net, number, batch, numbers, ask, panel)
         if decays(spec) and number == 1 and biases:
             add_rows(spec, panel.delta, here.pitch, m, panel.vectors, kept, panel.b)
     if with_biases and here.after_gradient:
-        shrink_biases(spec, net, number, numbers, first, last)
+        shrink_biases(spec, net, number, numbers, part.first, part.last)
 
 
 @jit
-def panel_of(spec, net, number, first, low, high):
-    """Return the panel of a layer that begins at a vector, for some of its inputs."""
+def panel_of(spec, net, number, first, part):
+    """Return the panel of a layer that begins at a vector, for the inputs that are its part's."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     vectors, place = min(here.panel, here.vectors - first), below.vectors * v * first * v
     w, b = (here.g, here.bias_g) if has_stepper(spec) else (here.w, here.b)
     return Panel(
         vectors, after(here.delta, first * v), after(w, place), after(here.q, place),
-        after(b, first * v), low, high,
+        after(b, first * v), part.low, part.high,
     )  # fmt: skip
 
 
