@@ -221,9 +221,8 @@ class Shape(NamedTuple):
     vectors wide a layer's panels are at most. stateful: whether a penalty keeps numbers beside the
     weights. memories: how many numbers an optimizer keeps for each, its gradient among them.
     shortens: whether groups are shortened by the sizes of its steps. sparse: whether rows list
-    their nonzeros: then the values of the inputs are not kept. lists: whether the columns are
-    listed that a block of rows uses. parts: how many sets of rows such a list is sorted by, 0 where
-    it is not.
+    their nonzeros, and no values of inputs are kept. lists: whether the columns are listed that a
+    block of rows uses. parts: by how many sets of rows these are sorted, 0 if they are not.
     """
 
     sizes: tuple[int, ...]
@@ -367,23 +366,17 @@ def _plan(shape: Shape) -> Plan:
         ticks=(threads, PHASE_COUNT + 1),
     )
     numbers = {
-        "layers": len(sizes) - 1,
-        "alone": int(copies == threads),
-        "list_room": columns,
-        "end_room": ends,
-        "span_words": span_words,
-        "weight_count": weights,
-        "bias_count": biases,
+        "layers": len(sizes) - 1, "alone": int(copies == threads), "list_room": columns,
+        "end_room": ends, "span_words": span_words, "weight_count": weights, "bias_count": biases,
         "member_room": max(sizes),
-    }
+    }  # fmt: skip
     records = records_of(tables, pieces, numbers, threads, dtype)
     return Plan(tables[0], records, pieces, total)
 
 
 def _span_words(words: int, row_bytes: int) -> int:
     """Return how many times 64 columns a span has; a panel's row, one column, is so many bytes."""
-    spans = -(-words // max(1, SPAN_BYTES // (64 * row_bytes)))
-    return -(-words // spans)
+    return -(-words // -(-words // max(1, SPAN_BYTES // (64 * row_bytes))))
 
 
 def _pieces(floats: DTypeLike, **lengths: tuple[int, int]) -> tuple[dict[str, Piece], int]:
