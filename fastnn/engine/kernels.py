@@ -64,7 +64,7 @@ from fastnn.engine.listing import (
     shrink_listed,
 )
 from fastnn.engine.passes import forward, go_backward, go_forward, output_delta, sum_of_costs
-from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put
+from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put, words_to
 from fastnn.engine.products import (
     block_rows,
     fuses,
@@ -230,7 +230,7 @@ def build_settle(spec: str) -> Any:
         catch_up(spec, net, numbers, net.idle, count, until)
         if lazy_groups(spec):
             scale_columns(spec, net, 1, numbers, net.idle, count, until)
-        words = (columns + 63) // 64
+        words = words_to(columns)
         for word in range(words):
             put(net.in_use, word, np.uint64(0))
         for j in range(64 * words):

@@ -351,7 +351,7 @@ def _plan(shape: Shape) -> Plan:
         block_bits=(copies, listed * words),
         block_keys=(copies, listed * words * 64 if sorts else 0),
         listed=(threads, columns),
-        tallies=(threads, STREAMS * ends),
+        tallies=(threads, STREAMS * shape.parts),
         items=(threads, 4 * (words * 64 + ROOM_MORE) if sorts else 0),
         values=(1, 256),
         entering=(1, columns),

@@ -11,9 +11,9 @@ from fastnn.engine.constants import after_gradient, by_layout, decays, lanes, li
 from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.listed_tiles import Ask, Block, listed_forward, listed_update
-from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.pointers import after, get, layer_of, put, words_to
 
-__all__ = ["product_of_listed", "update_listed", "words_to"]
+__all__ = ["product_of_listed", "update_listed"]
 
 
 @by_layout
@@ -36,12 +36,6 @@ def block_of(spec, net, batch, number, begin, end, word, words):
         after(net.block_ends, number * net.end_room + (0 if sorts(spec) else word)),
         words,
     )
-
-
-@jit
-def words_to(column):
-    """Return how many times 64 columns there are up to one, which begins with so many or ends."""
-    return (column + 63) // 64
 
 
 @jit

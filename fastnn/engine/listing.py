@@ -17,7 +17,7 @@ from fastnn.engine.constants import (
 )
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
-from fastnn.engine.pointers import after, get, layer_of, put
+from fastnn.engine.pointers import after, get, layer_of, put, words_to
 from fastnn.engine.products import acting, rests
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
 from fastnn.engine.sorting import sort_columns
@@ -38,7 +38,7 @@ __all__ = [
 @jit
 def list_blocks(spec, net, X, columns, rows, low, high, block):
     """List the columns that each block of rows uses; there are at least 64 columns."""
-    words = (columns + 63) // 64
+    words = words_to(columns)
     for begin in range(low, high, block):
         number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
         bits = after(net.block_bits, number * words)
@@ -69,7 +69,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
     `numbers` are the penalty's coefficients.
     """
     entering = idle = used = 0
-    words, blocks = (columns + 63) // 64, (m + block - 1) // block
+    words, blocks = words_to(columns), (m + block - 1) // block
     its_block = blocks - 1 if after_gradient(spec) else 0
     acts = shrinks(spec) and not rests(layer_of(net, 1), numbers)
     for word in range(words):

@@ -27,7 +27,18 @@ from fastnn.engine.emit import I64, ask_for, int64
 from fastnn.engine.jit import jit
 from fastnn.engine.records import ARRAYS, LAYER, NET
 
-__all__ = ["after", "at", "get", "layer_of", "matrix_of", "net_of", "place_of", "prefetch", "put"]
+__all__ = [
+    "after",
+    "at",
+    "get",
+    "layer_of",
+    "matrix_of",
+    "net_of",
+    "place_of",
+    "prefetch",
+    "put",
+    "words_to",
+]
 
 
 class _Record(types.Type):  # type: ignore[misc] # Numba has no types
@@ -157,6 +168,12 @@ def put(typing: Any, pointer: Any, offset: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64, pointer.dtype), generate
+
+
+@jit
+def words_to(column):
+    """Return how many times 64 columns there are before one, the last of them maybe fewer."""
+    return (column + 63) // 64
 
 
 @jit

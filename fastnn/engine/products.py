@@ -27,8 +27,8 @@ from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import ask_for_rows
 from fastnn.engine.jit import jit, jit_apart, stay_apart
 from fastnn.engine.layout import IDLE
-from fastnn.engine.listed_products import product_of_listed, update_listed, words_to
-from fastnn.engine.pointers import after, get, layer_of, place_of
+from fastnn.engine.listed_products import product_of_listed, update_listed
+from fastnn.engine.pointers import after, get, layer_of, place_of, words_to
 from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
@@ -128,10 +128,15 @@ def whole_vectors(net, vectors, panel):
 
 
 @jit
+def whole_of(net, number):
+    """Return that of a layer: none of the output, whose softmax is over all units of a row."""
+    here = layer_of(net, number)
+    return whole_vectors(net, here.vectors if number < net.layers else 0, here.panel)
+
+
+@jit
 def own_vectors(net, whole, panel):
     """Return which of so many vectors are those of this thread's panels."""
-    if net.threads == 1:
-        return 0, whole
     begin, end = share(net, (whole + panel - 1) // panel)
     return begin * panel, min(end * panel, whole)
 
@@ -141,8 +146,7 @@ def own_vectors(net, whole, panel):
 def part_of(spec, net, number, m, which):
     """Return one of this thread's two parts of a layer: 0 of its whole panels, 1 of the others."""
     here = layer_of(net, number)
-    vectors = here.vectors if number < net.layers else 0
-    return part_in(spec, net, here.vectors, here.panel, vectors, m, which)
+    return part_in(spec, net, here.vectors, here.panel, whole_of(net, number), m, which)
 
 
 @by_layout
@@ -150,14 +154,13 @@ def part_of(spec, net, number, m, which):
 def part_back(spec, net, number, m, which):
     """Return one of this thread's two parts of the layer below, on the way back."""
     vectors, panel = layer_of(net, number - 1).vectors, layer_of(net, number).back_panel
-    return part_in(spec, net, vectors, panel, vectors, m, which)
+    return part_in(spec, net, vectors, panel, whole_vectors(net, vectors, panel), m, which)
 
 
 @by_layout
 @jit
-def part_in(spec, net, vectors, panel, shared, m, which):
-    """Return a part of some vectors: of panels of those `shared`, or else some rows of the rest."""
-    whole = whole_vectors(net, shared, panel)
+def part_in(spec, net, vectors, panel, whole, m, which):
+    """Return a part of some vectors: panels of the first `whole` ones, or some rows of the rest."""
     if which == 0:
         first, last = own_vectors(net, whole, panel)
         return Part(first, last, 0, m)
@@ -251,7 +254,7 @@ def inputs_of(spec, net, number, which):
     Of the latter it is some inputs; where their columns are listed, whole parts of the lists.
     """
     here, units = layer_of(net, number), layer_of(net, number - 1).units
-    whole = whole_vectors(net, here.vectors if number < net.layers else 0, here.panel)
+    whole = whole_of(net, number)
     if which == 0:
         first, last = own_vectors(net, whole, here.panel)
         return Part(first, last, 0, units)

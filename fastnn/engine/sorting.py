@@ -11,7 +11,7 @@ from fastnn.engine.columns import append_bits
 from fastnn.engine.constants import by_layout, key_bits, list_parts, packs
 from fastnn.engine.jit import jit, jit_apart
 from fastnn.engine.layout import ROOM_MORE, STREAMS
-from fastnn.engine.pointers import after, get, put
+from fastnn.engine.pointers import after, get, put, words_to
 from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
 
 __all__ = ["sort_columns"]
@@ -22,9 +22,9 @@ __all__ = ["sort_columns"]
 def sort_columns(spec, net, columns, bits, keys, used, ends):
     """List the columns that a block of rows uses, sorted by their keys."""
     if packs(spec) and columns <= 1 << key_at(spec):
-        sort_by_bits(spec, net, (columns + 63) // 64, bits, keys, used, ends)
+        sort_by_bits(spec, net, words_to(columns), bits, keys, used, ends)
     else:
-        sort_by_counting(spec, net, (columns + 63) // 64, bits, keys, used, ends)
+        sort_by_counting(spec, net, words_to(columns), bits, keys, used, ends)
 
 
 @by_layout

@@ -69,7 +69,7 @@ def call_together(function: Callable[[int], Any], threads: int, release: Callabl
 @jit
 def share(net, count):
     """Return where this thread's part of `count` pieces of work begins and ends."""
-    if net.threads == 1:  # nothing to divide, which would take longer than a short layer's product
+    if net.threads == 1:  # without the divisions, which a small network's batch is slower for
         return 0, count
     return nth_part(count, net.thread, net.threads)
 
