@@ -137,6 +137,8 @@ def whole_of(net, number):
 @jit
 def own_vectors(net, whole, panel):
     """Return which of so many vectors are those of this thread's panels."""
+    if net.threads == 1:
+        return 0, whole
     begin, end = share(net, (whole + panel - 1) // panel)
     return begin * panel, min(end * panel, whole)
 
@@ -249,17 +251,14 @@ def update(spec, net, number, batch, numbers, kept):
 @by_layout
 @jit
 def inputs_of(spec, net, number, which):
-    """Return one of this thread's parts of a layer's weights: 0 of its whole panels, 1 of others.
-
-    Of the latter it is some inputs; where their columns are listed, whole parts of the lists.
-    """
+    """Return a part of a layer's weights: 0 this thread's whole panels, 1 its inputs of others."""
     here, units = layer_of(net, number), layer_of(net, number - 1).units
     whole = whole_of(net, number)
     if which == 0:
         first, last = own_vectors(net, whole, here.panel)
         return Part(first, last, 0, units)
     low, high = share(net, units)
-    if lists(spec) and number == 1:
+    if lists(spec) and number == 1:  # whole parts of their lists
         begin, end = share(net, words_to(units))
         low, high = 64 * begin, min(64 * end, units)
     return Part(whole, here.vectors, low, high)
