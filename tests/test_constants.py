@@ -12,6 +12,8 @@ import pytest
 
 from fastnn.engine import constants, jit
 from fastnn.engine.constants import has_stepper, lanes, lazy, reads_rows, sorts
+from fastnn.engine.emit import decoded
+from fastnn.engine.lowering import constant_of
 from fastnn.engine.spec import Spec
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the problem")
@@ -21,6 +23,9 @@ pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the
 def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache knows of the engine's sources, and not of these."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+
+has_values = constant_of(lambda text: bool(decoded(text).values))
 
 
 @jit.jit
@@ -62,34 +67,61 @@ def test_further_arguments_are_known_by_their_types(
     assert kernel_of(spec)(np.zeros((2, 2), dtype), 3) == 7 + more
 
 
-@constants.by_layout
-@jit.jit
-def asked(spec):
-    return has_stepper(spec)
+def compiled(spec: Spec, function: Any) -> Any:
+    """Return what a function returns in a kernel of this specification."""
+    text = spec.encode()
+
+    @jit.kernel
+    def kernel():
+        return function(text)
+
+    return kernel()
 
 
-@constants.by_layout
-@jit.jit
-def width(spec):
-    return lanes(spec) + 1
+SPEC = Spec(4, rows=(1,), listed=1)
 
 
-def test_by_layout_there_are_no_formulas_and_functions_are_shared() -> None:
-    def compiled(text: str, function: Any) -> Any:
-        @jit.kernel
-        def kernel():
-            return function(text)
+def test_by_layout_a_function_serves_kernels_of_all_formulas() -> None:
+    @constants.by_layout
+    @jit.jit
+    def width(spec):
+        return lanes(spec) + 1
 
-        return kernel()
-
-    spec = Spec(4, rows=(1,), listed=1)
-    for cost in ("", "of a name"):
-        assert compiled(replace(spec, cost=cost).encode(), width) == 5
+    for spec in (SPEC, replace(SPEC, cost="of a name"), replace(SPEC, lazy=True)):
+        assert compiled(spec, width) == 5
     assert len(width.overloads) == 1
-    assert compiled(replace(spec, lanes=8).encode(), width) == 9
+    assert compiled(replace(SPEC, lanes=8), width) == 9
     assert len(width.overloads) == 2
-    with pytest.raises(Exception, match="'Layout' object has no attribute 'stepper'"):
-        compiled(spec.encode(), asked)
+
+
+def test_by_rules_a_function_serves_kernels_of_all_costs() -> None:
+    @constants.by_rules
+    @jit.jit
+    def number(spec):
+        return lanes(spec) + 1 if lazy(spec) else lanes(spec)
+
+    for spec in (SPEC, replace(SPEC, cost="of a name"), replace(SPEC, timed=True)):
+        assert compiled(spec, number) == 4
+    assert len(number.overloads) == 1
+    assert compiled(replace(SPEC, lazy=True), number) == 5
+    assert len(number.overloads) == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "asks", "missing"),
+    [
+        (constants.by_layout, has_stepper, "'Layout' object has no attribute 'stepper'"),
+        (constants.by_rules, has_values, "'Rules' object has no attribute 'values'"),
+    ],
+)
+def test_to_ask_for_more_is_an_error(part: Any, asks: Any, missing: str) -> None:
+    @part
+    @jit.jit
+    def asked(spec):
+        return asks(spec)
+
+    with pytest.raises(Exception, match=missing):
+        compiled(SPEC, asked)
 
 
 def test_they_are_for_compiled_code() -> None:

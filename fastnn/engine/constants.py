@@ -12,10 +12,12 @@ from numba.extending import intrinsic
 
 from fastnn.engine.emit import I1, decoded, int64, read_spec
 from fastnn.engine.lowering import constant_of, given
+from fastnn.engine.spec import Layout, Rules
 
 __all__ = [
     "after_gradient",
     "by_layout",
+    "by_rules",
     "decays",
     "groups_inputs",
     "has_groups",
@@ -45,9 +47,19 @@ def by_layout(function: Any) -> Any:
     return given(function, _layout)
 
 
+def by_rules(function: Any) -> Any:
+    """Let a function have the rules for weights too, without the formulas of outputs and costs."""
+    return given(function, _rules)
+
+
 @functools.cache
 def _layout(text: str) -> str:
-    return decoded(text).layout.encode()
+    return decoded(text).part(Layout).encode()
+
+
+@functools.cache
+def _rules(text: str) -> str:
+    return decoded(text).part(Rules).encode()
 
 
 def _constant(read: Callable[..., int]) -> Any:

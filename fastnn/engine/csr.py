@@ -61,10 +61,9 @@ def ask_ahead_listed(csr, order, start, low, high):
 
 @by_layout
 @jit_apart
-def product_of_rows(spec, net, csr, rows, part):
-    """Fill the first layer's z, a part of it: b + x @ w over the columns that each row lists."""
+def product_of_rows(spec, net, csr, rows, part, start):
+    """Fill a part of the first layer's z: `start` + x @ w over the columns that each row lists."""
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
-    start = net.zeros if decays(spec) else here.b
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
         weights, b = after(here.w, inputs * column), after(start, column)

@@ -8,7 +8,7 @@ call of the kernel the panels have the weights themselves.
 
 from __future__ import annotations
 
-from fastnn.engine.constants import lanes
+from fastnn.engine.constants import by_layout, lanes
 from fastnn.engine.jit import jit_apart
 from fastnn.engine.pointers import after, layer_of
 from fastnn.engine.rows import multiply, sum_sizes
@@ -20,6 +20,7 @@ __all__ = ["LEAST", "bring_in", "sizes_of"]
 LEAST = 2.0**-20
 
 
+@by_layout
 @jit_apart
 def bring_in(spec, net, kept):
     """Multiply the first layer's panels by their factor."""
@@ -29,6 +30,7 @@ def bring_in(spec, net, kept):
     meet_all(net)
 
 
+@by_layout
 @jit_apart
 def sizes_of(spec, net, kept):
     """Return the sums of abs(w) and of w**2 of all weights; the first layer's are times `kept`."""

@@ -49,7 +49,8 @@ def read_spec(spec: Any) -> Spec:
 def decoded(text: str) -> Spec:
     """Return the specification that is written in a text.
 
-    In a function that is `by_layout` it has no formulas, and to ask for one is an error.
+    In a function that is `by_layout` it has no formulas, in one that is `by_rules` none of outputs
+    and costs, and to ask for one is an error.
     """
     found: Spec = decode(text)
     return found

@@ -25,6 +25,7 @@ from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
 from fastnn.engine.constants import (
     after_gradient,
     by_layout,
+    by_rules,
     decays,
     has_groups,
     has_stepper,
@@ -313,6 +314,7 @@ def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
         meet_all(net)
 
 
+@by_rules
 @jit
 def come_back(spec, net, numbers, step):
     """Give the columns that begin to be used the steps of the penalty that they have missed."""
@@ -325,6 +327,7 @@ def come_back(spec, net, numbers, step):
     meet_all(net)
 
 
+@by_rules
 @jit
 def change_weights(spec, net, batch, numbers, of_stepper, kept):
     """Make the step: of all layers the penalties, the gradients, and what an optimizer makes."""

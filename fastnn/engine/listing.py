@@ -8,6 +8,7 @@ from fastnn.engine.columns import append_bits, mark_users, nonzero_bits, raise_b
 from fastnn.engine.constants import (
     after_gradient,
     by_layout,
+    by_rules,
     groups_inputs,
     has_groups,
     lanes,
@@ -59,6 +60,7 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
             put(ends, word + 1, np.int32(count))
 
 
+@by_rules
 @jit
 def list_columns(spec, net, m, columns, step, block, numbers):
     """List the columns that begin to be used, and note when others cease.
@@ -96,6 +98,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
     put(net.counts, IDLE, idle)
 
 
+@by_layout
 @jit_apart
 def list_used(spec, net, csr, rows, m, step):
     """List what sparse rows use and, of it, what has missed a step; note when others cease.
@@ -143,6 +146,7 @@ def catch_up(spec, net, numbers, columns, count, step):
         catch_up_columns(spec, vectors, of_layer, columns, count, w, q, net.left_at, step)
 
 
+@by_rules
 @jit
 def settle_run(spec, net, numbers, step):
     """Give as many columns as can be taken in whole vectors what they miss; return how many.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from fastnn.engine.constants import (
     after_gradient,
     by_layout,
+    by_rules,
     decays,
     has_stepper,
     is_sparse,
@@ -183,7 +184,7 @@ def has_all_rows(spec, net, m):
     return net.threads == 1 or not is_empty(part_of(spec, net, 1, m, 0))
 
 
-@by_layout
+@by_rules
 @jit
 def weigh(spec, net, number, batch, part):
     """Fill a part of a layer's z: the biases, and what is below times the weights.
@@ -191,10 +192,10 @@ def weigh(spec, net, number, batch, part):
     Of a first layer whose penalty decays it is the product alone: the factor is to come.
     """
     here, below = layer_of(net, number), layer_of(net, number - 1)
-    if is_sparse(spec) and number == 1:
-        product_of_rows(spec, net, batch.csr, batch.rows, part)
-        return
     start, m = net.zeros if decays(spec) and number == 1 else here.b, batch.m
+    if is_sparse(spec) and number == 1:
+        product_of_rows(spec, net, batch.csr, batch.rows, part, start)
+        return
     if lists(spec) and number == 1:
         product_of_listed(spec, net, batch, part, block_rows(spec, m), start)
         return

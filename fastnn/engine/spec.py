@@ -26,6 +26,7 @@ __all__ = [
     "TILES",
     "Layout",
     "Rule",
+    "Rules",
     "Spec",
     "Stepper",
     "Tiles",
@@ -103,11 +104,9 @@ class Layout:
     """What a kernel is compiled for without its formulas: how it goes through arrays.
 
     lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, pairs
-    counted as two. lazy: whether the penalty of input columns that a batch does not use waits
-    until they are used. decays: whether the first layer's penalty is a factor that is kept beside
-    its weights. compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in one
-    instruction. listed_widths: those, in vectors, that the first layer's panels may have, where the
-    columns are listed that rows of a matrix use; else none. sorts: whether these are sorted by
+    counted as two. compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in
+    one instruction. listed_widths: those, in vectors, that the first layer's panels may have, where
+    the columns are listed that rows of a matrix use; else none. sorts: whether these are sorted by
     which rows of a block use them. together: how many rows share a bit of a column's key, all
     multiplied if one of them uses it. sparse: whether rows list their nonzeros.
     """
@@ -115,8 +114,6 @@ class Layout:
     lanes: int
     rows: tuple[int, ...]
     listed: int
-    lazy: bool = False
-    decays: bool = False
     compresses: bool = False
     packs: bool = False
     listed_widths: tuple[int, ...] = ()
@@ -128,10 +125,9 @@ class Layout:
         """Return the text that kernels close over."""
         return json.dumps(vars(self))
 
-    @property
-    def layout(self) -> Layout:
-        """The same without formulas."""
-        return Layout(**{field.name: getattr(self, field.name) for field in fields(Layout)})
+    def part(self, kind: type[Layout]) -> Layout:
+        """Return as much of this as `kind` holds, this class or one that it extends."""
+        return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
 
     @property
     def panel(self) -> int:
@@ -163,24 +159,20 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Spec(Layout):
-    """What a kernel is compiled for.
+class Rules(Layout):
+    """What a kernel is compiled for but the formulas of activations and costs.
 
-    values, slopes: keys of the activations' formulas, one each for the distinct ones. delta, cost:
-    keys of the output's and the cost's formulas, empty where there is none. rules: the distinct
-    penalties, which layers know by their number from 1 on. first: the number of the first layer's.
-    normalises: whether the output is a softmax. timed: whether it counts the cycles of `phases`.
-    stepper: what makes the step; without one, the gradient goes straight into the weights.
+    rules: the distinct penalties, which layers know by their number from 1 on. first: the number of
+    the first layer's. lazy: whether the penalty of input columns that a batch does not use waits
+    until they are used. decays: whether the first layer's penalty is a factor that is kept beside
+    its weights. stepper: what makes the step; without one, the gradient goes straight into the
+    weights.
     """
 
-    values: tuple[str, ...] = ()
-    slopes: tuple[str, ...] = ()
-    delta: tuple[str, ...] = ()
-    cost: str = ""
     rules: tuple[Rule, ...] = ()
     first: int = 0
-    normalises: bool = False
-    timed: bool = False
+    lazy: bool = False
+    decays: bool = False
     stepper: Stepper | None = None
 
     @property
@@ -211,8 +203,25 @@ class Spec(Layout):
         return self.rules[self.first - 1] if self.first else None
 
 
+@dataclass(frozen=True)
+class Spec(Rules):
+    """What a kernel is compiled for.
+
+    values, slopes: keys of the activations' formulas, one each for the distinct ones. delta, cost:
+    keys of the output's and the cost's formulas, empty where there is none. normalises: whether the
+    output is a softmax. timed: whether it counts the cycles of `phases`.
+    """
+
+    values: tuple[str, ...] = ()
+    slopes: tuple[str, ...] = ()
+    delta: tuple[str, ...] = ()
+    cost: str = ""
+    normalises: bool = False
+    timed: bool = False
+
+
 def decode(text: str) -> Any:
-    """Return the `Spec`, or the `Layout`, whose `encode` wrote a text."""
+    """Return the `Spec`, or the `Rules` or `Layout` of one, whose `encode` wrote a text."""
     found: dict[str, Any] = json.loads(text)
     found |= {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
     if "rules" not in found:
@@ -220,7 +229,7 @@ def decode(text: str) -> Any:
     stepper = found["stepper"]
     found["stepper"] = None if stepper is None else Stepper._make(stepper)
     found["rules"] = tuple(map(Rule._make, found["rules"]))
-    return Spec(**found)
+    return (Spec if "values" in found else Rules)(**found)
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
