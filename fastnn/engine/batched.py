@@ -35,6 +35,7 @@ class Path:
 
     def __init__(self, problem: Problem, state: State | None = None) -> None:
         self._problem, state = problem, state or fresh(problem)
+        self._of_rows = isinstance(problem.cost, RowCost)  # which takes longer than a formula
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._coefficients.count, self._coefficients.total = state.steps, state.total
         self._memories = [[a.copy() for a in arrays] for arrays in state.memories]
@@ -121,7 +122,7 @@ class Path:
             x += p.noise.draw(len(rows))
         zs, layers = forward(p.weights, p.biases, p.activations, x, masks)
         z, a, y = zs[-1], layers[-1], self._batch_targets(rows)
-        if isinstance(p.cost, RowCost):
+        if self._of_rows:
             delta, total = p.cost.delta_rows(z, a, y), 0.0
         else:
             derivative = p.activations[-1].derivative(np, z, a)
