@@ -16,8 +16,19 @@ N, RATES = 45, (0.3, 0.5)
 X, Y = RNG.integers(0, 256, (N, 12), dtype=np.uint8), RNG.integers(0, 4, N)
 
 
-def new(**keywords) -> Network:
-    return Network([12, 40, 21, 4], **{"dtype": "float64", "seed": 1, **keywords})
+def new(sizes=(12, 40, 21, 4), **keywords) -> Network:
+    return Network(sizes, **{"dtype": "float64", "seed": 1, **keywords})
+
+
+def problem_of(network: Network, batch_size: int, threads: int) -> Problem:
+    """Return that of training a network of sigmoid units, with the masks of seed 7."""
+    return Problem(
+        weights=network.weights, biases=network.biases,
+        activations=[activations.Sigmoid()] * 3, cost=costs.CrossEntropy(),
+        penalties=[None] * 3, inputs=Inputs(X, 1 / 256), targets=Y, batch_size=batch_size,
+        learning_rate=0.5, n=N, track_cost=True, threads=threads,
+        masks=Masks(RATES, tuple(network.sizes[1:-1]), np.dtype(float), 7),
+    )  # fmt: skip
 
 
 def test_masks() -> None:
@@ -66,14 +77,7 @@ def test_both_paths_are_the_algorithm(batch_size: int, threads: int) -> None:
     expected = by_hand(network, Masks(RATES, size, np.dtype(float), 7), batch_size, 0.5)
     for path in (compiled.Path, batched.Path):
         network = new()
-        problem = Problem(
-            weights=network.weights, biases=network.biases,
-            activations=[activations.Sigmoid()] * 3, cost=costs.CrossEntropy(),
-            penalties=[None] * 3, inputs=Inputs(X, 1 / 256), targets=Y, batch_size=batch_size,
-            learning_rate=0.5, n=N, track_cost=True, threads=threads,
-            masks=Masks(RATES, size, np.dtype(float), 7),
-        )  # fmt: skip
-        run = path(problem)
+        run = path(problem_of(network, batch_size, threads))
         whole = 26 if batch_size == 13 else N  # two calls give the same masks as one
         for rows in (np.arange(whole), np.arange(whole, N)):
             if len(rows):
@@ -81,6 +85,22 @@ def test_both_paths_are_the_algorithm(batch_size: int, threads: int) -> None:
         run.write_back()
         for came, wanted in zip(network.weights + network.biases, expected, strict=True):
             np.testing.assert_allclose(came, wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_layer_whose_rows_would_be_1_kib_apart(threads: int) -> None:
+    """Such rows have a vector between them, and so have the outputs without masks."""
+    network = new(sizes=[12, 128, 21, 4])
+    expected = by_hand(network, Masks(RATES, (128, 21), np.dtype(float), 7), 13, 0.5)
+    run = compiled.Path(problem_of(network, 13, threads))
+    guarded = np.full(2 * run._unmasked.size, 5.0)
+    run._unmasked = guarded[: run._unmasked.size]
+    run.run(np.arange(N))
+    run.write_back()
+    assert (guarded[run._unmasked.size :] == 5).all()
+    for came, wanted in zip(network.weights + network.biases, expected, strict=True):
+        np.testing.assert_allclose(came, wanted, rtol=0, atol=1e-12)
 
 
 def test_a_rate_of_0_is_none() -> None:

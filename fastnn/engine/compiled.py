@@ -19,6 +19,7 @@ from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.panels import Place, memory, pack, places_of, unpack
 from fastnn.engine.problem import Outputs, Problem
+from fastnn.engine.records import PITCH
 from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty, value_of
 
@@ -83,8 +84,8 @@ class Path:
         self._targets = fixed(np.empty((0, 0), dtype) if by_class else problem.targets)
         if problem.masks is not None:
             self._keeps = fixed(np.array(problem.masks.keeps, dtype))
-            widest = max(-(-len(b) // wanted.lanes) for b in problem.biases[:-1])
-            self._unmasked = np.zeros(problem.batch_size * widest * wanted.lanes, dtype)
+            pitch = int(self._arrays.table[1:-1, PITCH].max())
+            self._unmasked = np.zeros(problem.batch_size * pitch, dtype)
 
     def __reduce__(self) -> Any:
         raise TypeError("it cannot be copied: kernels know its arrays by their addresses")
