@@ -7,7 +7,7 @@ The contract, for a class listed in `ALL`:
 
 * ``value(xp, z)`` is the output a of a unit with the weighted input z;
 * ``derivative(xp, z, a)`` is da/dz, from whichever of z and a is cheaper;
-* both are elementwise, and ``value(xp, 0)`` is finite;
+* both are elementwise, and finite at 0, which stands where a vector has more lanes than units;
 * ``normalises`` says that z first becomes z - log(sum(exp(z))) over the layer's units, with
   `log_normalised`; such an activation is for the output layer only.
 """

@@ -259,8 +259,22 @@ class Limited:
 LIMITED = Limited()
 
 
+class Table:
+    """What a formula cannot take numbers and helpers from."""
+
+    steps = [0.5]  # noqa: RUF012 - as people write it
+
+    @classmethod
+    def half(cls, w: Any) -> Any:
+        return cls.steps[0] * w
+
+
 def test_numbers_that_a_key_would_not_see_are_refused() -> None:
     with pytest.raises(TypeError, match="must be a function or a staticmethod, not <bound method"):
         trace.register(LIMITED.formula)
     with pytest.raises(TypeError, match=r"computes with .*Limited object.*take numbers"):
         trace.register(lambda xp, w: xp.minimum(w, LIMITED.limit))
+    with pytest.raises(TypeError, match=r"computes with \[0\.5\].*take numbers"):
+        trace.register(lambda xp, w: w * Table.steps[0])
+    with pytest.raises(TypeError, match=r"computes with <bound method Table\.half"):
+        trace.register(lambda xp, w: Table.half(w))

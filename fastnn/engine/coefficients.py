@@ -16,7 +16,7 @@ _NO_STEPS = np.zeros(1)
 
 def width_of(penalty: Penalty) -> int:
     """Return how many numbers the formulas of a penalty take."""
-    return len(penalty.coefficients(0.0)) + len(penalty.moving(0.0, _NO_STEPS, _NO_STEPS))
+    return len(penalty.coefficients(0.0)) + len(penalty.moving(_NO_STEPS, _NO_STEPS))
 
 
 def numbers_of(
@@ -65,7 +65,7 @@ class Coefficients:
         ends = np.cumsum([2 * self.own, *map(width_of, self._distinct)]).tolist()
         self.width = ends[-1]
         self.places = [0 if p is None else ends[self._distinct.index(p)] for p in penalties]
-        self._penalties_move = any(p.moving(0.0, _NO_STEPS, _NO_STEPS) for p in self._distinct)
+        self._penalties_move = any(p.moving(_NO_STEPS, _NO_STEPS) for p in self._distinct)
         self._moves = self._penalties_move or any(
             isinstance(number, np.ndarray) for number in self._of_stepper(0.0, _NO_STEPS)
         )
@@ -148,5 +148,5 @@ class Coefficients:
             in_gradient = self._stepper is not None and penalty.slope is not None
             reach = 1.0 if in_gradient or self._stepper is None else self._stepper.reach
             row += penalty.coefficients(step / rate if in_gradient and rate else step * reach)
-            row += penalty.moving(step * reach, count, total * reach)
+            row += penalty.moving(count, total * reach)
         return row

@@ -134,4 +134,5 @@ def _features() -> set[str]:
     if numba.config.CPU_FEATURES is not None:
         named = numba.config.CPU_FEATURES.split(",")
         return {name[1:] for name in named if name.startswith("+")}
-    return {name for name, on in binding.get_host_cpu_features().items() if on}
+    found = {name for name, on in binding.get_host_cpu_features().items() if on}
+    return found if numba.config.ENABLE_AVX else {n for n in found if not n.startswith("avx")}

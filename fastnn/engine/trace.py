@@ -15,10 +15,11 @@ numbers are clamped to their edge.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterable
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ _I32 = ir.IntType(32)
 
 # What a formula may take from around it, beside classes and modules.
 _PLAIN = (FunctionType, int, float, str, tuple, np.generic)
+
+# What it may not take from classes and modules either; other objects there are never called by it.
+_UNSEEN = (list, dict, set, np.ndarray, MethodType, functools.partial)
 
 
 def register(function: Callable[..., Any]) -> str:
@@ -73,7 +77,7 @@ def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...]:
     values = [_value(one, callers, function) for one in (*given, *of_module)]
     # Of a class or a module some names may be others' methods and objects, which are not called.
     held = _held(of_module, names)
-    values += [_value(one, callers, function) for one in held if isinstance(one, _PLAIN)]
+    values += [_value(one, callers, function) for one in held if isinstance(one, _PLAIN + _UNSEEN)]
     constants = [one for one in code.co_consts if one is not function.__doc__]
     return _code(code, constants), values
 
@@ -177,6 +181,9 @@ class Vec:
 
     def __lt__(self, other: Any) -> Any:
         return self.builder.fcmp_ordered("<", self.value, self.lift(other))
+
+    def __ge__(self, other: Any) -> Any:
+        return self.builder.fcmp_ordered(">=", self.value, self.lift(other))
 
     def __le__(self, other: Any) -> Any:
         return self.builder.fcmp_ordered("<=", self.value, self.lift(other))
