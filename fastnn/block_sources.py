@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import FileFormatError
-from fastnn.svmlight import labels_of, parse_svmlight
+from fastnn.svmlight import classes_of, parse_svmlight
 
 __all__ = ["Block", "Lines", "Slices"]
 
@@ -88,7 +88,7 @@ class Lines(Sequence[Block]):
         if not self.rows:
             raise FileFormatError(f"{self._path} must hold rows, not none")
         self._n_features = n_features or widest
-        self._known, self._as = labels, labels_of(labels)
+        self._known, self._as = labels, classes_of(labels)
 
     def __len__(self) -> int:
         return len(self._starts) - 1

@@ -23,7 +23,7 @@ import numpy as np
 from fastnn.checks import FileFormatError, not_installed, whole
 from fastnn.files import read_at_most
 
-__all__ = ["has_svmlight_name", "labels_of", "parse_svmlight", "read_svmlight"]
+__all__ = ["classes_of", "has_svmlight_name", "parse_svmlight", "read_svmlight"]
 
 # What the reader, and those of gzip and bz2 beneath it, raise for bad content.
 DAMAGED = (ValueError, EOFError, OverflowError, OSError, zlib.error)
@@ -90,7 +90,7 @@ def read_svmlight(
     X, y = parse_svmlight(source, name, n_features, zero_based=zero_based)
     if 0 in X.shape:
         raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
-    return X, labels_of(y)
+    return X, classes_of(y)
 
 
 def parse_svmlight(
@@ -183,7 +183,7 @@ def _narrowed(X: Any) -> Any:
     return sparse.csr_matrix((X.data, indices, indptr), shape=X.shape)
 
 
-def labels_of(y: np.ndarray) -> np.ndarray:
+def classes_of(y: np.ndarray) -> np.ndarray:
     """Return labels as `read_svmlight` says."""
     if np.isin(y, (-1, 1)).all():
         return (y > 0).astype(np.int64)

@@ -85,10 +85,14 @@ def test_with_halving_those_that_came_furthest_stand_first() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--learning-rate", "fast"], "--learning-rate: numbers are expected"),
+        (["--learning-rate", "fast"], "--learning-rate: numbers above 0 are expected"),
+        (["--learning-rate", "nan"], "--learning-rate: numbers above 0 are expected"),
         (["--learning-rate", "0.1:1"], "0.1:10:5 for a grid"),
         (["--learning-rate", "0.1:1:3", "--samples", 2], "0.1:10 for --samples"),
-        (["--batch-size", "1.5"], "whole numbers are expected"),
+        (["--batch-size", "1.5"], "whole numbers of at least 1 are expected"),
+        (["--batch-size", "10,0"], "whole numbers of at least 1 are expected"),
+        (["--seed", "-1"], "whole numbers of at least 0 are expected"),
+        (["--penalty", "l1, max_norm", "--lmbda", "1,0"], "--lmbda: limit must be"),
         (["--lmbda", "1"], "it needs a --penalty"),
         (["--penalty", "l1"], "l1 needs strengths, --lmbda"),
         (["--penalty", "l3", "--lmbda", "1"], "not 'l3'"),

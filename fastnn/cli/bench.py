@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.cli.options import all_differ, new_figure, written
+from fastnn.cli.options import all_differ, names_in, new_figure, written
 from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
@@ -84,11 +84,5 @@ def _with_threads(case: Case, threads: int) -> Case:
 
 def _peers(names: str | None) -> list[str]:
     from fastnn.bench.contestants import PEERS
-    from fastnn.checks import one_of
 
-    if names is None:
-        return list(PEERS)
-    try:
-        return [one_of("--peers", name.strip(), PEERS) for name in names.split(",")]
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--peers") from None
+    return list(PEERS) if names is None else names_in("--peers", names, PEERS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from fastnn.checks import not_installed
+from fastnn.checks import not_installed, one_of
 from fastnn.files import refuse_unwritable
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
     "finite",
     "hidden_layers",
     "is_terminal",
+    "names_in",
     "new_figure",
+    "units_in",
     "written",
 ]
 
@@ -68,14 +70,26 @@ def finite(value: float | None) -> float | None:
 
 def hidden_layers(values: list[str]) -> list[int]:
     """Return the units of the hidden layers that --hidden names."""
-    sizes = [size.strip() for value in values for size in value.split(",")]
-    if sizes == ["none"]:
+    text = ",".join(values)
+    if text.strip() == "none":
         return []
+    return units_in("--hidden", text, "such as 30 or 100,30, or none")
+
+
+def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
+    """Return the names that an option lists, with commas between them, each one of `known`."""
+    try:
+        return [one_of(option, name.strip(), known) for name in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def units_in(option: str, text: str, example: str) -> list[int]:
+    """Return the layers' units that a text lists; `example` says what else it may be."""
+    sizes = [size.strip() for size in text.split(",")]
     if not all(size.isdecimal() and int(size) > 0 for size in sizes):
         raise typer.BadParameter(
-            f"whole numbers above 0 are expected, such as 30 or 100,30, or none, "
-            f"not {','.join(sizes)!r}",
-            param_hint="--hidden",
+            f"whole numbers above 0 are expected, {example}, not {text!r}", param_hint=option
         )
     return [int(size) for size in sizes]
 

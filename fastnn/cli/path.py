@@ -100,7 +100,7 @@ def path(
     Each strength starts from the weights that the one before left. The chosen one has the fewest
     weights of those within one standard error of the best accuracy on the validation images:
     MNIST's and Fashion-MNIST's training images after the first 50,000, every fifth of the digits,
-    or the rows of a file, that are not held out. These judge the chosen one alone.
+    or the rows of a file, that are not held out. What is held out judges the chosen one alone.
     """
     layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
     all_differ({"--out": out, "--json": as_json, "--plot": plot})

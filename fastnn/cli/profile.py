@@ -16,6 +16,7 @@ from fastnn.cli.options import (
     finite,
     is_terminal,
     new_figure,
+    units_in,
     written,
 )
 from fastnn.files import json_text, replace_text
@@ -47,7 +48,7 @@ def profile(
         str, typer.Option(metavar="NAMES", help="Penalties, with commas between them, or all.")
     ] = "all",
     lmbda: Annotated[
-        float, typer.Option(min=0, callback=finite, help="Their strength, over 50,000 rows.")
+        float, typer.Option(callback=finite, help="Their strength, above 0, over 50,000 rows.")
     ] = 5.0,
     dtype: Dtype = "float32",
     threads: Annotated[
@@ -85,7 +86,7 @@ def profile(
 
     try:
         found = profiling.profile(
-            _units(sizes),
+            units_in("--sizes", sizes, "such as 784,30,10"),
             batch_size=batch_size,
             penalty=penalty,
             lmbda=lmbda,
@@ -106,16 +107,6 @@ def profile(
         replace_text(json_file, json_text(found.to_dict(), indent=1) + "\n")
     if picture is not None:
         _draw(found, figure, picture)
-
-
-def _units(sizes: str) -> list[int]:
-    units = [size.strip() for size in sizes.split(",")]
-    if len(units) < 2 or not all(unit.isdecimal() and int(unit) > 0 for unit in units):
-        raise typer.BadParameter(
-            f"at least two whole numbers above 0 are expected, such as 784,30,10, not {sizes!r}",
-            param_hint="--sizes",
-        )
-    return [int(unit) for unit in units]
 
 
 def _draw(found: Profile, figure: Any, path: Path) -> None:

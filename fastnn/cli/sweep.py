@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastnn.checks import real, whole
 from fastnn.cli.options import (
     DataFolder,
     Dtype,
     all_differ,
     hidden_layers,
     is_terminal,
+    names_in,
     new_figure,
     written,
 )
@@ -43,10 +46,7 @@ def sweep(
     ] = ["30"],  # noqa: B006 - typer copies it
     learning_rate: Annotated[str, typer.Option(metavar="VALUES", help=Values)] = "0.5",
     batch_size: Annotated[
-        str,
-        typer.Option(
-            metavar="VALUES", help="Rows of a mini-batch, as whole numbers in the same form."
-        ),
+        str, typer.Option(metavar="NUMBERS", help="Rows of a mini-batch, such as 10,20.")
     ] = "10",
     penalty: Annotated[
         str, typer.Option(metavar="NAMES", help="none, or names such as l1,l2.")
@@ -55,7 +55,10 @@ def sweep(
         str | None, typer.Option(metavar="VALUES", help="Strengths of the penalties.")
     ] = None,
     seed: Annotated[
-        str, typer.Option(metavar="VALUES", help="Seeds: each is another start and order.")
+        str,
+        typer.Option(
+            metavar="NUMBERS", help="Seeds, such as 1,2: each is another start and order."
+        ),
     ] = "1",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
     dtype: Dtype = "float32",
@@ -108,9 +111,9 @@ def sweep(
         raise typer.BadParameter("it needs --samples", param_hint="--sample-seed")
     all_differ({"--results": results, "--csv": csv, "--plot": plot, "--out": out})
     space: dict[str, Any] = {
-        "learning_rate": _numbers("--learning-rate", learning_rate, drawn),
-        "batch_size": _numbers("--batch-size", batch_size, drawn, whole=True),
-        "seed": _numbers("--seed", seed, drawn, whole=True),
+        "learning_rate": _numbers("--learning-rate", learning_rate, drawn, above=0.0),
+        "batch_size": _whole_numbers("--batch-size", batch_size, minimum=1),
+        "seed": _whole_numbers("--seed", seed, minimum=0),
         **_penalties(penalty, lmbda, drawn),
     }
     layers = [hidden_layers([value]) for value in hidden]
@@ -160,25 +163,34 @@ def sweep(
         )
 
 
-def _numbers(option: str, text: str, drawn: bool, *, whole: bool = False) -> Any:
+def _whole_numbers(option: str, text: str, minimum: int) -> list[int]:
+    try:
+        return [whole(option, int(number), minimum=minimum) for number in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"whole numbers of at least {minimum} are expected, such as 10,20, not {text!r}",
+            param_hint=option,
+        ) from None
+
+
+def _numbers(option: str, text: str, drawn: bool, **bounds: float) -> Any:
     """Return what an option's text names: a list of numbers, or a distribution."""
     from fastnn.regularization_path import geometric
     from fastnn.sweep_space import LogUniform
 
-    kind = int if whole else float
     try:
         if ":" not in text:
-            return [kind(number) for number in text.split(",")]
+            return [real(option, float(number), **bounds) for number in text.split(",")]
         low, high, *count = text.split(":")
-        if whole or len(count) > 1 or drawn == bool(count):
+        if len(count) > 1 or drawn == bool(count):
             raise ValueError
         ends = float(low), float(high)
         return geometric(*ends, int(count[0])) if count else LogUniform(*ends)
     except ValueError:
+        least = "above 0" if "above" in bounds else "of at least 0"
         raise typer.BadParameter(
-            f"{'whole ' if whole else ''}numbers are expected, such as 10,20"
-            + ("" if whole else ", or 0.1:10:5 for a grid, or 0.1:10 for --samples")
-            + f", not {text!r}",
+            f"numbers {least} are expected, such as 0.1,0.5, or 0.1:10:5 for a grid, or 0.1:10 "
+            f"for --samples, not {text!r}",
             param_hint=option,
         ) from None
 
@@ -194,14 +206,16 @@ def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
     if lmbda is None:
         raise typer.BadParameter(f"{names} needs strengths, --lmbda", param_hint="--penalty")
     known = {penalty.name: penalty for penalty in penalties.ALL}
-    unknown = [name for name in names.split(",") if name not in known]
-    if unknown:
-        raise typer.BadParameter(
-            f"one or more of {', '.join(known)} are expected, not {unknown[0]!r}",
-            param_hint="--penalty",
-        )
-    chosen = [known[name] for name in names.split(",")]
-    return {"penalty": chosen, "lmbda": _numbers("--lmbda", lmbda, drawn)}
+    chosen = [known[name] for name in names_in("--penalty", names, known)]
+    strengths = _numbers("--lmbda", lmbda, drawn)
+    for penalty, strength in itertools.product(
+        chosen, strengths if isinstance(strengths, list) else []
+    ):
+        try:
+            penalties.named("--penalty", penalty.name, strength)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--lmbda") from error
+    return {"penalty": chosen, "lmbda": strengths}
 
 
 def _show(records: Records, varied: list[str]) -> None:

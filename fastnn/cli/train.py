@@ -75,7 +75,9 @@ def train(
     lmbda: Annotated[
         float | None,
         typer.Option(
-            min=0, callback=finite, help="Strength of the penalty over the whole training set."
+            min=0,
+            callback=finite,
+            help="Strength of the penalty over the whole training set; max_norm's is its limit.",
         ),
     ] = None,
     penalty: Annotated[
@@ -130,7 +132,10 @@ def train(
     from fastnn.network import Network
 
     goes_on = resume and checkpoint is not None and checkpoint.exists()
-    rule = optimizers.named("--optimizer", optimizer, learning_rate)
+    try:
+        rule = optimizers.named("--optimizer", optimizer, learning_rate)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--learning-rate") from error
     try:
         optimizers.check_penalties(rule, [chosen_penalty])
     except ValueError as error:

@@ -170,6 +170,12 @@ class Value:
     def __lt__(self, other: Value | float) -> Value:
         return self.call("Less", self, other)
 
+    def __ge__(self, other: Value | float) -> Value:
+        return self.call("GreaterOrEqual", self, other)
+
+    def __le__(self, other: Value | float) -> Value:
+        return self.call("LessOrEqual", self, other)
+
 
 class Space:
     """The functions that an activation's formula uses, with numpy's names."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import activations
 from fastnn.checks import not_installed, one_of
 from fastnn.network import Network
 from fastnn.network.stack import Stack
@@ -93,7 +94,7 @@ def from_torch(
     if output is not None:
         if names[-1] != "identity":
             raise ValueError(f"output={output!r} is given, and the module ends with {names[-1]}")
-        names[-1] = output
+        names[-1] = activations.named("output", output).name
     weights, biases = zip(*map(_arrays, linears), strict=True)
     return Network._of(
         list(weights),

@@ -41,9 +41,9 @@ class Network(Stack):
         "softplus", "identity", "exponential" or, for the output layer only, "softmax".
     cost : str, default "cross_entropy"
         For classes "cross_entropy" (of independent sigmoid outputs), "log_likelihood" (of softmax
-        outputs) or "quadratic" (of any others); for real targets "mean_squared", "absolute" or
-        "huber" (of any outputs but softmax; "identity" is the usual one), and for counts "poisson"
-        (of exponential outputs).
+        outputs) or "quadratic"; for real targets "mean_squared", "absolute" or "huber", usually of
+        "identity" outputs; these four take any but softmax and exponential ones. For counts
+        "poisson" (of exponential outputs).
     initializer : str, default "book"
         How weights and biases start: "book" (its chapter 3), "book_large" (its chapter 1),
         "glorot" or "he" (`fastnn.initializers`).

@@ -206,7 +206,7 @@ class Stack:
             If the file cannot be written.
         """
         weights, biases = self._arrays()
-        left = self.optimizer_state if optimizer_state else None
+        left = self.optimizer_state if flag("optimizer_state", optimizer_state) else None
         if left is not None:
             shapes = [array.shape for array in (*weights, *biases)]
             if any([a.shape for a in m] != shapes for m in (*left.memories, left.kept) if m):

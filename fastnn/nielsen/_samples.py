@@ -11,7 +11,7 @@ from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.costs import one_hot
 from fastnn.engine import outputs
-from fastnn.nielsen._base import BookNetwork, as_list
+from fastnn.nielsen._base import BookNetwork, as_list, sigmoid
 from fastnn.pairs import from_pairs
 
 __all__ = ["SampleDeltas", "Samples"]
@@ -52,8 +52,7 @@ class Samples:
         flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)
         weights = [np.ascontiguousarray(w) for w in weights]
         z = outputs(weights, flat, sigmoids, self.inputs).z
-        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
-            a: np.ndarray = Sigmoid.value(np, z)
+        a: np.ndarray = sigmoid(z)
         return a
 
     def _fed_forward(self) -> np.ndarray:

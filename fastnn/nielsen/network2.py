@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import costs, penalties
-from fastnn.checks import FileFormatError, one_of, real, whole
+from fastnn.checks import FileFormatError, flag, one_of, real, whole
 from fastnn.files import replace_text
 from fastnn.network_checks import checked_sizes
 from fastnn.nielsen._base import (
@@ -69,8 +69,7 @@ class CrossEntropyCost:
 
         `numpy.nan_to_num` stands for the limit 0 of 0*log(0), and a large number for log(0).
         """
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return float(np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))))
+        return float(np.sum(_cross_entropies(a, y)))
 
     @staticmethod
     def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -201,6 +200,7 @@ class Network(BookNetwork):
         if patience and not monitor_evaluation_accuracy:
             raise ValueError("early_stopping_n needs monitor_evaluation_accuracy=True")
         strength = _penalty(lmbda, penalty)
+        resume, progress = flag("resume", resume), flag("progress", progress)
         keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         training = Samples("training_data", training_data, self)
         evaluation = training
@@ -375,10 +375,15 @@ def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _cross_entropy_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        shares = np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
-        rows: np.ndarray = shares.sum(axis=1, dtype=np.float64)
+    rows: np.ndarray = _cross_entropies(a, y).sum(axis=1, dtype=np.float64)
     return rows
+
+
+def _cross_entropies(a: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the cost of each output."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found: np.ndarray = np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
+    return found
 
 
 # By function: a subclass that overrides only one of the two keeps the fast path for the other.

@@ -90,7 +90,7 @@ class Penalty:
         """Return what the formulas take, for `step` = learning_rate / n."""
         return ()
 
-    def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+    def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return what the formulas take besides, as it is in step number `count`, counted from 1.
 
         `total` is the sum of these steps' learning_rate / n.

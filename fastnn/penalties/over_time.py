@@ -27,7 +27,7 @@ class CumulativeL1(Shrinking):
     after_gradient = True
     stateful = True
 
-    def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+    def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         return (self.lmbda * total,)
 
     @staticmethod
@@ -85,7 +85,7 @@ class TruncatedGradient(Shrinking):
         theta = float("inf") if self.theta is None else self.theta
         return step * self.lmbda * self.every, theta, 1 / self.every
 
-    def moving(self, step: float, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+    def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         return (count % self.every,)
 
     @staticmethod

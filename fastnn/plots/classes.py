@@ -115,7 +115,6 @@ def misclassified_digits(
         network has inputs.
     """
     X, y = opened(X, y, network.n_inputs)
-    X, y = opened(X, y, network.n_inputs)
     right, said = _classes(network, X, y)
     most, (height, width) = whole("most", most, minimum=1), image_shape(network.n_inputs, shape)
     outputs = network.predict_proba(X)

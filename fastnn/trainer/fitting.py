@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastnn.arrays import MatrixLike
 from fastnn.callbacks import Callback, EarlyStopping
-from fastnn.checks import optional, whole
+from fastnn.checks import flag, optional, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -59,6 +59,8 @@ def fit(
     """Train `network`, as `Network.fit` says, which has the defaults."""
     with ExitStack() as stack:
         stack.enter_context(alone(network))
+        resume, warm_start = flag("resume", resume), flag("warm_start", warm_start)
+        shows = flag("progress", progress)
         options = options_for(
             network, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
             penalty=penalty, dropout=dropout, input_noise=input_noise, shuffle=shuffle,
@@ -88,7 +90,7 @@ def fit(
         if not (resume and run.resume()):
             run.start(state)
         network._trained_with(penalty)
-        if progress:
+        if shows:
             from fastnn.progress import ProgressBar
 
             run.bar = stack.enter_context(ProgressBar(loop.epochs, rows.total - held))
