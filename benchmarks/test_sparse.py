@@ -111,9 +111,7 @@ def test_epoch(
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_scikit_learn(
-    benchmark: Any, timed: Callable[..., Any], rows: Any, penalty: str, runs_once: bool
-) -> None:
+def test_scikit_learn(benchmark: Any, timed: Callable[..., Any], rows: Any, penalty: str) -> None:
     """SGDClassifier's fit of as many epochs, from its own start."""
     X, y, data = rows
     benchmark.group = f"sparse, [D,1], batch 1, {penalty}"
@@ -135,9 +133,7 @@ def model(penalty: str, alpha: float, epochs: int) -> Any:
 
 
 @pytest.mark.parametrize("rows_are", ["sparse", "dense"])
-def test_dense_rows(
-    benchmark: Any, timed: Callable[..., Any], rows: Any, rows_are: str, runs_once: bool
-) -> None:
+def test_dense_rows(benchmark: Any, timed: Callable[..., Any], rows: Any, rows_are: str) -> None:
     """The first 1,000 rows as a matrix, which is 190 MB, and as they are."""
     X, y, data = rows
     benchmark.group = "sparse against dense, [D,1], batch 10, l1"

@@ -55,7 +55,8 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
             claim = math.prod(shape)
             if claim > max_bytes:
                 raise FileFormatError(
-                    f"{path} claims {claim:,} bytes, more than max_bytes={max_bytes:,}"
+                    f"{path} claims {claim:,} bytes, more than max_bytes={max_bytes:,}: "
+                    "give more if it is to be trusted"
                 )
             content = read_at_most(stream, claim + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -215,7 +215,7 @@ class _Cluster:
         except Exception as error:
             raise self._gone(error) from error
         if not found:
-            raise ConnectionError("the Dask cluster has no workers")
+            raise ConnectionError("the Dask cluster has no workers: start one, or wait for it")
         return found
 
     def _places(self, pairs: Sequence[tuple[Any, Any]]) -> list[str]:

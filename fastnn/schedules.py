@@ -253,18 +253,23 @@ class LinearWarmup(Schedule):
         check_field(self, "epochs", whole, minimum=1)
 
     @property
+    def _rest(self) -> Schedule:
+        """What comes after the first epochs, as a schedule, which a number is not to a checker."""
+        return as_schedule("then", self.then)
+
+    @property
     def needs_scores(self) -> bool:
-        return as_schedule("then", self.then).needs_scores
+        return self._rest.needs_scores
 
     @property
     def largest(self) -> float:
-        return as_schedule("then", self.then).largest
+        return self._rest.largest
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
-        then, left = as_schedule("then", self.then), max(1, epochs - self.epochs)
+        left = max(1, epochs - self.epochs)
         if epoch >= self.epochs:
-            return then.rate(epoch - self.epochs, left, scores[self.epochs :])
-        first = then.rate(0, left, ())
+            return self._rest.rate(epoch - self.epochs, left, scores[self.epochs :])
+        first = self._rest.rate(0, left, ())
         return None if first is None else first * (epoch + 1) / (self.epochs + 1)
 
 

@@ -43,6 +43,16 @@ def assert_same_weights(ours: Any, theirs: Any) -> None:
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-8)
 
 
+def assert_acts(plain: Any, penalty: Any) -> None:
+    """Fit an estimator with a penalty and without: the weights are finite, and others."""
+    without = clone(plain).set_params(alpha=0.0).fit(X, CLASSES)
+    strength = {"alpha": 0.5} if isinstance(penalty, str) else {}
+    penalised = clone(plain).set_params(penalty=penalty, **strength).fit(X, CLASSES)
+    for one, other in zip(penalised.coefs_, without.coefs_, strict=True):
+        assert np.isfinite(one).all()
+        assert not np.allclose(one, other)
+
+
 @pytest.mark.usefixtures("numpy_path")
 def test_a_rate_that_comes_as_float32() -> None:
     given = SGD | {"learning_rate": "invscaling", "penalty": fastnn.L2(1.0)}
@@ -72,7 +82,7 @@ def test_penalties_by_name_and_as_objects() -> None:
 def test_steps_of_one_size_have_every_penalty(parameters: dict[str, Any]) -> None:
     mlp = fastnn.MLPClassifier(**SGD | parameters | {"max_iter": 2})
     for penalty in ("l1", fastnn.L1(9.0, method="cumulative"), fastnn.GroupLasso(9.0)):
-        mlp.set_params(penalty=penalty).fit(X, CLASSES)
+        assert_acts(mlp, penalty)
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -82,7 +92,7 @@ def test_steps_of_one_size_have_every_penalty(parameters: dict[str, Any]) -> Non
     ids=str,
 )
 def test_adam_has_the_others(penalty: Any) -> None:
-    fastnn.MLPClassifier(**TEN | {"max_iter": 2}, penalty=penalty).fit(X, CLASSES)
+    assert_acts(fastnn.MLPClassifier(**TEN | {"max_iter": 2}), penalty)
 
 
 def test_partial_fit_takes_the_n_of_all_rows() -> None:

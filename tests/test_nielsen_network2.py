@@ -189,9 +189,7 @@ def test_total_cost_divides_lmbda_by_the_data_passed(
     assert difference == pytest.approx(0.5 * 5.0 / 30 * squares)
 
 
-def test_accuracy_and_total_cost_in_both_forms(
-    net: network2.Network, training: Pairs, test_data: Pairs
-) -> None:
+def test_accuracy_and_total_cost_in_both_forms(net: network2.Network, test_data: Pairs) -> None:
     correct = ref.accuracy(net.weights, net.biases, vectors(test_data))
     cost = ref.total_cost(net.weights, net.biases, vectors(test_data), 5.0)
     assert net.accuracy(test_data) == net.accuracy(vectors(test_data), convert=True) == correct

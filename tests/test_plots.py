@@ -203,7 +203,7 @@ def test_benchmark_times(ax) -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
 
 
-def test_a_picture_on_axes_of_its_own(monkeypatch) -> None:
+def test_a_picture_on_axes_of_its_own() -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
     from matplotlib import pyplot as plt

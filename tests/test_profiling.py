@@ -182,7 +182,7 @@ def test_a_kernel_that_is_not_timed_has_no_trace_of_the_counters() -> None:
 
 
 @compiles
-def test_where_nothing_can_be_counted_there_are_no_phases(found, monkeypatch) -> None:
+def test_where_nothing_can_be_counted_there_are_no_phases(monkeypatch) -> None:
     monkeypatch.setattr("fastnn.engine.phases.platform.machine", lambda: "riscv64")
     told = fastnn.profile(SIZES, penalty="l1", **SMALL)
     assert told.phases is None

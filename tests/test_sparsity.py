@@ -332,7 +332,7 @@ def test_kept_inputs_count_from_the_first_columns(digits) -> None:
     np.testing.assert_allclose(network.predict_proba(digits.test_images), before, atol=1e-13)
 
 
-def test_a_full_network_keeps_every_input(digits) -> None:
+def test_a_full_network_keeps_every_input() -> None:
     network = Network([64, 5, 10], seed=1)
     arrays = network.weights + network.biases
     assert network.compact() == [0, 0, 0]

@@ -153,7 +153,7 @@ def test_sparse_rows(digits, tmp_path: Path) -> None:
         sweep(2 * X, y, {"seed": [1]}, **options)
 
 
-def test_files_of_something_else_are_refused(run, digits, tmp_path: Path) -> None:
+def test_files_of_something_else_are_refused(run, tmp_path: Path) -> None:
     file = tmp_path / "sweep.jsonl"
     run({"seed": [0]}, results=file)
     before = file.read_bytes()

@@ -56,7 +56,10 @@ def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
     with open(path, "rb") as file:
         raw = bytes(read_at_most(file, max_bytes + 1))
     if len(raw) > max_bytes:
-        raise FileFormatError(f"{os.fspath(path)} is larger than max_bytes={max_bytes:,}")
+        raise FileFormatError(
+            f"{os.fspath(path)} is larger than max_bytes={max_bytes:,}: "
+            "give more if it is to be trusted"
+        )
     # The eight bytes that safetensors begins with, the length of a header, have zeros in them.
     decode = safetensors_form.decode if b"\0" in raw[:8] else json_form.decode
     try:

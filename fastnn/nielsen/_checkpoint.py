@@ -107,7 +107,7 @@ class Trail:
         kept = listed(arrays, "kept", [*shapes, *flat], dtype)
         state = State(int(record["steps"]), float(record["total"]), [], kept, {})
         position = Position(**record["position"])
-        rows = distinct_numbers(arrays["rows"], len(pairs), len(pairs))
+        rows = distinct_numbers("rows", arrays["rows"], len(pairs), len(pairs))
         position.order = rows if record["begun"] else None
         if not 0 <= position.done <= len(pairs):
             raise ValueError(f"it is {position.done} rows into an epoch of {len(pairs)}")

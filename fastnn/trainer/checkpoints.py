@@ -81,8 +81,9 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(str(error)) from error
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise ValueError(f"its format is not {FORMAT}")
+        made = record.get("format") if isinstance(record, dict) else record
+        if made != FORMAT:
+            raise ValueError(f"its format must be {FORMAT}, not {made!r:.40}")
         return Checkpoint(record, arrays)
 
 

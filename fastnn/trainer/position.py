@@ -219,7 +219,7 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     state = State(steps, float(record["total"]), memories, kept, draws)
     position = Position(**record["position"])
     if "order" in arrays:
-        position.order = distinct_numbers(arrays["order"], run.n, count)
+        position.order = distinct_numbers("order", arrays["order"], run.n, count)
     if not 0 <= position.done <= run.n:
         raise ValueError(f"it is {position.done} rows into an epoch of {run.n}")
     history = History(**record["history"])
@@ -227,8 +227,8 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
         raise ValueError("its history is not of as many epochs as it has")
     chosen, drawn = np.arange(count), np.empty(0, np.int64)
     if run.held:
-        chosen = distinct_numbers(arrays["chosen"], run.n, count)
-        drawn = distinct_numbers(arrays["drawn"], run.held, count)
+        chosen = distinct_numbers("chosen", arrays["chosen"], run.n, count)
+        drawn = distinct_numbers("drawn", arrays["drawn"], run.held, count)
         if np.isin(chosen, drawn).any():
             raise ValueError("it trains on rows that validate")
     if position.order is not None and not np.isin(position.order, chosen).all():
@@ -251,16 +251,16 @@ def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> tuple[Any
     biases = listed(arrays, f"{prefix}biases", [s[:1] for s in shapes], network.dtype)
     columns = arrays.get(f"{prefix}kept_inputs")
     if columns is not None:
-        columns = distinct_numbers(columns, sizes[0], network.n_inputs)
+        columns = distinct_numbers("kept_inputs", columns, sizes[0], network.n_inputs)
     if sizes[-1] != network.sizes[-1] or (columns is None and sizes[0] != network.n_inputs):
         raise ValueError(f"its layers have the sizes {sizes}")
     return weights, biases, tuple(sizes), columns
 
 
-def distinct_numbers(array: np.ndarray, count: int, below: int) -> np.ndarray:
+def distinct_numbers(name: str, array: np.ndarray, count: int, below: int) -> np.ndarray:
     """Check that an array is `count` different numbers from 0 and below `below`."""
     numbers = array.astype(np.int64, casting="safe")
     inside = numbers.ndim == 1 and numbers.size and 0 <= numbers.min() <= numbers.max() < below
     if numbers.shape != (count,) or not inside or len(np.unique(numbers)) != count:
-        raise ValueError(f"a list in it is not of {count} different numbers below {below}")
+        raise ValueError(f"its {name!r} is not a list of {count} different numbers below {below}")
     return numbers
