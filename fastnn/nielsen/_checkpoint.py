@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,11 +105,9 @@ class Trail:
         biases = listed(arrays, "biases", [(units, 1) for units in sizes[1:]], dtype)
         kept = listed(arrays, "kept", [*shapes, *flat], dtype)
         state = State(int(record["steps"]), float(record["total"]), [], kept, {})
-        position = Position(**record["position"])
         rows = distinct_numbers("rows", arrays["rows"], len(pairs), len(pairs))
-        position.order = rows if record["begun"] else None
-        if not 0 <= position.done <= len(pairs):
-            raise ValueError(f"it is {position.done} rows into an epoch of {len(pairs)}")
+        order = rows if record["begun"] else None
+        position = Position.from_record(record["position"], order, len(pairs))
         figures = [(list(map(float, c)), list(map(int, a))) for c, a in record["figures"]]
         version, internal, gauss = record["random"]
         mersenne = (int(version), tuple(map(int, internal)), gauss)
@@ -131,7 +128,7 @@ class Trail:
         position = self.position
         record = {
             "fit": self._options,
-            "position": asdict(Position(**vars(position) | {"order": None})),
+            "position": position.to_record(),
             "begun": position.order is not None,
             "figures": [
                 [monitor.costs[: self.figures], monitor.accuracies[: self.figures]]

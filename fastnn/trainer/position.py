@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -58,6 +59,24 @@ class Position:
         """End the epoch."""
         self.epoch, self.order = self.epoch + 1, None
 
+    def to_record(self) -> dict[str, Any]:
+        """Return this as a JSON value, without `order`, which is an array."""
+        return vars(self) | {"order": None}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], order: np.ndarray | None, n: int) -> Position:
+        """Return what `to_record` recorded, in a training set of `n` rows.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no such record.
+        """
+        position = cls(**{**record, "order": order})
+        if not 0 <= position.done <= n:
+            raise ValueError(f"it is {position.done} rows into an epoch of {n}")
+        return position
+
 
 class Found(NamedTuple):
     """What a checkpoint holds, understood, and nothing changed yet.
@@ -95,7 +114,7 @@ def saved(run: Run) -> Checkpoint:
     arrays.update({name: array for name, array in optional.items() if array is not None})
     record: dict[str, Any] = {
         "fit": fit_of(run),
-        "position": {f.name: getattr(position, f.name) for f in fields(Position)} | {"order": None},
+        "position": position.to_record(),
         "history": asdict(run.history),
         "rng": plain(network._rng.bit_generator.state),
         "epochs": run.loop.epochs,
@@ -217,11 +236,10 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     kept = listed(arrays, "kept", shapes, network.dtype)
     steps, draws = int(record["steps"]), dict(record["draws"])
     state = State(steps, float(record["total"]), memories, kept, draws)
-    position = Position(**record["position"])
+    order = None
     if "order" in arrays:
-        position.order = distinct_numbers("order", arrays["order"], run.n, count)
-    if not 0 <= position.done <= run.n:
-        raise ValueError(f"it is {position.done} rows into an epoch of {run.n}")
+        order = distinct_numbers("order", arrays["order"], run.n, count)
+    position = Position.from_record(record["position"], order, run.n)
     history = History(**record["history"])
     if len(history.seconds) != position.epoch:
         raise ValueError("its history is not of as many epochs as it has")
