@@ -124,13 +124,15 @@ def load(
     folder : path, optional
         Where the four IDX files lie, plain or gzipped, themselves or in a subfolder ``mnist`` or
         ``fashion-mnist``. By default ``$FASTNN_DATA``, and if they are not there, the cache.
-    download : bool
+    download : bool, default True
         Whether to download into the cache what is not there. Never done where `folder` is given.
-    progress : bool
+    progress : bool, default False
         Whether to show a progress bar while downloading.
 
     Raises
     ------
+    ValueError
+        If there is no data set of this name.
     FileNotFoundError
         If the files are not in `folder`, or nowhere and `download` is False.
     FileFormatError
@@ -171,6 +173,11 @@ def available(name: str, folder: _FolderPath | None = None) -> list[Path] | None
     -------
     list of Path, or None
         The files, or None if one of them is missing.
+
+    Raises
+    ------
+    ValueError
+        If there is no data set of this name.
     """
     source = _source(name)
     paths = _in_folder(source, folder)
@@ -187,6 +194,8 @@ def verify(name: str, folder: _FolderPath | None = None) -> list[Path]:
 
     Raises
     ------
+    ValueError
+        If there is no data set of this name.
     FileNotFoundError
         If they are not there.
     FileFormatError

@@ -84,10 +84,10 @@ def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def units_in(option: str, text: str, example: str) -> list[int]:
-    """Return the layers' units that a text lists; `example` says what else it may be."""
+def units_in(option: str, text: str, example: str, *, layers: int = 1) -> list[int]:
+    """Return the units that a text lists, of so many layers or more; `example` shows such a text."""
     sizes = [size.strip() for size in text.split(",")]
-    if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+    if len(sizes) < layers or not all(size.isdecimal() and int(size) > 0 for size in sizes):
         raise typer.BadParameter(
             f"whole numbers above 0 are expected, {example}, not {text!r}", param_hint=option
         )

@@ -235,6 +235,12 @@ class Network(Stack):
             weight has changed then.
         FileFormatError
             If a file of rows, or the checkpoint to resume from, is not one.
+        BlockError
+            If a block of `Blocks` cannot be read.
+        OSError
+            If a file cannot be read or written.
+        ModuleNotFoundError
+            If an svmlight file is given without scikit-learn.
         RuntimeError
             If the network is being trained already, in another thread or by the fit whose callback
             this is.
@@ -293,13 +299,25 @@ class Network(Stack):
         * A multilabel network: 1 where an output exceeds 0.5, else 0; int64 (n, sizes[-1]).
         * With a cost for real targets: the outputs, (n,) where there is one unit, else
           (n, sizes[-1]), in the network's dtype.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or path, shape (n, n_inputs)
+            Rows as in `fit`, or the file of such.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the rows are not numbers, not finite, or not as wide as the network.
+        FileFormatError, OSError, ModuleNotFoundError
+            For a file, as in `fit`.
         """
         rows, _ = self._opened(X, None)
         found = self._outputs(self._inputs(rows))
         return self._task.predictions(found.a, found.largest)
 
     def predict_proba(self, X: RowsLike) -> np.ndarray:
-        """Return the outputs of the network, (n, sizes[-1]) in its dtype."""
+        """Return the outputs of the network, (n, sizes[-1]) in its dtype; else as `predict`."""
         rows, _ = self._opened(X, None)
         return self._outputs(self._inputs(rows)).a
 
@@ -312,6 +330,8 @@ class Network(Stack):
         ------
         ValueError
             If the cost is one for real targets, of which `score` is the measure.
+        TypeError, ValueError, FileFormatError, OSError, ModuleNotFoundError
+            If rows or targets are not as in `fit`; likewise in `score` and `total_cost`.
         """
         if isinstance(self._task, Values):
             raise ValueError(

@@ -33,7 +33,13 @@ def from_sklearn(alpha: float, n: int, batch_size: int) -> L2:
 
 
 def to_sklearn(penalty: L2, n: int, batch_size: int) -> float:
-    """Return the ``alpha`` that gives scikit-learn's MLP this penalty, the way back."""
+    """Return the ``alpha`` that gives scikit-learn's MLP this penalty, the way back.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `penalty` has no equal there, or another argument is not a whole number above 0.
+    """
     n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
     return _parts(penalty, "scikit-learn's MLP has L2 alone", l1=False)[1] * m / n
 
@@ -64,6 +70,11 @@ def to_keras(penalty: Penalty, n: int) -> tuple[float, float]:
 
     They are those of its ``kernel_regularizer``, and of its ``bias_regularizer`` too where the
     penalty is of the biases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `penalty` has no equal there, or another argument is not a whole number above 0.
     """
     n = whole("n", n, minimum=1)
     l1, l2 = _parts(penalty, "Keras has L1 and L2 alone")
@@ -94,6 +105,11 @@ def to_torch(penalty: L2, n: int) -> float:
     """Return the ``weight_decay`` that gives PyTorch's SGD this penalty, the way back.
 
     Where the penalty is not of the biases, these belong in a parameter group without it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `penalty` has no equal there, or another argument is not a whole number above 0.
     """
     n = whole("n", n, minimum=1)
     return _parts(penalty, "PyTorch's weight_decay is L2 alone", l1=False)[1] / n

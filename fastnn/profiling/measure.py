@@ -59,16 +59,16 @@ def profile(
 
     Parameters
     ----------
-    sizes : sequence of int
+    sizes : sequence of int, default (784, 30, 10)
         Units of each layer, inputs first. All are sigmoid, with the cross-entropy cost.
-    batch_size : int
-    penalty : str or sequence of str
+    batch_size : int, default 10
+    penalty : str or sequence of str, default "all"
         "all", or names in `fastnn.penalties.ALL`, also with commas between them.
-    lmbda : float
+    lmbda : float, default 5.0
         The strength, over 50,000 rows whatever `rows` is; above 0.
-    dtype : {"float32", "float64"}
-    threads : int
-    rounds : int
+    dtype : {"float32", "float64"}, default "float32"
+    threads : int, default 1
+    rounds : int, default 21
         Those that are counted.
     rows : int, optional
         Rows of an epoch; by default 10,000, or as many as there are.
