@@ -85,7 +85,7 @@ def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
 
 
 def units_in(option: str, text: str, example: str, *, layers: int = 1) -> list[int]:
-    """Return the units that a text lists, of so many layers or more; `example` shows such a text."""
+    """Return the units of so many layers or more that a text lists; `example` shows such a text."""
     sizes = [size.strip() for size in text.split(",")]
     if len(sizes) < layers or not all(size.isdecimal() and int(size) > 0 for size in sizes):
         raise typer.BadParameter(
