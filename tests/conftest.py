@@ -6,12 +6,16 @@ but not found would otherwise go unnoticed.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numba
+import numpy as np
 import pooch  # noqa: F401 - its logger keeps the stderr of its first import: not a CliRunner's
 import pytest
 
@@ -23,6 +27,57 @@ from fastnn.engine import layout, spec, training
 SMALL = spec.Tiles((2, 2), 2, 0, 0)
 OF_CPUS, spec.TILES = spec.TILES, {16: SMALL, 32: SMALL}
 SPAN_BYTES, layout.SPAN_BYTES = layout.SPAN_BYTES, 64 * 64
+
+# Bytes behind each part of a kernel's arrays, all ones: NaN, or -1, to who reads them.
+GUARD = 4 * layout.CACHE_LINE
+PIECES, ALLOCATE = layout._pieces, layout.allocate
+WATCHED: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=8)  # memory, and where its guards are
+
+
+def guarded_pieces(floats: Any, **lengths: tuple[int, int]) -> tuple[dict[str, Any], int]:
+    """Return where arrays lie, with a guard behind each part."""
+    pieces, total = {}, 0
+    for name, (parts, length) in lengths.items():
+        alone, room = PIECES(floats, **{name: (parts, length)})
+        size = parts * (room // parts + GUARD)
+        end = total + (size if parts > 1 else alone[name].end)
+        pieces[name] = alone[name]._replace(start=total, end=end)
+        total += size
+    return pieces, total
+
+
+@functools.lru_cache(maxsize=64)
+def guards(shape: layout.Shape) -> np.ndarray:
+    """Return the places of all bytes of guards, but for two arrays that Python clears whole."""
+    starts, pieces = [], layout._plan(shape).pieces
+    for piece in (one for name, one in pieces.items() if name not in ("met", "ticks")):
+        size = (piece.end - piece.start) // piece.parts
+        room = (
+            size - GUARD if piece.parts > 1 else -(-size // layout.CACHE_LINE) * layout.CACHE_LINE
+        )
+        starts += [piece.part(part) + room for part in range(piece.parts)]
+    return (np.array(starts)[:, np.newaxis] + np.arange(GUARD)).ravel()
+
+
+def guarded_allocate(shape: layout.Shape) -> layout.Arrays:
+    """Return a kernel's arrays with the guards filled."""
+    arrays = ALLOCATE(shape)
+    memory: Any = arrays.weights.base
+    memory = memory[-memory.ctypes.data % layout.CACHE_LINE :]
+    memory[guards(shape)] = 255
+    WATCHED.append((memory, guards(shape)))
+    return arrays
+
+
+layout._pieces, layout.allocate = guarded_pieces, guarded_allocate
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_written_between_arrays() -> Iterator[None]:
+    yield
+    while WATCHED:
+        memory, places = WATCHED.popleft()
+        assert (memory[places] == 255).all()
 
 
 @contextmanager
