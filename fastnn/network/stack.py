@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
     from fastnn.history import History
 
-__all__ = ["Stack"]
+__all__ = ["Arrays", "Stack"]
+
+
+class Arrays(NamedTuple):
+    """A network's arrays, the sizes of its layers, and which inputs these arrays are for."""
+
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    sizes: tuple[int, ...]
+    kept_inputs: np.ndarray | None
 
 
 class Stack:
@@ -290,20 +299,20 @@ class Stack:
         self.optimizer_state = None  # of arrays that are no more
         return kept[0]
 
-    def _copied(self) -> tuple[Any, ...]:
-        """Return what `_restore` puts back: copies of the arrays, and which inputs they are for."""
+    def _copied(self) -> Arrays:
+        """Return what `_restore` puts back."""
         weights, biases = ([a.copy() for a in held] for held in (self.weights, self.biases))
-        return weights, biases, self._sizes, self.kept_inputs
+        return Arrays(weights, biases, self._sizes, self.kept_inputs)
 
-    def _restore(self, copied: tuple[Any, ...]) -> None:
+    def _restore(self, copied: Arrays) -> None:
         """Put arrays back, in place unless `compact` has removed something since."""
-        weights, biases, sizes, kept = copied
-        if sizes == self._sizes:
-            for array, old in zip((*self.weights, *self.biases), (*weights, *biases), strict=True):
+        if copied.sizes == self._sizes:
+            now = (*self.weights, *self.biases)
+            for array, old in zip(now, (*copied.weights, *copied.biases), strict=True):
                 array[...] = old
         else:
-            self.weights, self.biases, self._sizes = weights, biases, sizes
-        self.kept_inputs = kept
+            self.weights, self.biases, self._sizes = copied[:3]
+        self.kept_inputs = copied.kept_inputs
 
     def _trained_with(self, penalty: Layers) -> None:
         """Note what a fit takes as penalty, as it begins; what an earlier fit left is used up."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from fastnn.callbacks import Callback
 from fastnn.checks import DivergenceError
 from fastnn.history import History
 from fastnn.network import Network
+from fastnn.network.stack import Arrays
 from fastnn.schedules import Schedule
 from fastnn.trainer.position import Position
 
@@ -95,6 +95,7 @@ def asked_to_stop(
     return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
 
-def _differ(network: Network, before: tuple[Any, ...]) -> bool:
-    pairs = zip((*network.weights, *network.biases), (*before[0], *before[1]), strict=True)
+def _differ(network: Network, before: Arrays) -> bool:
+    held = (*before.weights, *before.biases)
+    pairs = zip((*network.weights, *network.biases), held, strict=True)
     return not all(np.array_equal(now, was, equal_nan=True) for now, was in pairs)

@@ -14,6 +14,7 @@ from fastnn.checks import plain_repr
 from fastnn.engine import State
 from fastnn.engine.draws import plain
 from fastnn.history import History
+from fastnn.network.stack import Arrays
 from fastnn.trainer.checkpoints import (
     Checkpoint,
     listed,
@@ -85,7 +86,7 @@ class Found(NamedTuple):
     drawn: the rows that are trained on, and those that validate.
     """
 
-    arrays: tuple[Any, ...]
+    arrays: Arrays
     position: Position
     history: History
     rng: dict[str, Any]
@@ -126,11 +127,10 @@ def saved(run: Run) -> Checkpoint:
     if best is not None:
         record["best"], kept = best.state()
         if kept is not None:
-            weights, biases, _, columns = kept
-            arrays |= numbered("best.weights", weights)
-            arrays |= numbered("best.biases", biases)
-            if columns is not None:
-                arrays["best.kept_inputs"] = columns
+            arrays |= numbered("best.weights", kept.weights)
+            arrays |= numbered("best.biases", kept.biases)
+            if kept.kept_inputs is not None:
+                arrays["best.kept_inputs"] = kept.kept_inputs
     return Checkpoint(record, arrays)
 
 
@@ -228,7 +228,7 @@ def digest_of(inputs: Inputs, *others: np.ndarray | None) -> str:
 def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> Found:
     network, count = run.network, run.rows.total
     held = _held(arrays, "", network)
-    shapes = [w.shape for w in held[0]] + [b.shape for b in held[1]]
+    shapes = [array.shape for array in (*held.weights, *held.biases)]
     memories = [
         listed(arrays, f"memory.{number}", shapes, network.dtype)
         for number in range(int(record["memories"]))
@@ -259,8 +259,8 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     return Found(held, position, history, record["rng"], state, best, chosen, drawn)
 
 
-def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> tuple[Any, ...]:
-    """Return weights, biases, sizes and kept inputs as `Network._restore` takes them."""
+def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> Arrays:
+    """Return what `Network._restore` takes."""
     layers = len(network.sizes) - 1
     sizes = [arrays[f"{prefix}weights.0"].shape[1]]
     sizes += [len(arrays[f"{prefix}weights.{layer}"]) for layer in range(layers)]
@@ -272,7 +272,7 @@ def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> tuple[Any
         columns = distinct_numbers("kept_inputs", columns, sizes[0], network.n_inputs)
     if sizes[-1] != network.sizes[-1] or (columns is None and sizes[0] != network.n_inputs):
         raise ValueError(f"its layers have the sizes {sizes}")
-    return weights, biases, tuple(sizes), columns
+    return Arrays(weights, biases, tuple(sizes), columns)
 
 
 def distinct_numbers(name: str, array: np.ndarray, count: int, below: int) -> np.ndarray:
