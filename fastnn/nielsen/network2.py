@@ -44,6 +44,9 @@ __all__ = [
     "vectorized_result",
 ]
 
+# The logarithm of a saturated output is for `numpy.nan_to_num`; a sum of such may overflow.
+SATURATED: dict[str, Any] = {"divide": "ignore", "invalid": "ignore", "over": "ignore"}
+
 
 class QuadraticCost:
     """Half the squared distance of output and target (the book, equation 6)."""
@@ -69,7 +72,8 @@ class CrossEntropyCost:
 
         `numpy.nan_to_num` stands for the limit 0 of 0*log(0), and a large number for log(0).
         """
-        return float(np.sum(_cross_entropies(a, y)))
+        with np.errstate(**SATURATED):
+            return float(np.sum(_cross_entropies(a, y)))
 
     @staticmethod
     def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -375,14 +379,14 @@ def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _cross_entropy_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
-    rows: np.ndarray = _cross_entropies(a, y).sum(axis=1, dtype=np.float64)
+    with np.errstate(**SATURATED):
+        rows: np.ndarray = _cross_entropies(a, y).sum(axis=1, dtype=np.float64)
     return rows
 
 
 def _cross_entropies(a: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the cost of each output."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found: np.ndarray = np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
+    found: np.ndarray = np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
     return found
 
 
