@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import local_sgd
 from fastnn.blocks import Blocks, Buffer
 from fastnn.callbacks import Callback
-from fastnn.checks import optional, whole
+from fastnn.checks import flag, optional, whole
 from fastnn.history import History
 from fastnn.local_sgd import Done, Model, Place, Task, packed, unpacked
 from fastnn.network import Network
@@ -60,7 +60,7 @@ def fit(
     threads = optional(whole, "threads", threads, minimum=1)
     with ExitStack() as stack:
         reading = _Reading(network, blocks, threads)
-        if progress:
+        if flag("progress", progress):
             reading.bar = stack.enter_context(ProgressBar(epochs, blocks.rows))
             called, _ = checked_callbacks(options["callbacks"], None)
             options["callbacks"] = [*called, reading]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.arrays import Inputs, as_inputs
-from fastnn.checks import one_of, pair, warn, whole
+from fastnn.checks import flag, one_of, pair, warn, whole
 from fastnn.csr import is_sparse
 from fastnn.files import json_safe
 from fastnn.history import History
@@ -118,7 +118,7 @@ def sweep(
     running = _Running(data, file, n_jobs, on_record)
     records, numbers = Records(), list(range(len(chosen)))
     with ExitStack() as stack:
-        if progress:
+        if flag("progress", progress):
             from fastnn.progress import SweepBar
 
             kept = [len(chosen) // (halving or 1) ** rung for rung in range(len(budgets))]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fastnn.checks import not_installed, one_of
 from fastnn.files import refuse_unwritable
+
+if TYPE_CHECKING:
+    from fastnn.penalties import Penalty
 
 __all__ = [
     "BatchSize",
@@ -29,6 +32,7 @@ __all__ = [
     "is_terminal",
     "names_in",
     "new_figure",
+    "penalty_of",
     "units_in",
     "written",
 ]
@@ -82,6 +86,16 @@ def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
         return [one_of(option, name.strip(), known) for name in text.split(",")]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def penalty_of(name: str, strength: float) -> Penalty:
+    """Return the penalty that --penalty and --lmbda name."""
+    from fastnn import penalties
+
+    try:
+        return penalties.named("--penalty", name, strength)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--lmbda") from error
 
 
 def units_in(option: str, text: str, example: str, *, layers: int = 1) -> list[int]:

@@ -86,7 +86,7 @@ def profile(
 
     try:
         found = profiling.profile(
-            units_in("--sizes", sizes, "such as 784,30,10", layers=2),
+            units_in("--sizes", sizes, "at least two, such as 784,30,10", layers=2),
             batch_size=batch_size,
             penalty=penalty,
             lmbda=lmbda,

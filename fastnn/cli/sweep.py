@@ -18,6 +18,7 @@ from fastnn.cli.options import (
     is_terminal,
     names_in,
     new_figure,
+    penalty_of,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
@@ -208,13 +209,9 @@ def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
     known = {penalty.name: penalty for penalty in penalties.ALL}
     chosen = [known[name] for name in names_in("--penalty", names, known)]
     strengths = _numbers("--lmbda", lmbda, drawn)
-    for penalty, strength in itertools.product(
-        chosen, strengths if isinstance(strengths, list) else []
-    ):
-        try:
-            penalties.named("--penalty", penalty.name, strength)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--lmbda") from error
+    if isinstance(strengths, list):  # those of a distribution are all above 0
+        for penalty, strength in itertools.product(chosen, strengths):
+            penalty_of(penalty.name, strength)
     return {"penalty": chosen, "lmbda": strengths}
 
 

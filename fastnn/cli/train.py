@@ -23,6 +23,7 @@ from fastnn.cli.options import (
     hidden_layers,
     is_terminal,
     new_figure,
+    penalty_of,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
@@ -39,18 +40,13 @@ NEAR_ZERO = 1e-4
 
 
 def _penalty(name: str, lmbda: float | None) -> Penalty | None:
-    from fastnn import penalties
-
     if name == "none":
         if lmbda is not None:
             raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
         return None
     if lmbda is None:
         raise typer.BadParameter(f"{name} needs its strength, --lmbda", param_hint="--penalty")
-    try:
-        return penalties.named("--penalty", name, lmbda)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--lmbda") from error
+    return penalty_of(name, lmbda)
 
 
 def train(

@@ -44,22 +44,17 @@ def by_layout(function: Any) -> Any:
 
     What is compiled of it serves kernels of all formulas in a process.
     """
-    return given(function, _layout)
+    return given(function, functools.partial(_part, Layout))
 
 
 def by_rules(function: Any) -> Any:
     """Let a function have the rules for weights too, without the formulas of outputs and costs."""
-    return given(function, _rules)
+    return given(function, functools.partial(_part, Rules))
 
 
 @functools.cache
-def _layout(text: str) -> str:
-    return decoded(text).part(Layout).encode()
-
-
-@functools.cache
-def _rules(text: str) -> str:
-    return decoded(text).part(Rules).encode()
+def _part(kind: type[Layout], text: str) -> str:
+    return decoded(text).part(kind).encode()
 
 
 def _constant(read: Callable[..., int]) -> Any:

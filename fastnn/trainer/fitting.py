@@ -60,7 +60,7 @@ def fit(
     with ExitStack() as stack:
         stack.enter_context(alone(network))
         resume, warm_start = flag("resume", resume), flag("warm_start", warm_start)
-        shows = flag("progress", progress)
+        progress = flag("progress", progress)
         options = options_for(
             network, batch_size=batch_size, learning_rate=learning_rate, optimizer=optimizer,
             penalty=penalty, dropout=dropout, input_noise=input_noise, shuffle=shuffle,
@@ -90,7 +90,7 @@ def fit(
         if not (resume and run.resume()):
             run.start(state)
         network._trained_with(penalty)
-        if shows:
+        if progress:
             from fastnn.progress import ProgressBar
 
             run.bar = stack.enter_context(ProgressBar(loop.epochs, rows.total - held))
