@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import one_of
+from fastnn.checks import one_named
 
 __all__ = [
     "ALL",
@@ -233,5 +233,4 @@ def log_normalised(z: np.ndarray) -> np.ndarray:
 
 def named(parameter: str, name: object) -> Activation:
     """Return the activation called `name`; a `ValueError` names the known ones otherwise."""
-    known = {activation.name: activation for activation in ALL}
-    return known[one_of(parameter, name, known)]()
+    return one_named(parameter, name, ALL)()

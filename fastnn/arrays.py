@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn.csr import SparseLike, as_csr, is_sparse
+from fastnn.csr import SparseLike, as_csr, is_sparse, not_finite
 
 __all__ = [
+    "BYTE_SCALE",
     "DIVISOR",
     "EXACT_SCALES",
     "FEW_ROWS",
@@ -30,10 +31,14 @@ __all__ = [
     "check_rows_finite",
     "labels_of",
     "real_array",
+    "scale_of",
     "working_type",
 ]
 
-EXACT_SCALES = (1.0, 1 / 16, 1 / 256)
+BYTE_SCALE = 1 / 256
+"""The factor on rows of uint8 where a network has none: pixels from 0 to 1, as in the book."""
+
+EXACT_SCALES = (1.0, 1 / 16, BYTE_SCALE)
 """The values of s for which floats k*s, k in 0..255, are stored as the uint8 k."""
 
 DIVISOR = 255.0
@@ -137,20 +142,17 @@ def as_inputs(
         return X
     if is_sparse(X):
         _check_shape(X.shape, width)
-        scale = 1 / 256 if X.dtype == np.uint8 else 1.0
-        scale = scale if input_scale is None else input_scale
-        return Inputs(as_csr(X, np.dtype(dtype), scale), 1.0)
+        return Inputs(as_csr(X, np.dtype(dtype), scale_of(X.dtype, input_scale)), 1.0)
     array = real_array("X", X)
     _check_shape(array.shape, width)
+    scale = scale_of(array.dtype, input_scale)
     if array.dtype == np.uint8:
-        scale = 1 / 256 if input_scale is None else input_scale
         return Inputs(np.ascontiguousarray(array), scale)
 
     def rows(start: int, stop: int) -> _Array:
         return array[start:stop]
 
     dtype = np.dtype(dtype)
-    scale = 1.0 if input_scale is None else input_scale
     of_process = not isinstance(X, np.memmap)  # whose pages are no memory of the process
     if of_process and len(array) >= FEW_ROWS:
         codes = as_bytes(rows, array.shape, working_type([array.dtype]), dtype, scale)
@@ -237,6 +239,13 @@ def labels_of(targets: _Array) -> NDArray[np.int64]:
         return (targets[:, 0] > 0.5).astype(np.int64)
     labels: NDArray[np.int64] = targets.argmax(axis=1)
     return labels
+
+
+def scale_of(dtype: np.dtype[Any], input_scale: float | None) -> float:
+    """Return the factor on rows of `dtype`, where `input_scale` is a network's."""
+    if input_scale is None:
+        return BYTE_SCALE if dtype == np.uint8 else 1.0
+    return input_scale
 
 
 def real_array(name: str, value: Any, *, names: bool = False) -> _Array:
@@ -355,8 +364,4 @@ def _check_finite(part: _Array, start: int, where: str) -> None:
     finite = np.isfinite(part)
     if not finite.all():
         row = start + int((~finite).any(axis=1).argmax())
-        name = where.format(row)
-        raise ValueError(
-            f"{name} holds NaN, infinity or a number too large for {part.dtype}; "
-            "remove or replace it"
-        )
+        raise not_finite(where.format(row), part.dtype)

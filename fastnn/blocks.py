@@ -109,6 +109,7 @@ class Blocks:
             If a file cannot be read.
         """
         block = whole("block", block, minimum=1)
+        n_features = optional(whole, "n_features", n_features, minimum=1)
         for each in (X, y):
             if is_path(each) and os.fspath(each).lower().endswith((".gz", ".bz2")):
                 raise ValueError(f"{each} is compressed, and cannot be read in blocks: unpack it")

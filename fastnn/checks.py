@@ -20,6 +20,7 @@ __all__ = [
     "check_field",
     "flag",
     "not_installed",
+    "one_named",
     "one_of",
     "optional",
     "pair",
@@ -61,6 +62,19 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
     raise ValueError(
         f"{parameter} must be one of {', '.join(map(repr, names))}, not {value!r}{hint}"
     )
+
+
+def one_named(parameter: str, name: object, known: Iterable[T]) -> T:
+    """Return that of the objects or classes in `known` whose `name` this is.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest.
+    """
+    every: Iterable[Any] = known
+    by_name: dict[str, T] = {one.name: one for one in every}
+    return by_name[one_of(parameter, name, by_name)]
 
 
 def real(

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checks import one_of
+from fastnn.checks import one_named
 
 __all__ = [
     "ALL",
@@ -228,5 +228,4 @@ def one_hot(labels: np.ndarray, outputs: int, dtype: DTypeLike) -> np.ndarray:
 
 def named(parameter: str, name: object) -> Cost:
     """Return the cost called `name`; a `ValueError` names the known ones otherwise."""
-    known = {cost.name: cost for cost in ALL}
-    return known[one_of(parameter, name, known)]()
+    return one_named(parameter, name, ALL)()

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
-__all__ = ["SparseLike", "as_csr", "compressed", "is_sparse"]
+__all__ = ["SparseLike", "as_csr", "compressed", "is_sparse", "not_finite"]
 
 # Column numbers are int32 in the engine.
 MOST_COLUMNS = 2**31 - 1
@@ -77,13 +77,17 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
     finite = np.isfinite(values)
     if not finite.all():
         row = int(np.searchsorted(X.indptr, int(finite.argmin()), side="right")) - 1
-        raise ValueError(
-            f"row {row} of X holds NaN, infinity or a number too large for {dtype}; "
-            "remove or replace it"
-        )
+        raise not_finite(f"row {row} of X", dtype)
     small = np.int32 if X.indptr[-1] <= MOST_COLUMNS else np.int64
     indices, indptr = (np.ascontiguousarray(a, small) for a in (X.indices, X.indptr))
     return _like(X, np.ascontiguousarray(values), indices, indptr)
+
+
+def not_finite(where: str, dtype: np.dtype[Any]) -> ValueError:
+    """Return the error for a number that is no finite one of `dtype`."""
+    return ValueError(
+        f"{where} holds NaN, infinity or a number too large for {dtype}; remove or replace it"
+    )
 
 
 def compressed(X: Any) -> Any:

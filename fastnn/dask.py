@@ -28,7 +28,7 @@ from fastnn.history import History
 from fastnn.local_sgd import Done, Model, Place, Task
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.penalties import Layers
+from fastnn.penalties import PenaltyLike
 from fastnn.row_files import RowsLike, TargetsLike, is_path, opened
 from fastnn.schedules import Schedule
 from fastnn.svmlight import has_svmlight_name
@@ -48,7 +48,7 @@ def fit(
     batch_size: int = 10,
     learning_rate: float | Schedule | None = None,
     optimizer: Optimizer | None = None,
-    penalty: Layers = None,
+    penalty: PenaltyLike = None,
     dropout: float | Sequence[float] | None = None,
     input_noise: float = 0.0,
     validation_data: tuple[RowsLike, TargetsLike] | None = None,

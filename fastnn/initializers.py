@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import one_of
+from fastnn.checks import one_named
 
 __all__ = ["ALL", "Book", "BookLarge", "Glorot", "He", "Initializer", "named"]
 
@@ -89,5 +89,4 @@ ALL: tuple[type[Initializer], ...] = (Book, BookLarge, Glorot, He)
 
 def named(parameter: str, name: object) -> Initializer:
     """Return the initializer called `name`; a `ValueError` names the known ones otherwise."""
-    known = {initializer.name: initializer for initializer in ALL}
-    return known[one_of(parameter, name, known)]()
+    return one_named(parameter, name, ALL)()

@@ -30,7 +30,7 @@ from fastnn.history import History
 from fastnn.interrupts import held_back
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.penalties import Layers, value_of
+from fastnn.penalties import PenaltyLike, value_of
 from fastnn.row_files import RowsLike, TargetsLike
 from fastnn.schedules import Schedule
 from fastnn.trainer.arguments import checked_callbacks, refuse_noise, refuse_unwatched
@@ -215,7 +215,7 @@ def fit(
     batch_size: int = 10,
     learning_rate: float | Schedule | None = None,
     optimizer: Optimizer | None = None,
-    penalty: Layers = None,
+    penalty: PenaltyLike = None,
     dropout: float | Sequence[float] | None = None,
     input_noise: float = 0.0,
     validation_data: tuple[RowsLike, TargetsLike] | None = None,
@@ -306,7 +306,7 @@ class _Averaging:
         if not mean.is_finite():
             raise diverged(f"round {number + 1}", rates[-1], mean.weights, f"round {number}")
         cost = sum(part.cost for part in done) / sum(part.rows for part in done)
-        with held_back() as release:
+        with held_back():
             for array, new in zip((*weights, *biases), (*mean.weights, *mean.biases), strict=True):
                 array[...] = new
             self._state, self._places = mean.state, [part.place for part in done]
@@ -316,7 +316,6 @@ class _Averaging:
             scores = None if validation is None else network._evaluate(*validation)
             assert network.history is not None
             note(network.history, network, position, shrinkage, scores)
-            release()
 
     def leave_state(self) -> None:
         """Leave what is remembered to the next fit."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import activations as activation_plugins
+from fastnn import activations
 from fastnn.activations import Activation
 from fastnn.checks import one_of, real, whole
 
@@ -20,6 +20,7 @@ __all__ = [
     "checked_scale",
     "checked_sizes",
     "in_place",
+    "names_by_layer",
 ]
 
 
@@ -36,19 +37,26 @@ def checked_sizes(sizes: object) -> tuple[int, ...]:
     return tuple(whole(f"sizes[{i}]", size, minimum=1) for i, size in enumerate(sizes))
 
 
+def names_by_layer(names: object, known: Iterable[str], layers: int, which: str) -> list[str]:
+    """Return a known activation's name for each of so many layers: one for all, or a list."""
+    known = list(known)
+    if isinstance(names, str):
+        return [one_of("activation", names, known)] * layers
+    if not isinstance(names, Sequence):
+        raise TypeError(f"activation must be a name or one name for each layer, not {names!r}")
+    if len(names) != layers:
+        raise ValueError(
+            f"activation must be one name, or one for each of the {layers} {which}, "
+            f"not {len(names)} names"
+        )
+    return [one_of(f"activation[{i}]", name, known) for i, name in enumerate(names)]
+
+
 def checked_activations(names: object, layers: int) -> list[Activation]:
     """Return one activation for each of the layers after the input."""
-    if isinstance(names, str):
-        chosen = [activation_plugins.named("activation", names)] * layers
-    elif not isinstance(names, Sequence):
-        raise TypeError(f"activation must be a name or one name for each layer, not {names!r}")
-    elif len(names) != layers:
-        raise ValueError(
-            f"activation must be one name, or one for each of the {layers} layers after the "
-            f"input, not {len(names)} names"
-        )
-    else:
-        chosen = [activation_plugins.named(f"activation[{i}]", a) for i, a in enumerate(names)]
+    known = {activation.name: activation for activation in activations.ALL}
+    named = names_by_layer(names, known, layers, "layers after the input")
+    chosen = [known[name]() for name in named]
     for activation in chosen[:-1]:
         if activation.normalises:
             raise ValueError(

@@ -20,7 +20,7 @@ import numpy as np
 from fastnn.checks import pair, real, whole
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.penalties import Layers, ProximalL1, per_layer
+from fastnn.penalties import PenaltyLike, ProximalL1, per_layer
 from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.schedules import Schedule
 
@@ -72,7 +72,7 @@ def lambda_path(
     epochs: int,
     batch_size: int = 10,
     learning_rate: float | Schedule = 0.5,
-    penalty: Callable[[float], Layers] = ProximalL1,
+    penalty: Callable[[float], PenaltyLike] = ProximalL1,
     threads: int | None = None,
     on_step: Callable[[PathStep], None] | None = None,
 ) -> list[PathStep]:

@@ -99,6 +99,11 @@ class StepDecay(_FromTheTop):
         Epochs with one rate.
     factor : float, default 0.1
         Above 0, at most 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "step"
@@ -123,6 +128,11 @@ class ExponentialDecay(_FromTheTop):
     learning_rate : float
     factor : float, default 0.95
         Above 0, at most 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "exponential"
@@ -148,6 +158,11 @@ class CosineDecay(_FromTheTop):
     period : int, optional
         After so many epochs it starts again (their warm restarts); by default all epochs of the
         fit are one cosine.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "cosine"
@@ -175,6 +190,11 @@ class InverseScaling(_FromTheTop):
     learning_rate : float
     power : float, default 0.5
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "inverse_scaling"
@@ -205,6 +225,11 @@ class HalveOnPlateau(_FromTheTop):
         Epochs without a better score than the best one until then.
     stop_at : float, default 1/128
         From 0 to 1; 0 never ends.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "halve_on_plateau"
@@ -242,6 +267,11 @@ class LinearWarmup(Schedule):
         What follows, with its first epoch after the warm-up.
     epochs : int, default 5
         Of the warm-up.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "linear_warmup"

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnn.checks import FileFormatError, not_installed, whole
+from fastnn.checks import FileFormatError, not_installed, optional, whole
 from fastnn.files import read_at_most
 
 __all__ = ["classes_of", "has_svmlight_name", "parse_svmlight", "read_svmlight"]
@@ -82,8 +82,7 @@ def read_svmlight(
     OSError
         If it cannot be read.
     """
-    if n_features is not None:
-        n_features = whole("n_features", n_features, minimum=1)
+    n_features = optional(whole, "n_features", n_features, minimum=1)
     name = os.fspath(path)
     opener = OPENERS.get(os.path.splitext(name)[1].lower())
     source: Any = name if opener is None else _unpacked(name, opener, max_bytes)

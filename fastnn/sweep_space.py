@@ -27,6 +27,11 @@ class LogUniform:
     ----------
     low, high : float
         Above 0, `low` at most `high`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     low: float

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn.arrays import real_array
 from fastnn.checks import real
 from fastnn.tasks import Classes, Task
 
@@ -67,9 +68,7 @@ def _near_1(weights: np.ndarray) -> np.ndarray:
 
 
 def _checked(sample_weight: ArrayLike, n: int) -> np.ndarray:
-    array = np.asarray(sample_weight)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"sample_weight must hold real numbers, not dtype {array.dtype}")
+    array = real_array("sample_weight", sample_weight)
     if array.shape != (n,):
         raise ValueError(f"sample_weight must have the shape ({n},), not {array.shape}")
     array = array.astype(np.float64)

@@ -15,7 +15,7 @@ import fastnn
 from fastnn import FileFormatError, Network, penalties
 from fastnn.penalties import L1, L2, GroupLasso, TruncatedGradient
 
-PENALTIES: dict[str, penalties.Layers] = {
+PENALTIES: dict[str, penalties.PenaltyLike] = {
     **{kind.name: penalties.named("", kind.name, 2.5) for kind in penalties.ALL},
     "parameters": TruncatedGradient(3.0, every=4, theta=0.5, biases=True),
     "a list": [L1(0.5, method="proximal"), None, GroupLasso(1.0, groups="neurons")],
@@ -67,7 +67,7 @@ def test_round_trip(suffix: str, dtype: str, keywords: dict[str, Any], tmp_path:
 
 @pytest.mark.parametrize("suffix", ["safetensors", "json"])
 @pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
-def test_the_penalty_is_kept(suffix: str, penalty: penalties.Layers, tmp_path: Path) -> None:
+def test_the_penalty_is_kept(suffix: str, penalty: penalties.PenaltyLike, tmp_path: Path) -> None:
     saved = network()
     saved.penalty = penalty
     saved.save(tmp_path / f"model.{suffix}")

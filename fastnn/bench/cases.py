@@ -181,7 +181,6 @@ CASES = (
 
 def chosen(names: Sequence[str]) -> list[Case]:
     """Return the cases called `names`, or all; a `ValueError` names the known ones otherwise."""
-    from fastnn.checks import one_of
+    from fastnn.checks import one_named
 
-    known = {case.name: case for case in CASES}
-    return [known[one_of("case", name, known)] for name in names] or list(CASES)
+    return [one_named("case", name, CASES) for name in names] or list(CASES)

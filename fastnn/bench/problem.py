@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn import data
+from fastnn.arrays import BYTE_SCALE
 from fastnn.bench.cases import Case
 from fastnn.synthetic import like_mnist
 
@@ -110,7 +111,7 @@ def digits(*, evaluated: bool) -> Digits:
     """Return MNIST's training or test part if it lies in a known folder, else the stand-in."""
     if data.available("mnist") is None:
         rows, labels = like_mnist(STAND_IN_ROWS)
-        return Digits(rows, labels, 1 / 256, STAND_IN)
+        return Digits(rows, labels, BYTE_SCALE, STAND_IN)
     mnist = data.load("mnist", download=False)
     if evaluated:
         return Digits(mnist.test_images, mnist.test_labels, mnist.input_scale, "MNIST, test part")

@@ -10,13 +10,12 @@ import numpy as np
 from fastnn import activations, penalties
 from fastnn.activations import Activation
 from fastnn.arrays import as_floats
-from fastnn.checks import one_of
 from fastnn.costs import Cost, Quadratic
 from fastnn.csr import as_csr, is_sparse
 from fastnn.estimators import clipped
 from fastnn.estimators.steps import steps_of
 from fastnn.exchange.sklearn_models import NAMES
-from fastnn.network_checks import checked_dtype
+from fastnn.network_checks import checked_dtype, names_by_layer
 from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
 from fastnn.trainer.arguments import checked_dropout
@@ -140,14 +139,7 @@ def hidden_names(mlp: Any, layers: int | None = None) -> list[str]:
     There are `layers` of them, by default as many as `hidden_layer_sizes` says.
     """
     layers = hidden_layers(mlp) if layers is None else layers
-    if isinstance(mlp.activation, str):
-        return [mlp.activation] * layers
-    if len(mlp.activation) != layers:
-        raise ValueError(
-            f"activation must be one name, or one for each of the {layers} hidden layers, "
-            f"not {len(mlp.activation)} names"
-        )
-    return [one_of(f"activation[{i}]", a, HIDDEN) for i, a in enumerate(mlp.activation)]
+    return names_by_layer(mlp.activation, HIDDEN, layers, "hidden layers")
 
 
 def activations_of(mlp: Any, layers: int | None = None) -> list[Activation]:

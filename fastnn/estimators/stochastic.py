@@ -52,16 +52,14 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     if was_best:
         mlp._best_coefs, mlp._best_intercepts = mlp.coefs_, mlp.intercepts_
     try:
-        with held_back() as release:
+        with held_back():
             _run(mlp, epochs, held, incremental)
-            release()
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
     finally:
-        with held_back() as release:
+        with held_back():
             epochs.training.write_back()
             mlp._optimizer.state = epochs.training.state()
-            release()
     if mlp.early_stopping:
         mlp.coefs_, mlp.intercepts_ = mlp._best_coefs, mlp._best_intercepts
 

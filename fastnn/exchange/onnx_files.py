@@ -14,6 +14,7 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.activations import Activation
+from fastnn.arrays import scale_of
 from fastnn.checks import not_installed, one_of
 from fastnn.files import replace_file
 from fastnn.network.stack import Stack
@@ -52,11 +53,10 @@ def _scaled_inputs(graph: Graph, network: Stack, given: str) -> str:
     a = "X"
     if network.kept_inputs is not None:
         a = graph.node("Gather", a, graph.array("kept_inputs", network.kept_inputs), axis=1)
-    scale = network.input_scale
     if given == "uint8":
         a = graph.node("Cast", a, to=graph.dtype_code)
-        scale = 1 / 256 if scale is None else scale
-    return a if scale is None else graph.node("Mul", a, graph.constant(scale))
+    scale = scale_of(np.dtype(given), network.input_scale)
+    return a if scale == 1 else graph.node("Mul", a, graph.constant(scale))
 
 
 def _activated(graph: Graph, activation: Activation, z: str) -> str:

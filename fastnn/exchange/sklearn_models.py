@@ -9,6 +9,7 @@ import numpy as np
 from fastnn import activations
 from fastnn.checks import one_of
 from fastnn.network import Network
+from fastnn.network_checks import names_by_layer
 
 __all__ = ["from_sklearn"]
 
@@ -60,15 +61,9 @@ def from_sklearn(mlp: Any) -> Network:
 
 def _hidden(mlp: Any) -> list[str]:
     """Return the activation of each hidden layer; fastnn's estimators may have one for each."""
-    layers, given = len(mlp.coefs_) - 1, mlp.activation
-    if isinstance(given, str):
-        return [NAMES[one_of("activation", given, NAMES)]] * layers
-    if len(given) != layers:
-        raise ValueError(
-            f"activation must be one name, or one for each of the {layers} hidden layers that were "
-            f"fitted, not {len(given)} names"
-        )
-    return [NAMES[one_of(f"activation[{i}]", name, NAMES)] for i, name in enumerate(given)]
+    layers = len(mlp.coefs_) - 1
+    which = "hidden layers that were fitted"
+    return [NAMES[name] for name in names_by_layer(mlp.activation, NAMES, layers, which)]
 
 
 def _loss(mlp: Any) -> str:

@@ -14,7 +14,7 @@ from fastnn import engine, initializers
 from fastnn.arrays import Inputs, MatrixLike, as_inputs
 from fastnn.network.stack import Stack
 from fastnn.network_checks import checked_generator, checked_sizes
-from fastnn.penalties import Layers, per_layer, value_of
+from fastnn.penalties import PenaltyLike, per_layer, value_of
 from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.tasks import Values
 
@@ -112,7 +112,7 @@ class Network(Stack):
         batch_size: int = 10,
         learning_rate: float | Schedule | None = None,
         optimizer: Optimizer | None = None,
-        penalty: Layers = None,
+        penalty: PenaltyLike = None,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         dropout: float | Sequence[float] | None = None,
@@ -351,7 +351,9 @@ class Network(Stack):
         found = self._outputs(inputs)
         return self._task.score(self._task.predictions(found.a, found.largest), wanted)
 
-    def total_cost(self, X: RowsLike, y: TargetsLike = None, *, penalty: Layers = None) -> float:
+    def total_cost(
+        self, X: RowsLike, y: TargetsLike = None, *, penalty: PenaltyLike = None
+    ) -> float:
         """Return the mean cost of the rows, plus the penalty's value if one is given.
 
         The penalty is divided by the rows of `X`, as in the book's ``total_cost``. The cost is

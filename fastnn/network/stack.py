@@ -21,7 +21,7 @@ from fastnn.network_checks import (
     in_place,
 )
 from fastnn.optimizer_state import OptimizerState
-from fastnn.penalties import Layers, records
+from fastnn.penalties import PenaltyLike, records
 from fastnn.tasks import Labels, task_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Stack:
     weights: list[np.ndarray]
     biases: list[np.ndarray]
     kept_inputs: np.ndarray | None
-    penalty: Layers
+    penalty: PenaltyLike
     optimizer_state: OptimizerState | None = None
     history: History | None
 
@@ -314,7 +314,7 @@ class Stack:
             self.weights, self.biases, self._sizes = copied[:3]
         self.kept_inputs = copied.kept_inputs
 
-    def _trained_with(self, penalty: Layers) -> None:
+    def _trained_with(self, penalty: PenaltyLike) -> None:
         """Note what a fit takes as penalty, as it begins; what an earlier fit left is used up."""
         self.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         self.optimizer_state = None

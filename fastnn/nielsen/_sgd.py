@@ -128,10 +128,9 @@ def _epochs(
             yield from _told(trail.figures, trail, training)
         for epoch in range(position.epoch, epochs):
             if position.order is None:
-                with held_back() as release:  # an order that is drawn is not lost
+                with held_back():  # an order that is drawn is not lost
                     trail.rows = trail.rows[shuffler.shuffle()]
                     position.begin(trail.rows, eta)
-                    release()
             start = perf_counter()
             try:
                 with alone(network):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from fastnn.checks import one_of
+from fastnn.checks import one_named
 from fastnn.optimizers.adaptive import Adagrad, Adam, AdamW, RMSprop
 from fastnn.optimizers.base import Optimizer
 from fastnn.optimizers.descent import SGD, Momentum, Nesterov
@@ -55,11 +55,9 @@ def named(parameter: str, name: object, learning_rate: float | None = None) -> O
     TypeError, ValueError
         If the learning rate is not one.
     """
-    known: dict[str, Any] = {optimizer.name: optimizer for optimizer in ALL}
-    chosen: Optimizer = known[one_of(parameter, name, known)](
-        *([] if learning_rate is None else [learning_rate])
-    )
-    return chosen
+    kind: Any = one_named(parameter, name, ALL)
+    optimizer: Optimizer = kind() if learning_rate is None else kind(learning_rate)
+    return optimizer
 
 
 def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -> None:

@@ -25,6 +25,11 @@ class RMSprop(Optimizer):
         The share of s that stays, from 0 and below 1.
     epsilon : float, default 1e-8
         Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "rmsprop"
@@ -62,6 +67,11 @@ class Adagrad(Optimizer):
     learning_rate : float or Schedule, default 0.01
     epsilon : float, default 1e-10
         Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "adagrad"
@@ -100,6 +110,11 @@ class Adam(Optimizer):
         The shares of m and s that stay, from 0 and below 1.
     epsilon : float, default 1e-8
         Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "adam"
@@ -157,6 +172,11 @@ class AdamW(Adam):
         Above 0.
     weight_decay : float, default 0.01
         At least 0. Biases do not decay.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "adamw"

@@ -23,6 +23,11 @@ class SGD(Optimizer):
     ----------
     learning_rate : float or Schedule, default 0.5
         The book's eta.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "sgd"
@@ -42,6 +47,11 @@ class Momentum(Optimizer):
     learning_rate : float or Schedule, default 0.1
     momentum : float, default 0.9
         The share of the last step that goes on, from 0 and below 1 (the book's mu).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "momentum"
@@ -78,6 +88,11 @@ class Nesterov(Momentum):
     learning_rate : float or Schedule, default 0.1
     momentum : float, default 0.9
         The share of the last step that goes on, from 0 and below 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "nesterov"

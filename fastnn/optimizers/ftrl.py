@@ -32,6 +32,11 @@ class FTRL(Optimizer):
         Above 0.
     l1, l2 : float, default 0.0
         Strengths as in the paper, at least 0; of weights, not of biases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "ftrl"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.checks import one_of
+from fastnn.checks import one_named
 from fastnn.penalties.base import Penalty, Shrinking
 from fastnn.penalties.converters import (
     from_keras,
@@ -20,7 +20,7 @@ from fastnn.penalties.converters import (
     to_torch,
 )
 from fastnn.penalties.groups import GroupLasso, MaxNorm, SparseGroupLasso
-from fastnn.penalties.layers import Layers, per_layer, value_of
+from fastnn.penalties.layers import PenaltyLike, per_layer, value_of
 from fastnn.penalties.over_time import CumulativeL1, TruncatedGradient
 from fastnn.penalties.shrinking import L1, L2, ElasticNet, ProximalL1
 
@@ -31,9 +31,9 @@ __all__ = [
     "CumulativeL1",
     "ElasticNet",
     "GroupLasso",
-    "Layers",
     "MaxNorm",
     "Penalty",
+    "PenaltyLike",
     "ProximalL1",
     "Shrinking",
     "SparseGroupLasso",
@@ -73,6 +73,6 @@ def named(parameter: str, name: object, strength: float) -> Penalty:
     TypeError, ValueError
         If the strength is not one.
     """
-    known: dict[str, Any] = {penalty.name: penalty for penalty in ALL}
-    penalty: Penalty = known[one_of(parameter, name, known)](strength)
+    kind: Any = one_named(parameter, name, ALL)
+    penalty: Penalty = kind(strength)
     return penalty

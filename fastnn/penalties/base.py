@@ -51,7 +51,7 @@ import numpy as np
 
 from fastnn.checks import check_field, flag, real
 
-__all__ = ["Penalty", "Shrinking", "between", "soft", "sum_of_sizes"]
+__all__ = ["OfSizes", "Penalty", "Shrinking", "between", "soft", "sum_of_sizes"]
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,16 @@ class Shrinking(Penalty):
 
     def simplified(self) -> Penalty | None:
         return self if self.lmbda > 0 else None
+
+
+class OfSizes(Shrinking):
+    """A penalty of the sum of abs(w): every step takes as much from each weight's size."""
+
+    def value(self, w: np.ndarray) -> float:
+        return self.lmbda * sum_of_sizes(w)
+
+    def strengths(self, step: float) -> tuple[float, float]:
+        return step * self.lmbda, 0.0
 
 
 def soft(xp: Any, w: Any, most: Any) -> Any:

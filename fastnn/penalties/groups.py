@@ -58,6 +58,11 @@ class GroupLasso(_OfGroups):
         A group is the weights that leave one input, in the first layer; or those that enter one
         hidden unit, in every layer but the last. In a list with a penalty for each layer: those
         that leave one unit (or input) of the layer below, or enter one of this layer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "group_lasso"
@@ -92,6 +97,11 @@ class SparseGroupLasso(_OfGroups):
         As in `GroupLasso`.
     l1_ratio : float, default 0.5
         The share of L1, 0 to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "sparse_group_lasso"
@@ -111,9 +121,6 @@ class SparseGroupLasso(_OfGroups):
     def coefficients(self, step: float) -> tuple[float, ...]:
         kappa = step * self.lmbda
         return kappa * self.l1_ratio, kappa * (1 - self.l1_ratio)
-
-    def lazy(self, step: float) -> bool:
-        return False
 
     @staticmethod
     def shrink(xp: Any, w: Any, kappa: Any, group_kappa: Any) -> Any:
@@ -139,6 +146,11 @@ class MaxNorm(Penalty):
     ----------
     limit : float
         The largest norm; finite and above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "max_norm"

@@ -8,13 +8,13 @@ import numpy as np
 
 from fastnn.penalties.base import Penalty
 
-__all__ = ["Layers", "per_layer", "shown", "value_of"]
+__all__ = ["PenaltyLike", "per_layer", "shown", "value_of"]
 
-Layers = Penalty | Sequence[Penalty | None] | None
+PenaltyLike = Penalty | Sequence[Penalty | None] | None
 """What `fit` takes: one penalty for all layers, or one (or None) for each."""
 
 
-def per_layer(penalty: Layers, layers: int) -> tuple[Penalty | None, ...]:
+def per_layer(penalty: PenaltyLike, layers: int) -> tuple[Penalty | None, ...]:
     """Return each layer's penalty, the first layer's first.
 
     Parameters

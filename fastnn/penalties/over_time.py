@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import check_field, real, whole
-from fastnn.penalties.base import Shrinking, between, sum_of_sizes
+from fastnn.penalties.base import OfSizes, between
 
 __all__ = ["CumulativeL1", "TruncatedGradient"]
 
 
-class CumulativeL1(Shrinking):
+class CumulativeL1(OfSizes):
     """L1 that a weight may owe: after the gradient, what all steps so far would have taken is due.
 
     Tsuruoka, Tsujii and Ananiadou, "Stochastic gradient descent training for L1-regularized
@@ -41,15 +41,9 @@ class CumulativeL1(Shrinking):
         """One step with the last u: what was due before is due still."""
         return CumulativeL1.shrink(xp, w, q, u)
 
-    def value(self, w: np.ndarray) -> float:
-        return self.lmbda * sum_of_sizes(w)
-
-    def strengths(self, step: float) -> tuple[float, float]:
-        return step * self.lmbda, 0.0
-
 
 @dataclass(frozen=True)
-class TruncatedGradient(Shrinking):
+class TruncatedGradient(OfSizes):
     """L1 once in a while: every so many steps, small weights move towards 0 by so many shrinks.
 
     Langford, Li and Zhang, "Sparse online learning via truncated gradient", 2009, section 3.3:
@@ -66,6 +60,11 @@ class TruncatedGradient(Shrinking):
         Larger weights do not shrink; by default all do.
     biases : bool, default False
         Whether the biases are penalised too. Keyword only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "truncated_gradient"
@@ -100,13 +99,7 @@ class TruncatedGradient(Shrinking):
         return _truncated(xp, w, -xp.floor((phase - steps + 0.5) * inverse) * most, theta)
 
     def value(self, w: np.ndarray) -> float:
-        size = np.abs(w)
-        if self.theta is not None:
-            size = np.minimum(size, self.theta)
-        return self.lmbda * sum_of_sizes(size)
-
-    def strengths(self, step: float) -> tuple[float, float]:
-        return step * self.lmbda, 0.0
+        return super().value(w if self.theta is None else np.minimum(np.abs(w), self.theta))
 
 
 def _truncated(xp: Any, w: Any, most: Any, theta: Any) -> Any:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from fastnn.checks import one_of
+from fastnn.checks import one_named
 from fastnn.penalties.base import Penalty
-from fastnn.penalties.layers import Layers
+from fastnn.penalties.layers import PenaltyLike
 
 __all__ = ["from_record", "to_record"]
 
 
-def to_record(penalty: Layers, known: Iterable[type[Penalty]]) -> Any:
+def to_record(penalty: PenaltyLike, known: Iterable[type[Penalty]]) -> Any:
     """Return what `fit` took as ``penalty`` as a JSON value: the name and each parameter.
 
     It is None where one of them is a class that is not in `known`, which no file can bring back.
@@ -28,7 +28,7 @@ def to_record(penalty: Layers, known: Iterable[type[Penalty]]) -> Any:
     return records[0] if isinstance(penalty, Penalty) else records
 
 
-def from_record(record: Any, known: Iterable[type[Penalty]]) -> Layers:
+def from_record(record: Any, known: Iterable[type[Penalty]]) -> PenaltyLike:
     """Return the penalty, or the list with one or None for each layer, that `to_record` recorded.
 
     Raises
@@ -36,20 +36,19 @@ def from_record(record: Any, known: Iterable[type[Penalty]]) -> Layers:
     TypeError, ValueError
         If it is not such a record, or a parameter is not one that the penalty takes.
     """
-    by_name = {kind.name: kind for kind in known}
     if isinstance(record, list):
-        return [None if one is None else _one(one, by_name) for one in record]
-    return None if record is None else _one(record, by_name)
+        return [None if one is None else _one(one, known) for one in record]
+    return None if record is None else _one(record, known)
 
 
 def _parameters(penalty: Penalty) -> dict[str, Any]:
     return {field.name: getattr(penalty, field.name) for field in fields(penalty)}
 
 
-def _one(record: Any, by_name: dict[str, type[Penalty]]) -> Penalty:
+def _one(record: Any, known: Iterable[type[Penalty]]) -> Penalty:
     if not isinstance(record, dict):
         raise TypeError(
             f"'penalty' must be a JSON object, a list of them or null, not {record!r:.40}"
         )
-    kind = by_name[one_of("'penalty' name", record.get("name"), by_name)]
+    kind = one_named("'penalty' name", record.get("name"), known)
     return kind(**{name: value for name, value in record.items() if name != "name"})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import check_field, one_of, real
-from fastnn.penalties.base import Penalty, Shrinking, soft, sum_of_sizes
+from fastnn.penalties.base import OfSizes, Penalty, Shrinking, soft
 from fastnn.penalties.over_time import CumulativeL1
 
 __all__ = ["L1", "L2", "ElasticNet", "ProximalL1"]
@@ -20,7 +20,7 @@ TINY = 1e-30
 
 
 @dataclass(frozen=True)
-class L1(Shrinking):
+class L1(OfSizes):
     """lmbda/n times the sum of abs(w): every step subtracts kappa*sign(w), and sign(0) is 0.
 
     The book, chapter 3, equation 95 and the exercise that follows it; kappa = eta*lmbda/n.
@@ -33,6 +33,11 @@ class L1(Shrinking):
         "proximal" is `ProximalL1` and "cumulative" `CumulativeL1`; both leave exact zeros.
     biases : bool, default False
         Whether the biases are penalised too. Keyword only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "l1"
@@ -75,14 +80,8 @@ class L1(Shrinking):
         left = w - xp.copysign(pairs + odd, w) * (2 * kappa)
         return xp.where(place <= pairs, 0.0, left)  # half way between two: a whole number of kappas
 
-    def value(self, w: np.ndarray) -> float:
-        return self.lmbda * sum_of_sizes(w)
 
-    def strengths(self, step: float) -> tuple[float, float]:
-        return step * self.lmbda, 0.0
-
-
-class ProximalL1(Shrinking):
+class ProximalL1(OfSizes):
     """L1 after the gradient: sign(v)*max(0, abs(v)-kappa), which leaves exact zeros.
 
     Duchi and Singer, "Efficient online and batch learning using forward backward splitting", 2009;
@@ -104,12 +103,6 @@ class ProximalL1(Shrinking):
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any) -> Any:
         return soft(xp, w, steps * kappa)
-
-    def value(self, w: np.ndarray) -> float:
-        return self.lmbda * sum_of_sizes(w)
-
-    def strengths(self, step: float) -> tuple[float, float]:
-        return step * self.lmbda, 0.0
 
 
 class L2(Shrinking):
@@ -157,6 +150,11 @@ class ElasticNet(Shrinking):
         The share of L1, 0 to 1.
     biases : bool, default False
         Whether the biases are penalised too. Keyword only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
     """
 
     name = "elasticnet"

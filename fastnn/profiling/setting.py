@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import data as data_sets
 from fastnn import penalties
 from fastnn.activations import Sigmoid
-from fastnn.arrays import Inputs
+from fastnn.arrays import BYTE_SCALE, Inputs
 from fastnn.checks import one_of, real
 from fastnn.costs import CrossEntropy
 from fastnn.engine.problem import Problem
@@ -53,14 +53,14 @@ def chosen(names: str | Sequence[str], lmbda: float) -> list[Penalty]:
         raise TypeError(
             f"penalty must be 'all' or names such as 'l1,l2', with lmbda for them, not {names!r}"
         )
-    known = {kind.name: kind for kind in penalties.ALL}
+    known = [kind.name for kind in penalties.ALL]
     listed = names.split(",") if isinstance(names, str) else list(names)
     if listed == ["all"]:
-        listed = list(known)
+        listed = known
     if not listed:
         raise ValueError(f"penalty must be 'all' or some of {', '.join(map(repr, known))}")
-    wanted = [one_of("penalty", str(name).strip(), known) for name in listed]
-    return [penalties.named("penalty", name, lmbda) for name in dict.fromkeys(wanted)]
+    wanted = dict.fromkeys(str(name).strip() for name in listed)
+    return [penalties.named("penalty", name, lmbda) for name in wanted]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def rows_for(
         if folder is not None:
             raise ValueError("data='synthetic' has no folder: give no folder, or a data set's name")
         found, labels = like_mnist(rows or USUAL_ROWS, columns, classes)
-        return Rows(Inputs(found, 1 / 256), labels, SYNTHETIC)
+        return Rows(Inputs(found, BYTE_SCALE), labels, SYNTHETIC)
     loaded = data_sets.load(name, folder)
     images, labels = loaded.train_images, loaded.train_labels
     if columns != images.shape[1] or classes <= labels.max():

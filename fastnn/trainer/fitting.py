@@ -14,7 +14,7 @@ from fastnn.checks import flag, optional, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.penalties import Layers
+from fastnn.penalties import PenaltyLike
 from fastnn.row_files import RowsLike, TargetsLike
 from fastnn.schedules import Schedule
 from fastnn.trainer.arguments import checked_callbacks, held_out, refuse_noise, refuse_unwatched
@@ -37,7 +37,7 @@ def fit(
     batch_size: int,
     learning_rate: float | Schedule | None,
     optimizer: Optimizer | None,
-    penalty: Layers,
+    penalty: PenaltyLike,
     sample_weight: ArrayLike | None,
     class_weight: Mapping[int, float] | str | None,
     dropout: float | Sequence[float] | None,

@@ -11,7 +11,7 @@ from fastnn import engine
 from fastnn.checks import flag, real, whole
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
-from fastnn.penalties import Layers, Penalty, per_layer
+from fastnn.penalties import Penalty, PenaltyLike, per_layer
 from fastnn.schedules import Schedule, as_schedule
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.arguments import checked_dropout, checked_optimizer
@@ -105,7 +105,7 @@ def options_for(
     batch_size: int,
     learning_rate: float | Schedule | None,
     optimizer: Optimizer | None,
-    penalty: Layers,
+    penalty: PenaltyLike,
     dropout: float | Sequence[float] | None,
     input_noise: float,
     shuffle: bool,

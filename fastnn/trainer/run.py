@@ -162,10 +162,9 @@ class Run:
             self._leave_state()
             raise
         finally:
-            with held_back() as release:
+            with held_back():
                 self.training.write_back()
                 self._complete_costs()
-                release()
         self._leave_state()
         if loop.best is not None:
             loop.best.restore(self.network)
@@ -174,10 +173,9 @@ class Run:
     def _save(self) -> None:
         """Write a checkpoint."""
         assert self.keeper is not None
-        with held_back() as release:
+        with held_back():
             self.training.write_back()
             self._complete_costs()
-            release()
         self.keeper.save(lambda: saved(self))
 
     def _leave_state(self) -> None:
@@ -199,10 +197,9 @@ class Run:
         if asked_to_stop(self.loop.callbacks, "epoch_begin", epoch, self.network):
             return False
         rng, rows = self.network._rng, self.chosen
-        with held_back() as release:  # an order that is drawn is not lost
+        with held_back():  # an order that is drawn is not lost
             order = rng.permutation(rows) if options.shuffle else rows
             position.begin(order.astype(np.int64, copy=False), rate)
-            release()
         return True
 
     def _train_epoch(self) -> None:
@@ -234,16 +231,15 @@ class Run:
         position, loop, network = self.position, self.loop, self.network
         history, every = self.history, loop.compact_every
         if every is not None and (position.epoch + 1) % every == 0:
-            with held_back() as release:
+            with held_back():
                 columns = network._compact()
                 if columns is not None:
                     self._keep_columns(columns)
                     self.training = self._ready(None)
-                release()
         shrinkage = self.training.penalty_value()
         scores = None if self.validation is None else network._evaluate(*self.validation)
         epoch = position.epoch
-        with held_back() as release:  # an epoch is noted once
+        with held_back():  # an epoch is noted once
             if self._is_watched or self.bar is not None:
                 note(history, network, position, shrinkage() / self.n, scores)
             else:
@@ -252,7 +248,6 @@ class Run:
             if loop.best is not None:
                 position.ended = loop.best.epoch_end(epoch, network, history)
             position.end()
-            release()
         if self.bar is not None:
             self.bar.epoch(history)
         return asked_to_stop(loop.callbacks, "epoch_end", epoch, network, history)
