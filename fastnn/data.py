@@ -23,6 +23,9 @@ __all__ = ["NAMES", "Dataset", "available", "fetch", "load", "read_idx", "verify
 
 _FolderPath = str | os.PathLike[str]
 
+# The book trains on so many of MNIST's 60,000 training images; the others validate.
+TRAINING_IMAGES = 50_000
+
 # Every fifth of the 1,797 digits is held out. The rows come in the order of their writers, so the
 # writers of the held-out digits are also in the training part; the last fifth alone, of writers
 # that the rest does not have, is a few points harder.
@@ -218,7 +221,7 @@ def fetch(name: str, *, progress: bool = False) -> list[Path]:
     ----------
     name : {"mnist", "fashion"}
         The data set; for the embedded "digits" there is nothing to do.
-    progress : bool
+    progress : bool, default False
         Whether to show a progress bar on standard error.
 
     Returns
@@ -228,6 +231,8 @@ def fetch(name: str, *, progress: bool = False) -> list[Path]:
 
     Raises
     ------
+    ValueError
+        If there is no such data set.
     OSError
         If no mirror gave a file; the message says why, for each.
     """

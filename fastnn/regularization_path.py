@@ -105,6 +105,8 @@ def lambda_path(
     ------
     TypeError, ValueError
         If an argument or the data are not as above; no weight has changed then.
+    DivergenceError, FileFormatError, OSError
+        As in `Network.fit`.
     """
     if not isinstance(lambdas, Iterable):
         raise TypeError(

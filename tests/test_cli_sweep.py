@@ -36,7 +36,7 @@ def test_it_is_sweep_with_these_options(tmp_path: Path, digits: data.Dataset) ->
         "--out", files["json"], "--plot", files["png"],
     )  # fmt: skip
     assert "1,149 training and 288 validation images; 12 trials, 2 at a time" in lines[0]
-    rows, validation = named_rows("digits", None, None, None, progress=False).validation()
+    rows, validation = named_rows("digits", None, None, None).validation()
     common = {"sizes": [64, 20, 10], "epochs": 2, "batch_size": 20, "input_scale": 1 / 16}
     space = {
         "learning_rate": [0.1, 0.5], "penalty": [fastnn.L1, fastnn.L2], "lmbda": [0.1, 1.0, 10.0],
@@ -94,7 +94,7 @@ def test_with_halving_those_that_came_furthest_stand_first() -> None:
         (["--seed", "-1"], "whole numbers of at least 0 are expected"),
         (["--penalty", "l1, max_norm", "--lmbda", "1,0"], "--lmbda: limit must be"),
         (["--lmbda", "1"], "it needs a --penalty"),
-        (["--penalty", "l1"], "l1 needs strengths, --lmbda"),
+        (["--penalty", "l1"], "l1 needs a strength, --lmbda"),
         (["--penalty", "l3", "--lmbda", "1"], "not 'l3'"),
         (["--sample-seed", 1], "it needs --samples"),
         (["--hidden", "x"], "whole numbers above 0"),

@@ -1,9 +1,9 @@
 """Who takes part: fastnn and its peers, by name, each loaded when it is first needed.
 
 A contestant is made from a case and a problem, and holds its data in the form and dtype it likes
-best. Training contestants have ``epoch(order)``, which trains once over the rows in that order and
-returns when it is done, and ``weights()``, a list of (out, in) arrays. Those that take part in an
-evaluation have ``accuracy()``.
+best. Training contestants have ``epoch(order)``, which trains over the rows in that order, `epochs`
+times, and returns when it is done, and ``weights()``, a list of (out, in) arrays. Those that take
+part in an evaluation have ``accuracy()``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from fastnn.synthetic import like_mnist
 
 __all__ = ["Digits", "Problem", "book_order", "digits", "problem", "used_share"]
 
-MNIST_TRAINING = 50_000
 STAND_IN = "synthetic digits with the zeros of MNIST"
 STAND_IN_ROWS = 10_000
 
@@ -115,7 +114,10 @@ def digits(*, evaluated: bool) -> Digits:
     mnist = data.load("mnist", download=False)
     if evaluated:
         return Digits(mnist.test_images, mnist.test_labels, mnist.input_scale, "MNIST, test part")
-    rows, labels = mnist.train_images[:MNIST_TRAINING], mnist.train_labels[:MNIST_TRAINING]
+    rows, labels = (
+        mnist.train_images[: data.TRAINING_IMAGES],
+        mnist.train_labels[: data.TRAINING_IMAGES],
+    )
     return Digits(rows, labels, mnist.input_scale, "MNIST")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -33,9 +33,12 @@ __all__ = [
     "names_in",
     "new_figure",
     "penalty_of",
+    "strength_for",
     "units_in",
     "written",
 ]
+
+T = TypeVar("T")
 
 PenaltyName = Literal[
     "l1",
@@ -96,6 +99,15 @@ def penalty_of(name: str, strength: float) -> Penalty:
         return penalties.named("--penalty", name, strength)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--lmbda") from error
+
+
+def strength_for(penalty: str, lmbda: T | None) -> T | None:
+    """Return --lmbda, which must be given with a --penalty, and must not be without one."""
+    if penalty == "none" and lmbda is not None:
+        raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
+    if penalty != "none" and lmbda is None:
+        raise typer.BadParameter(f"{penalty} needs a strength, --lmbda", param_hint="--penalty")
+    return lmbda
 
 
 def units_in(option: str, text: str, example: str, *, layers: int = 1) -> list[int]:

@@ -86,7 +86,7 @@ def path(
             metavar="MODEL",
         ),
     ] = None,
-    as_json: Annotated[
+    json_file: Annotated[
         Path | None,
         written("Write all figures here, as JSON.", "--json"),
     ] = None,
@@ -103,24 +103,18 @@ def path(
     or the rows of a file, that are not held out. What is held out judges the chosen one alone.
     """
     layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
-    all_differ({"--out": out, "--json": as_json, "--plot": plot})
+    all_differ({"--out": out, "--json": json_file, "--plot": plot})
     figure = new_figure(plot)
 
     from rich.console import Console
     from rich.live import Live
 
     from fastnn import penalties
-    from fastnn.network import Network
     from fastnn.regularization_path import lambda_path, sparsest
 
-    split = named_rows(name, folder, test, features, progress=False)
+    split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
-    network = Network(
-        [split.X.shape[1], *layers, split.outputs],
-        dtype=dtype,
-        input_scale=split.input_scale,
-        seed=seed,
-    )
+    network = split.network(layers, dtype, seed)
     typer.echo(
         f"{name}: {len(rows[1]):,} training and {len(validation[1]):,} validation {split.what}; "
         f"network {network.sizes}, {dtype}, {penalty}, {epochs} epochs a strength"
@@ -159,7 +153,7 @@ def path(
     if plot is not None:
         _draw(steps, figure, plot)
         typer.echo(f"picture saved to {plot}")
-    if as_json is not None:
+    if json_file is not None:
         options = {
             "data": name,
             "sizes": network.sizes,
@@ -176,8 +170,8 @@ def path(
             "chosen_lmbda": chosen.lmbda,
             "test_accuracy": test_accuracy,
         }
-        replace_text(as_json, json_text(options) + "\n")
-        typer.echo(f"figures written to {as_json}")
+        replace_text(json_file, json_text(options) + "\n")
+        typer.echo(f"figures written to {json_file}")
 
 
 def _strengths(

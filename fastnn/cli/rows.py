@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from fastnn.cli.options import is_terminal
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+
 __all__ = ["Features", "RowsName", "Split", "TestFile", "named_rows"]
 
-TRAINING_IMAGES = 50_000  # the book's share of MNIST's 60,000
 VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
 
 RowsName = Annotated[
@@ -54,8 +59,20 @@ class Split(NamedTuple):
         classes = int(self.y.max()) + 1
         return 1 if classes <= 2 else classes
 
+    def sizes(self, hidden: list[int]) -> list[int]:
+        """Return the units of each layer of a network with such hidden ones."""
+        return [self.X.shape[1], *hidden, self.outputs]
+
+    def network(self, hidden: list[int], dtype: str, seed: int) -> Network:
+        """Return a network for the rows."""
+        from fastnn.network import Network
+
+        return Network(self.sizes(hidden), dtype=dtype, input_scale=self.input_scale, seed=seed)
+
     def book(self) -> Split:
         """Return it with no more images to train on than the book has."""
+        from fastnn.data import TRAINING_IMAGES
+
         if self.what == "rows":
             return self
         return self._replace(X=self.X[:TRAINING_IMAGES], y=self.y[:TRAINING_IMAGES])
@@ -63,6 +80,8 @@ class Split(NamedTuple):
     def validation(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         """Return the training rows, and of these the validation rows apart, each with classes."""
         import numpy as np
+
+        from fastnn.data import TRAINING_IMAGES
 
         number = np.arange(len(self.y))
         held = number >= TRAINING_IMAGES
@@ -75,10 +94,8 @@ class Split(NamedTuple):
         return (self.X[~held], self.y[~held]), (self.X[held], self.y[held])
 
 
-def named_rows(
-    name: str, folder: Path | None, test: Path | None, features: int | None, *, progress: bool
-) -> Split:
-    """Return what a command's arguments name; `progress` is of a download.
+def named_rows(name: str, folder: Path | None, test: Path | None, features: int | None) -> Split:
+    """Return what a command's arguments name; a download shows its progress on a terminal.
 
     Raises
     ------
@@ -104,6 +121,7 @@ def named_rows(
             f"{name!r} is none of {', '.join(data.NAMES)}, nor named as an svmlight file",
             param_hint="[DATA]",
         )
+    progress = is_terminal(sys.stderr)
     X, y, X_test, y_test, input_scale, *_ = data.load(name, folder, progress=progress)
     return Split(X, y, X_test, y_test, input_scale, "images")
 

@@ -19,6 +19,7 @@ from fastnn.cli.options import (
     names_in,
     new_figure,
     penalty_of,
+    strength_for,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
@@ -124,9 +125,9 @@ def sweep(
     from fastnn.machine import cpus
     from fastnn.sweep_space import grid, sample
 
-    split = named_rows(name, folder, test, features, progress=False)
+    split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
-    space = {"sizes": [[split.X.shape[1], *units, split.outputs] for units in layers], **space}
+    space = {"sizes": [split.sizes(units) for units in layers], **space}
     trials = grid(space) if samples is None else sample(space, samples, seed=sample_seed or 0)
     common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": split.input_scale}
     workers = min(cpus() if jobs is None else jobs, len(trials))
@@ -188,7 +189,7 @@ def _numbers(option: str, text: str, drawn: bool, **bounds: float) -> Any:
         ends = float(low), float(high)
         return geometric(*ends, int(count[0])) if count else LogUniform(*ends)
     except ValueError:
-        least = "above 0" if "above" in bounds else "of at least 0"
+        least = "above 0" if ":" in text or "above" in bounds else "of at least 0"
         raise typer.BadParameter(
             f"numbers {least} are expected, such as 0.1,0.5, or 0.1:10:5 for a grid, or 0.1:10 "
             f"for --samples, not {text!r}",
@@ -200,15 +201,11 @@ def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
     """Return the part of the space that the two options name."""
     from fastnn import penalties
 
-    if names == "none":
-        if lmbda is not None:
-            raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
+    if (text := strength_for(names, lmbda)) is None:
         return {}
-    if lmbda is None:
-        raise typer.BadParameter(f"{names} needs strengths, --lmbda", param_hint="--penalty")
     known = {penalty.name: penalty for penalty in penalties.ALL}
     chosen = [known[name] for name in names_in("--penalty", names, known)]
-    strengths = _numbers("--lmbda", lmbda, drawn)
+    strengths = _numbers("--lmbda", text, drawn)
     if isinstance(strengths, list):  # those of a distribution are all above 0
         for penalty, strength in itertools.product(chosen, strengths):
             penalty_of(penalty.name, strength)

@@ -24,29 +24,22 @@ from fastnn.cli.options import (
     is_terminal,
     new_figure,
     penalty_of,
+    strength_for,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 from fastnn.files import json_text
 
 if TYPE_CHECKING:
+    from fastnn.callbacks import Callback
     from fastnn.history import History
     from fastnn.network import Network
+    from fastnn.optimizers import Optimizer
     from fastnn.penalties import Penalty
 
 __all__ = ["train"]
 
 NEAR_ZERO = 1e-4
-
-
-def _penalty(name: str, lmbda: float | None) -> Penalty | None:
-    if name == "none":
-        if lmbda is not None:
-            raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
-        return None
-    if lmbda is None:
-        raise typer.BadParameter(f"{name} needs its strength, --lmbda", param_hint="--penalty")
-    return penalty_of(name, lmbda)
 
 
 def train(
@@ -121,39 +114,12 @@ def train(
         raise typer.BadParameter("it needs --checkpoint, the file", param_hint=given)
     all_differ({"--checkpoint": checkpoint, "--out": out})
     layers = hidden_layers(hidden)
-    chosen_penalty = _penalty(penalty, lmbda)
-
-    from fastnn import optimizers
-    from fastnn.callbacks import Callback
-    from fastnn.network import Network
-
+    strength = strength_for(penalty, lmbda)
+    chosen_penalty = None if strength is None else penalty_of(penalty, strength)
+    chosen_optimizer = _optimizer(optimizer, learning_rate, chosen_penalty)
     goes_on = resume and checkpoint is not None and checkpoint.exists()
-    try:
-        rule = optimizers.named("--optimizer", optimizer, learning_rate)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--learning-rate") from error
-    try:
-        optimizers.check_penalties(rule, [chosen_penalty])
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--penalty") from error
-    lines = sys.stderr if as_json else sys.stdout
-    on_terminal = is_terminal(lines, sys.stderr)
-    rows = named_rows(name, folder, test, features, progress=is_terminal(sys.stderr)).book()
-    network = Network(
-        [rows.X.shape[1], *layers, rows.outputs],
-        dtype=dtype,
-        input_scale=rows.input_scale,
-        seed=seed,
-    )
-
-    class PrintEpochs(Callback):
-        def epoch_end(self, epoch: int, network: Network, history: History) -> None:
-            typer.echo(
-                f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
-                f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
-                err=as_json,
-            )
-
+    rows = named_rows(name, folder, test, features).book()
+    network = rows.network(layers, dtype, seed)
     typer.echo(
         f"{name}: {len(rows.y):,} training {rows.what}, {len(rows.y_test):,} held out; "
         f"network {network.sizes}, {dtype}",
@@ -164,12 +130,12 @@ def train(
         rows.y,
         epochs=epochs,
         batch_size=batch_size,
-        optimizer=rule,
+        optimizer=chosen_optimizer,
         penalty=chosen_penalty,
         validation_data=(rows.X_test, rows.y_test),
-        progress=on_terminal,
+        progress=is_terminal(sys.stderr if as_json else sys.stdout, sys.stderr),
         threads=threads,
-        callbacks=[PrintEpochs()],
+        callbacks=[_lines(epochs, err=as_json)],
         checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds,
         resume=resume,
@@ -187,7 +153,7 @@ def train(
             "epochs": epochs,
             "batch_size": batch_size,
             "optimizer": optimizer,
-            "learning_rate": rule.learning_rate,
+            "learning_rate": chosen_optimizer.learning_rate,
             "penalty": penalty,
             "lmbda": lmbda,
             "dtype": dtype,
@@ -197,6 +163,36 @@ def train(
         typer.echo(json_text(options | summary))
     else:
         _print_summary(summary)
+
+
+def _optimizer(name: str, learning_rate: float | None, penalty: Penalty | None) -> Optimizer:
+    """Return the optimizer that the options name; the penalty must be one that it can have."""
+    from fastnn import optimizers
+
+    try:
+        optimizer = optimizers.named("--optimizer", name, learning_rate)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--learning-rate") from error
+    try:
+        optimizers.check_penalties(optimizer, [penalty])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--penalty") from error
+    return optimizer
+
+
+def _lines(epochs: int, *, err: bool) -> Callback:
+    """Return what prints a line for each of so many epochs."""
+    from fastnn.callbacks import Callback
+
+    class Lines(Callback):
+        def epoch_end(self, epoch: int, network: Network, history: History) -> None:
+            typer.echo(
+                f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
+                f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
+                err=err,
+            )
+
+    return Lines()
 
 
 def _summary(network: Network, history: History, n: int) -> dict[str, Any]:

@@ -57,9 +57,9 @@ class Network(Stack):
         The network computes with ``X * input_scale``, whatever the dtype of X. Not given, it is 1
         for floats and 1/256 (the book's) for uint8, so that pixels may come in either form. It is
         saved with the network.
-    seed : int, optional
-        Seeds the network's own generator, from which the initial values and every shuffle are
-        drawn. Not given, each network is different.
+    seed : int or numpy.random.Generator, optional
+        Seeds the network's own generator, or is it, from which the initial values and every shuffle
+        are drawn. Not given, each network is different.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Network(Stack):
         multilabel: bool = False,
         dtype: DTypeLike = "float32",
         input_scale: float | None = None,
-        seed: int | None = None,
+        seed: int | np.random.Generator | None = None,
     ) -> None:
         start = initializers.named("initializer", initializer)
         self._consist(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
@@ -232,7 +232,7 @@ class Network(Stack):
         ------
         TypeError, ValueError
             If an argument or the data are not as above, or the checkpoint is one of another fit; no
-            weight has changed then.
+            weight has changed then. And where a schedule gives an epoch a rate beyond its bound.
         FileFormatError
             If a file of rows, or the checkpoint to resume from, is not one.
         BlockError
@@ -243,7 +243,7 @@ class Network(Stack):
             If an svmlight file is given without scikit-learn.
         RuntimeError
             If the network is being trained already, in another thread or by the fit whose callback
-            this is.
+            this is; or a callback has changed its arrays.
         DivergenceError
             If weights, or what the optimizer remembers, are no longer finite. Weights and biases
             are then as after the last finished epoch, or at the batch within one where the fit was
@@ -256,17 +256,14 @@ class Network(Stack):
         from fastnn import trainer
         from fastnn.blocks import Blocks
 
-        train: Callable[..., History] = trainer.fit
-        given: tuple[Any, ...] = X, y
+        train: Callable[..., History]
         if isinstance(X, Blocks):
             from fastnn import block_training
 
-            train, given = partial(block_training.fit, y=y), (X,)
+            train = partial(block_training.fit, self, X, y=y)
         else:
-            given = self._opened(X, y, with_targets=True)
+            train = partial(trainer.fit, self, *self._opened(X, y, with_targets=True))
         return train(
-            self,
-            *given,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,

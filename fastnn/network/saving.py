@@ -23,13 +23,13 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
     path : path
         The file, in any of the forms of `Network.save`; the content tells which. One of the book's
         becomes a float64 network with the file's cost.
-    max_bytes : int
-        The largest file that is read, default 2 GiB.
+    max_bytes : int, default 2 GiB
+        The largest file that is read.
 
     Raises
     ------
-    TypeError
-        If `path` is not a path.
+    TypeError, ValueError
+        If `path` is not a path, or `max_bytes` no whole number of at least 1.
     FileFormatError
         If the file is not such a file, or is damaged; the message says what is wrong with it.
         Nothing in it is run, and no memory is used beyond some multiple of its size.

@@ -15,8 +15,7 @@ from fastnn.trainer.checkpoints import (
     Keeper,
     listed,
     numbered,
-    read,
-    refuse_another,
+    read_same,
     understood,
 )
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
@@ -87,14 +86,10 @@ class Trail:
         """
         assert self.keeper is not None
         path = self.keeper.path
-        found = read(path)
-        if found is None:
-            return
-        with understood(path):
-            theirs = dict(found.record["fit"])
-        refuse_another(path, theirs, self._options, "call")
-        with understood(path):
-            self._take(*found)
+        found = read_same(path, self._options, "call")
+        if found is not None:
+            with understood(path):
+                self._take(*found)
 
     def _take(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         network, pairs = self._network, self._samples.pairs

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn import data
 from fastnn.checks import FileFormatError
+from fastnn.data import TRAINING_IMAGES
 from fastnn.nielsen._base import vectorized_result
 from fastnn.nielsen._pickle import load_arrays
 
@@ -22,7 +23,6 @@ Part = tuple[np.ndarray, np.ndarray]
 Pairs = list[tuple[np.ndarray, Any]]
 
 BOOK_FILE = Path("../data/mnist.pkl.gz")
-TRAINING_IMAGES = 50_000  # the other 10,000 of MNIST's training images are the validation data
 
 
 def load_data() -> tuple[Part, Part, Part]:

@@ -86,6 +86,8 @@ class Network(BookNetwork):
         ------
         TypeError, ValueError
             If an argument or the data are not as above; no weight has changed then.
+        RuntimeError
+            If the network is being trained already.
         """
         training = Samples("training_data", training_data, self)
         test_data = None if test_data is None else as_list("test_data", test_data)

@@ -196,6 +196,8 @@ class Network(BookNetwork):
         ------
         TypeError, ValueError
             If an argument or the data are not as above; no weight has changed then.
+        RuntimeError
+            If the network is being trained already.
         """
         evaluated = monitor_evaluation_cost or monitor_evaluation_accuracy
         if evaluated and evaluation_data is None:
@@ -214,11 +216,7 @@ class Network(BookNetwork):
             "training", training, strength, monitor_training_cost, monitor_training_accuracy
         )
         on_evaluation = Monitor(
-            "evaluation",
-            evaluation,
-            strength,
-            monitor_evaluation_cost,
-            monitor_evaluation_accuracy,
+            "evaluation", evaluation, strength, monitor_evaluation_cost, monitor_evaluation_accuracy
         )
         trained = sgd(
             self,
@@ -346,6 +344,8 @@ def load(filename: str | os.PathLike[str]) -> Network:
     ------
     FileFormatError
         If the file holds no such network.
+    OSError
+        If it cannot be read.
     """
     try:
         content = json.loads(Path(filename).read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ __all__ = [
     "listed",
     "numbered",
     "read",
-    "refuse_another",
+    "read_same",
     "understood",
     "write",
 ]
@@ -100,10 +100,25 @@ def understood(path: str | os.PathLike[str]) -> Iterator[None]:
         raise FileFormatError(f"{os.fspath(path)}: not a checkpoint: {error}") from error
 
 
-def refuse_another(
-    path: str | os.PathLike[str], theirs: Mapping[str, Any], ours: Mapping[str, Any], what: str
-) -> None:
-    """Raise a `ValueError` that says what differs, if a checkpoint is not of the same `what`."""
+def read_same(
+    path: str | os.PathLike[str], ours: Mapping[str, Any], what: str
+) -> Checkpoint | None:
+    """Read a checkpoint of the same `what`, a fit or a call; None where there is no such file.
+
+    `ours` is what its record must have as "fit".
+
+    Raises
+    ------
+    ValueError
+        If it is one of another; the message says what differs.
+    FileFormatError, OSError
+        As `read`.
+    """
+    found = read(path)
+    if found is None:
+        return None
+    with understood(path):
+        theirs = dict(found.record["fit"])
     for name, value in ours.items():
         if theirs.get(name) != value:
             raise ValueError(
@@ -111,6 +126,7 @@ def refuse_another(
                 f"{theirs.get(name)!r}, and here it is {value!r}. Give another path, or the same "
                 f"{what} as then, with its rows in the same order"
             )
+    return found
 
 
 def listed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,8 +19,7 @@ from fastnn.trainer.checkpoints import (
     Checkpoint,
     listed,
     numbered,
-    read,
-    refuse_another,
+    read_same,
     understood,
 )
 
@@ -100,15 +99,12 @@ def saved(run: Run) -> Checkpoint:
     """Return all of a run, between two batches; the engine's weights are written back."""
     network, position, best = run.network, run.position, run.loop.best
     state = run.training.state()
-    arrays: dict[str, np.ndarray] = {}
-    arrays |= numbered("weights", network.weights)
-    arrays |= numbered("biases", network.biases)
+    arrays = _named("", network.weights, network.biases, network.kept_inputs)
     for number, memory in enumerate(state.memories):
         arrays |= numbered(f"memory.{number}", memory)
     arrays |= numbered("kept", state.kept)
     optional = {
         "order": position.order,
-        "kept_inputs": network.kept_inputs,
         "chosen": run.chosen if run.held else None,
         "drawn": run.drawn if run.held else None,
     }
@@ -127,10 +123,7 @@ def saved(run: Run) -> Checkpoint:
     if best is not None:
         record["best"], kept = best.state()
         if kept is not None:
-            arrays |= numbered("best.weights", kept.weights)
-            arrays |= numbered("best.biases", kept.biases)
-            if kept.kept_inputs is not None:
-                arrays["best.kept_inputs"] = kept.kept_inputs
+            arrays |= _named("best.", kept.weights, kept.biases, kept.kept_inputs)
     return Checkpoint(record, arrays)
 
 
@@ -144,13 +137,10 @@ def load(path: Any, run: Run) -> Found | None:
     ValueError
         If it is one of another fit; the message says what differs.
     """
-    checkpoint = read(path)
+    checkpoint = read_same(path, fit_of(run), "fit")
     if checkpoint is None:
         return None
     record, arrays = checkpoint
-    with understood(path):
-        theirs = dict(record["fit"])
-    refuse_another(path, theirs, fit_of(run), "fit")
     with understood(path):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
         epochs = int(record.get("epochs", run.loop.epochs))
@@ -211,7 +201,7 @@ def fit_of(run: Run) -> dict[str, Any]:
         "rows": run.rows.total,
         "held_out": run.held,
         "data": run.digest,
-        "validation_data": run.given,
+        "validation_data": run.validation_digest,
     }
 
 
@@ -257,6 +247,19 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
         value, waited = record["best"]
         best = (float(value), int(waited)), held_best
     return Found(held, position, history, record["rng"], state, best, chosen, drawn)
+
+
+def _named(
+    prefix: str,
+    weights: Sequence[np.ndarray],
+    biases: Sequence[np.ndarray],
+    kept_inputs: np.ndarray | None,
+) -> dict[str, np.ndarray]:
+    """Return a network's arrays under the names that `_held` looks for."""
+    arrays = numbered(f"{prefix}weights", weights) | numbered(f"{prefix}biases", biases)
+    if kept_inputs is not None:
+        arrays[f"{prefix}kept_inputs"] = kept_inputs
+    return arrays
 
 
 def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> Arrays:

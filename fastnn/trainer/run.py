@@ -80,11 +80,11 @@ class Run:
         self.position = Position()
         self.chosen = np.arange(rows.total)
         self.drawn = np.empty(0, np.int64)
-        self.digest = self.given = ""
+        self.digest = self.validation_digest = ""
         if keeper is not None:
             self.digest = digest_of(rows.inputs, rows.targets, counts)
         if keeper is not None and validation is not None:
-            self.given = digest_of(validation.inputs, validation.targets)
+            self.validation_digest = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
         # Between two epochs the network's arrays are up to date for those who look at them.
         validates = validation is not None or held > 0
