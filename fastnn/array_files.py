@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from fastnn.checks import FileFormatError
 from fastnn.files import read_at_most
 
-__all__ = ["map_idx", "read_idx", "read_npy"]
+__all__ = ["GZIP", "map_idx", "map_npy", "read_idx"]
+
+# What gzipped files begin with.
+GZIP = b"\x1f\x8b"
 
 _Path = str | os.PathLike[str]
 
@@ -48,7 +51,7 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
         If the file cannot be read.
     """
     with open(path, "rb") as raw:
-        zipped = raw.peek(2)[:2] == b"\x1f\x8b"
+        zipped = raw.peek(2)[:2] == GZIP
         stream = gzip.GzipFile(fileobj=raw) if zipped else raw
         try:
             shape = _read_idx_header(stream, path)
@@ -101,7 +104,7 @@ def map_idx(path: _Path) -> np.ndarray:
     return np.memmap(path, np.uint8, "r", start, shape)
 
 
-def read_npy(path: _Path) -> np.ndarray:
+def map_npy(path: _Path) -> np.ndarray:
     """Map an npy file of numbers into memory, read-only.
 
     Parameters

@@ -69,7 +69,8 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
     else:
         X = compressed(X.astype(np.float64, copy=False) if adds else X)
     if not X.has_canonical_format:
-        X = _assembled(X.astype(np.float64) if adds else X.copy())
+        X = X.astype(np.float64) if adds else X.copy()
+        X.sum_duplicates()  # each row sorted, entries for the same place added
     with np.errstate(over="ignore"):
         values = X.data.astype(dtype, copy=False)
         if scale != 1:
@@ -125,12 +126,6 @@ def _checked(X: Any) -> Any:
             f"{error}; build it anew"
         ) from None
     return X
-
-
-def _assembled(csr: Any) -> Any:
-    """Sort each row, add entries for the same place, in place, and return the matrix."""
-    csr.sum_duplicates()
-    return csr
 
 
 def _like(X: Any, values: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> Any:

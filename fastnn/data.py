@@ -19,7 +19,7 @@ from fastnn.array_files import read_idx
 from fastnn.checks import FileFormatError, one_of
 from fastnn.download import bring
 
-__all__ = ["NAMES", "Dataset", "available", "fetch", "load", "read_idx", "verify"]
+__all__ = ["NAMES", "Dataset", "available", "fetch", "load", "verify"]
 
 _FolderPath = str | os.PathLike[str]
 

@@ -20,6 +20,7 @@ __all__ = [
     "checked_scale",
     "checked_sizes",
     "in_place",
+    "layer_shapes",
     "names_by_layer",
 ]
 
@@ -64,6 +65,11 @@ def checked_activations(names: object, layers: int) -> list[Activation]:
                 f"name for each layer, such as {['sigmoid'] * (layers - 1) + [activation.name]}"
             )
     return chosen
+
+
+def layer_shapes(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the shape of each layer's weights, (out, in)."""
+    return list(zip(sizes[1:], sizes[:-1], strict=True))
 
 
 def checked_scale(scale: object) -> float:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn.array_files import map_idx, read_idx, read_npy
+from fastnn.array_files import GZIP, map_idx, map_npy, read_idx
 from fastnn.csr import SparseLike
 from fastnn.svmlight import has_svmlight_name, read_svmlight
 
@@ -21,7 +21,7 @@ TargetsLike: TypeAlias = ArrayLike | os.PathLike[str] | None
 """Classes or targets of rows: an array, or its file; None where the file of the rows has them."""
 
 # What such files begin with.
-NPY, GZIP = b"\x93NUMPY", b"\x1f\x8b"
+NPY = b"\x93NUMPY"
 
 
 def is_path(value: Any) -> TypeGuard[str | os.PathLike[str]]:
@@ -72,5 +72,5 @@ def mapped(path: str | os.PathLike[str]) -> np.ndarray:
     with open(path, "rb") as file:
         start = file.read(len(NPY))
     if start == NPY or os.fspath(path).endswith(".npy"):
-        return read_npy(path)
+        return map_npy(path)
     return read_idx(path) if start.startswith(GZIP) else map_idx(path)

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-__all__ = ["Records", "ResultsFile", "ranked", "score_of"]
+__all__ = ["SCORES", "Records", "ResultsFile", "ranked", "score_of"]
 
 FORMAT = "fastnn sweep"
 VERSION = 1
+
+# The figures that trials are compared by, of which a network has one.
+SCORES = ("val_accuracy", "val_r2")
 
 
 class Records(list[dict[str, Any]]):
@@ -44,11 +47,10 @@ class Records(list[dict[str, Any]]):
         ValueError
             If no trial has come to a number.
         """
-        last = max((record.get("rung", 0) for record in self), default=0)
-        known = [r for r in self if r.get("rung", 0) == last and score_of(r) > -math.inf]
-        if not known:
+        first = next(iter(ranked(self)), None)
+        if first is None or score_of(first) == -math.inf:
             raise ValueError("none of these trials has come to a finite score")
-        return max(known, key=score_of)
+        return first
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a line for each record to `path`; lists become JSON, None an empty cell.
@@ -162,7 +164,7 @@ class ResultsFile:
 
 def score_of(record: Mapping[str, Any]) -> float:
     """Return what a larger value of is better: the validation score, else minus the cost."""
-    for name in ("val_accuracy", "val_r2"):
+    for name in SCORES:
         if name in record:
             return -math.inf if record[name] is None else float(record[name])
     cost = record.get("train_cost")

@@ -23,8 +23,9 @@ from fastnn.files import json_safe
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
+from fastnn.progress import SweepBar
 from fastnn.row_files import RowsLike, TargetsLike, opened
-from fastnn.sweep_records import Records, ResultsFile, ranked
+from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked
 from fastnn.sweep_space import checksum, described, grid, key_of, without_text
 
 __all__ = ["sweep", "train"]
@@ -119,8 +120,6 @@ def sweep(
     records, numbers = Records(), list(range(len(chosen)))
     with ExitStack() as stack:
         if flag("progress", progress):
-            from fastnn.progress import SweepBar
-
             kept = [len(chosen) // (halving or 1) ** rung for rung in range(len(budgets))]
             running.bar = stack.enter_context(SweepBar(sum(kept)))
         for rung, epochs in enumerate(budgets):
@@ -293,7 +292,7 @@ def _figures(
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
     figures: dict[str, Any] = {}
-    for name in ("train_cost", "val_cost", "val_accuracy", "val_r2"):
+    for name in ("train_cost", "val_cost", *SCORES):
         values = getattr(history, name)
         if values:
             figures[name] = values[-1 if history.best_epoch is None else history.best_epoch]

@@ -16,8 +16,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from fastnn import data
+from fastnn.array_files import read_idx
 from fastnn.checks import FileFormatError
-from fastnn.data import read_idx
 
 
 def idx(array: np.ndarray) -> bytes:

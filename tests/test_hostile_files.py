@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 import fastnn
 from fastnn import FileFormatError, Network
-from fastnn.array_files import read_idx, read_npy
+from fastnn.array_files import map_npy, read_idx
 from fastnn.nielsen._pickle import load_arrays
 from fastnn.penalties import L1, L2
 from fastnn.svmlight import read_svmlight
@@ -205,7 +205,7 @@ FORMATS = {
     "json": Format(lambda p: saved("json", p), fastnn.load, sound_network, (False,)),
     "safetensors": Format(lambda p: saved("safetensors", p), fastnn.load, sound_network, (False,)),
     "idx": Format(idx_files, read_idx, sound_array, (False, True)),
-    "npy": Format(npy_files, read_npy, sound_array, (False,)),
+    "npy": Format(npy_files, map_npy, sound_array, (False,)),
     "pickle": Format(pickles, load_arrays, sound_pickle, (True,)),
     "svmlight": Format(svmlight_files, read_svmlight, sound_rows, (False,)),
     "svmlight.gz": Format(svmlight_files, read_svmlight, sound_rows, (True,), "hostile.svm.gz"),

@@ -19,6 +19,7 @@ from fastnn.network_checks import (
     checked_dtype,
     checked_scale,
     in_place,
+    layer_shapes,
 )
 from fastnn.optimizer_state import OptimizerState
 from fastnn.penalties import PenaltyLike, records
@@ -321,7 +322,7 @@ class Stack:
 
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Check what stands in `weights` and `biases` and return it, ready for the engine."""
-        shapes = list(zip(self._sizes[1:], self._sizes[:-1], strict=True))
+        shapes = layer_shapes(self._sizes)
         weights = checked_arrays("weights", self.weights, shapes, self._dtype)
         biases = checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)
         self.weights = in_place(self.weights, weights)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn.checks import whole
-from fastnn.network_checks import checked_dtype, checked_sizes
+from fastnn.network_checks import checked_dtype, checked_sizes, layer_shapes
 
 __all__ = [
     "BookNetwork",
@@ -154,7 +154,7 @@ def checked_layers(
     sizes: Sequence[int], weights: Any, biases: Any, dtype: DTypeLike
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return (weights, biases) as arrays of `dtype` if they fit a network of these sizes."""
-    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+    shapes = layer_shapes(sizes)
     return (
         _checked("weights", weights, shapes, dtype),
         _checked("biases", biases, [(y, 1) for y, _ in shapes], dtype),
@@ -168,13 +168,10 @@ def as_list(parameter: str, data: Iterable[Any]) -> list[Any]:
     try:
         return list(data)
     except TypeError:
-        _refuse_data(parameter, data)
-
-
-def _refuse_data(parameter: str, data: object) -> NoReturn:
-    raise TypeError(
-        f"{parameter} must be a list (or an iterator) of pairs (x, y), not {type(data).__name__}"
-    ) from None
+        raise TypeError(
+            f"{parameter} must be a list (or an iterator) of pairs (x, y), "
+            f"not {type(data).__name__}"
+        ) from None
 
 
 def _unit_vector(j: int, length: int) -> np.ndarray:

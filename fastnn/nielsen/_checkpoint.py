@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn.engine import State, Training
 from fastnn.engine.draws import plain
+from fastnn.network_checks import layer_shapes
 from fastnn.trainer.checkpoints import (
     Checkpoint,
     Keeper,
@@ -94,7 +95,7 @@ class Trail:
     def _take(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         network, pairs = self._network, self._samples.pairs
         sizes, dtype = network.sizes, network.dtype
-        shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+        shapes = layer_shapes(sizes)
         flat = [(units,) for units in sizes[1:]]
         weights = listed(arrays, "weights", shapes, dtype)
         biases = listed(arrays, "biases", [(units, 1) for units in sizes[1:]], dtype)

@@ -21,6 +21,7 @@ from fastnn.nielsen._checkpoint import Trail
 from fastnn.nielsen._monitor import Monitor
 from fastnn.nielsen._samples import Samples
 from fastnn.penalties import Penalty, per_layer
+from fastnn.progress import ProgressBar
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.checkpoints import Keeper
 from fastnn.trainer.exclusive import alone
@@ -121,8 +122,6 @@ def _epochs(
         stack.callback(shuffler.settle)
         if progress:
             history = History()
-            from fastnn.progress import ProgressBar
-
             bar = stack.enter_context(ProgressBar(epochs, len(samples)))
         if trail.figures < position.epoch:  # it was stopped while it computed the last ones
             yield from _told(trail.figures, trail, training)

@@ -145,7 +145,7 @@ def _dense_rows(X: Any, rows: np.ndarray) -> np.ndarray:
 
 def _classes(network: Network, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the right classes and those that the network says."""
-    if network.multilabel or not isinstance(network._task, Classes):
+    if not isinstance(network._task, Classes):
         raise ValueError(f"the network must be one for classes, not {network!r}")
     said = network.predict(X)
     return network._task.wanted(y, len(said), network.sizes[-1]), said

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.plots.drawing import new_axes
-from fastnn.sweep_records import score_of
+from fastnn.sweep_records import SCORES, score_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def sweep_scores(
         ax.plot(order, means, color=f"C{number}", label=None if by is None else f"{by} {group}")
     if numeric and min(values) > 0 and max(values) >= 10 * min(values):
         ax.set_xscale("log")
-    score = next((s for s in ("val_accuracy", "val_r2") if s in known[0]), "-train_cost")
+    score = next((s for s in SCORES if s in known[0]), "-train_cost")
     ax.set_xlabel(parameter)
     ax.set_ylabel(score)
     if by is not None:

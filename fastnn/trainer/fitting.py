@@ -15,6 +15,7 @@ from fastnn.history import History
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import PenaltyLike
+from fastnn.progress import ProgressBar
 from fastnn.row_files import RowsLike, TargetsLike
 from fastnn.schedules import Schedule
 from fastnn.trainer.arguments import checked_callbacks, held_out, refuse_noise, refuse_unwatched
@@ -91,7 +92,5 @@ def fit(
             run.start(state)
         network._trained_with(penalty)
         if progress:
-            from fastnn.progress import ProgressBar
-
             run.bar = stack.enter_context(ProgressBar(loop.epochs, rows.total - held))
         return run.train()

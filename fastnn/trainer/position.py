@@ -15,6 +15,7 @@ from fastnn.engine import State
 from fastnn.engine.draws import plain
 from fastnn.history import History
 from fastnn.network.stack import Arrays
+from fastnn.network_checks import layer_shapes
 from fastnn.trainer.checkpoints import (
     Checkpoint,
     listed,
@@ -267,7 +268,7 @@ def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> Arrays:
     layers = len(network.sizes) - 1
     sizes = [arrays[f"{prefix}weights.0"].shape[1]]
     sizes += [len(arrays[f"{prefix}weights.{layer}"]) for layer in range(layers)]
-    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+    shapes = layer_shapes(sizes)
     weights = listed(arrays, f"{prefix}weights", shapes, network.dtype)
     biases = listed(arrays, f"{prefix}biases", [s[:1] for s in shapes], network.dtype)
     columns = arrays.get(f"{prefix}kept_inputs")
