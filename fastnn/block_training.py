@@ -17,7 +17,7 @@ from fastnn.blocks import Blocks, Buffer
 from fastnn.callbacks import Callback
 from fastnn.checks import flag, optional, whole
 from fastnn.history import History
-from fastnn.local_sgd import Done, Model, Place, Task, packed, unpacked
+from fastnn.local_sgd import Done, Job, Model, Place, packed, unpacked
 from fastnn.network import Network
 from fastnn.progress import ProgressBar
 from fastnn.trainer.arguments import checked_callbacks
@@ -82,25 +82,25 @@ class _Reading(Callback):
         if self.bar is not None:
             self.bar.epoch(history)
 
-    def run(self, task: Task, model: Model, places: list[Place]) -> list[Done]:
+    def run(self, job: Job, model: Model, places: list[Place]) -> list[Done]:
         """Train one epoch; where rows are refused, leave the weights as they were before it."""
         before = self._network._copied()
         try:
-            return self._run(task, model, places[0], before)
+            return self._run(job, model, places[0], before)
         except (TypeError, ValueError):
             self._network._restore(before)
             raise
 
-    def _run(self, task: Task, model: Model, place: Place, before: Any) -> list[Done]:
-        rng, state, shuffle = copy.deepcopy(place.rng), unpacked(model, place), task.options.shuffle
-        seed, cost, rows = task.options.seed(state, rng), 0.0, 0
+    def _run(self, job: Job, model: Model, place: Place, before: Any) -> list[Done]:
+        rng, state, shuffle = copy.deepcopy(place.rng), unpacked(model, place), job.options.shuffle
+        seed, cost, rows = job.options.seed(state, rng), 0.0, 0
         shuffles = rng if shuffle else None
         with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
             for part in parts:
                 order = np.arange(part.total)
                 order = rng.permutation(order) if shuffle else order
-                training = task.training(model, part, state, seed, self._threads)
-                mean = training.epoch(order.astype(np.int64, copy=False), None, task.rates[0])
+                training = job.training(model, part, state, seed, self._threads)
+                mean = training.epoch(order.astype(np.int64, copy=False), None, job.rates[0])
                 state, cost, rows = training.state(), cost + mean * len(order), rows + len(order)
                 if not training.is_finite():
                     model = copy.deepcopy(model)
@@ -110,8 +110,8 @@ class _Reading(Callback):
                     self.bar.chunk(rows)
                 del part, training  # the reader fills the next buffer in their place
             else:
-                if state is None or rows != task.n:
-                    raise ValueError(f"the blocks have {rows} rows in this pass, not {task.n}")
+                if state is None or rows != job.n:
+                    raise ValueError(f"the blocks have {rows} rows in this pass, not {job.n}")
         assert state is not None
         done = packed(model.weights, model.biases, state)
         return [Done(done, Place(rng, 0, state.draws), cost, rows)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import numbers
@@ -9,7 +10,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +27,7 @@ __all__ = [
     "pair",
     "plain_repr",
     "real",
+    "understood",
     "warn",
     "whole",
 ]
@@ -43,6 +45,20 @@ class DivergenceError(ArithmeticError):
 
 class FileFormatError(ValueError):
     """A file is not what its name or header says: truncated, of another type, or damaged."""
+
+
+@contextlib.contextmanager
+def understood(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Turn what a damaged file leads to into a `FileFormatError`: it is not a `what`."""
+    name = os.fspath(path)
+    try:
+        yield
+    except FileFormatError:
+        raise
+    except KeyError as error:
+        raise FileFormatError(f"{name}: not a {what}: no {error} in it") from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{name}: not a {what}: {error}") from error
 
 
 def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:

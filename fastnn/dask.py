@@ -25,7 +25,7 @@ from fastnn import local_sgd
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.csr import is_sparse
 from fastnn.history import History
-from fastnn.local_sgd import Done, Model, Place, Task
+from fastnn.local_sgd import Done, Job, Model, Place
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import PenaltyLike
@@ -165,12 +165,12 @@ class _Cluster:
         self._places_of_groups = list(dict.fromkeys(places))
         self.counts = [sum(found[i].rows for i in group) for group in groups]
 
-    def run(self, task: Task, model: Model, places: list[Place]) -> list[Done]:
+    def run(self, job: Job, model: Model, places: list[Place]) -> list[Done]:
         """Do a round: each worker its part."""
         self._move_from_lost_workers()
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
             parts = [
-                self._submit(_part, at, task, model, place, *group)
+                self._submit(_part, at, job, model, place, *group)
                 for at, place, group in zip(
                     self._places_of_groups, places, self._groups, strict=True
                 )
@@ -338,7 +338,7 @@ def _facts(part: tuple[Rows, str]) -> _Facts:
     return _Facts(len(targets), dtype, (targets.dtype.name, *targets.shape[1:]))
 
 
-def _part(task: Task, model: Model, place: Place, *parts: tuple[Rows, str]) -> Done:
+def _part(job: Job, model: Model, place: Place, *parts: tuple[Rows, str]) -> Done:
     """Do a worker's part of a round, on its threads."""
     threads = distributed.get_worker().state.nthreads
-    return local_sgd.train_part(task, model, place, [rows for rows, _ in parts], threads)
+    return local_sgd.train_part(job, model, place, [rows for rows, _ in parts], threads)

@@ -43,9 +43,9 @@ from fastnn.trainer.warm_start import left_by
 
 __all__ = [
     "Done",
+    "Job",
     "Model",
     "Place",
-    "Task",
     "averaged",
     "fit",
     "packed",
@@ -84,7 +84,7 @@ class Place(NamedTuple):
     draws: Mapping[str, Any] = {}
 
 
-class Task(NamedTuple):
+class Job(NamedTuple):
     """What is the same for all workers in a round; `rates` are those of the local epochs."""
 
     like: Network
@@ -118,7 +118,7 @@ class Done(NamedTuple):
     rows: int
 
 
-Runner = Callable[[Task, Model, "list[Place]"], "list[Done]"]
+Runner = Callable[[Job, Model, "list[Place]"], "list[Done]"]
 
 
 def reader(network: Network) -> Network:
@@ -130,13 +130,13 @@ def reader(network: Network) -> Network:
 
 
 def train_part(
-    task: Task, model: Model, place: Place, parts: Sequence[Rows], threads: int | None = None
+    job: Job, model: Model, place: Place, parts: Sequence[Rows], threads: int | None = None
 ) -> Done:
     """Do one worker's part of a round.
 
     Parameters
     ----------
-    task : Task
+    job : Job
     model : Model
         The common one; it is not changed.
     place : Place
@@ -146,16 +146,16 @@ def train_part(
     threads : int, optional
         As in `Network.fit`.
     """
-    rng, skipped, size = copy.deepcopy(place.rng), place.batches, task.options.batch_size
+    rng, skipped, size = copy.deepcopy(place.rng), place.batches, job.options.batch_size
     weights, biases = ([array.copy() for array in held] for held in model[:2])
     own, state = Model(weights, biases, None), unpacked(model, place)
-    seed = task.options.seed(state, rng)
-    left: float = math.inf if task.local_batches is None else task.local_batches
-    rates = iter(task.rates) if task.local_batches is None else itertools.repeat(task.rates[0])
+    seed = job.options.seed(state, rng)
+    left: float = math.inf if job.local_batches is None else job.local_batches
+    rates = iter(job.rates) if job.local_batches is None else itertools.repeat(job.rates[0])
     training, of, cost, rows = None, -1, 0.0, 0
     while left and (rate := next(rates, None)) is not None:
         before, done = copy.deepcopy(rng), 0
-        for number, order in _one_pass(rng, parts, task.options.shuffle):
+        for number, order in _one_pass(rng, parts, job.options.shuffle):
             batches = -(-len(order) // size)
             first = min(skipped, batches)
             last = int(min(batches, first + left))
@@ -165,7 +165,7 @@ def train_part(
                 continue
             if training is None or of != number:
                 state = state if training is None else training.state()
-                training = task.training(own, parts[number], state, seed, threads)
+                training = job.training(own, parts[number], state, seed, threads)
                 of = number
             cost += training.epoch(order, None, rate) * len(order)
             rows += len(order)
@@ -232,7 +232,7 @@ def fit(
         After each round it has the averaged weights; what ends a round in the middle leaves those
         of the last one.
     run : callable
-        ``run(task, model, places)`` does a round: `train_part` for each worker, with its place, and
+        ``run(job, model, places)`` does a round: `train_part` for each worker, with its place, and
         returns what these return, in this order.
     counts : sequence of int
         The rows of each worker.
@@ -255,10 +255,10 @@ def fit(
             called.insert(0, best)
         validation = None if validation_data is None else validation_of(network, validation_data)
         refuse_unwatched(options.schedule, best, validates=validation is not None)
-        task = Task(reader(network), options, sum(counts), local_batches)
-        state = options.begin(network, task.n, warm_start=warm_start)
+        job = Job(reader(network), options, sum(counts), local_batches)
+        state = options.begin(network, job.n, warm_start=warm_start)
         rng = network._rng
-        averaging = _Averaging(network, run, counts, task, state, _generators(rng, len(counts)))
+        averaging = _Averaging(network, run, counts, job, state, _generators(rng, len(counts)))
         network._trained_with(penalty)
         history = network.history = History()
         for number in range(rounds):
@@ -282,11 +282,11 @@ class _Averaging:
         network: Network,
         run: Runner,
         counts: Sequence[int],
-        task: Task,
+        job: Job,
         state: State | None,
         generators: Sequence[np.random.Generator],
     ) -> None:
-        self._network, self._run, self._counts, self._task = network, run, counts, task
+        self._network, self._run, self._counts, self._job = network, run, counts, job
         self._state, self._places = state, [Place(rng) for rng in generators]
         self._arrays = network._arrays()
 
@@ -298,9 +298,9 @@ class _Averaging:
         DivergenceError
             If something in the mean is not finite.
         """
-        network, task, (weights, biases) = self._network, self._task, self._arrays
+        network, job, (weights, biases) = self._network, self._job, self._arrays
         start, common = perf_counter(), Model(weights, biases, self._state)
-        done = self._run(task._replace(rates=rates), common, self._places)
+        done = self._run(job._replace(rates=rates), common, self._places)
         seconds = perf_counter() - start
         mean = averaged([part.model for part in done], self._counts)
         if not mean.is_finite():
@@ -311,7 +311,7 @@ class _Averaging:
                 array[...] = new
             self._state, self._places = mean.state, [part.place for part in done]
             network._rng = copy.deepcopy(self._places[0].rng)
-            shrinkage = value_of(task.options.penalties, weights, biases) / task.n
+            shrinkage = value_of(job.options.penalties, weights, biases) / job.n
             position = Position(rate=rates[-1], seconds=seconds, cost=cost)
             scores = None if validation is None else network._evaluate(*validation)
             assert network.history is not None
@@ -319,7 +319,7 @@ class _Averaging:
 
     def leave_state(self) -> None:
         """Leave what is remembered to the next fit."""
-        options, (weights, biases) = self._task.options, self._arrays
+        options, (weights, biases) = self._job.options, self._arrays
         state = unpacked(Model(weights, biases, self._state), self._places[0])
         self._network.optimizer_state = left_by(options.optimizer, options.penalties, state)
 

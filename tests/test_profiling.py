@@ -38,8 +38,8 @@ SMALL: dict[str, Any] = {"batch_size": 7, "rows": 60, "rounds": 3, "data": "synt
 def found() -> fastnn.profiling.Profile:
     """Of one penalty, as each compiles kernels for long; the second one is a copy."""
     measured = fastnn.profile(SIZES, penalty="l1", **SMALL)
-    [rule] = measured.rules
-    return replace(measured, rules=(rule, replace(rule, name="sparse_group_lasso")))
+    [penalty] = measured.penalties
+    return replace(measured, penalties=(penalty, replace(penalty, name="sparse_group_lasso")))
 
 
 # ------------------------------------------------------------------------------------ what it is of
@@ -50,18 +50,18 @@ def test_a_profile_says_what_it_is_of(found) -> None:
     assert (found.sizes, found.batch_size, found.rows, found.rounds) == (SIZES, 7, 60, 3)
     assert (found.dtype, found.threads, found.lmbda) == ("float32", 1, 5.0)
     assert found.data == setting.SYNTHETIC
-    assert found.rules[0].name == "l1"
+    assert found.penalties[0].name == "l1"
     assert found.floor.weight_bytes == 4 * (70 * 9 + 9 * 4)
 
 
 @compiles
 def test_the_numbers_belong_together(found) -> None:
-    for rule in found.rules:
-        assert rule.seconds_without > 0
-        for way in (rule.fused, rule.separate, rule.batched):
+    for penalty in found.penalties:
+        assert penalty.seconds_without > 0
+        for way in (penalty.fused, penalty.separate, penalty.batched):
             assert way.seconds > 0
             assert 0 < way.low <= way.ratio <= way.high
-        assert rule.separate.low > 1  # an epoch without a penalty, and something on top
+        assert penalty.separate.low > 1  # an epoch without a penalty, and something on top
     floor = found.floor
     for rate, ns in ((floor.memory, floor.memory_ns), (floor.cache, floor.cache_ns)):
         assert ns == pytest.approx(1e9 * 2 * 4 / rate)  # float32, read and written
@@ -116,14 +116,14 @@ def test_all_is_every_penalty() -> None:
 def test_phases_add_up(found) -> None:
     from fastnn.engine.phases import PHASES
 
-    all_phases = [found.phases, *(rule.phases for rule in found.rules)]
-    for phases in all_phases:
+    assert list(found.phases_by_penalty) == ["none", *(one.name for one in found.penalties)]
+    for phases in found.phases_by_penalty.values():
         assert list(phases) == [*PHASES, "write back"]
         assert all(seconds > 0 for seconds in phases.values())
         assert sum(phases.values()) > 0
     # Both are of the same work: a factor of 1000 is a wrong unit, and not a slow machine.
-    for rule in found.rules:
-        assert 1e-3 < sum(rule.phases.values()) / rule.fused.seconds < 1e3
+    for penalty in found.penalties:
+        assert 1e-3 < sum(penalty.phases.values()) / penalty.fused.seconds < 1e3
 
 
 @counts
@@ -186,7 +186,7 @@ def test_where_nothing_can_be_counted_there_are_no_phases(monkeypatch) -> None:
     monkeypatch.setattr("fastnn.engine.phases.platform.machine", lambda: "riscv64")
     told = fastnn.profile(SIZES, penalty="l1", **SMALL)
     assert told.phases is None
-    assert told.rules[0].phases is None
+    assert told.penalties[0].phases is None
     assert "cycle counter" in str(told)
     with pytest.raises(ValueError, match="no phases"):
         plots.epoch_phases(told)
@@ -200,19 +200,19 @@ def test_a_profile_is_readable(found) -> None:
     text = str(found)
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
-    for rule in found.rules:
-        assert sum(line.split()[:1] == [rule.name] for line in lines) == (2 if found.phases else 1)
+    for one in found.penalties:
+        assert sum(line.split()[:1] == [one.name] for line in lines) == (2 if found.phases else 1)
     assert "[70, 9, 4], batches of 7, float32, 60 rows" in text
 
 
 @compiles
 def test_a_profile_with_long_numbers_loses_no_column(found) -> None:
     slow = fastnn.profiling.Way(123.456, 98.7, 12.3, 17.6)
-    rule = replace(
-        found.rules[1], seconds_without=99.9999, fused=slow,
+    penalty = replace(
+        found.penalties[1], seconds_without=99.9999, fused=slow,
         separate=slow, batched=slow, ns_per_weight=-12.3456,
     )  # fmt: skip
-    lines = str(replace(found, rules=(rule,))).splitlines()
+    lines = str(replace(found, penalties=(penalty,))).splitlines()
     [line] = [line for line in lines if "-12.3456" in line]
     assert line.split()[0] == "sparse_group_lasso"
     assert "…" not in line
@@ -222,8 +222,8 @@ def test_a_profile_with_long_numbers_loses_no_column(found) -> None:
 def test_to_dict_is_json(found) -> None:
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert told["sizes"] == list(SIZES)
-    assert told["rules"][1]["name"] == "sparse_group_lasso"
-    assert told["rules"][0]["fused"]["ratio"] == found.rules[0].fused.ratio
+    assert told["penalties"][1]["name"] == "sparse_group_lasso"
+    assert told["penalties"][0]["fused"]["ratio"] == found.penalties[0].fused.ratio
     assert told["phases"] == found.phases
 
 
@@ -233,14 +233,13 @@ def test_pictures_are_drawn_on_the_given_axes(found) -> None:
     left, right = figure.subplots(1, 2)
     assert plots.penalty_overhead(found, ax=left) is left
     widths = [bar.get_width() for bar in left.patches]
-    ways = [
-        [getattr(rule, way) for rule in found.rules] for way in ("fused", "separate", "batched")
-    ]
+    kinds = ("fused", "separate", "batched")
+    ways = [[getattr(one, kind) for one in found.penalties] for kind in kinds]
     assert widths == [way.overhead for same in ways for way in same]
     if found.phases is not None:
         assert plots.epoch_phases(found, ax=right) is right
         ends = [bar.get_x() + bar.get_width() for bar in right.patches][-3:]
-        sums = [sum(phases.values()) for phases in (found.phases, *(r.phases for r in found.rules))]
+        sums = [sum(phases.values()) for phases in found.phases_by_penalty.values()]
         np.testing.assert_allclose(ends, np.multiply(1e3, sums))
 
 
@@ -340,7 +339,7 @@ def test_the_affinity_is_restored_after_ctrl_c() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fastnn.profile(SIZES, penalty="l1", **SMALL, on_rule=fails)
+        fastnn.profile(SIZES, penalty="l1", **SMALL, on_penalty=fails)
     assert [len(cpus) for cpus in seen] == [1]
     assert os.sched_getaffinity(0) == before
 
@@ -370,7 +369,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "[70, 9, 4], batches of 7" in result.stdout
     assert result.stderr == ""
     saved = json.loads(told.read_text("utf-8"))
-    assert [rule["name"] for rule in saved["rules"]] == ["l1"]
+    assert [penalty["name"] for penalty in saved["penalties"]] == ["l1"]
     assert (saved["rows"], saved["rounds"], saved["dtype"]) == (60, 1, "float32")
     assert picture.read_bytes().startswith(b"\x89PNG")
 

@@ -80,9 +80,9 @@ def profile(
     figure = new_figure(picture)
     on_terminal = is_terminal(sys.stderr)
 
-    def tell(rule: str) -> None:
+    def tell(measured: str) -> None:
         if on_terminal:
-            typer.echo(f"measuring {rule} ...", err=True)
+            typer.echo(f"measuring {measured} ...", err=True)
 
     try:
         found = profiling.profile(
@@ -96,7 +96,7 @@ def profile(
             rows=rows,
             data=name,
             folder=folder,
-            on_rule=tell,
+            on_penalty=tell,
         )
     except FileFormatError:
         raise
@@ -114,7 +114,7 @@ def _draw(found: Profile, figure: Any, path: Path) -> None:
     from fastnn import plots
 
     parts = 1 if found.phases is None else 2
-    figure.set_size_inches(7 * parts, 2.5 + 0.5 * len(found.rules))
+    figure.set_size_inches(7 * parts, 2.5 + 0.5 * len(found.penalties))
     axes = figure.subplots(1, parts, squeeze=False)[0]
     plots.penalty_overhead(found, ax=axes[0])
     if found.phases is not None:

@@ -19,8 +19,8 @@ from fastnn.interrupts import held_back
 __all__ = ["fit"]
 
 
-class Rows(NamedTuple):
-    """Rows, their targets and what each counts."""
+class Part(NamedTuple):
+    """Some of the rows, their targets and what each counts."""
 
     X: Any
     y: Any
@@ -43,7 +43,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     """
     if not incremental or not isinstance(getattr(mlp, "_optimizer", None), Steps):
         mlp._optimizer = steps_of(mlp)
-    rows, held = Rows(X, y, sample_weight), Rows(None, None)
+    rows, held = Part(X, y, sample_weight), Part(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
     # After early stopping the best arrays are the fitted ones: a warm start trains both at once.
@@ -67,7 +67,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
 class Epochs:
     """The engine, ready for an estimator's rows; `mlp.coefs_` become views of its weights."""
 
-    def __init__(self, mlp: Any, rows: Rows, batch_size: int) -> None:
+    def __init__(self, mlp: Any, rows: Part, batch_size: int) -> None:
         settings.check_fitted(mlp, rows.X, rows.y)
         settings.check_weights(rows.sample_weight)
         dtype = settings.dtype_of(mlp) or mlp.coefs_[0].dtype
@@ -134,7 +134,7 @@ class Epochs:
         return float(np.sum(costs / sums * rows) / self.n + of_all)
 
 
-def _run(mlp: Any, epochs: Epochs, held: Rows, incremental: bool) -> None:
+def _run(mlp: Any, epochs: Epochs, held: Part, incremental: bool) -> None:
     order, mlp.n_iter_ = np.arange(epochs.n), 0
     while mlp.n_iter_ < mlp.max_iter:
         if mlp.shuffle:
@@ -167,7 +167,7 @@ def _run(mlp: Any, epochs: Epochs, held: Rows, incremental: bool) -> None:
     )
 
 
-def _split(mlp: Any, rows: Rows) -> tuple[Rows, Rows]:
+def _split(mlp: Any, rows: Part) -> tuple[Part, Part]:
     """Return the rows to train on and those that early stopping looks at."""
     stratify = rows.y if is_classifier(mlp) and mlp.n_outputs_ == 1 else None
     parts = train_test_split(
@@ -176,7 +176,7 @@ def _split(mlp: Any, rows: Rows) -> tuple[Rows, Rows]:
         test_size=mlp.validation_fraction,
         stratify=stratify,
     )
-    train, held = Rows(*parts[::2]), Rows(*parts[1::2])
+    train, held = Part(*parts[::2]), Part(*parts[1::2])
     if held.X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn.checks import FileFormatError
+from fastnn.checks import FileFormatError, understood
 from fastnn.files import read_at_most, replace_file
 from fastnn.model_files import json_form, safetensors_form
 from fastnn.model_files.model import Model
@@ -62,7 +62,5 @@ def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
         )
     # The eight bytes that safetensors begins with, the length of a header, have zeros in them.
     decode = safetensors_form.decode if b"\0" in raw[:8] else json_form.decode
-    try:
+    with understood(path, "model file"):
         return decode(raw)
-    except (ValueError, TypeError) as error:
-        raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from fastnn import penalties
-from fastnn.checks import FileFormatError, whole
+from fastnn.checks import understood, whole
 from fastnn.model_files import Model, read_model
 from fastnn.network.network import Network
 from fastnn.penalties import per_layer, records
@@ -39,10 +39,8 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a path, not {path!r}")
     model = read_model(path, max_bytes=whole("max_bytes", max_bytes, minimum=1))
-    try:
+    with understood(path, "model file"):
         return _network(model)
-    except (TypeError, ValueError) as error:
-        raise FileFormatError(f"{os.fspath(path)}: not a model file: {error}") from error
 
 
 def _network(model: Model) -> Network:

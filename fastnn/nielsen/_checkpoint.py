@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.checks import understood
 from fastnn.engine import State, Training
 from fastnn.engine.draws import plain
 from fastnn.network_checks import layer_shapes
 from fastnn.trainer.checkpoints import (
+    WHAT,
     Checkpoint,
     Keeper,
     listed,
     numbered,
     read_same,
-    understood,
 )
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
 
@@ -89,7 +90,7 @@ class Trail:
         path = self.keeper.path
         found = read_same(path, self._options, "call")
         if found is not None:
-            with understood(path):
+            with understood(path, WHAT):
                 self._take(*found)
 
     def _take(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

@@ -34,14 +34,14 @@ def penalty_overhead(profile: Profile, *, ax: Axes | None = None) -> Axes:
     ways = {"fused": "in the engine", "separate": "a separate pass", "batched": "batched numpy"}
     height = 0.8 / len(ways)
     for number, (way, label) in enumerate(ways.items()):
-        found = [getattr(rule, way) for rule in profile.rules]
+        found = [getattr(penalty, way) for penalty in profile.penalties]
         places = [i + (number - 1) * height for i in range(len(found))]
         ax.barh(places, [w.overhead for w in found], height, color=f"C{number}", label=label)
         quartiles = [100 * (w.low - 1) for w in found], [100 * (w.high - 1) for w in found]
         ax.hlines(places, *quartiles, color="0.3", linewidth=1)
     ax.set_xscale("symlog", linthresh=10)
     ax.set_xlabel("added to an epoch without a penalty, %")
-    ax.set_yticks(range(len(profile.rules)), [rule.name for rule in profile.rules])
+    ax.set_yticks(range(len(profile.penalties)), [penalty.name for penalty in profile.penalties])
     ax.invert_yaxis()
     ax.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     return ax
@@ -69,7 +69,7 @@ def epoch_phases(profile: Profile, *, ax: Axes | None = None) -> Axes:
     if profile.phases is None:
         raise ValueError("this profile has no phases: its CPU has no cycle counter to read")
     ax = ax or new_axes()
-    bars = {"none": profile.phases} | {rule.name: rule.phases or {} for rule in profile.rules}
+    bars = profile.phases_by_penalty
     done = [0.0] * len(bars)
     for phase in profile.phases:
         widths = [1e3 * phases[phase] for phases in bars.values()]

@@ -1,6 +1,6 @@
 """What a penalty costs in an epoch, and where an epoch's time goes, on this machine."""
 
 from fastnn.profiling.measure import profile
-from fastnn.profiling.result import Floor, Profile, RuleProfile, Way
+from fastnn.profiling.result import Floor, PenaltyProfile, Profile, Way
 
-__all__ = ["Floor", "Profile", "RuleProfile", "Way", "profile"]
+__all__ = ["Floor", "PenaltyProfile", "Profile", "Way", "profile"]

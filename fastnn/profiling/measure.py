@@ -16,7 +16,7 @@ from fastnn.engine import jit, phases
 from fastnn.engine.batched import Path as NumpyPath
 from fastnn.network import Network
 from fastnn.penalties import Penalty
-from fastnn.profiling.result import Floor, Profile, RuleProfile, Way
+from fastnn.profiling.result import Floor, PenaltyProfile, Profile, Way
 from fastnn.profiling.setting import Setting, chosen, rows_for
 
 __all__ = ["profile"]
@@ -46,7 +46,7 @@ def profile(
     rows: int | None = None,
     data: str | None = None,
     folder: str | os.PathLike[str] | None = None,
-    on_rule: Callable[[str], None] | None = None,
+    on_penalty: Callable[[str], None] | None = None,
 ) -> Profile:
     """Measure what penalties cost in an epoch on this machine, and where an epoch's time goes.
 
@@ -77,7 +77,7 @@ def profile(
         zeros. A data set that is named is downloaded if it has to be.
     folder : path, optional
         The folder of the data set, as in `fastnn.data.load`.
-    on_rule : callable, optional
+    on_penalty : callable, optional
         Called with the name of each penalty before it is measured.
 
     Returns
@@ -105,15 +105,15 @@ def profile(
     batch_size = whole("batch_size", batch_size, minimum=1)
     threads, rounds = whole("threads", threads, minimum=1), whole("rounds", rounds, minimum=1)
     rows = optional(whole, "rows", rows, minimum=1)
-    network, rules = Network(sizes, dtype=dtype, seed=1), chosen(penalty, lmbda)
+    network, wanted = Network(sizes, dtype=dtype, seed=1), chosen(penalty, lmbda)
     found = rows_for(network.sizes, rows, data, folder)
     setting = Setting(network, found, batch_size, threads)
     with machine.pinned(threads):
         measured = []
-        for rule in rules:
-            if on_rule is not None:
-                on_rule(rule.name)
-            measured.append(_measure(setting, rule, rounds))
+        for one in wanted:
+            if on_penalty is not None:
+                on_penalty(one.name)
+            measured.append(_measure(setting, one, rounds))
         return Profile(
             sizes=tuple(network.sizes),
             batch_size=batch_size,
@@ -126,11 +126,11 @@ def profile(
             lmbda=float(lmbda),
             floor=_floor(setting),
             phases=_phases(setting, None, rounds),
-            rules=tuple(measured),
+            penalties=tuple(measured),
         )
 
 
-def _measure(setting: Setting, penalty: Penalty, rounds: int) -> RuleProfile:
+def _measure(setting: Setting, penalty: Penalty, rounds: int) -> PenaltyProfile:
     """Time the five ways in alternation."""
     from fastnn.engine.compiled import Path as Engine
 
@@ -148,7 +148,7 @@ def _measure(setting: Setting, penalty: Penalty, rounds: int) -> RuleProfile:
     )
     without, fused = times["without"], times["fused"]
     extra = float(np.median(fused - without))
-    return RuleProfile(
+    return PenaltyProfile(
         name=penalty.name,
         seconds_without=float(np.median(without)),
         fused=Way.of(fused, without),

@@ -36,7 +36,7 @@ def as_text(profile: Profile) -> str:
     if profile.phases is None:
         console.print("The phases are not measured: this CPU has no cycle counter to read.")
     else:
-        console.print(_parts(profile, profile.phases))
+        console.print(_parts(profile.phases_by_penalty))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
@@ -50,13 +50,13 @@ def _costs(profile: Profile) -> Table:
     table = _table("What a penalty adds to an epoch")
     for header in ("ms without", "ms with", "fused %", "separate %", "numpy %", "ns/weight"):
         table.add_column(header, justify="right", no_wrap=True)
-    for rule in profile.rules:
+    for penalty in profile.penalties:
         table.add_row(
-            rule.name,
-            f"{1e3 * rule.seconds_without:.3f}",
-            f"{1e3 * rule.fused.seconds:.3f}",
-            *map(_overhead, (rule.fused, rule.separate, rule.batched)),
-            f"{rule.ns_per_weight:.4f}",
+            penalty.name,
+            f"{1e3 * penalty.seconds_without:.3f}",
+            f"{1e3 * penalty.fused.seconds:.3f}",
+            *map(_overhead, (penalty.fused, penalty.separate, penalty.batched)),
+            f"{penalty.ns_per_weight:.4f}",
         )
     return table
 
@@ -77,12 +77,11 @@ def _floor(floor: Floor) -> str:
     )
 
 
-def _parts(profile: Profile, plain: dict[str, float]) -> Table:
+def _parts(phases_by_penalty: dict[str, dict[str, float]]) -> Table:
     table = _table("Phases of an epoch, ms")
-    for phase in (*plain, "all"):
+    for phase in (*phases_by_penalty["none"], "all"):
         table.add_column(phase, justify="right")
-    rows = {"none": plain} | {rule.name: rule.phases or {} for rule in profile.rules}
-    for name, parts in rows.items():
+    for name, parts in phases_by_penalty.items():
         values = [*parts.values(), sum(parts.values())]
         table.add_row(name, *(f"{1e3 * seconds:.3f}" for seconds in values))
     return table

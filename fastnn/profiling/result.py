@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Floor", "Profile", "RuleProfile", "Way"]
+__all__ = ["Floor", "PenaltyProfile", "Profile", "Way"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class RuleProfile:
+class PenaltyProfile:
     """What one penalty costs.
 
     Attributes
@@ -108,7 +108,7 @@ class Profile:
     floor : Floor
     phases : dict of str to float, or None
         The seconds of each phase of an epoch without a penalty.
-    rules : tuple of RuleProfile
+    penalties : tuple of PenaltyProfile
     """
 
     sizes: tuple[int, ...]
@@ -122,12 +122,20 @@ class Profile:
     lmbda: float
     floor: Floor
     phases: dict[str, float] | None
-    rules: tuple[RuleProfile, ...]
+    penalties: tuple[PenaltyProfile, ...]
+
+    @property
+    def phases_by_penalty(self) -> dict[str, dict[str, float]]:
+        """The seconds of each phase without a penalty, called "none", and with each of them."""
+        if self.phases is None:
+            return {}
+        with_each = {penalty.name: penalty.phases or {} for penalty in self.penalties}
+        return {"none": self.phases} | with_each
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers, strings, lists and dicts, for JSON."""
         found = asdict(self)
-        return found | {"sizes": list(self.sizes), "rules": list(found["rules"])}
+        return found | {"sizes": list(self.sizes), "penalties": list(found["penalties"])}
 
     def __str__(self) -> str:
         from fastnn.profiling.report import as_text

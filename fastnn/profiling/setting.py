@@ -64,7 +64,7 @@ def chosen(names: str | Sequence[str], lmbda: float) -> list[Penalty]:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Sample:
     """Rows, uint8 (n, D) with their scale; their classes, int64 (n,); and where they come from."""
 
     inputs: Inputs
@@ -77,7 +77,7 @@ def rows_for(
     rows: int | None,
     name: str | None,
     folder: str | os.PathLike[str] | None,
-) -> Rows:
+) -> Sample:
     """Return rows for a network of `sizes`: at most, or by default, as `profile` says."""
     columns, classes = sizes[0], sizes[-1]
     if name is None and folder is not None:
@@ -89,7 +89,7 @@ def rows_for(
         if folder is not None:
             raise ValueError("data='synthetic' has no folder: give no folder, or a data set's name")
         found, labels = like_mnist(rows or USUAL_ROWS, columns, classes)
-        return Rows(Inputs(found, BYTE_SCALE), labels, SYNTHETIC)
+        return Sample(Inputs(found, BYTE_SCALE), labels, SYNTHETIC)
     loaded = data_sets.load(name, folder)
     images, labels = loaded.train_images, loaded.train_labels
     if columns != images.shape[1] or classes <= labels.max():
@@ -100,7 +100,7 @@ def rows_for(
     if rows is not None and rows > len(images):
         raise ValueError(f"rows must be at most {len(images)}, which {name} has, not {rows}")
     n = rows or min(USUAL_ROWS, len(images))
-    return Rows(Inputs(images[:n], loaded.input_scale), labels[:n], name)
+    return Sample(Inputs(images[:n], loaded.input_scale), labels[:n], name)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Setting:
     """A network and rows; sigmoid units, the cross-entropy cost, the book's learning rate."""
 
     network: Network
-    rows: Rows
+    rows: Sample
     batch_size: int
     threads: int
 

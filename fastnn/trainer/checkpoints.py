@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.checks import FileFormatError, optional, real, warn, whole
+from fastnn.checks import optional, real, understood, warn, whole
 from fastnn.files import remove_pieces, replace_file
 
 __all__ = [
+    "WHAT",
     "Checkpoint",
     "Keeper",
     "keeper_of",
@@ -26,11 +26,13 @@ __all__ = [
     "numbered",
     "read",
     "read_same",
-    "understood",
     "write",
 ]
 
 KEY, FORMAT = "fastnn_checkpoint", 1
+
+# What a damaged file is not.
+WHAT = "checkpoint"
 
 
 class Checkpoint(NamedTuple):
@@ -74,7 +76,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
 
     if not os.path.exists(path):
         return None
-    with understood(path):
+    with understood(path, WHAT):
         try:
             with safe_open(os.fspath(path), framework="numpy") as file:
                 record = json.loads((file.metadata() or {})[KEY])
@@ -85,19 +87,6 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
         if made != FORMAT:
             raise ValueError(f"its format must be {FORMAT}, not {made!r:.40}")
         return Checkpoint(record, arrays)
-
-
-@contextmanager
-def understood(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what a damaged record leads to into a `FileFormatError` that names the file."""
-    try:
-        yield
-    except FileFormatError:
-        raise
-    except KeyError as error:
-        raise FileFormatError(f"{os.fspath(path)}: not a checkpoint: no {error} in it") from error
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{os.fspath(path)}: not a checkpoint: {error}") from error
 
 
 def read_same(
@@ -117,7 +106,7 @@ def read_same(
     found = read(path)
     if found is None:
         return None
-    with understood(path):
+    with understood(path, WHAT):
         theirs = dict(found.record["fit"])
     for name, value in ours.items():
         if theirs.get(name) != value:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn.arrays import Inputs
-from fastnn.checks import plain_repr
+from fastnn.checks import plain_repr, understood
 from fastnn.engine import State
 from fastnn.engine.draws import plain
 from fastnn.history import History
 from fastnn.network.stack import Arrays
 from fastnn.network_checks import layer_shapes
 from fastnn.trainer.checkpoints import (
+    WHAT,
     Checkpoint,
     listed,
     numbered,
     read_same,
-    understood,
 )
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def load(path: Any, run: Run) -> Found | None:
     if checkpoint is None:
         return None
     record, arrays = checkpoint
-    with understood(path):
+    with understood(path, WHAT):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
         epochs = int(record.get("epochs", run.loop.epochs))
     _check_epochs(path, found, epochs, run)
@@ -152,7 +152,7 @@ def load(path: Any, run: Run) -> Found | None:
             f"the checkpoint {path} is of a network that draws from {generator}, and this one from "
             f"{own.__name__}: resume with a generator of that kind as its seed"
         )
-    with understood(path):
+    with understood(path, WHAT):
         own().state = found.rng  # raises what is wrong with it
     return found
 
