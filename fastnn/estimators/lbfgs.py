@@ -50,46 +50,20 @@ def check(mlp: Any) -> None:
 def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
     """Minimise the mean cost with the penalty, from the estimator's weights on."""
     objective = Objective(mlp, X, y, sample_weight)
+    whole = WithL1(objective)
     start = np.concatenate([a.ravel() for a in (*mlp.coefs_, *mlp.intercepts_)], dtype=np.float64)
-    l1 = objective.l1
-    shrunk = np.flatnonzero(l1)
-
-    def split(x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the cost and its gradient.
-
-        x has the parameters and, after them, what is to be subtracted from those with L1.
-        """
-        cost, slope = objective(joined(x))
-        of_parts = np.concatenate([slope, -slope[shrunk]])
-        of_parts[shrunk] += l1[shrunk]
-        of_parts[len(l1) :] += l1[shrunk]
-        return cost + of_l1(x), of_parts
-
-    def of_l1(x: np.ndarray) -> float:
-        return float(l1[shrunk] @ (x[shrunk] + x[len(l1) :]))
-
-    def joined(x: np.ndarray) -> np.ndarray:
-        parameters = x[: len(l1)].copy()
-        parameters[shrunk] -= x[len(l1) :]
-        return parameters
-
-    negative = np.maximum(-start[shrunk], 0)
-    start[shrunk] = np.maximum(start[shrunk], 0)
-    start = np.concatenate([start, negative])
-    least = np.full(len(start), -np.inf)
-    least[shrunk] = least[len(l1) :] = 0
     result = minimize(
-        split,
-        start,
+        whole,
+        whole.start(start),
         method="L-BFGS-B",
         jac=True,
-        bounds=Bounds(least, np.inf) if len(shrunk) else None,
+        bounds=whole.bounds,
         options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
     )
-    parameters = joined(result.x)
+    parameters = whole.joined(result.x)
     mlp.n_iter_, mlp.loss_ = min(result.nit, mlp.max_iter), float(result.fun)
     if mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs
-        penalty = of_l1(result.x) + objective.of_l2(parameters)
+        penalty = whole.of_l1(result.x) + objective.of_l2(parameters)
         mlp.loss_ = (mlp.loss_ - penalty) / mlp.n_outputs_ + penalty
     if result.status:
         warn(
@@ -100,6 +74,52 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
     arrays = objective.arrays(parameters)
     dtype = mlp.coefs_[0].dtype
     mlp.coefs_, mlp.intercepts_ = ([a.astype(dtype) for a in some] for some in arrays)
+
+
+class WithL1:
+    """An objective and its L1 as one smooth function: what has L1 is a difference of two numbers.
+
+    These are at least 0. x has the parameters and, after them, what is to be subtracted from those
+    with L1.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective, self._count = objective, len(objective.l1)
+        self._shrunk = np.flatnonzero(objective.l1)
+        self._l1 = objective.l1[self._shrunk]
+
+    def start(self, parameters: np.ndarray) -> np.ndarray:
+        """Return the x that is such parameters, one of each two numbers 0."""
+        of_shrunk = parameters[self._shrunk]
+        x = np.concatenate([parameters, np.maximum(-of_shrunk, 0)])
+        x[self._shrunk] = np.maximum(of_shrunk, 0)
+        return x
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """Those of x; None where nothing has L1."""
+        if not len(self._shrunk):
+            return None
+        least = np.full(self._count + len(self._shrunk), -np.inf)
+        least[self._shrunk] = least[self._count :] = 0
+        return Bounds(least, np.inf)
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the cost with L1 and its gradient."""
+        cost, slope = self._objective(self.joined(x))
+        of_parts = np.concatenate([slope, self._l1 - slope[self._shrunk]])
+        of_parts[self._shrunk] += self._l1
+        return cost + self.of_l1(x), of_parts
+
+    def of_l1(self, x: np.ndarray) -> float:
+        """Return the value of L1."""
+        return float(self._l1 @ (x[self._shrunk] + x[self._count :]))
+
+    def joined(self, x: np.ndarray) -> np.ndarray:
+        """Return the parameters."""
+        parameters = x[: self._count].copy()
+        parameters[self._shrunk] -= x[self._count :]
+        return parameters
 
 
 class Objective:

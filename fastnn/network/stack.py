@@ -46,7 +46,8 @@ class Arrays(NamedTuple):
 class Stack:
     """The layers of a network; `fastnn.Network` draws, trains and asks them.
 
-    `fastnn.Network` documents the attributes.
+    `fastnn.Network` documents the attributes. What has one underscore is the package's own: the
+    trainer, what exchanges networks and what draws them use it, and nobody else should.
     """
 
     _rng: np.random.Generator
