@@ -8,13 +8,13 @@ import random
 
 import numpy as np
 
-from fastnn import activations, costs, penalties
-from fastnn.arrays import as_inputs, as_targets
+from fastnn import penalties
 from fastnn.bench.cases import Case
 from fastnn.bench.problem import Problem
-from fastnn.engine import Training
 from fastnn.network import Network
 from fastnn.nielsen import network2
+from fastnn.trainer.options import options_for
+from fastnn.trainer.rows import rows_of
 
 __all__ = ["Book", "Fused"]
 
@@ -34,18 +34,26 @@ class Fused:
         )
         self._network.weights, self._network.biases = problem.start(case.dtype)
         self._rows, self._labels = problem.rows, problem.labels
-        dtype, n = np.dtype(case.dtype), len(problem.rows)
-        self._training = Training(
-            self._network.weights,
-            self._network.biases,
-            activations=[activations.named("activation", name) for name in case.activations],
-            cost=costs.named("cost", case.cost),
-            penalties=[_penalty(case)] * (len(case.sizes) - 1),
-            inputs=as_inputs(problem.rows, dtype, problem.scale),
-            targets=as_targets(problem.labels, n, case.sizes[-1], dtype),
+        options = options_for(
+            self._network,
             batch_size=case.batch_size,
             learning_rate=case.learning_rate,
+            optimizer=None,
+            penalty=_penalty(case),
+            dropout=None,
+            input_noise=0.0,
+            shuffle=True,
+        )
+        rows = rows_of(self._network, problem.rows, problem.labels, predicted=False)
+        self._training = options.training(
+            self._network,
+            self._network.weights,
+            self._network.biases,
+            rows,
+            n=rows.total,
             threads=case.threads,
+            state=None,
+            seed=0,
         )
 
     def epoch(self, order: np.ndarray) -> None:
