@@ -12,7 +12,7 @@ from fastnn.arrays import real_array
 from fastnn.checks import real
 from fastnn.tasks import Classes, Task
 
-__all__ = ["row_weights"]
+__all__ = ["near_1", "row_weights"]
 
 
 def row_weights(
@@ -51,20 +51,20 @@ def row_weights(
     weights = None if sample_weight is None else _checked(sample_weight, n)
     if class_weight is not None:
         of_classes = _of_classes(class_weight, task, y, n, outputs)
-        weights = of_classes if weights is None else weights * of_classes
+        weights = of_classes if weights is None else near_1(weights)[0] * near_1(of_classes)[0]
     if weights is not None and not weights.any():
         raise ValueError("every row has the weight 0: there is nothing to train on")
-    return None if weights is None else _near_1(weights)
+    return None if weights is None else near_1(weights)[0]
 
 
-def _near_1(weights: np.ndarray) -> np.ndarray:
-    """Return weights of rows times the power of two that brings the largest to 1/2 or above.
+def near_1(weights: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return weights of rows times 2**k, and k, which brings the largest to 1/2 or above.
 
     A batch's means are the same to the bit; and in float32 no weight is lost, or infinite, that
     counts beside the largest.
     """
-    scaled: np.ndarray = np.ldexp(weights, -np.frexp(weights.max(initial=0.0))[1])
-    return scaled
+    exponent = -int(np.frexp(weights.max(initial=0.0))[1])
+    return np.ldexp(weights, exponent), exponent
 
 
 def _checked(sample_weight: ArrayLike, n: int) -> np.ndarray:

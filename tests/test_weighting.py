@@ -177,6 +177,18 @@ def test_a_common_factor_of_the_weights_does_not_matter(size: float) -> None:
     assert networks[0].history.train_cost == networks[1].history.train_cost
 
 
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("factor", [2.0**-600, 2.0**600])
+def test_weights_of_rows_and_classes_have_factors_of_their_own(factor: float) -> None:
+    """Their product would be 0, or infinite."""
+    networks, counts = [new(), new()], [1.0, 3.0, 0.5, 2.0]
+    for network, by in zip(networks, (1.0, factor), strict=True):
+        of_classes = {c: by * count for c, count in enumerate(counts)}
+        network.fit(X, Y, epochs=2, sample_weight=WEIGHTS * by, class_weight=of_classes)
+    for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_row_of_weight_0_does_not_count_whatever_its_cost(
     compiled: bool, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from fastnn import engine
 from fastnn.arrays import as_inputs
+from fastnn.engine import blas
 from fastnn.estimators import lbfgs, settings, stochastic
 from fastnn.estimators.private import Interval, StrOptions
 from fastnn.penalties import Penalty
@@ -34,6 +36,21 @@ class EngineMixin:
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "n_rows": [Interval(Integral, 1, None, closed="left"), None],
     }
+
+    def _fit(
+        self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
+    ) -> Any:
+        """Train; where this is refused before a weight has changed, nothing else has."""
+        before, self._has_begun = dict(vars(self)), False
+        try:
+            return super()._fit(X, y, sample_weight, incremental)  # type: ignore[misc]
+        except Exception:
+            if not self._has_begun:
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+        finally:
+            vars(self).pop("_has_begun", None)
 
     def _validate_input(self: Any, X: Any, y: Any, incremental: bool, reset: bool) -> Any:
         settings.check(self)
@@ -64,16 +81,20 @@ class EngineMixin:
         return weights.astype(dtype, copy=False), biases.astype(dtype, copy=False)
 
     def _fit_stochastic(self: Any, X: Any, y: Any, sample_weight: Any, *scratch: Any) -> None:
+        settings.check_start(self, X, y, sample_weight)
         stochastic.fit(self, X, y, sample_weight, incremental=scratch[-1])
 
     def _fit_lbfgs(self: Any, X: Any, y: Any, sample_weight: Any, *scratch: Any) -> None:
-        if lbfgs.is_scikit_learns(self):
-            super()._fit_lbfgs(X, y, sample_weight, *scratch)  # type: ignore[misc]
-            if (dtype := settings.dtype_of(self)) is not None:  # of float32 rows it has float64
-                self.coefs_ = [w.astype(dtype, copy=False) for w in self.coefs_]
-                self.intercepts_ = [b.astype(dtype, copy=False) for b in self.intercepts_]
-        else:
-            lbfgs.fit(self, X, y, sample_weight)
+        settings.check_start(self, X, y, sample_weight)
+        self._has_begun, threads = True, settings.threads_of(self)
+        with nullcontext() if threads is None else blas.limited(threads):
+            if lbfgs.is_scikit_learns(self):
+                super()._fit_lbfgs(X, y, sample_weight, *scratch)  # type: ignore[misc]
+            else:
+                lbfgs.fit(self, X, y, sample_weight)
+        dtype = settings.dtype_of(self) or self.coefs_[0].dtype  # scikit-learn has float64 then
+        self.coefs_ = [np.asfortranarray(w, dtype) for w in self.coefs_]
+        self.intercepts_ = [np.asarray(b, dtype) for b in self.intercepts_]
 
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> np.ndarray:
         if check_input:

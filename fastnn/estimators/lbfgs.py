@@ -132,8 +132,6 @@ class Objective:
     """
 
     def __init__(self, mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
-        settings.check_fitted(mlp, X, y)
-        settings.check_weights(sample_weight)
         self._shapes = [*(w.shape for w in mlp.coefs_), *(b.shape for b in mlp.intercepts_)]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         self._X, self._y = X, y.astype(np.float64)

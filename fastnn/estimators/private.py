@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
 __all__ = ["Interval", "MLPClassifier", "MLPRegressor", "StrOptions"]
 
 OVERRIDDEN = (
-    "_fit_stochastic", "_fit_lbfgs", "_forward_pass_fast", "_init_coef", "_validate_input",
+    "_fit", "_fit_stochastic", "_fit_lbfgs", "_forward_pass_fast", "_init_coef", "_validate_input",
 )  # fmt: skip
 USED = ("_initialize", "_update_no_improvement_count", "_parameter_constraints")
 SCRATCH = ["activations", "deltas", "coef_grads", "intercept_grads", "layer_units"]
@@ -30,9 +30,14 @@ def missing(estimator: type) -> str:
     for name in (*OVERRIDDEN, *USED):
         if not hasattr(estimator, name):
             return name
-    for name, last in (("_fit_stochastic", ["incremental"]), ("_fit_lbfgs", [])):
+    rest = {
+        "_fit": ["incremental"],
+        "_fit_stochastic": [*SCRATCH, "incremental"],
+        "_fit_lbfgs": SCRATCH,
+    }
+    for name, last in rest.items():
         parameters = list(inspect.signature(getattr(estimator, name)).parameters)
-        if parameters != ["self", "X", "y", "sample_weight", *SCRATCH, *last]:
+        if parameters != ["self", "X", "y", "sample_weight", *last]:
             return f"{name}(X, y, sample_weight, ...)"
     return ""
 

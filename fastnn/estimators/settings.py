@@ -13,7 +13,7 @@ from fastnn.arrays import as_floats
 from fastnn.costs import Cost, Quadratic
 from fastnn.csr import as_csr, is_sparse
 from fastnn.estimators import clipped
-from fastnn.estimators.steps import steps_of
+from fastnn.estimators.steps import Steps, steps_of
 from fastnn.exchange.sklearn_models import NAMES
 from fastnn.network_checks import checked_dtype, names_by_layer
 from fastnn.optimizers import SGD, check_penalties
@@ -26,10 +26,9 @@ __all__ = [
     "PENALTIES",
     "activations_of",
     "check",
-    "check_fitted",
     "check_incremental",
     "check_shapes",
-    "check_weights",
+    "check_start",
     "cost_of",
     "divided_by_batch",
     "dropout_of",
@@ -37,6 +36,7 @@ __all__ = [
     "hidden_layers",
     "hidden_names",
     "penalties_of",
+    "threads_of",
     "with_dtype",
 ]
 
@@ -65,6 +65,8 @@ def check_incremental(mlp: Any) -> None:
     """Raise a `ValueError` where `partial_fit` cannot do what `fit` can."""
     if mlp.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
+    if isinstance(kept := getattr(mlp, "_optimizer", None), Steps):  # whatever the solver is now
+        check_penalties(kept.optimizer or SGD(), penalties_of(mlp))
     if mlp.n_rows is None and not divided_by_batch(mlp):
         raise ValueError(
             f"partial_fit cannot know the n in the lmbda/n of penalty={mlp.penalty!r}: give the "
@@ -72,12 +74,16 @@ def check_incremental(mlp: Any) -> None:
         )
 
 
-def check_fitted(mlp: Any, X: Any, y: np.ndarray) -> None:
-    """Raise where training cannot go on from the weights.
+def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    """Raise where training cannot go on from the weights, or not with these weights of rows.
 
     An `AttributeError` where there are not as many layers as they are of, a `ValueError` where they
-    are not of rows and targets like these.
+    are not of rows and targets like these, or a row counts less than nothing.
     """
+    if sample_weight is not None and np.min(sample_weight) < 0:
+        raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
+    if sample_weight is not None and not np.any(sample_weight):
+        raise ValueError("every row has the weight 0: there is nothing to train on")
     fitted, wanted = len(mlp.coefs_) - 1, hidden_layers(mlp)
     if fitted != wanted:
         raise AttributeError(
@@ -103,12 +109,6 @@ def check_shapes(mlp: Any, features: int) -> None:
                 f"and (units,), not {np.shape(w)} and {np.shape(b)}"
             )
         units = len(b)
-
-
-def check_weights(sample_weight: np.ndarray | None) -> None:
-    """Raise a `ValueError` where a row counts less than nothing."""
-    if sample_weight is not None and np.min(sample_weight) < 0:
-        raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
 
 
 def with_dtype(mlp: Any, X: Any) -> Any:
@@ -166,8 +166,8 @@ def dtype_of(mlp: Any) -> np.dtype[Any] | None:
     return None if mlp.dtype is None else checked_dtype(mlp.dtype)
 
 
-def penalties_of(mlp: Any) -> Sequence[Penalty | None]:
-    """Return each layer's penalty."""
+def penalties_of(mlp: Any, exponent: int = 0) -> Sequence[Penalty | None]:
+    """Return each layer's penalty; alpha is times 2**exponent, as the weights of rows are."""
     layers = hidden_layers(mlp) + 1
     if not divided_by_batch(mlp):
         if mlp.alpha != DEFAULT_ALPHA:
@@ -176,11 +176,17 @@ def penalties_of(mlp: Any) -> Sequence[Penalty | None]:
                 f"{DEFAULT_ALPHA}, not {mlp.alpha!r}"
             )
         return penalties.per_layer(mlp.penalty, layers)
+    alpha = float(np.ldexp(mlp.alpha, exponent))
     if mlp.penalty == "elasticnet":
-        return [penalties.ElasticNet(mlp.alpha, mlp.l1_ratio)] * layers
+        return [penalties.ElasticNet(alpha, mlp.l1_ratio)] * layers
     if mlp.penalty == "l1":
-        return [penalties.L1(mlp.alpha, method="proximal")] * layers
-    return [penalties.L2(mlp.alpha)] * layers
+        return [penalties.L1(alpha, method="proximal")] * layers
+    return [penalties.L2(alpha)] * layers
+
+
+def threads_of(mlp: Any) -> int | None:
+    """Return how many threads train; None where the engine, or BLAS, is to choose."""
+    return None if mlp.n_threads is None else int(mlp.n_threads)
 
 
 def dropout_of(mlp: Any) -> list[float] | None:

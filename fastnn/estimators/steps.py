@@ -60,14 +60,27 @@ class Steps:
     def __post_init__(self) -> None:
         self._first_rate = self.learning_rate
 
-    def state_for(self, penalties: Sequence[Penalty | None], dtype: np.dtype[Any]) -> State | None:
-        """Return the state to go on from; what penalties remember goes on where they are the same.
+    def state_for(
+        self, arrays: Sequence[np.ndarray], penalties: Sequence[Penalty | None]
+    ) -> State | None:
+        """Return the state to go on from, to train such weights and biases with these penalties.
 
-        As another dtype, where that has changed.
+        In their dtype; what penalties remember goes on where they are the same.
+
+        Raises
+        ------
+        ValueError
+            If it is of layers of other sizes.
         """
-        now = shown(penalties)
-        same, self.penalties = self.penalties == now, now
-        return None if self.state is None else self.state.carried(dtype, same_penalties=same)
+        shapes, state = [array.shape for array in arrays], self.state
+        for held in [] if state is None else [*state.memories, state.kept]:
+            if [array.shape for array in held] != shapes:
+                raise ValueError(
+                    "what the solver remembers is of layers of other sizes than the weights: "
+                    "fit a clone, or call fit, with warm_start=False"
+                )
+        same, self.penalties = self.penalties == shown(penalties), shown(penalties)
+        return None if state is None else state.carried(arrays[0].dtype, same_penalties=same)
 
     def epoch_ends(self, rows: int) -> None:
         """Change the rate, where it follows the rows seen since the first fit."""

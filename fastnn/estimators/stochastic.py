@@ -15,6 +15,7 @@ from fastnn.checks import warn
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
 from fastnn.interrupts import held_back
+from fastnn.weighting import near_1
 
 __all__ = ["fit"]
 
@@ -61,6 +62,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
             epochs.training.write_back()
             mlp._optimizer.state = epochs.training.state()
     if mlp.early_stopping:
+        mlp._best_coefs = [np.asfortranarray(w) for w in mlp._best_coefs]  # as the engine has them
         mlp.coefs_, mlp.intercepts_ = mlp._best_coefs, mlp._best_intercepts
 
 
@@ -68,8 +70,6 @@ class Epochs:
     """The engine, ready for an estimator's rows; `mlp.coefs_` become views of its weights."""
 
     def __init__(self, mlp: Any, rows: Part, batch_size: int) -> None:
-        settings.check_fitted(mlp, rows.X, rows.y)
-        settings.check_weights(rows.sample_weight)
         dtype = settings.dtype_of(mlp) or mlp.coefs_[0].dtype
         self._mlp = mlp
         self.n, self._by_batch = rows.X.shape[0], settings.divided_by_batch(mlp)
@@ -77,13 +77,13 @@ class Epochs:
         self._weights = [np.require(w.T, dtype, ["C", "W"]) for w in mlp.coefs_]
         self._biases = [np.require(b, dtype, ["C", "W"]) for b in mlp.intercepts_]
         mlp.coefs_, mlp.intercepts_ = [w.T for w in self._weights], self._biases
-        self._penalties = settings.penalties_of(mlp)
-        self._counts = None
         self._starts = np.arange(0, self.n, batch_size)
         self._rows = np.minimum(self.n - self._starts, batch_size)
         self._looked_at = mlp.early_stopping  # by the estimator, after every epoch
+        self._counts, exponent = None, 0
         if rows.sample_weight is not None:
-            self._counts = np.asarray(rows.sample_weight, np.float64)
+            self._counts, exponent = near_1(np.asarray(rows.sample_weight, np.float64))
+        self._penalties = settings.penalties_of(mlp, exponent)
         dropout, steps = settings.dropout_of(mlp), mlp._optimizer
         self.training = engine.Training(
             self._weights,
@@ -97,12 +97,12 @@ class Epochs:
             learning_rate=steps.learning_rate,
             n=self._all_rows,
             n_of_batch=self._by_batch,
-            threads=mlp.n_threads,
+            threads=settings.threads_of(mlp),
             row_weights=None if self._counts is None else self._counts.astype(dtype),
             dropout=dropout,
             seed=0 if dropout is None else int(mlp._random_state.randint(2**31)),
             optimizer=steps.optimizer,
-            state=steps.state_for(self._penalties, dtype),
+            state=steps.state_for([*self._weights, *self._biases], settings.penalties_of(mlp)),
         )
 
     def run(self, order: np.ndarray) -> float:
@@ -118,7 +118,8 @@ class Epochs:
                     "the sample weights of a batch sum to zero, so that it has no mean: leave "
                     "rows that weigh nothing out, or use a larger batch_size"
                 )
-        batches, rate = np.empty((len(rows), 3)), self._mlp._optimizer.learning_rate
+        batches, rate = np.empty((len(self._rows), 3)), self._mlp._optimizer.learning_rate
+        self._mlp._has_begun = True
         self.training.epoch(order, learning_rate=rate, batches=batches, write_back=self._looked_at)
         costs, sizes, squares = batches.T
         if self._mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs

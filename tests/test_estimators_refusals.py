@@ -1,0 +1,149 @@
+"""What the estimators refuse, and that nothing has changed then; weights of rows of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+
+sklearn = pytest.importorskip("sklearn", minversion="1.7")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("numpy_path"),
+]
+
+from sklearn.exceptions import NotFittedError  # noqa: E402
+
+RNG = np.random.default_rng(17)
+N = 60
+X = RNG.standard_normal((N, 5))
+CLASSES = np.array(["a", "b", "c"])[(X[:, 0] > -0.5).astype(int) + (X[:, 0] > 0.5)]
+VALUES = X[:, :2] @ RNG.standard_normal((2, 2))
+SMALL = {"hidden_layer_sizes": (6,), "max_iter": 5, "random_state": 0}
+NEGATIVE = np.where(np.arange(N) == 3, -1.0, 1.0)
+
+
+def assert_the_same(now: dict[str, Any], before: dict[str, Any]) -> None:
+    assert now.keys() == before.keys()
+    for name, value in before.items():
+        assert now[name] is value, name
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_lbfgs_refuses_what_other_solvers_do(penalty: str) -> None:
+    net = fastnn.MLPRegressor(**SMALL, solver="lbfgs", penalty=penalty, warm_start=True)
+    with pytest.raises(ValueError, match="at least 0"):
+        net.fit(X, VALUES, sample_weight=NEGATIVE)
+    with pytest.raises(ValueError, match="weight 0|non-zero"):
+        net.fit(X, VALUES, sample_weight=np.zeros(N))
+    net.fit(X, VALUES)
+    with pytest.raises(ValueError, match="2: fit a clone"):
+        net.fit(X, VALUES[:, 0])
+
+
+def bad_weights() -> dict[str, Any]:
+    return {"y": CLASSES, "sample_weight": NEGATIVE}
+
+
+def no_weights() -> dict[str, Any]:
+    return {"y": CLASSES, "sample_weight": np.zeros(N)}
+
+
+def too_large() -> dict[str, Any]:
+    large = X.copy()
+    large[0, 0] = 1e39
+    return {"X": large, "y": np.where(X[:, 1] > 0, "yes", "no")}
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("wrong", [bad_weights, no_weights, too_large])
+def test_a_refused_fit_changes_nothing(wrong: Any, solver: str) -> None:
+    net = fastnn.MLPClassifier(**SMALL, solver=solver, dtype="float32")
+    with pytest.raises(ValueError):
+        net.fit(**{"X": X} | wrong())
+    with pytest.raises(NotFittedError):
+        net.predict(X)
+    net.fit(X, CLASSES)
+    before, answers = dict(vars(net)), net.predict(X)
+    weights = [w.copy() for w in net.coefs_]
+    with pytest.raises(ValueError):
+        net.fit(**{"X": X} | wrong())
+    assert_the_same(vars(net), before)
+    assert all(map(np.array_equal, net.coefs_, weights))
+    np.testing.assert_array_equal(net.predict(X), answers)
+
+
+def test_a_fit_that_has_begun_is_not_undone() -> None:
+    """One that diverges leaves the weights that it has come to, as scikit-learn does."""
+    net = fastnn.MLPRegressor(**SMALL, solver="sgd").fit(X, VALUES)
+    before = net.coefs_
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite"):
+        net.set_params(learning_rate_init=1e200, max_iter=20).fit(X, VALUES)
+    assert net.coefs_ is not before
+    assert not hasattr(net, "_has_begun")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
+@pytest.mark.parametrize("factor", [2.0**-160, 2.0**130])
+def test_a_common_factor_of_the_weights_of_rows_does_not_matter(
+    factor: float, penalty: str, dtype: str
+) -> None:
+    """Beyond the range of float32 too; alpha, which is over their sum, has it as well."""
+    given = SMALL | {"solver": "sgd", "learning_rate_init": 0.1, "penalty": penalty, "dtype": dtype}
+    weights = RNG.random(N)
+    plain = fastnn.MLPClassifier(**given, alpha=0.01).fit(X, CLASSES, weights)
+    scaled = fastnn.MLPClassifier(**given, alpha=0.01 * factor).fit(X, CLASSES, factor * weights)
+    assert scaled.loss_curve_ == plain.loss_curve_
+    assert all(map(np.array_equal, scaled.coefs_, plain.coefs_))
+
+
+@pytest.mark.parametrize("units", [(6, 4), (3,), (9,)])
+def test_partial_fit_refuses_what_the_solver_remembers_of_other_layers(units: Any) -> None:
+    net = fastnn.MLPRegressor(**SMALL).fit(X, VALUES)
+    other = fastnn.MLPRegressor(**SMALL | {"hidden_layer_sizes": units}).fit(X, VALUES)
+    net.set_params(hidden_layer_sizes=units)
+    net.coefs_, net.intercepts_ = other.coefs_, other.intercepts_
+    before = [w.copy() for w in net.coefs_]
+    with pytest.raises(ValueError, match="layers of other sizes"):
+        net.partial_fit(X, VALUES)
+    assert all(map(np.array_equal, net.coefs_, before))
+
+
+def test_partial_fit_looks_at_the_solver_that_goes_on() -> None:
+    net = fastnn.MLPRegressor(**SMALL, solver="adam").partial_fit(X, VALUES)
+    net.set_params(solver="sgd", penalty=fastnn.TruncatedGradient(0.1), n_rows=N)
+    with pytest.raises(ValueError, match="cannot be had with Adam"):
+        net.partial_fit(X, VALUES)
+
+
+@pytest.mark.parametrize(
+    "given", [{"early_stopping": True}, {"solver": "lbfgs"}, {"solver": "lbfgs", "penalty": "l1"}]
+)
+def test_weights_lie_as_the_engine_takes_them(given: dict[str, Any]) -> None:
+    """No prediction copies them; and what early stopping puts back goes on in a warm start."""
+    net = fastnn.MLPClassifier(**SMALL, **given).fit(X, CLASSES)
+    assert all(w.flags.f_contiguous for w in net.coefs_)
+    if "early_stopping" in given:
+        assert net.coefs_ is net._best_coefs
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_n_threads_limits_lbfgs(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastnn.engine import blas
+
+    limits, limited = [], blas.limited
+
+    def noted(threads: int) -> Any:
+        limits.append(threads)
+        return limited(threads)
+
+    monkeypatch.setattr(blas, "limited", noted)
+    net = fastnn.MLPClassifier(**SMALL, solver="lbfgs", penalty=penalty, n_threads=np.int64(1))
+    net.fit(X, CLASSES)
+    assert limits == [1]
+    assert type(limits[0]) is int
