@@ -25,6 +25,7 @@ CLASSES = np.array(["a", "b", "c"])[(X[:, 0] > -0.5).astype(int) + (X[:, 0] > 0.
 VALUES = X[:, :2] @ RNG.standard_normal((2, 2))
 SMALL = {"hidden_layer_sizes": (6,), "max_iter": 5, "random_state": 0}
 NEGATIVE = np.where(np.arange(N) == 3, -1.0, 1.0)
+REFUSED = r"at least 0|weight 0|non-zero|too large for float32"
 
 
 def assert_the_same(now: dict[str, Any], before: dict[str, Any]) -> None:
@@ -38,7 +39,7 @@ def test_lbfgs_refuses_what_other_solvers_do(penalty: str) -> None:
     net = fastnn.MLPRegressor(**SMALL, solver="lbfgs", penalty=penalty, warm_start=True)
     with pytest.raises(ValueError, match="at least 0"):
         net.fit(X, VALUES, sample_weight=NEGATIVE)
-    with pytest.raises(ValueError, match="weight 0|non-zero"):
+    with pytest.raises(ValueError, match=r"weight 0|non-zero"):
         net.fit(X, VALUES, sample_weight=np.zeros(N))
     net.fit(X, VALUES)
     with pytest.raises(ValueError, match="2: fit a clone"):
@@ -63,14 +64,14 @@ def too_large() -> dict[str, Any]:
 @pytest.mark.parametrize("wrong", [bad_weights, no_weights, too_large])
 def test_a_refused_fit_changes_nothing(wrong: Any, solver: str) -> None:
     net = fastnn.MLPClassifier(**SMALL, solver=solver, dtype="float32")
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=REFUSED):
         net.fit(**{"X": X} | wrong())
     with pytest.raises(NotFittedError):
         net.predict(X)
     net.fit(X, CLASSES)
     before, answers = dict(vars(net)), net.predict(X)
     weights = [w.copy() for w in net.coefs_]
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=REFUSED):
         net.fit(**{"X": X} | wrong())
     assert_the_same(vars(net), before)
     assert all(map(np.array_equal, net.coefs_, weights))
