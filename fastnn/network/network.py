@@ -342,9 +342,9 @@ class Network(Stack):
         R**2 is 1 for perfect predictions and 0 for always predicting the mean of y, as
         scikit-learn's ``r2_score``. `y` is as in `accuracy`.
         """
-        rows, classes = self._opened(X, y, with_targets=True)
+        rows, given = self._opened(X, y, with_targets=True)
         inputs = self._inputs(rows)
-        wanted = self._task.wanted(classes, inputs.n, self._sizes[-1])
+        wanted = self._task.wanted(given, inputs.n, self._sizes[-1])
         found = self._outputs(inputs)
         return self._task.score(self._task.predictions(found.a, found.largest), wanted)
 
@@ -358,10 +358,10 @@ class Network(Stack):
         `accuracy`.
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
-        rows, classes = self._opened(X, y, with_targets=True)
+        rows, given = self._opened(X, y, with_targets=True)
         inputs = self._inputs(rows)
         n = inputs.n
-        targets = self._task.targets(classes, n, self._sizes[-1], self._dtype)
+        targets = self._task.targets(given, n, self._sizes[-1], self._dtype)
         found = self._outputs(inputs)
         cost = self._cost.mean(found.z, found.a, targets)
         return cost + value_of(penalties, self.weights, self.biases) / n

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+
+import numpy as np
 
 from fastnn.nielsen._samples import Samples
 from fastnn.penalties import Penalty
 from fastnn.trainer.position import digest_of
 
 __all__ = ["Monitor", "epochs_without_gain"]
+
+TotalCost = Callable[[np.ndarray, Samples, "Penalty | None"], float]
 
 
 class Monitor:
@@ -44,13 +48,16 @@ class Monitor:
         """A digest of the data set."""
         return digest_of(self._samples.inputs, self._samples.targets)
 
-    def report(self, network: Any) -> None:
-        """Compute what is asked for, from one pass over the data, and print it."""
+    def report(self, total_cost: TotalCost) -> None:
+        """Compute what is asked for, from one pass over the data, and print it.
+
+        `total_cost` is of the outputs for some samples, with a penalty.
+        """
         if not (self._with_cost or self._with_accuracy):
             return
         a = self._samples.activations()
         if self._with_cost:
-            self.costs.append(network._total_cost(a, self._samples, self._penalty))
+            self.costs.append(total_cost(a, self._samples, self._penalty))
             print(f"Cost on {self._name} data: {self.costs[-1]}")
         if self._with_accuracy:
             correct = self._samples.correct(a, convert=self._name == "training")

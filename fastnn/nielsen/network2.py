@@ -237,8 +237,8 @@ class Network(BookNetwork):
                 if epoch is None:
                     break
                 print(f"Epoch {epoch} training complete")
-                on_training.report(self)
-                on_evaluation.report(self)
+                on_training.report(self._total_cost)
+                on_evaluation.report(self._total_cost)
                 print()
         return (
             on_evaluation.costs,
