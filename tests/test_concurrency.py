@@ -166,6 +166,32 @@ def test_a_forked_child_trains_what_a_thread_of_its_parent_trains() -> None:
             pass
 
 
+@pytest.mark.skipif(not hasattr(os, "fork") or not jit.is_on(), reason="of forks, and compiling")
+@pytest.mark.filterwarnings("ignore:os.fork")
+def test_a_fork_waits_while_another_thread_compiles(expected: bytes) -> None:
+    """Else nobody in the child would ever release the lock: with two threads every fit takes it."""
+    from numba.core.compiler_lock import global_compiler_lock
+
+    assert fit(2) == expected  # what it takes is compiled
+    compiles, ends = threading.Event(), threading.Event()
+
+    def compile_for_long() -> None:
+        with global_compiler_lock:
+            compiles.set()
+            ends.wait(SECONDS)
+
+    other = threading.Thread(target=compile_for_long)
+    other.start()
+    assert compiles.wait(SECONDS)
+    threading.Timer(0.2, ends.set).start()
+    child = os.fork()
+    if not child:
+        signal.alarm(SECONDS)
+        os._exit(fit(2) != expected)
+    other.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 # ----------------------------------------------------------------------------- numpy's own threads
 
 

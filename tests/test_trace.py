@@ -278,3 +278,48 @@ def test_numbers_that_a_key_would_not_see_are_refused() -> None:
         trace.register(lambda xp, w: w * Table.steps[0])
     with pytest.raises(TypeError, match=r"computes with <bound method Table\.half"):
         trace.register(lambda xp, w: Table.half(w))
+
+
+CHOICES = {
+    "if": lambda xp, x: x if x > 0 else 0 * x,
+    "and": lambda xp, x: xp.where(x > 0 and x < 1, x, 0.0),
+    "or": lambda xp, x: xp.where(x < 0 or x > 1, x, 0.0),
+    "not": lambda xp, x: xp.where(not x > 0, x, 0.0),
+    "between": lambda xp, x: xp.where(0 < x < 1, x, 0.0),
+    "max": lambda xp, x: max(x, 0 * x),
+    "min": lambda xp, x: min(x, 0 * x),
+    "truth": lambda xp, x: x or 1.0,
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_would_choose_once_for_all_numbers_is_refused(choice: str) -> None:
+    """With numpy's arrays it is an error likewise."""
+    x = np.linspace(-2, 2, 64)
+    with pytest.raises(ValueError, match="ambiguous"):
+        CHOICES[choice](np, x)
+    with pytest.raises(Exception, match=r"use xp\.where\(condition, x, y\)"):
+        traced(CHOICES[choice], x)
+
+
+def test_numpys_own_functions_are_refused() -> None:
+    with pytest.raises(Exception, match="does not support ufuncs"):
+        traced(lambda xp, x: np.maximum(x, 0.0), np.ones(16))
+
+
+COMPARISONS = {
+    "both": lambda xp, x: xp.where((x > -1) & (x <= 1), 1.0, 2.0),
+    "either": lambda xp, x: xp.where((x < -1) | (x >= 1), x, 3.0),
+    "neither": lambda xp, x: xp.where(~((x < -1) | (x >= 1)), x, 3.0),
+    "equal": lambda xp, x: xp.where(x == 1, 5.0, x),
+    "unequal": lambda xp, x: xp.where(x != 1, x, 5.0),
+    "numpy_number": lambda xp, x: np.float64(0.5) * x + np.float64(2),
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("comparison", COMPARISONS)
+def test_comparisons_are_numpys(comparison: str, dtype: str) -> None:
+    x = np.array([-np.inf, -2, -1, -0.5, -0.0, 0, 0.5, 1, 2, np.inf, np.nan], dtype)
+    found = traced(COMPARISONS[comparison], x)
+    np.testing.assert_array_equal(found, COMPARISONS[comparison](np, x))

@@ -186,10 +186,12 @@ def _lines(epochs: int, *, err: bool) -> Callback:
 
     class Lines(Callback):
         def epoch_end(self, epoch: int, network: Network, history: History) -> None:
-            typer.echo(
+            # To the stream as it is now: a progress bar puts one there that writes above it.
+            print(
                 f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
                 f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
-                err=err,
+                file=sys.stderr if err else sys.stdout,
+                flush=True,
             )
 
     return Lines()
@@ -204,8 +206,8 @@ def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
         "accuracy": history.val_accuracy[-1],
         "best_accuracy": best,
         "best_epoch": history.val_accuracy.index(best) + 1,
-        # The first epoch compiles; the median does not see it.
-        "samples_per_second": n / statistics.median(history.seconds),
+        # The first epoch may have compiled.
+        "samples_per_second": n / statistics.median(history.seconds[1:] or history.seconds),
         "near_zero_share": [float((np.abs(w) <= NEAR_ZERO).mean()) for w in network.weights],
         "history": history.to_dict(),
         "model": None,

@@ -14,7 +14,8 @@ Where to look, from the outside in:
 * Products, the update and the penalty in one pass: `products` chooses, `simd` are the tiles of all
   columns, `listed_products` and `listed_tiles` of listed ones, `transpose` for the way back.
 * Elementwise: `rows` (activations, costs), `shrink`, `decay`, `groups`, `shorten` (penalties),
-  `steps` (optimizers), each by the formulas that `trace` turns into vector instructions.
+  `steps` (optimizers), each by the formulas that `trace` turns into vector instructions;
+  `conditions`: what is compared in these.
 * In memory: `layout`, `panels`, `unpacking`; `aside`: columns that no row uses; `records` and
   `pointers`: what kernels know of it.
 * How kernels are made: `spec` and `constants`, `emit`, `jit`, `lowering`, `cache`, `warmup`; and

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
 from llvmlite import binding
 from numba import types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 from fastnn.engine.cache import KernelCache
@@ -26,6 +28,14 @@ __all__ = [
     "stay_apart",
     "vector_bytes",
 ]
+
+# A fork waits until no other thread compiles: the child would wait for that one's lock for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 # Named, since NaN and infinity keep their meaning: a diverged run can be seen.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}

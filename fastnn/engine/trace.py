@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from fastnn.engine.conditions import Condition, refuse_truth
+
 __all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
 
 _FORMULAS: dict[str, Callable[..., Any]] = {}
@@ -129,6 +131,9 @@ def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
 class Vec:
     """One vector register; arithmetic on it emits instructions."""
 
+    __array_ufunc__ = None  # numpy's functions refuse it, and leave operators to it
+    __hash__ = None  # type: ignore[assignment] # as it has an == of its own
+
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
 
@@ -176,17 +181,31 @@ class Vec:
     def __abs__(self) -> Vec:
         return self._call("fabs", self)
 
-    def __gt__(self, other: Any) -> Any:
-        return self.builder.fcmp_ordered(">", self.value, self.lift(other))
+    def _compared(self, how: str, other: Any) -> Condition:
+        """Compare as numpy does: what is NaN is not equal to anything, and else nothing is true."""
+        compare = self.builder.fcmp_unordered if how == "!=" else self.builder.fcmp_ordered
+        return Condition(self, compare(how, self.value, self.lift(other)))
 
-    def __lt__(self, other: Any) -> Any:
-        return self.builder.fcmp_ordered("<", self.value, self.lift(other))
+    def __gt__(self, other: Any) -> Condition:
+        return self._compared(">", other)
 
-    def __ge__(self, other: Any) -> Any:
-        return self.builder.fcmp_ordered(">=", self.value, self.lift(other))
+    def __lt__(self, other: Any) -> Condition:
+        return self._compared("<", other)
 
-    def __le__(self, other: Any) -> Any:
-        return self.builder.fcmp_ordered("<=", self.value, self.lift(other))
+    def __ge__(self, other: Any) -> Condition:
+        return self._compared(">=", other)
+
+    def __le__(self, other: Any) -> Condition:
+        return self._compared("<=", other)
+
+    def __eq__(self, other: object) -> Any:
+        return self._compared("==", other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._compared("!=", other)
+
+    def __bool__(self) -> bool:
+        refuse_truth()
 
     def _call(self, name: str, *arguments: Any) -> Vec:
         """Call LLVM's intrinsic `name` on vectors of this type."""
@@ -257,9 +276,9 @@ class VecSpace:
     def sign(self, x: Vec) -> Sign:
         return Sign(x)
 
-    def where(self, condition: Any, x: Any, y: Any) -> Vec:
-        vec = x if isinstance(x, Vec) else y
-        return Vec(vec.builder, vec.builder.select(condition, vec.lift(x), vec.lift(y)))
+    def where(self, condition: Condition, x: Any, y: Any) -> Vec:
+        lift, builder = condition.of.lift, condition.of.builder
+        return Vec(builder, builder.select(condition.value, lift(x), lift(y)))
 
     def maximum(self, x: Vec, y: Any) -> Vec:
         return self._chosen(x < y, x, y)
@@ -272,7 +291,7 @@ class VecSpace:
         chosen = self.where(beyond, y, x)
         if not isinstance(y, Vec):
             return chosen
-        return self.where(y.builder.fcmp_unordered("uno", y.value, y.value), y, chosen)
+        return self.where(y != y, y, chosen)
 
     def copysign(self, x: Any, y: Vec) -> Vec:
         return y._call("copysign", x, y)

@@ -8,7 +8,7 @@ that operator.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fastnn import __version__
 from fastnn.activations import Activation
 from fastnn.arrays import scale_of
 from fastnn.checks import not_installed, one_of
+from fastnn.engine.conditions import refuse_truth
 from fastnn.files import replace_file
 from fastnn.network.stack import Stack
 
@@ -126,6 +127,9 @@ class Graph:
 class Value:
     """A result in the graph, with the operators that formulas use."""
 
+    __array_ufunc__ = None  # numpy's functions refuse it, and leave operators to it
+    __hash__ = None  # type: ignore[assignment] # as it has an == of its own
+
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph, self.name = graph, name
 
@@ -175,6 +179,24 @@ class Value:
 
     def __le__(self, other: Value | float) -> Value:
         return self.call("LessOrEqual", self, other)
+
+    def __eq__(self, other: object) -> Any:
+        return self.call("Equal", self, cast("Value | float", other))
+
+    def __ne__(self, other: object) -> Any:
+        return ~(self == other)
+
+    def __and__(self, other: Value) -> Value:
+        return self.call("And", self, other)
+
+    def __or__(self, other: Value) -> Value:
+        return self.call("Or", self, other)
+
+    def __invert__(self) -> Value:
+        return self.call("Not", self)
+
+    def __bool__(self) -> bool:
+        refuse_truth()
 
 
 class Space:

@@ -107,11 +107,11 @@ class Penalty:
 
     def value(self, w: np.ndarray) -> float:
         """Return the penalty of one layer's weights, times n."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no value(w)")
 
     def strengths(self, step: float) -> tuple[float, float]:
         """Return (l1, l2): one step, `step` = learning_rate / n, takes l1*sign(w) + l2*w."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no strengths(step)")
 
 
 @dataclass(frozen=True)
