@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import plain_repr, real, whole
+from fastnn.own_code import name_with_code, repr_with_code
 
 __all__ = ["LogUniform", "checksum", "described", "grid", "key_of", "sample", "without_text"]
 
@@ -107,7 +108,7 @@ def described(value: Any) -> Any:
     """Return a parameter as a record has it, and JSON keeps it: numbers, strings, lists, None.
 
     Classes and functions become their names, arrays a line with their checksum, other objects
-    their ``repr``.
+    their ``repr``; those of a program's own with a digest of their code.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)  # JSON has no such numbers
@@ -120,13 +121,13 @@ def described(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): described(item) for name, item in value.items()}
     if hasattr(value, "__qualname__"):
-        return str(value.__qualname__)
+        return name_with_code(value)
     if hasattr(value, "__array__"):  # a Series or a tensor too, whose repr may leave numbers out
         array = np.asarray(value)
         if array.ndim == 0:
             return described(array.item())
         return f"array{array.shape} {array.dtype} {checksum(array):08x}"
-    return plain_repr(value)
+    return repr_with_code(value)
 
 
 def without_text(value: Any) -> list[str]:

@@ -18,6 +18,7 @@ from fastnn.trainer.checkpoints import (
     Keeper,
     listed,
     numbered,
+    read,
     read_same,
 )
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
@@ -79,6 +80,9 @@ class Trail:
     def resume(self) -> None:
         """Go on from the keeper's checkpoint, if there is one: network, data, generators, figures.
 
+        The data are in the order in which the call of the checkpoint was given them, or in that in
+        which it left them, as it shuffles a list in place.
+
         Raises
         ------
         FileFormatError
@@ -88,10 +92,31 @@ class Trail:
         """
         assert self.keeper is not None
         path = self.keeper.path
-        found = read_same(path, self._options, "call")
-        if found is not None:
-            with understood(path, WHAT):
-                self._take(*found)
+        left, options = self._order_left(path), self._options
+        first = None if left is None else np.argsort(left)
+        if first is not None:
+            data = digest_of(self._samples.inputs.rows(first), self._samples.targets[first])
+            monitored = [data if d == options["data"] else d for d in options["monitored_data"]]
+            options = options | {"data": data, "monitored_data": monitored}
+        found = read_same(path, options, "call")
+        if found is None:
+            return
+        if first is not None:
+            self._samples.reorder(first)
+            self._options = options
+        with understood(path, WHAT):
+            self._take(*found)
+
+    def _order_left(self, path: Any) -> np.ndarray | None:
+        """Return the order in which a checkpoint's call left its list, if the data may have it."""
+        found, count = read(path), len(self._samples)
+        if found is None:
+            return None
+        with understood(path, WHAT):
+            is_same = found.record["fit"]["data"] == self._options["data"]
+            if is_same or found.arrays["rows"].shape != (count,):
+                return None
+            return distinct_numbers("rows", found.arrays["rows"], count, count)
 
     def _take(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         network, pairs = self._network, self._samples.pairs

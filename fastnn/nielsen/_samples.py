@@ -41,6 +41,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def reorder(self, order: np.ndarray) -> None:
+        """Bring the pairs, in their list, and the rows into an order."""
+        self.pairs[:] = [self.pairs[i] for i in order.tolist()]
+        self.inputs, self.targets = self.inputs.rows(order), self.targets[order]
+
     def activations(self) -> np.ndarray:
         """Return the network's output for every row, (n, outputs).
 

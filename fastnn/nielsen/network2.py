@@ -183,9 +183,9 @@ class Network(BookNetwork):
             Show a progress bar.
         checkpoint, checkpoint_every, checkpoint_seconds, resume
             As in `fastnn.Network.fit`. The states of `random` and of numpy's generator are in the
-            file too. To go on, give the training data in the order that they had at first; the list
-            is then put into the order it had when the file was written. The figures returned are
-            those of all epochs.
+            file too. To go on, give the training data in the order that they had at first, or that
+            they were left in; the list is then put into the order it had when the file was written.
+            The figures returned are those of all epochs.
 
         Returns
         -------

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn.arrays import Inputs
-from fastnn.checks import plain_repr, understood
+from fastnn.checks import understood
 from fastnn.engine import State
 from fastnn.engine.draws import plain
 from fastnn.history import History
 from fastnn.network.stack import Arrays
 from fastnn.network_checks import layer_shapes
+from fastnn.own_code import repr_with_code
 from fastnn.trainer.checkpoints import (
     WHAT,
     Checkpoint,
@@ -192,8 +193,8 @@ def fit_of(run: Run) -> dict[str, Any]:
         "dtype": network.dtype.name,
         "input_scale": network.input_scale,
         "batch_size": options.batch_size,
-        "optimizer": plain_repr(options.optimizer),
-        "penalty": [plain_repr(penalty) for penalty in options.penalties],
+        "optimizer": repr_with_code(options.optimizer),
+        "penalty": [repr_with_code(penalty) for penalty in options.penalties],
         "dropout": None if options.dropout is None else list(options.dropout),
         "input_noise": options.input_noise,
         "shuffle": options.shuffle,

@@ -1,0 +1,127 @@
+"""Files that go on with a program's own plug-in know it from another version of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import penalties, schedules, sweeps
+from fastnn.own_code import name_with_code, repr_with_code
+from fastnn.sweep_space import described
+
+SOURCE = """
+from dataclasses import dataclass
+from fastnn.penalties import L1
+from fastnn.penalties.base import Shrinking, soft
+
+FACTOR = 1.0
+
+def most(kappa):
+    return kappa * 1
+
+class Own(Shrinking):
+    '''A rule.'''
+    name = "own"
+    after_gradient = True
+    shares = 1
+
+    def coefficients(self, step):
+        '''How much a step takes.'''
+        return (FACTOR * step * self.lmbda,)
+
+    @staticmethod
+    def shrink(xp, w, kappa):
+        return soft(xp, w, most(kappa))
+
+    def value(self, w):
+        return 0.0
+
+    def strengths(self, step):
+        return step * self.lmbda, 0.0
+"""
+EDITS = {
+    "a number of the module": ("FACTOR = 1.0", "FACTOR = 5.0"),
+    "a helper": ("kappa * 1", "kappa * 2"),
+    "a method": ("step * self.lmbda,)", "2 * step * self.lmbda,)"),
+    "an attribute": ("shares = 1", "shares = 2"),
+    "the order": ("after_gradient = True", "after_gradient = False"),
+}
+
+
+def own(source: str = SOURCE) -> Any:
+    namespace: dict[str, Any] = {"__name__": "a_program"}
+    exec(source, namespace)
+    return namespace["Own"]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_class_is_another(edit: str) -> None:
+    one, same, other = own(), own(), own(SOURCE.replace(*EDITS[edit]))
+    assert repr_with_code(one(2.0)) == repr_with_code(same(2.0)) != repr_with_code(other(2.0))
+    assert name_with_code(one) == name_with_code(same) != name_with_code(other)
+    assert repr_with_code(one(2.0)).startswith("Own(lmbda=2.0, biases=False) ")
+
+
+def test_documentation_is_not_code() -> None:
+    other = own(SOURCE.replace("A rule", "Another rule").replace("How much", "What"))
+    assert name_with_code(own()) == name_with_code(other)
+
+
+def test_what_is_fastnns_has_its_name_alone() -> None:
+    for value in (fastnn.L1(2.0), fastnn.Adam(schedules.CosineDecay(0.1)), 0.5, np.float32(2)):
+        assert repr_with_code(value) == repr(value)
+    for kind in (*penalties.ALL, np.float32, len, dict):
+        assert name_with_code(kind) == kind.__qualname__
+
+
+def test_a_class_within_another_is_seen() -> None:
+    class Own(schedules.ConstantRate):
+        shares = 2
+
+    assert repr_with_code(fastnn.Adam(Own(0.1))) != repr(fastnn.Adam(Own(0.1)))
+
+
+def test_functions_have_a_digest_too() -> None:
+    def some(x: float) -> float:
+        return x + 1
+
+    first = described(some)
+
+    def some(x: float) -> float:
+        return x + 2
+
+    assert first != described(some)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    X, y = rng.random((30, 6)), rng.integers(0, 3, 30)
+    given: dict[str, Any] = {"checkpoint": tmp_path / "run", "resume": True}
+    fastnn.Network([6, 4, 3], seed=1).fit(X, y, epochs=2, penalty=own()(0.1), **given)
+    edited = own(SOURCE.replace("FACTOR = 1.0", "FACTOR = 5.0"))(0.1)
+    network = fastnn.Network([6, 4, 3], seed=1)
+    with pytest.raises(ValueError, match=r"of another fit: its penalty is .*Own"):
+        network.fit(X, y, epochs=4, penalty=edited, **given)
+    network.fit(X, y, epochs=4, penalty=own()(0.1), **given)
+    assert len(network.history.train_cost) == 4
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_sweep_trains_an_edited_class_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    X, y = rng.random((30, 6)), rng.integers(0, 3, 30)
+
+    def costs(kind: Any) -> list[float]:
+        trials = [{"sizes": [6, 3], "penalty": kind, "lmbda": lmbda} for lmbda in (0.05, 0.1)]
+        found = sweeps.sweep(X, y, trials, epochs=2, n_jobs=1, results=tmp_path / "found.jsonl")
+        return [record["zeros"] for record in found]
+
+    edited = own(SOURCE.replace("FACTOR = 1.0", "FACTOR = 100.0"))
+    first = costs(own())
+    assert costs(own()) == first
+    assert costs(edited) != first
