@@ -124,6 +124,10 @@ def lambda_path(
     penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
     rows = opened(X, y, network.n_inputs)
     validation_data = opened(*pair("validation_data", validation_data), network.n_inputs)
+    if network._cost.regression:
+        raise ValueError(
+            f"lambda_path is for classes, and cost {network.cost!r} is for real targets"
+        )
     network.accuracy(*validation_data)  # refuses bad rows before the first training
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.array_files import GZIP, map_idx, map_npy, read_idx
+from fastnn.checks import FileFormatError
 from fastnn.csr import SparseLike
 from fastnn.svmlight import has_svmlight_name, read_svmlight
 
@@ -69,6 +71,9 @@ def mapped_rows(path: str | os.PathLike[str]) -> np.ndarray:
 
 def mapped(path: str | os.PathLike[str]) -> np.ndarray:
     """Return an npy or IDX file as an array, mapped into memory if it is not compressed."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a directory is refused as it is opened
+        raise FileFormatError(f"{path} is a pipe or a device: write its rows to a file")
     with open(path, "rb") as file:
         start = file.read(len(NPY))
     if start == NPY or os.fspath(path).endswith(".npy"):

@@ -167,7 +167,10 @@ def _error_of(error: Exception, name: str, line: int | None = None) -> Exception
         return error  # of the file itself, not of what it holds
     hint = ""
     if "Invalid index 0" in str(error):
-        hint = " (read_svmlight takes zero_based=True for a file whose indices begin at 0)"
+        hint = (
+            "; its indices begin at 0 and not, as the format says, at 1: read it with "
+            "fastnn.svmlight.read_svmlight(..., zero_based=True), or write it with zero_based=False"
+        )
     where = name if line is None else f"line {line:,} of {name}"
     return FileFormatError(f"{where} cannot be read as svmlight: {error}{hint}")
 

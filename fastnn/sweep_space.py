@@ -101,7 +101,7 @@ def sample(space: Mapping[str, Any], count: int, *, seed: int = 0) -> list[dict[
         drawn.setdefault(key_of(trial), trial)
         if len(drawn) == count:
             return list(drawn.values())
-    raise ValueError(f"count must be at most the space's different trials, {len(drawn)}: {count}")
+    raise ValueError(f"the space has {len(drawn)} different trials, and not {count}: draw fewer")
 
 
 def described(value: Any) -> Any:

@@ -328,7 +328,8 @@ def test_a_terminal_shows_a_bar_and_a_file_does_not() -> None:
     os.close(master)
     assert process.returncode == 0
     assert "━".encode() in shown
-    assert b"epoch 2/2  cost" in shown
+    for line in (b"epoch 1/2  cost", b"epoch 2/2  cost"):
+        assert b"\r\x1b[2K" + line in shown  # above the bar, whose line is erased for it
 
     plain = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert b"epoch 2/2  cost" in plain.stdout

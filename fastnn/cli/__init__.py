@@ -7,6 +7,7 @@ Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage)
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
@@ -21,9 +22,16 @@ __all__ = ["app", "main"]
 
 
 @contextmanager
-def _failures_in_one_line() -> Iterator[None]:
+def _told_in_one_line() -> Iterator[None]:
+    """Tell failures, and warnings, in a line each on standard error."""
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        typer.echo(f"fastnn: warning: {' '.join(str(message).split())}", err=True)
+
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            yield
     except KeyboardInterrupt:
         typer.echo("fastnn: interrupted", err=True)
         raise typer.Exit(130) from None
@@ -36,10 +44,10 @@ def _failures_in_one_line() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """The commands, with every failure they may end in told in one line."""
+    """The commands, with every failure they may end in told in one line, and every warning."""
 
     def invoke(self, ctx: Any) -> Any:
-        with _failures_in_one_line():
+        with _told_in_one_line():
             return super().invoke(ctx)
 
 

@@ -1,4 +1,4 @@
-"""``fastnn predict``: the classes of images, from a saved network."""
+"""``fastnn predict``: what a saved network says of images, or rows."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def predict(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print the class of each image, one a line."""
+    """Print the class of each image, one a line; or its labels, or values, with blanks between."""
     from fastnn import network
 
-    loaded = network.load(model)
-    classes = loaded.predict(str(images)).tolist()
+    found = network.load(model).predict(str(images))
     if as_json:
-        typer.echo(json_text({"model": str(model), "images": str(images), "classes": classes}))
+        what = "classes" if found.ndim == 1 and found.dtype.kind == "i" else "predictions"
+        typer.echo(json_text({"model": str(model), "images": str(images), what: found.tolist()}))
     else:
-        typer.echo("\n".join(map(str, classes)))
+        rows = found.reshape(len(found), -1).tolist()
+        typer.echo("\n".join(" ".join(map(str, row)) for row in rows))

@@ -347,8 +347,11 @@ def load(filename: str | os.PathLike[str]) -> Network:
     OSError
         If it cannot be read.
     """
+    raw = Path(filename).read_bytes()
+    if b"\0" in raw[:8]:  # of safetensors the length of the header
+        raise FileFormatError(f"{filename} is not a network of network2: fastnn.load reads it")
     try:
-        content = json.loads(Path(filename).read_text(encoding="utf-8"))
+        content = json.loads(raw.decode("utf-8"))
         cost = getattr(sys.modules[__name__], str(content["cost"]), None)
         if not hasattr(cost, "delta"):
             raise ValueError(
@@ -360,7 +363,8 @@ def load(filename: str | os.PathLike[str]) -> Network:
         weights, biases = checked_layers(sizes, content["weights"], content["biases"], np.float64)
         network = Network(sizes, cost)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise FileFormatError(f"{filename} is not a network of network2: {error!r}") from error
+        kind = type(error).__name__
+        raise FileFormatError(f"{filename} is not a network of network2: {kind}: {error}") from None
     network.weights, network.biases = weights, biases
     return network
 

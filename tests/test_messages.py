@@ -1,0 +1,89 @@
+"""What is told where a user meant something else: in the words of what was called."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import FileFormatError
+from fastnn.nielsen import network2
+from fastnn.regularization_path import lambda_path
+
+pytestmark = pytest.mark.usefixtures("numpy_path")
+
+RNG = np.random.default_rng(4)
+X, Y = RNG.random((40, 6)), RNG.integers(0, 3, 40)
+
+
+def run(*arguments: object) -> Any:
+    testing = pytest.importorskip("typer.testing")
+    from fastnn.cli import app
+
+    return testing.CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_network2_says_who_reads_another_form(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    fastnn.Network([6, 3], seed=1).save(path)
+    with pytest.raises(FileFormatError, match=r"fastnn\.load reads it"):
+        network2.load(path)
+    path.write_bytes(b"{" + b"\xff" * 10_000)
+    with pytest.raises(FileFormatError) as told:
+        network2.load(path)
+    assert len(str(told.value)) < 300 + len(str(path))
+
+
+def test_a_path_of_strengths_is_for_classes() -> None:
+    network = fastnn.Network([6, 1], activation="identity", cost="mean_squared", seed=1)
+    before = network.weights[0].copy()
+    with pytest.raises(ValueError, match="lambda_path is for classes"):
+        lambda_path(network, X, X[:, 0], [1.0], validation_data=(X, X[:, 0]), epochs=1)
+    np.testing.assert_array_equal(network.weights[0], before)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score", "total_cost"])
+def test_blocks_are_for_fit(method: str) -> None:
+    blocks = fastnn.Blocks([(X, Y)], rows=len(X))
+    with pytest.raises(TypeError, match="Blocks are for fit"):
+        getattr(fastnn.Network([6, 3], seed=1), method)(blocks)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="of pipes")
+def test_a_matrix_is_not_read_from_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.npy")
+    with pytest.raises(FileFormatError, match="a pipe or a device: write its rows to a file"):
+        fastnn.Network([6, 3], seed=1).predict(tmp_path / "rows.npy")
+
+
+def test_predict_prints_labels_and_values_too(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.npy"
+    np.save(rows, X)
+    labels = fastnn.Network([6, 3], multilabel=True, seed=1)
+    values = fastnn.Network([6, 1], activation="identity", cost="mean_squared", seed=1)
+    for network, name in ((labels, "labels.json"), (values, "values.json")):
+        network.save(tmp_path / name)
+        said = network.predict(X)
+        result = run("predict", tmp_path / name, rows)
+        found = np.array([line.split() for line in result.stdout.splitlines()], float)
+        np.testing.assert_allclose(found, said.reshape(len(X), -1))
+        assert '"predictions"' in run("predict", tmp_path / name, rows, "--json").stdout
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_told_in_a_line() -> None:
+    result = run("train", "--epochs", 1, "--penalty", "l1", "--lmbda", 3000)
+    [line] = result.stderr.splitlines()
+    assert result.exit_code == 0
+    assert line.startswith("fastnn: warning: one step of the L1 penalty shrinks weights by")
+
+
+def test_too_many_samples_are_wrong_usage() -> None:
+    result = run("sweep", "--samples", 3, "--learning-rate", "0.1", "--epochs", 1)
+    assert result.exit_code == 2
+    assert "--samples" in result.stderr
+    assert "1 different trials" in " ".join(result.stderr.split())
