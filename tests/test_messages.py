@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("numpy_path")
 
 RNG = np.random.default_rng(4)
 X, Y = RNG.random((40, 6)), RNG.integers(0, 3, 40)
+PAIRS = [(X[i, :, None], network2.vectorized_result(int(Y[i]))[:3]) for i in range(40)]
 
 
 def run(*arguments: object) -> Any:
@@ -87,3 +88,29 @@ def test_too_many_samples_are_wrong_usage() -> None:
     assert result.exit_code == 2
     assert "--samples" in result.stderr
     assert "1 different trials" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "sigmoid_prime"])
+def test_other_neurons_than_the_books_are_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network2.Network([6, 3])
+    monkeypatch.setattr(network2, name, np.tanh)
+    with pytest.raises(TypeError, match=rf"SGD does not call fastnn\.nielsen\.network2\.{name}"):
+        network.SGD(list(PAIRS), 1, 10, 0.5)
+
+
+def test_a_penalty_itself_has_its_own_strength() -> None:
+    networks = [network2.Network([6, 4, 3]) for _ in range(2)]
+    networks[1].weights = [w.copy() for w in networks[0].weights]
+    networks[1].biases = [b.copy() for b in networks[0].biases]
+    for network, given in zip(
+        networks, ({"lmbda": 0.5, "penalty": "l1"}, {"penalty": fastnn.L1(0.5)}), strict=True
+    ):
+        network.SGD(list(pairs), 0, 10, 0.5, **given)
+        network.update_mini_batch(
+            pairs[:7], 0.5, given.get("lmbda", 0.0), 40, penalty=given["penalty"]
+        )
+    np.testing.assert_array_equal(networks[0].weights[0], networks[1].weights[0])
+    with pytest.raises(ValueError, match="has its own strength"):
+        networks[0].SGD(list(PAIRS), 1, 10, 0.5, lmbda=1.0, penalty=fastnn.L1(0.5))

@@ -219,6 +219,20 @@ def test_a_profile_with_long_numbers_loses_no_column(found) -> None:
 
 
 @compiles
+def test_penalties_with_settings_and_of_ones_own() -> None:
+    class Own(fastnn.penalties.ProximalL1):
+        name = "own"
+
+    wanted = ["l2", Own(1.0), fastnn.GroupLasso(1.0), fastnn.GroupLasso(1.0, groups="neurons")]
+    measured = fastnn.profile(SIZES, penalty=wanted, **SMALL)
+    names = ["l2", "own", "group_lasso", "group_lasso 2"]
+    assert [one.name for one in measured.penalties] == names
+    assert list(measured.phases_by_penalty or names) == ["none", *names]
+    [alone] = fastnn.profile(SIZES, penalty=Own(1.0), **SMALL).penalties
+    assert alone.name == "own"
+
+
+@compiles
 def test_to_dict_is_json(found) -> None:
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert told["sizes"] == list(SIZES)
@@ -251,7 +265,7 @@ def test_pictures_are_drawn_on_the_given_axes(found) -> None:
     [
         ({"penalty": "l3"}, ValueError, "did you mean 'l"),
         ({"penalty": []}, ValueError, "'all'"),
-        ({"penalty": penalties.L1(5.0)}, TypeError, "names such as"),
+        ({"penalty": 5.0}, TypeError, "names such as"),
         ({"lmbda": 0}, ValueError, "above 0"),
         ({"lmbda": "5"}, TypeError, "lmbda"),
         ({"sizes": [784]}, ValueError, "sizes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack
 from time import perf_counter
@@ -9,24 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import penalties
 from fastnn.activations import Sigmoid
-from fastnn.checks import real, whole
+from fastnn.checks import one_of, real, whole
 from fastnn.costs import Cost
 from fastnn.engine import State, Training
 from fastnn.history import History
 from fastnn.interrupts import held_back
-from fastnn.nielsen import _order
+from fastnn.nielsen import _base, _order
 from fastnn.nielsen._base import BookNetwork
 from fastnn.nielsen._checkpoint import Trail
 from fastnn.nielsen._monitor import Monitor
 from fastnn.nielsen._samples import Samples
-from fastnn.penalties import Penalty, per_layer
+from fastnn.own_code import name_with_code, repr_with_code
+from fastnn.penalties import MaxNorm, Penalty, per_layer
 from fastnn.progress import ProgressBar
 from fastnn.strength import warn_if_too_strong
 from fastnn.trainer.checkpoints import Keeper
 from fastnn.trainer.exclusive import alone
 
-__all__ = ["sgd", "update"]
+__all__ = ["penalty_of", "sgd", "update"]
 
 
 def sgd(
@@ -83,7 +86,7 @@ def sgd(
         n=len(samples),
         batch_size=mini_batch_size,
     )
-    options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr(penalty)}
+    options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr_with_code(penalty)}
     options["cost"] = _name_of(getattr(network, "cost", cost))
     trail = Trail(network, samples, keeper, options, monitors)
     if resume:
@@ -149,6 +152,25 @@ def _epochs(
                 trail.save(training)
 
 
+def penalty_of(lmbda: float, penalty: str | Penalty) -> Penalty | None:
+    """Return the penalty that a call names, with the strength `lmbda`, or gives; None for none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such penalty, or strength, or it has a strength of its own besides.
+    """
+    if isinstance(penalty, Penalty):
+        if lmbda:
+            raise ValueError(f"penalty {penalty!r} has its own strength: leave lmbda at 0")
+        return penalty
+    one_of("penalty", penalty, [*(kind.name for kind in penalties.ALL), "none"])
+    lmbda = real("lmbda", lmbda)
+    if penalty == "none" or (lmbda == 0 and penalty != MaxNorm.name):  # whose limit it is
+        return None
+    return penalties.named("penalty", penalty, lmbda)
+
+
 def _told(epoch: int, trail: Trail, training: Training) -> Generator[int]:
     """Yield the number of an epoch; write a checkpoint if nothing is asked for after it."""
     try:
@@ -160,7 +182,7 @@ def _told(epoch: int, trail: Trail, training: Training) -> Generator[int]:
 
 def _name_of(cost: Any) -> str:
     kind = cost if isinstance(cost, type) else type(cost)
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return f"{kind.__module__}.{name_with_code(kind)}"
 
 
 def _refuse_own(network: BookNetwork, caller: str, names: Sequence[str]) -> None:
@@ -171,6 +193,14 @@ def _refuse_own(network: BookNetwork, caller: str, names: Sequence[str]) -> None
                 f"{caller} does not call {name}, it trains in compiled code, so that {name} must "
                 f"be the class's own; write a {caller} that calls yours, or a cost class with fn "
                 "and delta"
+            )
+    kinds = [kind.__module__ for kind in type(network).__mro__]
+    module = sys.modules[next(name for name in kinds if name.startswith("fastnn.nielsen."))]
+    for name in ("sigmoid", "sigmoid_prime"):
+        if getattr(module, name) is not getattr(_base, name):
+            raise TypeError(
+                f"{caller} does not call {module.__name__}.{name}, it trains sigmoid neurons in "
+                "compiled code: fastnn.Network has other activations"
             )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import costs, penalties
-from fastnn.checks import FileFormatError, flag, one_of, real, whole
+from fastnn.checks import FileFormatError, flag, whole
 from fastnn.files import replace_text
 from fastnn.network_checks import checked_sizes
 from fastnn.nielsen._base import (
@@ -31,7 +31,7 @@ from fastnn.nielsen._base import (
 )
 from fastnn.nielsen._monitor import Monitor, epochs_without_gain
 from fastnn.nielsen._samples import SampleDeltas, Samples
-from fastnn.nielsen._sgd import sgd, update
+from fastnn.nielsen._sgd import penalty_of, sgd, update
 from fastnn.trainer.checkpoints import keeper_of
 
 __all__ = [
@@ -143,7 +143,7 @@ class Network(BookNetwork):
         monitor_training_accuracy: bool = False,
         early_stopping_n: int = 0,
         *,
-        penalty: str = "l2",
+        penalty: str | penalties.Penalty = "l2",
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1,
@@ -176,9 +176,10 @@ class Network(BookNetwork):
         early_stopping_n : int, default 0
             Stop after so many epochs without a better accuracy on the evaluation data; 0 never
             stops.
-        penalty : str, default "l2"
+        penalty : str or Penalty, default "l2"
             "none", whatever `lmbda`, or the name of one in `fastnn.penalties`, such as "l1",
-            "l1_proximal" or "elasticnet", in which L1 and L2 have half of `lmbda` each.
+            "l1_proximal" or "elasticnet", in which L1 and L2 have half of `lmbda` each; or one
+            itself, with a strength of its own and `lmbda` 0.
         progress : bool, default False
             Show a progress bar.
         checkpoint, checkpoint_every, checkpoint_seconds, resume
@@ -205,7 +206,7 @@ class Network(BookNetwork):
         patience = whole("early_stopping_n", early_stopping_n, minimum=0)
         if patience and not monitor_evaluation_accuracy:
             raise ValueError("early_stopping_n needs monitor_evaluation_accuracy=True")
-        strength = _penalty(lmbda, penalty)
+        strength = penalty_of(lmbda, penalty)
         resume, progress = flag("resume", resume), flag("progress", progress)
         keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         training = Samples("training_data", training_data, self)
@@ -254,14 +255,14 @@ class Network(BookNetwork):
         lmbda: float,
         n: int,
         *,
-        penalty: str = "l2",
+        penalty: str | penalties.Penalty = "l2",
     ) -> None:
         """Take one step of gradient descent over `mini_batch`.
 
         The weights shrink by eta*lmbda/n, where `n` is the size of the whole training set. A
         penalty that depends on the steps before starts anew with every call.
         """
-        strength, n = _penalty(lmbda, penalty), whole("n", n, minimum=1)
+        strength, n = penalty_of(lmbda, penalty), whole("n", n, minimum=1)
         update(self, mini_batch, eta, cost=self._engine_cost(), penalty=strength, n=n)
 
     def accuracy(self, data: Iterable[tuple[Any, Any]], convert: bool = False) -> int:
@@ -280,14 +281,14 @@ class Network(BookNetwork):
         lmbda: float,
         convert: bool = False,
         *,
-        penalty: str = "l2",
+        penalty: str | penalties.Penalty = "l2",
     ) -> float:
         """Return the mean cost over `data`, plus the penalty with lmbda divided by their number.
 
         In the book `convert` says that y is an int (as in the test data) and no vector. Here
         either form is seen from the data.
         """
-        strength, samples = _penalty(lmbda, penalty), Samples("data", data, self)
+        strength, samples = penalty_of(lmbda, penalty), Samples("data", data, self)
         return self._total_cost(samples.activations(), samples, strength)
 
     def save(self, filename: str | os.PathLike[str]) -> None:
@@ -367,14 +368,6 @@ def load(filename: str | os.PathLike[str]) -> Network:
         raise FileFormatError(f"{filename} is not a network of network2: {kind}: {error}") from None
     network.weights, network.biases = weights, biases
     return network
-
-
-def _penalty(lmbda: float, name: str) -> penalties.Penalty | None:
-    one_of("penalty", name, [*(penalty.name for penalty in penalties.ALL), "none"])
-    lmbda = real("lmbda", lmbda)
-    if name == "none" or (lmbda == 0 and name != penalties.MaxNorm.name):  # whose limit it is
-        return None
-    return penalties.named("penalty", name, lmbda)
 
 
 def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:

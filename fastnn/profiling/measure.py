@@ -38,7 +38,7 @@ def profile(
     sizes: Sequence[int] = (784, 30, 10),
     *,
     batch_size: int = 10,
-    penalty: str | Sequence[str] = "all",
+    penalty: str | Penalty | Sequence[str | Penalty] = "all",
     lmbda: float = 5.0,
     dtype: str = "float32",
     threads: int = 1,
@@ -62,10 +62,11 @@ def profile(
     sizes : sequence of int, default (784, 30, 10)
         Units of each layer, inputs first. All are sigmoid, with the cross-entropy cost.
     batch_size : int, default 10
-    penalty : str or sequence of str, default "all"
-        "all", or names in `fastnn.penalties.ALL`, also with commas between them.
+    penalty : str, Penalty or sequence of these, default "all"
+        "all", or names in `fastnn.penalties.ALL`, also with commas between them; or a penalty
+        itself, one of your own too, with its own strength.
     lmbda : float, default 5.0
-        The strength, over 50,000 rows whatever `rows` is; above 0.
+        The strength of those that are named; above 0. All are over 50,000 rows, whatever `rows` is.
     dtype : {"float32", "float64"}, default "float32"
     threads : int, default 1
     rounds : int, default 21
@@ -110,10 +111,10 @@ def profile(
     setting = Setting(network, found, batch_size, threads)
     with machine.pinned(threads):
         measured = []
-        for one in wanted:
+        for name, one in _labelled(wanted).items():
             if on_penalty is not None:
-                on_penalty(one.name)
-            measured.append(_measure(setting, one, rounds))
+                on_penalty(name)
+            measured.append(_measure(setting, name, one, rounds))
         return Profile(
             sizes=tuple(network.sizes),
             batch_size=batch_size,
@@ -130,7 +131,16 @@ def profile(
         )
 
 
-def _measure(setting: Setting, penalty: Penalty, rounds: int) -> PenaltyProfile:
+def _labelled(wanted: Sequence[Penalty]) -> dict[str, Penalty]:
+    """Return penalties by their names, with a number where another one has it already."""
+    found: dict[str, Penalty] = {}
+    for penalty in wanted:
+        same = sum(one.name == penalty.name for one in found.values())
+        found[f"{penalty.name} {same + 1}" if same else penalty.name] = penalty
+    return found
+
+
+def _measure(setting: Setting, name: str, penalty: Penalty, rounds: int) -> PenaltyProfile:
     """Time the five ways in alternation."""
     from fastnn.engine.compiled import Path as Engine
 
@@ -149,7 +159,7 @@ def _measure(setting: Setting, penalty: Penalty, rounds: int) -> PenaltyProfile:
     without, fused = times["without"], times["fused"]
     extra = float(np.median(fused - without))
     return PenaltyProfile(
-        name=penalty.name,
+        name=name,
         seconds_without=float(np.median(without)),
         fused=Way.of(fused, without),
         separate=Way.of(without + times["passes"], without),

@@ -34,14 +34,16 @@ PARTS = 10
 LEARNING_RATE, LMBDA_ROWS = 0.5, 50_000
 
 
-def chosen(names: str | Sequence[str], lmbda: float) -> list[Penalty]:
-    """Return the penalties with these names, each once; their other numbers are their defaults.
+def chosen(given: str | Penalty | Sequence[str | Penalty], lmbda: float) -> list[Penalty]:
+    """Return penalties, each once; of those that are named, other numbers are their defaults.
 
     Parameters
     ----------
-    names : str or sequence of str
-        "all", or names in `fastnn.penalties.ALL`: a list, or a string with commas between them.
+    given : str, Penalty or sequence of these
+        "all", or names in `fastnn.penalties.ALL`: a list, or a string with commas between them. A
+        penalty itself has its own strength.
     lmbda : float
+        The strength of those that are named.
 
     Raises
     ------
@@ -49,18 +51,24 @@ def chosen(names: str | Sequence[str], lmbda: float) -> list[Penalty]:
         If a name is none of them, or `lmbda` is not a strength above 0.
     """
     lmbda = real("lmbda", lmbda, above=0)
-    if not isinstance(names, str | Sequence):
+    if isinstance(given, Penalty):
+        return [given]
+    if not isinstance(given, str | Sequence):
         raise TypeError(
-            f"penalty must be 'all' or names such as 'l1,l2', with lmbda for them, not {names!r}"
+            "penalty must be 'all', names such as 'l1,l2' with lmbda for them, or penalties such "
+            f"as fastnn.L1(5.0), not {given!r}"
         )
     known = [kind.name for kind in penalties.ALL]
-    listed = names.split(",") if isinstance(names, str) else list(names)
+    listed = given.split(",") if isinstance(given, str) else list(given)
     if listed == ["all"]:
         listed = known
     if not listed:
         raise ValueError(f"penalty must be 'all' or some of {', '.join(map(repr, known))}")
-    wanted = dict.fromkeys(str(name).strip() for name in listed)
-    return [penalties.named("penalty", name, lmbda) for name in wanted]
+    wanted = [one if isinstance(one, Penalty) else str(one).strip() for one in listed]
+    return [
+        one if isinstance(one, Penalty) else penalties.named("penalty", one, lmbda)
+        for one in dict.fromkeys(wanted)
+    ]
 
 
 @dataclass(frozen=True)
