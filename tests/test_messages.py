@@ -107,9 +107,9 @@ def test_a_penalty_itself_has_its_own_strength() -> None:
     for network, given in zip(
         networks, ({"lmbda": 0.5, "penalty": "l1"}, {"penalty": fastnn.L1(0.5)}), strict=True
     ):
-        network.SGD(list(pairs), 0, 10, 0.5, **given)
+        network.SGD(list(PAIRS), 0, 10, 0.5, **given)
         network.update_mini_batch(
-            pairs[:7], 0.5, given.get("lmbda", 0.0), 40, penalty=given["penalty"]
+            PAIRS[:7], 0.5, given.get("lmbda", 0.0), 40, penalty=given["penalty"]
         )
     np.testing.assert_array_equal(networks[0].weights[0], networks[1].weights[0])
     with pytest.raises(ValueError, match="has its own strength"):

@@ -226,7 +226,7 @@ def _show(records: Records, varied: list[str]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     titles = [key.removesuffix("_size").replace("learning_", "") for key in varied]
     for title in ("trial", *titles, "epochs", "accuracy, %", "cost", "zeros, %", "seconds"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     best: dict[int, dict[str, Any]] = {}
     for record in ranked(records):
         if record["error"] is None:
@@ -240,8 +240,11 @@ def _show(records: Records, varied: list[str]) -> None:
             f"{100 * record['zeros']:.1f}",
             f"{record['seconds']:.2f}",
         )
-    Console().print(table)
+    whole_width = Console(width=sys.maxsize).measure(table).maximum  # no figure is cut off
+    Console(width=max(whole_width, Console().width)).print(table)
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_cell, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
