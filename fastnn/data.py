@@ -300,7 +300,7 @@ def _files(
     paths = _in_folder(source, folder)
     if paths is None and folder is None:
         # fetch reads the cache too: it checks what is there, and replaces what is damaged.
-        paths = fetch(name, progress=progress) if download else _find(source, cache_folder())
+        paths = _fetched(name, progress) if download else _find(source, cache_folder())
     if paths is None:
         where = folder or os.environ.get("FASTNN_DATA") or cache_folder()
         names = ", ".join(file.name for file in source.files)
@@ -309,6 +309,16 @@ def _files(
             f"subfolder {source.folder}; name the folder that holds them, or allow the download"
         )
     return list(zip(paths, source.files, strict=True))
+
+
+def _fetched(name: str, progress: bool) -> list[Path]:
+    """Return the files of `fetch`; where that fails, say too where they were looked for before."""
+    try:
+        return fetch(name, progress=progress)
+    except OSError as error:
+        if place := os.environ.get("FASTNN_DATA"):
+            raise OSError(f"{name} is not in {place}, which FASTNN_DATA names. {error}") from error
+        raise
 
 
 def _read(path: Path, file: _File) -> NDArray[np.uint8]:

@@ -257,6 +257,21 @@ def test_cache_is_used_without_a_download(tiny: list[str], tmp_path: Path) -> No
     check_tiny(data.load("mnist"))  # checks the cache, and finds nothing to download
 
 
+def test_a_failed_download_names_the_folder_that_was_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(name: str, *, progress: bool) -> list[Path]:
+        raise OSError("no mirror")
+
+    monkeypatch.setenv("FASTNN_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "fetch", fails)
+    with pytest.raises(OSError, match=f"mnist is not in {tmp_path}, which FASTNN_DATA names. no m"):
+        data.load("mnist")
+    monkeypatch.delenv("FASTNN_DATA")
+    with pytest.raises(OSError, match="^no mirror$"):
+        data.load("mnist")
+
+
 @pytest.mark.parametrize("missing", range(4))
 def test_a_missing_file(tiny: list[str], tmp_path: Path, missing: int) -> None:
     put(tmp_path / "mnist", tiny)[missing].unlink()
