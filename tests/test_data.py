@@ -268,7 +268,7 @@ def test_a_failed_download_names_the_folder_that_was_looked_into(
     with pytest.raises(OSError, match=f"mnist is not in {tmp_path}, which FASTNN_DATA names. no m"):
         data.load("mnist")
     monkeypatch.delenv("FASTNN_DATA")
-    with pytest.raises(OSError, match="^no mirror$"):
+    with pytest.raises(OSError, match=r"^no mirror$"):
         data.load("mnist")
 
 
