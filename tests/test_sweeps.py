@@ -305,7 +305,7 @@ def test_samples_differ_repeat_and_follow_their_distribution() -> None:
     assert {trial["units"] for trial in trials} == {5, 6, 7, 8}
     assert type(trials[0]["units"]) is int
     assert len(sample({"seed": range(6)}, 6)) == 6
-    with pytest.raises(ValueError, match="different trials, 6: 7"):
+    with pytest.raises(ValueError, match="6 different trials, and not 7"):
         sample({"seed": range(6)}, 7)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.checks import one_named
-from fastnn.penalties.base import Penalty, Shrinking
+from fastnn.penalties.base import OfSizes, Penalty, Shrinking
 from fastnn.penalties.converters import (
     from_keras,
     from_sklearn,
@@ -32,6 +32,7 @@ __all__ = [
     "ElasticNet",
     "GroupLasso",
     "MaxNorm",
+    "OfSizes",
     "Penalty",
     "PenaltyLike",
     "ProximalL1",
