@@ -21,7 +21,7 @@ class OptimizerState(NamedTuple):
     steps : int
         The steps so far.
     total : float
-        The sum of their learning_rate / n.
+        The sum of their learning_rate / n, times the optimizer's reach.
     memories : list of lists of ndarray
         For each number that the optimizer keeps beside a weight, the arrays of all layers: for the
         weights, (out, in), then for the biases, (out,). Adam has two, the moments m and v.

@@ -18,6 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine import trace
+from fastnn.engine.coefficients import width_of
 from fastnn.engine.emit import int64, load, read_spec, store, vector_of
 from fastnn.engine.jit import kernel
 from fastnn.engine.pointers import after, at, get, put
@@ -137,7 +138,7 @@ class Aside:
             kept = np.cumprod(np.append(1.0, 1 - kappas.astype(np.float64)))
             self._missed.append([float(kept[-1])])
         elif penalty is not None:
-            numbers = table[-1, self._numbers_at :][: len(penalty.coefficients(0.0))]
+            numbers = table[-1, self._numbers_at :][: width_of(penalty)]
             self._missed.append([float(batches), *numbers])
         self._is_written = penalty is None
         if noted is not None and (penalty is None or penalty.decays):
@@ -239,7 +240,7 @@ def _kernel_of(penalty: Penalty, dtype: np.dtype[Any]) -> tuple[str, bool, bool]
     What a run leaves is the formula of its one rule.
     """
     ages: Any = _times if penalty.decays else penalty.caught_up
-    count = 1 if penalty.decays else 1 + len(penalty.coefficients(0.0))
+    count = 1 if penalty.decays else 1 + width_of(penalty)
     rule = Rule(shrink=trace.register(ages), numbers=count)
     spec = Spec(lanes(dtype), rows=(1,), listed=1, rules=(rule,)).encode()
     l1, l2 = penalty.strengths(1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,19 +53,23 @@ class Coefficients:
     count : int
         The steps so far.
     total : float
-        The sum of their learning_rate / n.
+        The sum of their learning_rate / n, times the reach of the optimizer that made them.
     """
 
     def __init__(
         self, penalties: Sequence[Penalty | None], stepper: Optimizer | None = None
     ) -> None:
-        self._distinct = list(dict.fromkeys(p for p in penalties if p is not None))
+        # By themselves: those that are equal to each other may differ in what is no field.
+        self._distinct = list({id(p): p for p in penalties if p is not None}.values())
         self._stepper = stepper
+        reach = 1.0 if stepper is None else stepper.reach
+        self._reach = reach if math.isfinite(reach) else 1.0  # no penalty follows such steps
         self.count, self.total = 0, 0.0
         self.own = 0 if stepper is None else len(numbers_of(stepper))
         ends = np.cumsum([2 * self.own, *map(width_of, self._distinct)]).tolist()
         self.width = ends[-1]
-        self.places = [0 if p is None else ends[self._distinct.index(p)] for p in penalties]
+        places = {id(p): end for p, end in zip(self._distinct, ends, strict=False)}
+        self.places = [0 if p is None else places[id(p)] for p in penalties]
         self._penalties_move = any(p.moving(_NO_STEPS, _NO_STEPS) for p in self._distinct)
         self._moves = self._penalties_move or any(
             isinstance(number, np.ndarray) for number in self._of_stepper(0.0, _NO_STEPS)
@@ -90,7 +95,7 @@ class Coefficients:
         """
         steps = np.full(batches + 1, step) if isinstance(step, float) else np.append(step[:1], step)
         count = self.count + np.arange(batches + 1.0)
-        total = self.total + np.append(0.0, np.cumsum(steps[1:]))
+        total = self.total + np.append(0.0, np.cumsum(steps[1:] * self._reach))
         self.count, self.total = self.count + batches, float(total[-1])
         if isinstance(step, float) and not self._moves:
             count, total, steps = count[:1], total[:1], steps[:1]
@@ -146,7 +151,7 @@ class Coefficients:
         row: list[float | np.ndarray] = []
         for penalty in self._distinct:
             in_gradient = self._stepper is not None and penalty.slope is not None
-            reach = 1.0 if in_gradient or self._stepper is None else self._stepper.reach
+            reach = 1.0 if in_gradient else self._reach
             row += penalty.coefficients(step / rate if in_gradient and rate else step * reach)
-            row += penalty.moving(count, total * reach)
+            row += penalty.moving(count, total / self._reach if in_gradient else total)
         return row

@@ -17,7 +17,7 @@ from fastnn.engine.aside import columns_of
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
-from fastnn.engine.panels import Place, memory, pack, places_of, unpack
+from fastnn.engine.panels import Place, begin_memories, memory, pack, places_of, unpack
 from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.records import PITCH
 from fastnn.engine.state import State, fresh
@@ -71,6 +71,8 @@ class Path:
             [inputs, *map(len, problem.weights)], _choices(problem, self._coefficients.places),
             problem.batch_size, wanted, problem.threads, dtype,
         )  # fmt: skip
+        if problem.stepper is not None:
+            begin_memories(self._arrays, problem.stepper)
         of_network = self._places_of([*problem.weights, *problem.biases])
         for places in (of_network, *self._places_of_state()):
             pack(places, order)

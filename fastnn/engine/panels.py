@@ -9,8 +9,9 @@ import numpy as np
 
 from fastnn.engine.layout import Arrays
 from fastnn.engine.records import B_AT, PANEL, VECTORS, W_AT
+from fastnn.optimizers import Optimizer
 
-__all__ = ["Place", "memory", "pack", "places_of", "unpack"]
+__all__ = ["Place", "begin_memories", "memory", "pack", "places_of", "unpack"]
 
 
 def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -18,6 +19,15 @@ def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
     parts = (arrays.memory, len(arrays.weights)), (arrays.bias_memory, len(arrays.biases))
     of_weights, of_biases = (flat[number * size :][:size] for flat, size in parts)
     return of_weights, of_biases
+
+
+def begin_memories(arrays: Arrays, stepper: Optimizer) -> None:
+    """Let memories begin as those of a weight 0 do: in the padding, which is stepped too."""
+    dtype = arrays.memory.dtype
+    each = (stepper.start(np.zeros(shape, dtype)) for shape in ((1, 1), (1,)))
+    for number, (of_weight, of_bias) in enumerate(zip(*each, strict=True), 1):
+        of_weights, of_biases = memory(arrays, number)
+        of_weights[:], of_biases[:] = of_weight.item(), of_bias.item()
 
 
 class Place(NamedTuple):

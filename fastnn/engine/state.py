@@ -17,7 +17,7 @@ class State(NamedTuple):
     steps : int
         The steps so far.
     total : float
-        The sum of their learning_rate / n.
+        The sum of their learning_rate / n, times the optimizer's reach.
     memories : list of lists of ndarray
         For each number that the optimizer keeps beside a weight, the layers' arrays: those of the
         weights, then those of the biases.

@@ -293,7 +293,10 @@ class VecSpace:
             return chosen
         return self.where(y != y, y, chosen)
 
-    def copysign(self, x: Any, y: Vec) -> Vec:
+    def copysign(self, x: Any, y: Any) -> Vec:
+        if not isinstance(y, Vec):
+            size: Vec = abs(x)
+            return size * math.copysign(1.0, y)
         return y._call("copysign", x, y)
 
     def floor(self, x: Vec) -> Vec:

@@ -7,6 +7,7 @@ that operator.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any, cast
 
@@ -199,17 +200,22 @@ class Value:
         refuse_truth()
 
 
+def _called(operator: str, *operands: Value | float) -> Value:
+    """Return the result of an operator, of which some operand is in the graph."""
+    return next(o for o in operands if isinstance(o, Value)).call(operator, *operands)
+
+
 class Space:
     """The functions that an activation's formula uses, with numpy's names."""
 
     def where(self, condition: Value, x: Value | float, y: Value | float) -> Value:
         return condition.call("Where", condition, x, y)
 
-    def maximum(self, x: Value, y: Value | float) -> Value:
-        return x.call("Max", x, y)
+    def maximum(self, x: Value | float, y: Value | float) -> Value:
+        return _called("Max", x, y)
 
-    def minimum(self, x: Value, y: Value | float) -> Value:
-        return x.call("Min", x, y)
+    def minimum(self, x: Value | float, y: Value | float) -> Value:
+        return _called("Min", x, y)
 
     def exp(self, x: Value) -> Value:
         return x.call("Exp", x)
@@ -229,8 +235,10 @@ class Space:
     def sign(self, x: Value) -> Value:
         return x.call("Sign", x)
 
-    def copysign(self, x: Value | float, y: Value) -> Value:
-        size: Any = abs(x)
+    def copysign(self, x: Value | float, y: Value | float) -> Value:
+        size = cast("Value", abs(x))
+        if not isinstance(y, Value):
+            return size * math.copysign(1.0, y)
         return self.where(y < 0.0, -size, size)
 
     def log(self, x: Value) -> Value:
@@ -239,6 +247,6 @@ class Space:
     def log1p(self, x: Value) -> Value:
         return self.log(1.0 + x)
 
-    def logaddexp(self, x: Value, y: Value | float) -> Value:
+    def logaddexp(self, x: Any, y: Any) -> Value:
         u = self.exp(-abs(x - y))
         return self.maximum(x, y) + self.log1p(u)

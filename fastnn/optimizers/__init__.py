@@ -68,6 +68,12 @@ def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -
         what = f"penalty {penalty!r} cannot be had with {optimizer!r}"
         if isinstance(optimizer, FTRL):
             raise ValueError(f"{what}, which has an l1 and an l2 of its own")
+        before = penalty.shrink is not None and not penalty.after_gradient
+        if type(optimizer) is not SGD and before and not penalty.slope:
+            raise ValueError(
+                f"{what}: its rule comes before the gradient, of which it has to be a part here: "
+                "give it a slope, what its shrink subtracts, or use SGD"
+            )
         if math.isinf(optimizer.reach) and not penalty.slope:
             raise ValueError(f"{what}, whose steps grow without end: give a momentum below 1")
         of_norms = penalty.norm_number is not None

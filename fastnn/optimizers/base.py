@@ -8,7 +8,8 @@ A class in `optimizers.ALL` has these:
 * ``numbers(rate, count, of_biases)`` are the numbers that it takes, with the learning rate `rate`,
   in step number `count`, counted from 1; a penalty of the optimizer's own is not of biases, and
   where it has one ``biases_apart`` is true;
-* ``start(w)`` are the memories of a weight before the first step;
+* ``start(w)`` are the memories of a weight before the first step, and ``go_on(w, memories)`` those
+  of a weight that may have been edited since these were left, or left by other numbers;
 * ``reach`` is the size of the steps that a constant gradient comes to, divided by that of plain
   descent's: a penalty that follows the step takes steps of this size, so that training comes to
   rest where cost and penalty together are least;
@@ -62,6 +63,10 @@ class Optimizer:
     def start(self, w: np.ndarray) -> Sequence[np.ndarray]:
         """Return the memories of the weights or biases `w` before the first step."""
         return [np.zeros_like(w) for _ in range(self.memories)]
+
+    def go_on(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return the memories with which training of `w` goes on from those that a fit has left."""
+        return memories
 
     @staticmethod
     def step(xp: Any, w: Any, g: Any, *rest: Any) -> tuple[Any, ...]:

@@ -29,7 +29,8 @@ An input column that a batch does not use has no gradient, and its weights may b
 they are next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps,
 *numbers)``) is what `steps` >= 1 steps without a gradient leave, in closed form; the numbers are
 those of the last of these steps. `lazy` says for which step the closed form, of shrink or of scale,
-holds. Up to ``one_by_one`` steps take less time one by one.
+holds; by default any, but none where there are both shrink and scale, as a group's norm is that of
+weights up to date. Up to ``one_by_one`` steps take less time one by one.
 
 Where ``decays`` is true, shrink multiplies a weight by 1 minus the first number: then no weight is
 touched for it where columns may wait, as one factor is kept beside all of them (Shalev-Shwartz,
@@ -99,7 +100,7 @@ class Penalty:
 
     def lazy(self, step: float) -> bool:
         """Return whether unused columns may wait, for `step` = learning_rate / n."""
-        return self.caught_up is not None
+        return self.caught_up is not None and self.scale is None
 
     def simplified(self) -> Penalty | None:
         """Return the simplest penalty that is the same, or None where it does nothing."""

@@ -45,7 +45,7 @@ def held_out(n: int, fraction: object, *, validates: bool) -> int:
     share = real("validation_fraction", fraction)
     if validates:
         raise ValueError("give validation_data or validation_fraction, not both")
-    count = math.ceil(n * share)
+    count = math.ceil(round(n * share, 9))  # 0.07 of 100 is 7 and a little, in floats
     if not 0 < share < 1 or count == n:
         raise ValueError(
             "validation_fraction must be above 0, below 1, and leave rows to train on; "

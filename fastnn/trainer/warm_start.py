@@ -60,5 +60,8 @@ def begun_from(
             "other sizes now: leave warm_start out, or set optimizer_state to None, to begin anew"
         )
     kept = left.kept or [np.zeros_like(array) for array in arrays]
-    state = State(left.steps, left.total, left.memories, kept, {})
+    each = zip(arrays, zip(*left.memories, strict=True), strict=True) if left.memories else ()
+    going_on = [optimizer.go_on(array, memories) for array, memories in each]
+    memories = [list(one) for one in zip(*going_on, strict=True)]
+    state = State(left.steps, left.total, memories, kept, {})
     return state.carried(arrays[0].dtype, same_penalties=left.penalties == shown(penalties))
