@@ -17,12 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn.checks import pair, real, whole
+from fastnn import sparsity
+from fastnn.checks import real, whole
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.penalties import PenaltyLike, ProximalL1, per_layer
 from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.schedules import Schedule
+from fastnn.trainer.rows import Rows, validation_of
 
 __all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
 
@@ -123,12 +125,11 @@ def lambda_path(
     epochs = whole("epochs", epochs, minimum=1)
     penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
     rows = opened(X, y, network.n_inputs)
-    validation_data = opened(*pair("validation_data", validation_data), network.n_inputs)
     if network._cost.regression:
         raise ValueError(
             f"lambda_path is for classes, and cost {network.cost!r} is for real targets"
         )
-    network.accuracy(*validation_data)  # refuses bad rows before the first training
+    validation = validation_of(network, validation_data)
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):
         history = network.fit(
@@ -139,7 +140,7 @@ def lambda_path(
             penalty=chosen,
             threads=threads,
         )
-        steps.append(_step(network, lmbda, history, validation_data))
+        steps.append(_step(network, lmbda, history, validation))
         if on_step is not None:
             on_step(steps[-1])
     return steps
@@ -179,22 +180,20 @@ def _step(
     network: Network,
     lmbda: float,
     history: History,
-    validation_data: tuple[RowsLike, TargetsLike],
+    validation: Rows,
 ) -> PathStep:
-    accuracy = network.accuracy(*validation_data)
-    rows = len(np.asarray(validation_data[1]))
-    network, smaller = copy.deepcopy(network), copy.deepcopy(network)
-    smaller.compact()
+    val_cost, accuracy = network._evaluate(*validation)
+    left = sparsity.compact(*network._arrays(), network._activations).kept
     return PathStep(
         lmbda,
         history.train_cost[-1],
-        network.total_cost(*validation_data),
+        val_cost,
         accuracy,
-        math.sqrt(accuracy * (1 - accuracy) / rows),
+        math.sqrt(accuracy * (1 - accuracy) / validation.total),
         network.sparsity(),
-        smaller.sizes,
+        [*map(len, left), network.sizes[-1]],
         sum(history.seconds),
-        network,
+        copy.deepcopy(network),
     )
 
 
