@@ -45,7 +45,7 @@ def _digest(value: Any) -> str:
 
 def _content(value: Any, seen: list[Any]) -> Iterator[str]:
     """Yield what a class or function computes with."""
-    if _is_fastnns(value) or any(value is one for one in seen):
+    if _is_foreign(value) or any(value is one for one in seen):
         return
     seen.append(value)
     if isinstance(value, FunctionType):
@@ -60,7 +60,7 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
                 yield from _content(one, seen)
     elif isinstance(value, type):
         for kind in value.__mro__:
-            for name, member in vars(kind).items() if not _is_fastnns(kind) else ():
+            for name, member in vars(kind).items() if not _is_foreign(kind) else ():
                 member = getattr(member, "__func__", getattr(member, "fget", member))
                 if isinstance(member, FunctionType):
                     yield name
@@ -69,8 +69,8 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
                     yield f"{name} {member!r}"
 
 
-def _is_fastnns(value: Any) -> bool:
-    """Return whether a class or function is of this package, of Python's own, or of numpy."""
+def _is_foreign(value: Any) -> bool:
+    """Return whether a class or function is not the program's: fastnn's, Python's or numpy's."""
     module = str(getattr(value, "__module__", "")).partition(".")[0]
     return module in ("fastnn", "builtins", "numpy")
 
