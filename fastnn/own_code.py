@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn.checks import plain_repr
 
-__all__ = ["name_with_code", "repr_with_code"]
+__all__ = ["code_of", "name_with_code", "names_in", "repr_with_code"]
 
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.generic, type(None))
 
@@ -49,13 +49,13 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
         return
     seen.append(value)
     if isinstance(value, FunctionType):
-        yield repr(_code(value.__code__, value.__doc__))
-        names = [n for n in value.__code__.co_names if n in value.__globals__]
+        yield repr(code_of(value.__code__, value.__doc__))
+        names = [name for name in names_in(value.__code__) if name in value.__globals__]
         named = [value.__globals__[name] for name in names]
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
         for one in (*named, *cells, *(value.__defaults__ or ())):
             if isinstance(one, _PLAIN):
-                yield repr(one)
+                yield plain_repr(one)
             elif isinstance(one, FunctionType):
                 yield from _content(one, seen)
     elif isinstance(value, type):
@@ -66,7 +66,7 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
                     yield name
                     yield from _content(member, seen)
                 elif isinstance(member, _PLAIN) and not name.startswith("__"):
-                    yield f"{name} {member!r}"
+                    yield f"{name} {plain_repr(member)}"
 
 
 def _is_foreign(value: Any) -> bool:
@@ -75,8 +75,23 @@ def _is_foreign(value: Any) -> bool:
     return module in ("fastnn", "builtins", "numpy")
 
 
-def _code(code: CodeType, documentation: str | None = None) -> tuple[Any, ...]:
-    """Return what some code computes, without its documentation."""
-    constants = [c for c in code.co_consts if documentation is None or c != documentation]
-    told = [_code(c) if isinstance(c, CodeType) else repr(c) for c in constants]
-    return code.co_code, told, code.co_names
+def names_in(code: CodeType) -> list[str]:
+    """Return the names of globals and attributes in some code, and in what is nested in it."""
+    nested = [names_in(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return list(dict.fromkeys([*code.co_names, *(name for names in nested for name in names)]))
+
+
+def code_of(code: CodeType, documentation: str | None = None) -> tuple[Any, ...]:
+    """Return what some code computes, without its documentation; its repr is that of any process.
+
+    That of a set is not, as the order of strings in it differs.
+    """
+    constants: list[Any] = []
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            constants.append(code_of(constant))
+        elif isinstance(constant, frozenset):
+            constants.append(sorted(map(repr, constant)))
+        elif constant is not documentation or documentation is None:
+            constants.append(constant)
+    return code.co_code, constants, code.co_names

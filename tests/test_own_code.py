@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,29 @@ def test_a_class_within_another_is_seen() -> None:
         shares = 2
 
     assert repr_with_code(fastnn.Adam(Own(0.1))) != repr(fastnn.Adam(Own(0.1)))
+
+
+IN_ANY_PROCESS = """
+from fastnn.own_code import name_with_code
+
+HELPERS, FACTOR = (print, len), {factor}
+
+def some(x):
+    assert x not in {{"one", "two", "three", "four"}}
+    return [FACTOR * part for part in (lambda: (x, FACTOR))()], HELPERS
+
+print(name_with_code(some))
+"""
+
+
+def test_a_digest_is_that_of_any_process_and_of_code_within_code() -> None:
+    def told(factor: int, seed: int) -> str:
+        command = [sys.executable, "-c", IN_ANY_PROCESS.format(factor=factor)]
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        return done.stdout
+
+    assert told(1, seed=1) == told(1, seed=2) == told(1, seed=3) != told(2, seed=1)
 
 
 def test_functions_have_a_digest_too() -> None:

@@ -19,13 +19,14 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterable
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
 from fastnn.engine.conditions import Condition, refuse_truth
+from fastnn.own_code import code_of, names_in
 
 __all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
 
@@ -74,14 +75,13 @@ def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...]:
         return ()
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     given = [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    names = _names(code)
+    names = names_in(code)
     of_module = [function.__globals__[name] for name in names if name in function.__globals__]
     values = [_value(one, callers, function) for one in (*given, *of_module)]
     # Of a class or a module some names may be others' methods and objects, which are not called.
     held = _held(of_module, names)
     values += [_value(one, callers, function) for one in held if isinstance(one, _PLAIN + _UNSEEN)]
-    constants = [one for one in code.co_consts if one is not function.__doc__]
-    return _code(code, constants), values
+    return code_of(code, function.__doc__), values
 
 
 def _held(values: Iterable[Any], names: Iterable[str]) -> list[Any]:
@@ -106,18 +106,6 @@ def _value(value: Any, callers: tuple[Any, ...], function: Callable[..., Any]) -
         f"the formula {function.__qualname__} computes with {value!r}, of which kernels do not "
         "see changes: take numbers, and functions, from its module or its class"
     )
-
-
-def _names(code: CodeType) -> list[str]:
-    """Return the names of globals and attributes in some code, and in what is nested in it."""
-    nested = [_names(c) for c in code.co_consts if isinstance(c, CodeType)]
-    return list(dict.fromkeys([*code.co_names, *(name for names in nested for name in names)]))
-
-
-def _code(code: CodeType, constants: Iterable[Any]) -> tuple[Any, ...]:
-    """Return what some code computes, with those of its constants that are not documentation."""
-    inner = [_code(c, c.co_consts) if isinstance(c, CodeType) else c for c in constants]
-    return code.co_code, inner, code.co_names
 
 
 def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
