@@ -128,10 +128,13 @@ def sweep(
     split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
     space = {"sizes": [split.sizes(units) for units in layers], **space}
-    try:
-        trials = grid(space) if samples is None else sample(space, samples, seed=sample_seed or 0)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--samples") from None
+    if samples is None:
+        trials = grid(space)
+    else:
+        try:
+            trials = sample(space, samples, seed=sample_seed or 0)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--samples") from None
     common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": split.input_scale}
     workers = min(cpus() if jobs is None else jobs, len(trials))
     typer.echo(

@@ -79,7 +79,8 @@ class Steps:
                     "what the solver remembers is of layers of other sizes than the weights: "
                     "fit a clone, or call fit, with warm_start=False"
                 )
-        same, self.penalties = self.penalties == shown(penalties), shown(penalties)
+        now = shown(penalties)
+        same, self.penalties = self.penalties == now, now
         return None if state is None else state.carried(arrays[0].dtype, same_penalties=same)
 
     def epoch_ends(self, rows: int) -> None:

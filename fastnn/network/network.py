@@ -368,8 +368,11 @@ class Network(Stack):
 
     def _opened(self, X: Any, y: Any, *, with_targets: bool = False) -> tuple[Any, Any]:
         """Return X and y, from their files where they are paths; refuse to lack a y that is due."""
-        if hasattr(X, "buffers"):
-            raise TypeError("Blocks are for fit: give an array, a sparse matrix or a path")
+        if not isinstance(X, np.ndarray):
+            from fastnn.blocks import Blocks
+
+            if isinstance(X, Blocks):
+                raise TypeError("Blocks are for fit: give an array, a sparse matrix or a path")
         X, y = opened(X, y, self.n_inputs)
         if with_targets and y is None:
             raise TypeError("y is missing: rows need their classes or targets")

@@ -19,7 +19,7 @@ from fastnn.trainer.checkpoints import (
     listed,
     numbered,
     read,
-    read_same,
+    refuse_another,
 )
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
 
@@ -92,26 +92,25 @@ class Trail:
         """
         assert self.keeper is not None
         path = self.keeper.path
-        left, options = self._order_left(path), self._options
+        found, options = read(path), self._options
+        if found is None:
+            return
+        left = self._order_left(path, found)
         first = None if left is None else np.argsort(left)
         if first is not None:
             data = digest_of(self._samples.inputs.rows(first), self._samples.targets[first])
             monitored = [data if d == options["data"] else d for d in options["monitored_data"]]
             options = options | {"data": data, "monitored_data": monitored}
-        found = read_same(path, options, "call")
-        if found is None:
-            return
+        refuse_another(path, found, options, "call")
         if first is not None:
             self._samples.reorder(first)
             self._options = options
         with understood(path, WHAT):
             self._take(*found)
 
-    def _order_left(self, path: Any) -> np.ndarray | None:
+    def _order_left(self, path: Any, found: Checkpoint) -> np.ndarray | None:
         """Return the order in which a checkpoint's call left its list, if the data may have it."""
-        found, count = read(path), len(self._samples)
-        if found is None:
-            return None
+        count = len(self._samples)
         with understood(path, WHAT):
             is_same = found.record["fit"]["data"] == self._options["data"]
             if is_same or found.arrays["rows"].shape != (count,):

@@ -56,7 +56,7 @@ class FTRL(Optimizer):
         object.__setattr__(self, "learning_rate", self.alpha)
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
-        l1, l2 = (0.0, 0.0) if of_biases else (self.l1, self.l2)
+        l1, l2 = self._strengths(of_biases)
         return 1 / self.alpha, self.beta, l1, l2
 
     def start(self, w: np.ndarray) -> Sequence[np.ndarray]:
@@ -65,16 +65,18 @@ class FTRL(Optimizer):
 
     def go_on(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Return z as it was where it still gives the weight, but for rounding."""
-        z, s = memories
-        l1, l2 = (self.l1, self.l2) if w.ndim == 2 else (0.0, 0.0)
+        (z, s), (l1, l2) = memories, self._strengths(w.ndim == 1)
         by = (self.beta + np.sqrt(s)) / self.alpha + l2
         given = np.where(np.abs(z) > l1, (np.copysign(l1, z) - z) / by, 0.0)
         near = np.abs(given - w) <= 64 * np.finfo(w.dtype).eps * (np.abs(z) + l1) / by
         return [np.where(near, z, self._z_of(w, s)), s]
 
+    def _strengths(self, of_biases: bool) -> tuple[float, float]:
+        return (0.0, 0.0) if of_biases else (self.l1, self.l2)
+
     def _z_of(self, w: np.ndarray, s: np.ndarray) -> np.ndarray:
         """Return the z that gives such weights or biases."""
-        l1, l2 = (self.l1, self.l2) if w.ndim == 2 else (0.0, 0.0)
+        l1, l2 = self._strengths(w.ndim == 1)
         z: np.ndarray = -w * ((self.beta + np.sqrt(s)) / self.alpha + l2) - l1 * np.sign(w)
         return z.astype(w.dtype)
 

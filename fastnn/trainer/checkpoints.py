@@ -25,7 +25,7 @@ __all__ = [
     "listed",
     "numbered",
     "read",
-    "read_same",
+    "refuse_another",
     "write",
 ]
 
@@ -89,23 +89,13 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
         return Checkpoint(record, arrays)
 
 
-def read_same(
-    path: str | os.PathLike[str], ours: Mapping[str, Any], what: str
-) -> Checkpoint | None:
-    """Read a checkpoint of the same `what`, a fit or a call; None where there is no such file.
+def refuse_another(
+    path: str | os.PathLike[str], found: Checkpoint, ours: Mapping[str, Any], what: str
+) -> None:
+    """Raise a `ValueError` that says what differs, if a checkpoint is not of the same `what`.
 
-    `ours` is what its record must have as "fit".
-
-    Raises
-    ------
-    ValueError
-        If it is one of another; the message says what differs.
-    FileFormatError, OSError
-        As `read`.
+    That is a fit or a call; `ours` is what the record must have as "fit".
     """
-    found = read(path)
-    if found is None:
-        return None
     with understood(path, WHAT):
         theirs = dict(found.record["fit"])
     for name, value in ours.items():
@@ -115,7 +105,6 @@ def read_same(
                 f"{theirs.get(name)!r}, and here it is {value!r}. Give another path, or the same "
                 f"{what} as then, with its rows in the same order"
             )
-    return found
 
 
 def listed(

@@ -22,7 +22,8 @@ from fastnn.trainer.checkpoints import (
     Checkpoint,
     listed,
     numbered,
-    read_same,
+    read,
+    refuse_another,
 )
 
 if TYPE_CHECKING:
@@ -139,9 +140,10 @@ def load(path: Any, run: Run) -> Found | None:
     ValueError
         If it is one of another fit; the message says what differs.
     """
-    checkpoint = read_same(path, fit_of(run), "fit")
+    checkpoint = read(path)
     if checkpoint is None:
         return None
+    refuse_another(path, checkpoint, fit_of(run), "fit")
     record, arrays = checkpoint
     with understood(path, WHAT):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
