@@ -1,8 +1,9 @@
 """Fully connected networks, trained fast on a CPU.
 
-Four faces, one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book in
-`fastnn.nielsen`, scikit-learn's estimators in `fastnn.estimators`, and the command line ``fastnn``.
-Nothing is compiled, and Numba is not loaded, before the first training call.
+Four interfaces share one compiled engine: `fastnn.Network`, the modules of Michael Nielsen's book
+in `fastnn.nielsen`, scikit-learn estimators in `fastnn.estimators`, and the command line
+``fastnn``. Numba is loaded, and kernels are compiled, by the first call that trains or that
+computes the outputs of many rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line as ``python -m fastnn``, for the Python that it is to run in."""
+"""The command line as ``python -m fastnn``, which selects the Python that runs it."""
 
 from fastnn.cli import main
 

@@ -1,15 +1,15 @@
-"""Activations: each one small class whose mathematics is written once.
+"""Activations: each is one small class whose mathematics is written once.
 
-A formula takes ``xp``, the functions it may use. With ``xp=numpy`` it runs on floats and arrays;
-the engine calls the same formula once, at compile time, and gets vector instructions.
+A formula takes its functions from ``xp``. With ``xp=numpy`` it runs on floats and arrays; the
+engine calls the same formula once, at compile time, to emit vector instructions.
 
 The contract, for a class listed in `ALL`:
 
 * ``value(xp, z)`` is the output a of a unit with the weighted input z;
 * ``derivative(xp, z, a)`` is da/dz, from whichever of z and a is cheaper;
-* both are elementwise, and finite at 0, which stands where a vector has more lanes than units;
-* ``normalises`` says that z first becomes z - log(sum(exp(z))) over the layer's units, with
-  `log_normalised`; such an activation is for the output layer only.
+* both are elementwise, and finite at 0, which fills the lanes of a vector beyond the last unit;
+* ``normalises`` says that z is first replaced by z - log(sum(exp(z))) over the layer's units
+  (`log_normalised`); such an activation is for the output layer only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class Activation:
-    """What the engine needs to know of an activation."""
+    """What the engine needs to know about an activation."""
 
     name: ClassVar[str]
     normalises: ClassVar[bool] = False
@@ -99,9 +99,9 @@ class ReLU(Activation):
 
 
 class Softmax(Activation):
-    """exp(z) over its sum in the layer (the book, chapter 3, equation 78).
+    """exp(z) divided by its sum over the layer (the book, chapter 3, equation 78).
 
-    The formulas take the normalised z, the logarithm of the output.
+    The formulas take the normalised z, which is the logarithm of the output.
     """
 
     name = "softmax"
@@ -147,8 +147,8 @@ class ELU(Activation):
 class GELU(Activation):
     """z/(1+exp(-2u)), u = sqrt(2/pi)*(z+0.044715*z**3) (Hendrycks and Gimpel 2016, with tanh).
 
-    It is their approximation 0.5*z*(1+tanh(u)), PyTorch's ``gelu(approximate="tanh")``, within
-    0.0005 of z times the normal distribution's Phi(z).
+    This is their approximation 0.5*z*(1+tanh(u)), PyTorch's ``gelu(approximate="tanh")``. It is
+    within 0.0005 of z*Phi(z), where Phi is the normal distribution function.
     """
 
     name = "gelu"
@@ -215,22 +215,22 @@ _TWICE_ROOT, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 
 
 def _square(xp: Any, z: Any) -> Any:
-    """Return z**2, but no more than 1000: the gate of such a z is 0 or 1, and stays so."""
+    """Return z**2, capped at 1000 to avoid overflow; the gate is 0 or 1 there already."""
     return xp.minimum(z * z, 1000.0)
 
 
 def _gate(xp: Any, z: Any) -> Any:
-    """Return what GELU multiplies z by."""
+    """Return the factor by which GELU multiplies z."""
     return 1 / (1 + xp.exp(z * (-_TWICE_ROOT - _TWICE_ROOT * _CUBIC * _square(xp, z))))
 
 
 def log_normalised(z: np.ndarray) -> np.ndarray:
-    """Return z - log(sum(exp(z))), the sum over the last axis."""
+    """Return z - log(sum(exp(z))), with the sum over the last axis."""
     centred = z - z.max(axis=-1, keepdims=True)
     normalised: np.ndarray = centred - np.log(np.exp(centred).sum(axis=-1, keepdims=True))
     return normalised
 
 
 def named(parameter: str, name: object) -> Activation:
-    """Return the activation called `name`; a `ValueError` names the known ones otherwise."""
+    """Return the activation called `name`, or raise a `ValueError` that lists the known ones."""
     return one_named(parameter, name, ALL)()

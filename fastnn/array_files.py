@@ -1,6 +1,6 @@
-"""Arrays in files that anyone may have written: IDX and npy.
+"""Arrays in IDX and npy files from untrusted sources.
 
-What a header claims is compared with what is there before any memory is taken.
+The header's claims are compared with the file's content before memory is allocated for them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastnn.files import read_at_most
 
 __all__ = ["GZIP", "map_idx", "map_npy", "read_idx"]
 
-# What gzipped files begin with.
+# The first bytes of a gzip file.
 GZIP = b"\x1f\x8b"
 
 _Path = str | os.PathLike[str]
@@ -35,18 +35,19 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
         The file. IDX is two zero bytes, a type code, the number of dimensions, each dimension as
         a big-endian uint32, then the values in C order.
     max_bytes : int
-        The largest content that is read, default 2 GiB.
+        The largest content that is accepted, default 2 GiB.
 
     Returns
     -------
     ndarray of uint8
-        In the shape that the header gives.
+        In the shape given by the header.
 
     Raises
     ------
     FileFormatError
-        If the header is not that of an IDX file of unsigned bytes, or the length of the content
-        is not what the header says. No memory is used beyond what the file really holds.
+        If the header is not that of an IDX file of unsigned bytes, or claims more than `max_bytes`
+        or another length than the content has. Memory grows with the actual content, not with the
+        claim.
     OSError
         If the file cannot be read.
     """
@@ -69,7 +70,7 @@ def read_idx(path: _Path, *, max_bytes: int = 1 << 31) -> NDArray[np.uint8]:
         raise FileFormatError(
             f"{path} must hold {claim:,} bytes after its header, for shape {shape}, not {came}"
         )
-    # numpy asks for large pages for its own arrays, where rows in any order are found sooner.
+    # The copy is numpy's own memory, for which it requests huge pages: shuffled rows load faster.
     return np.frombuffer(content, np.uint8).copy().reshape(shape)
 
 
@@ -84,12 +85,12 @@ def map_idx(path: _Path) -> np.ndarray:
     Returns
     -------
     memmap of uint8
-        In the shape that the header gives. The file must not be shortened while it is in use.
+        In the shape given by the header. The file must not be truncated while it is in use.
 
     Raises
     ------
     FileFormatError
-        As `read_idx`.
+        As in `read_idx`.
     OSError
         If the file cannot be read.
     """
@@ -115,25 +116,25 @@ def map_npy(path: _Path) -> np.ndarray:
     Returns
     -------
     ndarray
-        Of at least one dimension; booleans, whole numbers or floats, in the file's byte order. The
-        file must not be shortened while it is in use.
+        Booleans, integers or floats in the file's byte order, with at least one dimension. The
+        file must not be truncated while it is in use.
 
     Raises
     ------
     FileFormatError
-        If it is not such a file, is shorter than its header says, or holds anything but such
-        numbers. No memory is used but that of the header.
+        If it is not an npy file, is shorter than its header says, or holds anything but such
+        numbers. Only the header takes memory.
     OSError
         If the file cannot be read.
     """
-    with open(path, "rb") as file:  # an OSError is the caller's; the rest is about the content
+    with open(path, "rb") as file:  # an OSError here propagates; later ones concern the content
         start, size = file.read(12), os.fstat(file.fileno()).st_size
     header = int.from_bytes(start[8:10] if start[6:7] == b"\1" else start[8:12], "little")
-    if header > size:  # numpy would take that much memory before it looks
+    if header > size:  # numpy would allocate that much before checking
         raise FileFormatError(f"{path} claims a header of {header:,} bytes and has {size:,}")
     try:
         array: np.ndarray = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # numpy parses the header as Python, which may raise anything
+    except Exception as error:  # numpy parses the header as Python: anything may be raised
         raise FileFormatError(f"{path} is not an npy file of numbers: {error}") from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise FileFormatError(

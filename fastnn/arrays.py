@@ -1,10 +1,10 @@
-"""What a caller passes, as what the engine reads: checked once, in the smallest exact type.
+"""Check a caller's arrays once and store them for the engine, in the smallest exact type.
 
-A network computes with ``matrix * scale / divisor``. Inputs that are uint8, or floats that are all
-exact multiples of 1, 1/16 or 1/256 (pixels, counts, the book's value/256) or whole numbers divided
-by 255, are kept as uint8, which moves a quarter or an eighth of the memory per epoch and changes no
-result: a scale is a power of two, and the engine divides as the caller did. Everything works in
-blocks of rows that fit in the cache.
+A network computes with ``matrix * scale / divisor``. Inputs are kept as uint8 if they are uint8, or
+if they are floats that are all k, k/16, k/256 (pixels, counts, the book's value/256) or k/255 for
+whole numbers k from 0 to 255. An epoch then moves a quarter or an eighth of the memory, and the
+results stay the same: a scale is a power of two, and the engine divides as the caller did. All
+conversions work in blocks of rows that fit in the cache.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ EXACT_SCALES = (1.0, 1 / 16, BYTE_SCALE)
 DIVISOR = 255.0
 """Floats k/DIVISOR, k in 0..255, are stored as the uint8 k too."""
 
-# Where there are fewer rows, what is done once for all of them costs more than it saves: storing
-# floats as bytes, and laying out weights for a kernel, or compiling one.
+# For fewer rows than this, one-time work costs more than it saves: storing floats as bytes, laying
+# out weights for a kernel, or compiling one.
 FEW_ROWS = 16
 
 _BLOCK_BYTES = 1 << 18
 
 _Array = NDArray[Any]
-_Rows = Callable[[int, int], _Array]  # rows(start, stop), of any type of real numbers
+_Rows = Callable[[int, int], _Array]  # rows(start, stop), of any real dtype
 
 
 class Inputs(NamedTuple):
@@ -60,9 +60,10 @@ class Inputs(NamedTuple):
     Attributes
     ----------
     matrix : ndarray or scipy.sparse.csr_array, shape (n, D)
-        C-contiguous; uint8, float32 or float64. A sparse one is as `as_csr` returns it.
+        C-contiguous uint8, float32 or float64, or a sparse matrix as returned by `as_csr`.
     scale, divisor : float
-        From the stored to the meant numbers. One of them is 1, and both are for a sparse matrix.
+        They map stored values to input values. At least one of them is 1; for a sparse matrix both
+        are.
     """
 
     matrix: Any
@@ -76,20 +77,20 @@ class Inputs(NamedTuple):
 
     @property
     def is_sparse(self) -> bool:
-        """Whether the matrix is a sparse one."""
+        """Whether the matrix is sparse."""
         return not isinstance(self.matrix, np.ndarray)
 
     def arrays(self) -> list[_Array]:
-        """Return the arrays that hold the rows: one, or the three of a sparse matrix."""
+        """Return the arrays that hold the rows: one, or three for a sparse matrix."""
         matrix = self.matrix
         return [matrix.data, matrix.indices, matrix.indptr] if self.is_sparse else [matrix]
 
     def rows(self, kept: NDArray[np.int64]) -> Inputs:
-        """Return the rows in `kept` alone, a copy."""
+        """Return a copy of only the rows in `kept`."""
         return self._replace(matrix=self.matrix[kept])
 
     def columns(self, kept: NDArray[np.int64]) -> Inputs:
-        """Return the columns in `kept`, ascending, alone: a copy of the type they are stored in."""
+        """Return a copy, in the stored type, of only the columns in `kept`, which ascend."""
         if self.is_sparse:
             return self._replace(matrix=self.matrix[:, kept])
         return self._replace(matrix=np.take(self.matrix, kept, axis=1))
@@ -111,31 +112,30 @@ def as_inputs(
     Parameters
     ----------
     X : array-like or sparse matrix of scipy, shape (n, D), or Inputs
-        Floats, integers or bools. uint8 is taken as it is; other integers and bools as floats. A
-        sparse matrix is stored as `as_csr` does, whatever it holds. Floats of an `np.memmap` stay
-        where they are if they are of `dtype`. What this function has returned before is returned
-        again.
+        Floats, integers or bools. uint8 is used unchanged; other integers and bools are treated
+        as floats. Sparse matrices of any type are stored as `as_csr` does. C-contiguous floats of
+        type `dtype` in an `np.memmap` are used where they are. `Inputs` are returned unchanged.
     dtype : float32 or float64
         The type of floats that do not fit into uint8.
     input_scale : float or None
-        The network's factor on `X`. None means 1, and 1/256 where `X` is uint8.
+        The network's factor on `X`. None means 1/256 if `X` is uint8, else 1.
     width : int, optional
         The number of columns `X` must have.
     finite : bool, default False
-        Whether an array is known to hold neither NaN nor infinity.
+        Whether `X` is known to hold neither NaN nor infinity.
 
     Returns
     -------
     Inputs
-        It may share memory with `X`, which is never changed.
+        They may share memory with `X`, which is never changed.
 
     Raises
     ------
     TypeError
         If `X` does not hold real numbers.
     ValueError
-        If `X` is ragged, empty, not 2-D or not `width` wide, holds NaN or infinity, or is a sparse
-        matrix whose index arrays contradict each other.
+        If `X` is ragged, empty, not 2-D or not `width` wide, holds NaN, infinity or a number too
+        large for `dtype`, or is a sparse matrix with inconsistent index arrays.
     """
     if isinstance(X, Inputs):
         _check_shape(X.matrix.shape, width)
@@ -153,7 +153,7 @@ def as_inputs(
         return array[start:stop]
 
     dtype = np.dtype(dtype)
-    of_process = not isinstance(X, np.memmap)  # whose pages are no memory of the process
+    of_process = not isinstance(X, np.memmap)  # a memmap takes none of its memory
     if of_process and len(array) >= FEW_ROWS:
         codes = as_bytes(rows, array.shape, working_type([array.dtype]), dtype, scale)
         if codes is not None:
@@ -166,7 +166,7 @@ def as_inputs(
 
 
 def _check_shape(shape: tuple[int, ...], width: int | None) -> None:
-    """Raise a `ValueError` unless X has a matrix' shape, `width` columns wide."""
+    """Raise a `ValueError` unless `shape` is that of a nonempty matrix with `width` columns."""
     if len(shape) != 2:
         raise ValueError(
             f"X must have two dimensions (n, D), not shape {shape}; use "
@@ -186,19 +186,19 @@ def as_targets(
     Parameters
     ----------
     y : array-like
-        Class indices (n,) or real targets (n, outputs); with one output unit the labels 0 and 1
+        Class indices (n,) or real targets (n, outputs). With one output unit: the labels 0 and 1
         or any real targets, (n,) or (n, 1).
     n, outputs : int
-        Rows of the inputs, and units of the output layer.
+        The number of input rows and of output units.
     dtype : float32 or float64
         The type of real targets.
     classes : bool, default True
-        Whether (n,) may be class indices; else only real targets are taken.
+        Whether shape (n,) may mean class indices; otherwise only real targets are accepted.
 
     Returns
     -------
     ndarray
-        Class indices as int64 (n,); real targets as C-contiguous `dtype` (n, outputs). It may
+        Class indices as int64 (n,), or real targets as C-contiguous `dtype` (n, outputs). It may
         share memory with `y`, which is never changed.
 
     Raises
@@ -207,7 +207,7 @@ def as_targets(
         If `y` does not hold real numbers.
     ValueError
         If its shape does not fit, a class index is not a whole number in 0..outputs-1, or a
-        target is NaN or infinite.
+        target is NaN, infinite or too large for `dtype`.
     """
     array = real_array("y", y, names=classes)
     if array.ndim == 0 or len(array) != n:
@@ -228,10 +228,10 @@ def as_targets(
 
 
 def labels_of(targets: _Array) -> NDArray[np.int64]:
-    """Reduce what `as_targets` returned to the class of each row, int64 (n,).
+    """Return the class of each row, int64 (n,), from what `as_targets` returned.
 
-    Class indices stay, targets become the index of their largest value; of one output unit a
-    target above 0.5 is class 1.
+    Class indices stay as they are. Otherwise the class is the index of the row's largest target;
+    with one output unit, a target above 0.5 is class 1.
     """
     if targets.ndim == 1:
         return targets
@@ -242,16 +242,17 @@ def labels_of(targets: _Array) -> NDArray[np.int64]:
 
 
 def scale_of(dtype: np.dtype[Any], input_scale: float | None) -> float:
-    """Return the factor on rows of `dtype`, where `input_scale` is a network's."""
+    """Return the factor on rows of `dtype` for a network's `input_scale`, which may be None."""
     if input_scale is None:
         return BYTE_SCALE if dtype == np.uint8 else 1.0
     return input_scale
 
 
 def real_array(name: str, value: Any, *, names: bool = False) -> _Array:
-    """Return `value` as an array, or raise an error that says how `name` must be.
+    """Return `value` as an array of real numbers, or raise an error that says what is wrong.
 
-    `names` says whether it may stand for names of classes.
+    `name` is the argument's name in the error. With `names`, the error for an array of strings
+    explains how to turn class names into class indices.
     """
     try:
         array = np.asarray(value)
@@ -266,7 +267,7 @@ def real_array(name: str, value: Any, *, names: bool = False) -> _Array:
 
 
 def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:
-    bad = ~((array >= 0) & (array < outputs))  # NaN is bad too
+    bad = ~((array >= 0) & (array < outputs))  # also true of NaN
     if array.dtype.kind == "f":
         bad |= array != np.floor(array)
     if bad.any():
@@ -281,7 +282,7 @@ def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:
 
 
 def working_type(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
-    """Choose float32 where it holds every value of the given types exactly, else float64."""
+    """Return float32 if it holds every value of the given types exactly, else float64."""
     narrow = all(np.can_cast(dtype, np.float32, "safe") for dtype in types)
     return np.dtype(np.float32 if narrow else np.float64)
 
@@ -291,7 +292,7 @@ def _rows_per_block(width: int, itemsize: int) -> int:
 
 
 def _blocks(matrix: _Array) -> Iterator[tuple[int, _Array]]:
-    """Yield (first row, view of some rows)."""
+    """Yield (first row, view) for consecutive blocks of rows that fit in the cache."""
     step = _rows_per_block(matrix.shape[1], matrix.itemsize)
     for start in range(0, len(matrix), step):
         yield start, matrix[start : start + step]
@@ -304,10 +305,11 @@ def as_bytes(
     dtype: np.dtype[Any],
     input_scale: float,
 ) -> Inputs | None:
-    """Store the rows as uint8 under the first of `EXACT_SCALES` that fits them all, else None.
+    """Store the rows as uint8 with the first of `EXACT_SCALES` that fits them all.
 
-    As quotients by `DIVISOR` they are stored where these, of the working type, are those of `dtype`
-    when rounded to it.
+    Quotients by `DIVISOR` are tried last, and only if `input_scale` is 1 and `dtype` is no wider
+    than the working type: rounded to `dtype`, they are then what a division in `dtype` gives.
+    Return None if nothing fits.
     """
     n, width = shape
     codes = np.empty((n, width), np.uint8)
@@ -315,16 +317,16 @@ def as_bytes(
     for scale in EXACT_SCALES:
         if _encode(rows, block, working.type(1 / scale), codes):
             return Inputs(codes, scale * input_scale)
-    rounds = dtype.itemsize <= working.itemsize  # float32 quotients are not those of float64
+    rounds = dtype.itemsize <= working.itemsize  # float32 quotients differ from float64's
     if input_scale == 1 and rounds and _encode(rows, block, working.type(DIVISOR), codes):
         return Inputs(codes, 1.0, DIVISOR)
     return None
 
 
 def _encode(rows: _Rows, block: _Array, divisor: Any, codes: NDArray[np.uint8]) -> bool:
-    """Write every value * divisor into `codes`; False where codes / divisor are not the values.
+    """Write value * divisor into `codes`; return whether codes / divisor restores every value.
 
-    Rows that do not fit are nearly always seen among the first few.
+    A few rows are tried first, as values that do not fit nearly always occur among them.
     """
     integers = np.empty(block.shape, np.int32)
     few = min(FEW_ROWS, len(block))
@@ -334,7 +336,7 @@ def _encode(rows: _Rows, block: _Array, divisor: Any, codes: NDArray[np.uint8]) 
             part, whole = block[: len(out)], integers[: len(out)]
             values = rows(start, start + len(out)).astype(block.dtype, copy=False)
             np.multiply(values, divisor, out=part)
-            # In steps: numpy has vector code neither for float to uint8 nor for mixed types.
+            # Via int32: numpy has vector code neither for float to uint8 nor for mixed types.
             np.copyto(whole, part, casting="unsafe")
             np.copyto(out, whole, casting="unsafe")
             np.copyto(part, out)
@@ -345,7 +347,7 @@ def _encode(rows: _Rows, block: _Array, divisor: Any, codes: NDArray[np.uint8]) 
 
 
 def as_floats(rows: _Rows, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> _Array:
-    """Store the rows as floats of `dtype`; `where` names a row in an error, with {} for it."""
+    """Return the rows as floats of `dtype`; errors name a row by ``where.format(row)``."""
     matrix = np.empty(shape, dtype)
     for start, part in _blocks(matrix):
         with np.errstate(over="ignore"):
@@ -355,7 +357,7 @@ def as_floats(rows: _Rows, shape: tuple[int, ...], dtype: np.dtype[Any], where: 
 
 
 def check_rows_finite(matrix: _Array, where: str) -> None:
-    """Raise a `ValueError` with ``where.format(row)`` for the first row that is not finite."""
+    """Raise a `ValueError` that names the first non-finite row by ``where.format(row)``."""
     for start, part in _blocks(matrix):
         _check_finite(part, start, where)
 

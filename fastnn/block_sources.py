@@ -1,4 +1,4 @@
-"""Files and arrays as blocks of rows, each read when it is asked for."""
+"""Files and arrays as sequences of blocks of rows, each block read when it is indexed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Block = tuple[Any, Any]
 
 
 class Slices(Sequence[Block]):
-    """Two arrays, in blocks of so many rows.
+    """Two arrays in blocks of `block` rows; the last block may be shorter.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Slices(Sequence[Block]):
     Raises
     ------
     ValueError
-        If they have different numbers of rows, or none.
+        If the arrays have different numbers of rows, or none.
     """
 
     def __init__(self, X: np.ndarray, y: np.ndarray, block: int) -> None:
@@ -49,9 +49,9 @@ class Slices(Sequence[Block]):
 
 
 class Lines(Sequence[Block]):
-    """An svmlight file that is not compressed, in blocks of so many lines.
+    """An uncompressed svmlight file in blocks of `block` lines.
 
-    All of it is read once, to know its rows, columns and labels.
+    The constructor reads the whole file once to find its rows, columns and labels.
 
     Parameters
     ----------
@@ -63,15 +63,16 @@ class Lines(Sequence[Block]):
     Attributes
     ----------
     rows : int
+        The number of rows in the file.
 
     Raises
     ------
     FileFormatError
-        If it is not such a file.
+        If it is not an svmlight file, or has no rows.
     ModuleNotFoundError
-        Without scikit-learn.
+        If scikit-learn is not installed.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Lines(Sequence[Block]):
 
 
 def _starts_of_lines(path: str, block: int) -> list[int]:
-    """Return where every `block`-th line begins, and where the file ends."""
+    """Return the offset of every `block`-th line, and of the file's end."""
     starts, place = [], 0
     with open(path, "rb") as file:
         for number, line in enumerate(file):

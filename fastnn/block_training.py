@@ -1,7 +1,7 @@
-"""Training on blocks that are read as they are needed: what `Network.fit` does with `Blocks`.
+"""Training on blocks that are read as they are needed: `Network.fit` on `Blocks`.
 
-It is local SGD with one worker whose rows come through a buffer: an epoch is a round. What the
-optimizer and penalties remember goes on from buffer to buffer.
+It is local SGD with one worker, whose rows come through a buffer; a round is an epoch. The state of
+the optimizer and of the penalties carries over from one buffer to the next.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def fit(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not for blocks, or not right, or a block's rows are not.
+        If an argument is invalid or not supported for blocks, or a block's rows are invalid.
     BlockError
-        If a block cannot be read. The network has then the weights of the last buffer that was
-        trained on, and `history` the epochs that were finished.
+        If a block cannot be read. The network then has its weights after the last buffer that was
+        trained on, and `history` has the finished epochs.
     """
     for name in OF_ONE_ARRAY:
         if options.pop(name) is not None:
@@ -71,19 +71,19 @@ def fit(
 
 
 class _Reading(Callback):
-    """One pass after another over the blocks, in place in the network's arrays."""
+    """The runner of rounds: each is one pass over the blocks that trains the network in place."""
 
     def __init__(self, network: Network, blocks: Blocks, threads: int | None) -> None:
         self._network, self._blocks, self._threads = network, blocks, threads
         self.bar: ProgressBar | None = None
 
     def epoch_end(self, epoch: int, network: Network, history: History) -> None:
-        """Show the figures of an epoch."""
+        """Show the epoch's figures in the progress bar."""
         if self.bar is not None:
             self.bar.epoch(history)
 
     def run(self, job: Job, model: Model, places: list[Place]) -> list[Done]:
-        """Train one epoch; where rows are refused, leave the weights as they were before it."""
+        """Train one epoch; if rows are invalid, restore the weights from before it."""
         before = self._network._copied()
         try:
             return self._run(job, model, places[0], before)
@@ -108,7 +108,7 @@ class _Reading(Callback):
                     break
                 if self.bar is not None:
                     self.bar.chunk(rows)
-                del part, training  # the reader fills the next buffer in their place
+                del part, training  # frees their memory for the next buffer
             else:
                 if state is None or rows != job.n:
                     raise ValueError(f"the blocks have {rows} rows in this pass, not {job.n}")
@@ -117,7 +117,7 @@ class _Reading(Callback):
         return [Done(done, Place(rng, 0, state.draws), cost, rows)]
 
     def _rows(self, buffer: Buffer) -> Rows:
-        """Check the rows of a buffer."""
+        """Return a buffer's rows, checked and ready for the engine."""
         X, y, last = buffer
         try:
             return rows_of(self._network, X, y, predicted=False)

@@ -1,7 +1,7 @@
-"""Rows that do not fit into memory: read block by block while the engine trains.
+"""Rows that do not fit into memory, read block by block while the engine trains.
 
-A pass over the blocks fills buffers of rows, each while the one before is trained on
-(`fastnn.block_training`). The order of an epoch is shuffled by blocks, and by rows in a buffer.
+A pass over the blocks fills one buffer of rows while the engine trains on the previous one
+(`fastnn.block_training`). Each epoch shuffles the order of the blocks, and the rows in a buffer.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ T = TypeVar("T")
 
 
 class BlockError(RuntimeError):
-    """A block could not be read; the network has the weights of the rows before it."""
+    """A block could not be read; the network keeps its weights from the buffers before it."""
 
 
 class Buffer(NamedTuple):
-    """Rows that are trained on together, and the number of the last block in them."""
+    """Rows that are shuffled and trained on together, and the number of their last block."""
 
     X: Any
     y: Any
@@ -38,23 +38,25 @@ class Buffer(NamedTuple):
 
 
 class Blocks:
-    """Rows in blocks, for `Network.fit` in place of X and y.
+    """Rows in blocks, for `Network.fit` instead of X and y.
 
     Parameters
     ----------
     source : iterable of pairs (X, y)
-        The protocol: ``iter(source)`` begins anew each time and yields the same blocks, arrays or
-        sparse matrices as `Network.fit` takes them, of any numbers of rows. One that also has
-        ``len(source)`` and ``source[i]`` is read in a new order in every epoch, others in theirs.
+        Each ``iter(source)`` must start from the beginning and yield the same blocks: arrays or
+        sparse matrices as `Network.fit` takes them, with any number of rows. A source that also
+        has ``len(source)`` and ``source[i]`` is read in a new order in every epoch if rows are
+        shuffled; any other is read in its own order.
     rows : int, optional
-        All rows, the n of lmbda/n; counted, by one pass over the blocks, if not given.
+        The total number of rows, the n of lmbda/n. If not given, one pass over the blocks counts
+        them.
     buffer : int, default 32768
-        Rows that are shuffled together. There are two buffers in memory at a time.
+        The number of rows that are shuffled together. Two buffers are in memory at a time.
 
     Raises
     ------
     TypeError
-        If `source` is an iterator, which does not begin anew.
+        If `source` is not iterable, or is an iterator, which cannot start again.
     """
 
     def __init__(
@@ -79,32 +81,33 @@ class Blocks:
         buffer: int = 32_768,
         n_features: int | None = None,
     ) -> Blocks:
-        """Return the rows of files, or of arrays such as ``np.memmap``, in blocks.
+        """Return blocks of the rows of files, or of arrays such as ``np.memmap``.
 
         Parameters
         ----------
         X : path or ndarray
-            An npy or IDX file, which is mapped and not read, its dimensions after the first taken
-            as one; or an svmlight file (.svm, .svmlight, .libsvm), which is read once now and once
-            an epoch.
+            An npy or IDX file, which is mapped into memory, with all dimensions after the first
+            flattened; or an svmlight file (.svm, .svmlight, .libsvm), which is read once now and
+            once per epoch.
         y : path or ndarray, optional
-            As many classes or targets, npy or IDX; none where X is svmlight, which has its own.
+            As many classes or targets, in an npy or IDX file or an array. It must be omitted for an
+            svmlight file, which holds its own labels.
         block : int, default 8192
-            The rows of a block, which are read one after another.
+            The number of consecutive rows in a block.
         buffer : int, default 32768
-            As above.
+            As for the class.
         n_features : int, optional
             The number of columns of an svmlight file; by default its largest index.
 
         Raises
         ------
         FileFormatError
-            If a file is not what its name says.
+            If a file's content is not what its name says.
         ModuleNotFoundError
-            For an svmlight file without scikit-learn.
+            If X is an svmlight file and scikit-learn is not installed.
         ValueError
-            If X and y have different numbers of rows, or none; if a file is compressed, of which no
-            part can be read alone.
+            If X and y have different numbers of rows, or none; if y or `n_features` does not fit
+            the format of X; or if a file is compressed, so that no part of it can be read alone.
         OSError
             If a file cannot be read.
         """
@@ -126,7 +129,7 @@ class Blocks:
 
     @property
     def rows(self) -> int:
-        """All rows; where they were not given, they are counted at the first use."""
+        """The total number of rows; if it was not given, the first use counts them."""
         if self._rows is None:
             self._rows = sum(len(np.asarray(y)) for _, (_, y) in self._read(None))
             if not self._rows:
@@ -136,14 +139,15 @@ class Blocks:
     def buffers(
         self, rng: np.random.Generator | None, ready_made: Callable[[Buffer], T]
     ) -> Generator[T]:
-        """Yield the buffers of one pass; the next one is made while the caller works on one.
+        """Yield the buffers of one pass; a thread prepares the next one while the caller works.
 
         Parameters
         ----------
         rng : Generator, optional
-            Draws the order of the blocks, where there are several; without it they come in theirs.
+            Draws the order of the blocks if the source can be indexed and has several. Without it
+            the blocks come in their own order.
         ready_made : callable
-            What is yielded of a buffer; it too runs while the caller works.
+            Applied to each buffer in that thread; its results are yielded.
         """
         filled = map(ready_made, self._filled(rng))
         reader = ThreadPoolExecutor(1, "fastnn-reader")
@@ -152,7 +156,7 @@ class Blocks:
             while (ready := coming.result()) is not None:
                 coming = reader.submit(next, filled, None)
                 yield ready
-        finally:  # Ctrl-C does not wait for a block that takes long to arrive
+        finally:  # Ctrl-C does not wait for a slow block
             reader.shutdown(wait=False, cancel_futures=True)
 
     def _filled(self, rng: np.random.Generator | None) -> Iterator[Buffer]:
@@ -171,7 +175,7 @@ class Blocks:
             yield _joined(parts, number)
 
     def _read(self, rng: np.random.Generator | None) -> Iterator[tuple[int, Block]]:
-        """Yield the blocks of one pass with their numbers, arrays as long as each other."""
+        """Yield the number and the checked (X, y) of each block of one pass."""
         source: Any = self.source
         numbers: Iterable[int] = itertools.count()
         indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
@@ -200,7 +204,7 @@ class Blocks:
 
 
 def _as_arrays(X: Any, y: Any) -> Block:
-    """Return a block as a matrix that can be cut into rows, and an array as long."""
+    """Return a block as a matrix that can be sliced by rows, and an array of as many targets."""
     X, y = _as_csr(X) if is_sparse(X) else np.asarray(X), np.asarray(y)
     if X.shape[0] != len(y):
         raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}")
@@ -208,10 +212,10 @@ def _as_arrays(X: Any, y: Any) -> Block:
 
 
 def _as_csr(X: Any) -> Any:
-    """Return a sparse matrix as CSR of its own dtype: uint8 has another scale than floats."""
+    """Return a sparse matrix as CSR of its own dtype, as uint8 has another scale than floats."""
     if X.format == "csr":
         return compressed(X)
-    csr = compressed(X.astype(np.float64))  # where entries for the same place are added
+    csr = compressed(X.astype(np.float64))  # adds duplicate entries, in a type that holds the sums
     back = csr.astype(X.dtype)
     if X.dtype.kind in "iu" and (back != csr).nnz:
         raise ValueError(f"entries for the same place add up to more than {X.dtype} holds")
@@ -219,14 +223,14 @@ def _as_csr(X: Any) -> Any:
 
 
 def _form_of(X: Any, y: Any) -> str:
-    """Return what the blocks of one source must have in common: it would not survive joining."""
+    """Return what all blocks of a source must share, as joining them would hide a difference."""
     sparse, columns = "sparse " if is_sparse(X) else "", "x".join(map(str, X.shape[1:]))
     kind = "numbers" if y.ndim == 1 else f"rows of {y.shape[1]}"
     return f"{sparse}{X.dtype} X of {columns} columns and y of {kind}"
 
 
 def _joined(parts: Sequence[Block], last: int) -> Buffer:
-    """Return the parts as one buffer, in memory of its own."""
+    """Return the parts copied into one buffer."""
     Xs, ys = zip(*parts, strict=True)
     if not is_sparse(Xs[0]):
         return Buffer(np.concatenate(Xs), np.concatenate(ys), last)

@@ -1,4 +1,4 @@
-"""What a fit calls between its epochs, and what may end it early."""
+"""Callbacks between the epochs of a fit, and early stopping."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MONITORS = ("val_score", "val_cost", "train_cost")
 
 
 class Callback:
-    """What a fit calls; write a class with one of the methods or both.
+    """Base class of callbacks; a subclass overrides one method or both.
 
-    Epochs are counted from 0. A method may look at everything, but must not change the network's
-    arrays, which is an error; what it raises ends the fit there.
+    Epochs are counted from 0. A method may read everything, but changing the network's arrays is an
+    error. An exception raised in a method ends the fit.
     """
 
     def epoch_begin(self, epoch: int, network: Network) -> bool | None:
@@ -29,30 +29,31 @@ class Callback:
         return None
 
     def epoch_end(self, epoch: int, network: Network, history: History) -> bool | None:
-        """Return True to end the training after this epoch, with which `history` ends."""
+        """Return True to end the training after this epoch, the last one in `history`."""
         return None
 
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """The end of a fit that has stopped to improve: no better epoch in `patience` ones.
+    """End a fit when `patience` epochs in a row have brought no improvement.
 
-    The best epoch's weights and biases are then put back, also where all epochs were run. The book,
-    chapter 3, "How to choose a neural network's hyper-parameters?": no-improvement-in-n.
+    The weights and biases of the best epoch are then restored, even if all epochs were run. This is
+    the book's no-improvement-in-n (chapter 3, "How to choose a neural network's
+    hyper-parameters?").
 
     Parameters
     ----------
     patience : int, default 10
-        Epochs.
+        The number of epochs.
     min_delta : float, default 0
-        An epoch is better if it is so by more than this.
+        An epoch counts as an improvement if it beats the best one by more than this.
     monitor : {"val_score", "val_cost", "train_cost"}
-        What is watched; "val_score" is the validation accuracy, or R**2 for real targets.
+        The watched value; "val_score" is the validation accuracy, or R**2 for real targets.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is none of these.
+        If a parameter has another type or value.
     """
 
     patience: int = 10
@@ -66,19 +67,19 @@ class EarlyStopping:
 
     @property
     def needs_validation(self) -> bool:
-        """Whether there must be validation rows."""
+        """Whether validation rows are required."""
         return self.monitor != "train_cost"
 
 
 class BestWeights(Callback):
-    """`EarlyStopping` at work in one fit."""
+    """The callback that carries out `EarlyStopping` in one fit."""
 
     def __init__(self, stopping: EarlyStopping) -> None:
         self.stopping, self._best, self._waited = stopping, -math.inf, 0
         self._kept: Any = None
 
     def epoch_end(self, epoch: int, network: Network, history: History) -> bool:
-        """Copy the arrays if they are the best so far; ask to stop if none were for long."""
+        """Copy the arrays if they are the best so far; return whether patience is exhausted."""
         value = getattr(history, self.stopping.monitor)[-1]
         value = value if self.stopping.monitor == "val_score" else -value
         if value > self._best + self.stopping.min_delta:
@@ -89,18 +90,18 @@ class BestWeights(Callback):
         return self._waited >= self.stopping.patience
 
     def state(self) -> tuple[tuple[float, int], Any]:
-        """Return what `set_state` takes: the best value, epochs since, and the copied arrays."""
+        """Return what `set_state` takes: the best value, the epochs since it, and the arrays."""
         return (self._best, self._waited), self._kept
 
     def set_state(self, state: tuple[tuple[float, int], Any]) -> None:
-        """Go on from an earlier fit's state."""
+        """Continue from the state of an interrupted fit."""
         (self._best, self._waited), self._kept = state
 
     def restore(self, network: Network) -> None:
-        """Put the best arrays back; where no epoch was a number, leave the last ones."""
+        """Restore the best arrays; if no monitored value was finite, keep the last ones."""
         if self._kept is not None:
             network._restore(self._kept)
             if (history := network.history) is not None:
                 history.best_epoch = len(history.seconds) - 1 - self._waited
             if self._waited:
-                network.optimizer_state = None  # of later weights
+                network.optimizer_state = None  # it belongs to later weights

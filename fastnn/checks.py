@@ -1,4 +1,4 @@
-"""Argument checks at the edge of the API: what was expected, what came, what to do."""
+"""Argument checks at the edge of the API; errors say what was expected, and what came."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class DivergenceError(ArithmeticError):
-    """Training left the finite numbers; the message says where, and what to try."""
+    """Training produced non-finite numbers; the message says where, and what to try."""
 
 
 class FileFormatError(ValueError):
-    """A file is not what its name or header says: truncated, of another type, or damaged."""
+    """A file is not what its name or header says: truncated, damaged or of another type."""
 
 
 @contextlib.contextmanager
 def understood(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Turn what a damaged file leads to into a `FileFormatError`: it is not a `what`."""
+    """Turn errors in reading a damaged file into a `FileFormatError`: it is not a `what`."""
     name = os.fspath(path)
     try:
         yield
@@ -67,7 +67,7 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
     Raises
     ------
     ValueError
-        Otherwise; the message names the nearest known one.
+        Otherwise; the message suggests the closest name, if one is close.
     """
     names = list(allowed)
     if isinstance(value, str) and value in names:
@@ -81,12 +81,12 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def one_named(parameter: str, name: object, known: Iterable[T]) -> T:
-    """Return that of the objects or classes in `known` whose `name` this is.
+    """Return the object or class in `known` whose ``name`` attribute equals `name`.
 
     Raises
     ------
     ValueError
-        If there is none; the message names the nearest.
+        If there is none; the message suggests the closest name, if one is close.
     """
     every: Iterable[Any] = known
     by_name: dict[str, T] = {one.name: one for one in every}
@@ -104,7 +104,7 @@ def real(
 ) -> float:
     """Return `value` as a finite float from `minimum` to `maximum`.
 
-    With `above` or `below`, which take the place of these, the bound itself is not among them.
+    `above` replaces `minimum`, and `below` replaces `maximum`, with a bound that is excluded.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def real(
         raise TypeError(f"{parameter} must be a number, not {value!r} ({type(value).__name__})")
     try:
         number = float(value)
-    except OverflowError:  # a whole number beyond every float
+    except OverflowError:  # an integer beyond the range of floats
         number = math.inf
     is_high = number >= minimum if above is None else number > above
     is_low = number <= maximum if below is None else number < below
@@ -128,7 +128,7 @@ def real(
 
 
 def _bounds(minimum: float, maximum: float, above: float | None, below: float | None) -> str:
-    """Return in words which numbers `real` takes."""
+    """Return the range that `real` accepts, in words."""
     if maximum == math.inf and below is None:
         return "finite and " + (f"at least {minimum:g}" if above is None else f"above {above:g}")
     if above is None and below is None:
@@ -138,14 +138,14 @@ def _bounds(minimum: float, maximum: float, above: float | None, below: float | 
 
 
 def whole(parameter: str, value: object, *, minimum: int) -> int:
-    """Return `value` as an int that is at least `minimum`; a float is taken if it is whole.
+    """Return `value` as an int of at least `minimum`; a float is accepted if it is whole.
 
     Raises
     ------
     TypeError
         If `value` is not a real number.
     ValueError
-        If it is not whole or below `minimum`.
+        If it is not whole, or is below `minimum`.
     """
     number = real(parameter, value, minimum=-math.inf)
     if number != int(number) or number < minimum:
@@ -154,12 +154,12 @@ def whole(parameter: str, value: object, *, minimum: int) -> int:
 
 
 def optional(check: Callable[..., T], parameter: str, value: object, **bounds: float) -> T | None:
-    """Return what `check`, one of those above, makes of `value`; None stays None."""
+    """Return `value` as checked by `check`, one of the functions above; None stays None."""
     return None if value is None else check(parameter, value, **bounds)
 
 
 def check_field(one: object, field: str, check: Callable[..., Any], **bounds: float) -> None:
-    """Let a field of a frozen dataclass be what `check`, one of those above, makes of it."""
+    """Replace a field of a frozen dataclass with its value as checked by `check`."""
     object.__setattr__(one, field, check(field, getattr(one, field), **bounds))
 
 
@@ -169,7 +169,7 @@ def flag(parameter: str, value: object) -> bool:
     Raises
     ------
     TypeError
-        If it is neither True nor False: "no" is not False.
+        If it is neither True nor False; a string such as "no" is not accepted.
     """
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{parameter} must be True or False, not {value!r}")
@@ -177,7 +177,7 @@ def flag(parameter: str, value: object) -> bool:
 
 
 def pair(parameter: str, value: object) -> tuple[Any, Any]:
-    """Return rows and their targets.
+    """Return a pair (X, y) as a tuple.
 
     Raises
     ------
@@ -197,12 +197,12 @@ def plain_repr(value: object) -> str:
 
 
 def not_installed(what: str, module: str, package: str) -> ModuleNotFoundError:
-    """Return the error for `what` where `module` is missing, which pip installs as `package`."""
+    """Return the error for `what`, which needs the missing `module`; pip installs `package`."""
     return ModuleNotFoundError(f'{what} needs {module}: pip install "{package}"', name=module)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called fastnn, however deep in it this is called."""
+    """Warn with the location of the line outside the package that called into it."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back

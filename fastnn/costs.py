@@ -1,17 +1,18 @@
-"""Costs: each one small class whose mathematics is written once.
+"""Costs: each is one small class whose mathematics is written once.
 
 The contract, for a class listed in `ALL` (z, a and y are the weighted input, the output and the
 target of an output unit):
 
 * ``value(xp, z, a, y)`` is the unit's share of the cost of one sample;
-* ``delta(xp, z, a, y, derivative)`` is the derivative of that share by z; ``derivative`` is da/dz
-  of the output activation, already evaluated;
-* ``outputs`` names the output activations for which both are right;
-* ``regression`` says that y are real numbers to come close to, and never classes;
-* ``least`` and ``most`` are the smallest and the largest target that it is for;
-* ``sums_to_1`` says that the targets of a row must.
+* ``delta(xp, z, a, y, derivative)`` is the derivative of that share with respect to z;
+  ``derivative`` is da/dz of the output activation, already evaluated;
+* ``outputs`` names the output activations for which both are correct;
+* ``regression`` says that the targets are real numbers to approximate, never classes;
+* ``least`` and ``most`` are the smallest and the largest target allowed;
+* ``sums_to_1`` says that the targets of a row must sum to 1.
 
-The cost of a sample is the sum over its output units, that of a batch the mean over its samples.
+The cost of a sample is the sum over its output units; the cost of a batch is the mean over its
+samples.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _ELEMENTWISE = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "softplu
 
 
 class Cost:
-    """What the engine needs to know of a cost."""
+    """What the engine needs to know about a cost."""
 
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
@@ -59,11 +60,11 @@ class Cost:
 
     @staticmethod
     def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
-        """Return the derivative of that share by the weighted input z."""
+        """Return the derivative of that share with respect to the weighted input z."""
         raise NotImplementedError
 
     def mean(self, z: np.ndarray, a: np.ndarray, targets: np.ndarray) -> float:
-        """Return the mean cost of rows (n, O); `targets` are class indices (n,) or (n, O)."""
+        """Return the mean cost of n rows; `targets` are class indices (n,) or values (n, O)."""
         y = one_hot(targets, z.shape[1], z.dtype) if targets.ndim == 1 else targets
         return float(self.value(np, z, a, y).sum(dtype=np.float64)) / len(z)
 
@@ -86,8 +87,8 @@ class Quadratic(Cost):
 class CrossEntropy(Cost):
     """Cross-entropy of independent sigmoid outputs (the book, chapter 3, equation 63).
 
-    -y*log(a) - (1-y)*log(1-a) is written with z, as log(1+exp(z)) - y*z, so that the cost of a
-    saturated output is finite in any precision.
+    -y*log(a) - (1-y)*log(1-a) is written in terms of z, as log(1+exp(z)) - y*z, so that the cost of
+    a saturated output is finite in any precision.
     """
 
     name = "cross_entropy"
@@ -106,8 +107,8 @@ class CrossEntropy(Cost):
 class LogLikelihood(Cost):
     """-log of the softmax output of the right class (the book, chapter 3, equation 80).
 
-    z is the normalised one, log(a). With targets in place of a class it is the cross-entropy
-    -sum(y*log(a)); the delta is right where a row's targets sum to 1.
+    z is normalised and equals log(a). With targets instead of a class, this is the cross-entropy
+    -sum(y*log(a)); the delta is correct where a row's targets sum to 1.
     """
 
     name = "log_likelihood"
@@ -125,9 +126,9 @@ class LogLikelihood(Cost):
 
 
 class MeanSquared(Cost):
-    """The squared error (a-y)**2, for real targets; PyTorch's ``MSELoss`` of one output.
+    """The squared error (a-y)**2 for real targets: PyTorch's ``MSELoss`` for one output.
 
-    Its steps are twice those of `Quadratic`, which are scikit-learn's.
+    Its steps are twice those of `Quadratic`, which is the cost that scikit-learn uses.
     """
 
     name = "mean_squared"
@@ -144,7 +145,7 @@ class MeanSquared(Cost):
 
 
 class Absolute(Cost):
-    """The absolute error abs(a-y), for real targets; PyTorch's ``L1Loss`` of one output."""
+    """The absolute error abs(a-y) for real targets: PyTorch's ``L1Loss`` for one output."""
 
     name = "absolute"
     outputs = _ELEMENTWISE
@@ -160,9 +161,9 @@ class Absolute(Cost):
 
 
 class Huber(Cost):
-    """Half the squared error up to 1, and the absolute error less 1/2 beyond (Huber 1964).
+    """Half the squared error up to an error of 1, the absolute error minus 1/2 beyond (Huber 1964).
 
-    PyTorch's ``HuberLoss`` of one output, with delta = 1.
+    This is PyTorch's ``HuberLoss`` with delta = 1, for one output.
     """
 
     name = "huber"
@@ -180,10 +181,10 @@ class Huber(Cost):
 
 
 class Poisson(Cost):
-    """Half the Poisson deviance y*log(y/a) - y + a, for counts and other targets from 0 on.
+    """Half the Poisson deviance y*log(y/a) - y + a, for counts and other targets of at least 0.
 
-    z is log(a) (McCullagh and Nelder, "Generalized linear models", 1989, section 2.3);
-    scikit-learn's ``MLPRegressor(loss="poisson")``.
+    z is log(a) (McCullagh and Nelder, "Generalized linear models", 1989, section 2.3). This is the
+    cost of scikit-learn's ``MLPRegressor(loss="poisson")``.
     """
 
     name = "poisson"
@@ -207,25 +208,25 @@ ALL: tuple[type[Cost], ...] = (
 
 
 def _within_1(xp: Any, error: Any) -> Any:
-    """Return `error`, cut off at -1 and 1."""
+    """Return `error` clipped to [-1, 1]."""
     return xp.maximum(xp.minimum(error, 1.0), -1.0)
 
 
 @runtime_checkable
 class RowCost(Protocol):
-    """A cost of the user's own, which only the numpy path takes."""
+    """A user-defined cost, which only the numpy path accepts."""
 
     def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the derivatives by z of each row's cost; all arrays are (m, outputs)."""
+        """Return the derivatives of each row's cost with respect to z; arrays are (m, outputs)."""
 
 
 def one_hot(labels: np.ndarray, outputs: int, dtype: DTypeLike) -> np.ndarray:
-    """Return the targets (n, outputs) of class indices (n,): 1 for the class, and else 0."""
+    """Return targets (n, outputs) for class indices (n,): 1 for the class, 0 elsewhere."""
     targets = np.zeros((len(labels), outputs), dtype)
     targets[np.arange(len(labels)), labels] = 1
     return targets
 
 
 def named(parameter: str, name: object) -> Cost:
-    """Return the cost called `name`; a `ValueError` names the known ones otherwise."""
+    """Return the cost called `name`, or raise a `ValueError` that lists the known ones."""
     return one_named(parameter, name, ALL)()

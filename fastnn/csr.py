@@ -1,4 +1,4 @@
-"""Sparse matrices of scipy, checked once and in one form: rows with ascending column numbers."""
+"""Check scipy sparse matrices once and bring them into one form: CSR with ascending columns."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ MOST_COLUMNS = 2**31 - 1
 
 
 class SparseLike(Protocol):
-    """What is known to a type checker of a sparse matrix or array of scipy."""
+    """The part of a scipy sparse matrix or array that type checkers need."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its rows and columns."""
+        """The number of rows and of columns."""
 
     @property
     def dtype(self) -> Any:
-        """That of its values."""
+        """The dtype of the values."""
 
     def tocsr(self) -> Any:
-        """Return it by rows."""
+        """Return it in CSR format."""
 
 
 def is_sparse(X: Any) -> TypeGuard[SparseLike]:
-    """Return whether `X` is a sparse matrix or array of scipy, which is not loaded for it."""
+    """Return whether `X` is a scipy sparse matrix or array, without importing scipy."""
     scipy_sparse = sys.modules.get("scipy.sparse")
     return scipy_sparse is not None and bool(scipy_sparse.issparse(X))
 
@@ -40,7 +40,7 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
     Parameters
     ----------
     X : sparse matrix or array of scipy, shape (n, D)
-        Of real numbers, in any format; CSR costs the least.
+        Real numbers in any format; CSR is the cheapest.
     dtype : dtype
         float32 or float64.
     scale : float
@@ -48,29 +48,29 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
     Returns
     -------
     csr_array, shape (n, D)
-        Columns ascend in every row and none is there twice: entries for the same place are added.
-        It shares what need not be changed with `X`, which never is, and is not to be written to.
+        In every row the columns ascend without duplicates: duplicate entries are added. The
+        result may share arrays with `X`, which is never changed, so do not write to it.
 
     Raises
     ------
     TypeError
         If `X` does not hold real numbers.
     ValueError
-        If its index arrays contradict each other or its shape, or a value is NaN, infinite or too
-        large for `dtype`.
+        If its index arrays are inconsistent with each other or with its shape, if it has more than
+        2**31 - 1 columns, or if a value is NaN, infinite or too large for `dtype`.
     """
     if X.dtype.kind not in "fiub":
         raise TypeError(f"X must hold real numbers, not dtype {X.dtype}; use X.astype(float)")
     if X.shape[1] > MOST_COLUMNS:
         raise ValueError(f"X must have at most {MOST_COLUMNS:,} columns, not {X.shape[1]:,}")
-    adds = X.dtype.kind != "b"  # what is there twice in a matrix of bool is there, as in scipy's
+    adds = X.dtype.kind != "b"  # duplicates in a bool matrix stay True, as in scipy
     if X.format == "csr":
         X = _checked(X)
     else:
         X = compressed(X.astype(np.float64, copy=False) if adds else X)
     if not X.has_canonical_format:
         X = X.astype(np.float64) if adds else X.copy()
-        X.sum_duplicates()  # each row sorted, entries for the same place added
+        X.sum_duplicates()  # also sorts each row
     with np.errstate(over="ignore"):
         values = X.data.astype(dtype, copy=False)
         if scale != 1:
@@ -85,29 +85,29 @@ def as_csr(X: Any, dtype: np.dtype[Any], scale: float) -> Any:
 
 
 def not_finite(where: str, dtype: np.dtype[Any]) -> ValueError:
-    """Return the error for a number that is no finite one of `dtype`."""
+    """Return the error for a value that is not a finite number of `dtype`."""
     return ValueError(
         f"{where} holds NaN, infinity or a number too large for {dtype}; remove or replace it"
     )
 
 
 def compressed(X: Any) -> Any:
-    """Return a sparse matrix of any format as CSR, its index arrays checked before and after.
+    """Return a sparse matrix of any format as CSR; index arrays are checked before and after.
 
-    scipy's conversions trust them: a number out of range would write where it leads.
+    scipy's conversions trust the indices: one that is out of range makes them write out of bounds.
 
     Raises
     ------
     ValueError
-        If the index arrays contradict each other or the shape.
+        If the index arrays are inconsistent with each other or with the shape.
     """
-    if X.format not in ("csr", "lil"):  # whose conversion, in Python, is checked afterwards
+    if X.format not in ("csr", "lil"):  # lil is converted in Python: the check afterwards suffices
         X = _checked(X)
     return _checked(X.tocsr())
 
 
 def _checked(X: Any) -> Any:
-    """Return a matrix on the same arrays, after looking at all of them."""
+    """Return a matrix on the same arrays, after checking all of them."""
     from scipy import sparse
 
     try:
@@ -119,7 +119,7 @@ def _checked(X: Any) -> Any:
         else:
             entries = X.tocoo(copy=False)
             places = (entries.row, entries.col)
-            X = sparse.coo_array((entries.data, places), shape=entries.shape)  # looks at them
+            X = sparse.coo_array((entries.data, places), shape=entries.shape)  # checks them
     except ValueError as error:
         raise ValueError(
             f"the index arrays of X do not make a {X.format.upper()} matrix of shape {X.shape}: "

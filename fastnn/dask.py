@@ -1,7 +1,7 @@
 """One network on the workers of a Dask cluster, by local SGD (extra ``dask``).
 
-The method is that of `fastnn.local_sgd`. Here is what a cluster adds: which worker has which
-partition, and what happens when one is gone.
+The method is that of `fastnn.local_sgd`. This module adds what a cluster needs: the assignment of
+partitions to workers, and recovery when a worker is lost.
 """
 
 from __future__ import annotations
@@ -59,52 +59,54 @@ def fit(
 ) -> History:
     """Train `network` on the partitions where they are: only weights travel.
 
-    In each round every worker trains the common weights on its own partitions, and the weights are
-    averaged by the numbers of rows. Partitions that are on a worker already stay there; others are
-    dealt out evenly, in their order. With one worker, `rounds` of `local_epochs` on one partition
-    are `Network.fit` with ``epochs=rounds*local_epochs``, bit by bit.
+    In each round every worker trains a copy of the common weights on its own partitions; the copies
+    are then averaged, weighted by their numbers of rows. Partitions that are already on a worker
+    stay there; the others are distributed evenly, in their order. With one worker and one
+    partition, `rounds` of `local_epochs` give the same bits as `Network.fit` with
+    ``epochs=rounds*local_epochs``.
 
-    A worker that is lost costs its part of the round: its partitions are made anew on others, as
-    Dask makes any lost result, and the part is done again, with the same result.
+    If a worker is lost, only its part of the round is repeated: Dask recomputes its partitions on
+    other workers, as it does for any lost result, and the repeated part has the same result.
 
     Parameters
     ----------
     network : Network
         Trained in place: after each round it has the averaged weights.
     partitions : tuple of two Dask arrays, or iterable of pairs
-        ``(X, y)``, cut in blocks of rows; or for each partition a pair (X, y) of delayed objects,
-        futures, or paths of files that the workers open themselves, as `Network.fit` does: npy and
-        IDX, or svmlight, whose path alone is a partition.
+        ``(X, y)``, chunked by rows only; or for each partition a pair (X, y) of delayed objects,
+        futures, or paths of files that the workers open themselves, as `Network.fit` does: npy, IDX
+        or svmlight. An svmlight path is a partition by itself.
     client : distributed.Client, optional
         By default the current one.
     rounds : int
-        How often the weights are averaged.
+        The number of times that the weights are averaged.
     local_epochs, local_batches : int
-        One of them: what each worker does in a round. Passes over its rows, or steps, of which the
-        next round goes on where this one has ended.
+        Exactly one of them: the work of each worker in a round, in passes over its rows or in
+        steps. After `local_batches` steps the next round continues the pass where this one ended.
     batch_size, learning_rate, optimizer, penalty, dropout, input_noise, shuffle, warm_start
         As in `Network.fit`. n in lmbda/n is the number of rows of all partitions. A schedule counts
-        local epochs, or rounds with `local_batches`; it sees one validation score a round.
+        local epochs, or rounds with `local_batches`; it sees one validation score per round.
     validation_data, early_stopping, callbacks
-        As in `Network.fit`, here and not on the workers, with rounds for epochs.
+        As in `Network.fit`, with rounds instead of epochs; they run here and not on the workers.
 
     Returns
     -------
     History
-        One value for each round; ``train_cost`` is the mean of the workers' as they trained.
+        One value for each round; ``train_cost`` is the mean over the rows as the workers trained.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as above, or partitions are empty, or their widths or dtypes differ;
-        the message names the partition, and no weight has changed.
+        If an argument is not as above, or partitions are empty, or their widths or dtypes differ.
+        For a bad partition the message names it. No weight has changed.
     ConnectionError
-        If the client is closed or its cluster gone.
+        If the client is closed, its cluster is gone, or there are no workers.
     DivergenceError
-        If weights are no longer finite after a round; the network has those of the round before.
+        If the weights or the optimizer's state are not finite after a round; the network keeps the
+        weights of the round before.
     RuntimeError
-        If a part of a round ends worker after worker (Dask's ``allowed-failures``). Like any other
-        error in the middle of a round it leaves the weights of the last finished one.
+        If a part of a round kills one worker after another (Dask's ``allowed-failures``). As after
+        any other error within a round, the network has the weights of the last finished round.
     """
     client = _running(client)
     pairs = _pairs(partitions)
@@ -131,7 +133,7 @@ def fit(
 
 
 class _Facts(NamedTuple):
-    """What must be the same in all partitions, and the rows of one."""
+    """A partition's number of rows, and what must be the same in all partitions."""
 
     rows: int
     dtype: str
@@ -139,7 +141,7 @@ class _Facts(NamedTuple):
 
 
 class _Cluster:
-    """The partitions on the workers, in groups: those that one worker trains."""
+    """The partitions on the workers, grouped by the worker that trains them."""
 
     def __init__(
         self, client: distributed.Client, network: Network, pairs: Sequence[tuple[Any, Any]]
@@ -166,7 +168,7 @@ class _Cluster:
         self.counts = [sum(found[i].rows for i in group) for group in groups]
 
     def run(self, job: Job, model: Model, places: list[Place]) -> list[Done]:
-        """Do a round: each worker its part."""
+        """Run one round, a part on each worker."""
         self._move_from_lost_workers()
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
             parts = [
@@ -180,12 +182,12 @@ class _Cluster:
         return done
 
     def _submit(self, function: Callable[..., Any], at: str, *arguments: Any) -> Any:
-        """Have a worker do something; another one, if that one is gone."""
+        """Submit a call to the worker `at`, or to another one if that one is gone."""
         try:
             return self._client.submit(
                 function, *arguments, workers=[at], allow_other_workers=True, pure=False
             )
-        except Exception as error:  # a closed client raises just that
+        except Exception as error:  # a closed client raises a plain Exception
             raise self._gone(error) from error
 
     def _results(self, futures: list[Any]) -> Any:
@@ -206,7 +208,7 @@ class _Cluster:
         return ConnectionError(f"the Dask client or its cluster is gone ({error}); {self._kept()}")
 
     def _kept(self) -> str:
-        """Say what the network is left with."""
+        """Return the part of an error message that says which weights the network has."""
         return f"the network has the weights of {self._finished} finished rounds"
 
     def _workers(self) -> list[str]:
@@ -219,7 +221,7 @@ class _Cluster:
         return found
 
     def _places(self, pairs: Sequence[tuple[Any, Any]]) -> list[str]:
-        """Return a worker for each partition: where its data are, else one after another."""
+        """Return a worker for each partition: the one with its data, else an even distribution."""
         workers = self._workers()
         at = []
         for number, pair in enumerate(pairs):
@@ -231,7 +233,7 @@ class _Cluster:
         return at
 
     def _move_from_lost_workers(self) -> None:
-        """Give the groups of workers that are gone to those with the fewest."""
+        """Reassign the groups of lost workers to the workers with the fewest groups."""
         workers = self._workers()
         for group, at in enumerate(self._places_of_groups):
             if at not in workers:
@@ -254,7 +256,7 @@ def _running(client: distributed.Client | None) -> distributed.Client:
 
 
 def _pairs(partitions: Any) -> list[tuple[Any, Any]]:
-    """Return a pair (X, y) for each partition, of what the workers make or open."""
+    """Return for each partition a pair (X, y) of what the workers compute or open."""
     if isinstance(partitions, tuple) and all(hasattr(a, "to_delayed") for a in partitions):
         return _blocks(*partitions)
     if isinstance(partitions, (str, bytes)) or not isinstance(partitions, Iterable):
@@ -305,7 +307,7 @@ def _source(number: int, given: Any) -> Any:
 
 
 def _check_alike(found: Sequence[_Facts]) -> None:
-    """Raise a `ValueError` if partitions are not of one kind."""
+    """Raise a `ValueError` unless all partitions have the same dtype and form of targets."""
     first = found[0]
     for number, other in enumerate(found):
         for what, a, b in (
@@ -319,7 +321,7 @@ def _check_alike(found: Sequence[_Facts]) -> None:
 
 
 def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
-    """Return a partition as the engine takes it, and the dtype it came in; on its worker."""
+    """Return a partition ready for the engine, and its original dtype; runs on the worker."""
     try:
         X, y = opened(X, y, like.n_inputs)
         X = X if is_sparse(X) else np.asarray(X)
@@ -339,6 +341,6 @@ def _facts(part: tuple[Rows, str]) -> _Facts:
 
 
 def _part(job: Job, model: Model, place: Place, *parts: tuple[Rows, str]) -> Done:
-    """Do a worker's part of a round, on its threads."""
+    """Train a worker's part of a round with as many threads as the worker has."""
     threads = distributed.get_worker().state.nthreads
     return local_sgd.train_part(job, model, place, [rows for rows, _ in parts], threads)

@@ -1,7 +1,7 @@
-"""Data sets: the embedded digits, MNIST and Fashion-MNIST, from their IDX files.
+"""Data sets from IDX files: the embedded digits, MNIST and Fashion-MNIST.
 
-Every file is known by the SHA-256 of its decompressed content, because mirrors compress
-differently; what `load` returns is that content and nothing else, wherever it was found.
+Every file is identified by the SHA-256 of its decompressed content, as mirrors compress
+differently. `load` accepts only that content, wherever it finds the file.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ __all__ = ["NAMES", "Dataset", "available", "fetch", "load", "verify"]
 
 _FolderPath = str | os.PathLike[str]
 
-# The book trains on so many of MNIST's 60,000 training images; the others validate.
+# The book trains on this many of MNIST's 60,000 training images and validates on the others.
 TRAINING_IMAGES = 50_000
 
-# Every fifth of the 1,797 digits is held out. The rows come in the order of their writers, so the
-# writers of the held-out digits are also in the training part; the last fifth alone, of writers
-# that the rest does not have, is a few points harder.
+# Every fifth of the 1,797 digits is held out. The rows are ordered by writer, so the writers of the
+# held-out digits also occur in the training part. Holding out the last fifth instead, with writers
+# that the rest lacks, would cost a few points of accuracy.
 HOLD_OUT_EVERY = 5
 
 
 class Dataset(NamedTuple):
-    """Images and their classes, in two parts.
+    """Images and their classes, in a training and a test part.
 
     Attributes
     ----------
     train_images, test_images : ndarray of uint8, shape (n, D)
-        One image per row, its pixels row by row.
+        One image per row; its pixels are in row-major order.
     train_labels, test_labels : ndarray of int64, shape (n,)
         The class of each image, 0 to 9.
     input_scale : float
-        The factor that brings pixels to 0..1: 1/256, the book's, or 1/16 for the digits.
+        The factor that scales pixels to 0..1: 1/256 as in the book, or 1/16 for the digits.
     name : str
-        The name it was loaded by.
+        The name that was passed to `load`.
     shape : tuple of int
         Height and width of an image.
     """
@@ -67,7 +67,7 @@ class _File(NamedTuple):
 class _Source(NamedTuple):
     folder: str
     input_scale: float
-    files: tuple[_File, ...]  # images and labels, or those of the training and of the test part
+    files: tuple[_File, ...]  # images and labels: of all rows, or training then test
     mirrors: tuple[str, ...]
 
 
@@ -121,14 +121,16 @@ def load(
     Parameters
     ----------
     name : {"digits", "mnist", "fashion"}
-        The digits are embedded: 1,797 of 8 x 8, of which every fifth, 360 in all, is the test
-        part. MNIST and Fashion-MNIST have 60,000 and 10,000 images of 28 x 28; the book trains on
-        the first 50,000, ``train_images[:50_000]``.
+        The digits are embedded: 1,797 images of 8 x 8, of which every fifth, 360 in all, is in the
+        test part. MNIST and Fashion-MNIST have 60,000 training and 10,000 test images of 28 x 28;
+        the book trains on the first 50,000, ``train_images[:50_000]``.
     folder : path, optional
-        Where the four IDX files lie, plain or gzipped, themselves or in a subfolder ``mnist`` or
-        ``fashion-mnist``. By default ``$FASTNN_DATA``, and if they are not there, the cache.
+        The folder that holds the four IDX files, plain or gzipped, either directly or in a
+        subfolder ``mnist`` or ``fashion-mnist``. By default ``$FASTNN_DATA``, and if they are not
+        there, the cache.
     download : bool, default True
-        Whether to download into the cache what is not there. Never done where `folder` is given.
+        Whether to download missing files into the cache. Nothing is downloaded if `folder` is
+        given.
     progress : bool, default False
         Whether to show a progress bar while downloading.
 
@@ -137,9 +139,9 @@ def load(
     ValueError
         If there is no data set of this name.
     FileNotFoundError
-        If the files are not in `folder`, or nowhere and `download` is False.
+        If the files are not in `folder`, or are nowhere and `download` is False.
     FileFormatError
-        If a file's content is not this data set's.
+        If a file's content is not that of this data set.
     OSError
         If no mirror could be read.
     """
@@ -165,7 +167,7 @@ def load(
 
 
 def available(name: str, folder: _FolderPath | None = None) -> list[Path] | None:
-    """Find the files of a data set without reading them and without a download.
+    """Find the files of a data set without reading or downloading them.
 
     Parameters
     ----------
@@ -188,21 +190,21 @@ def available(name: str, folder: _FolderPath | None = None) -> list[Path] | None
 
 
 def verify(name: str, folder: _FolderPath | None = None) -> list[Path]:
-    """Check the content of a data set's files, where `load` finds them without a download.
+    """Check the content of a data set's files where `load` finds them, without a download.
 
     Returns
     -------
     list of Path
-        The files, each with the content it should have.
+        The files, all with the right content.
 
     Raises
     ------
     ValueError
         If there is no data set of this name.
     FileNotFoundError
-        If they are not there.
+        If the files are not found.
     FileFormatError
-        If a file's content is not this data set's; the message names the first such file.
+        If a file's content is not that of this data set; the message names the first such file.
     """
     files = _files(name, folder, download=False, progress=False)
     for path, file in files:
@@ -211,11 +213,12 @@ def verify(name: str, folder: _FolderPath | None = None) -> list[Path]:
 
 
 def fetch(name: str, *, progress: bool = False) -> list[Path]:
-    """Download what the cache does not hold of a data set, or holds with the wrong content.
+    """Download the files of a data set that the cache lacks or holds with the wrong content.
 
-    Each file is taken from the first mirror that gives it whole and with the right content; it
-    appears in the cache, decompressed, only then. Mirrors are read over https without following
-    redirects (plain http is allowed for loopback addresses), and no more than the file's size.
+    Each file is taken from the first mirror that delivers all of it with the right content; only
+    then does it appear, decompressed, in the cache. Mirrors are read over https without following
+    redirects (plain http is allowed for loopback addresses). A download that exceeds the file's
+    size is aborted.
 
     Parameters
     ----------
@@ -232,9 +235,9 @@ def fetch(name: str, *, progress: bool = False) -> list[Path]:
     Raises
     ------
     ValueError
-        If there is no such data set.
+        If there is no data set of this name.
     OSError
-        If no mirror gave a file; the message says why, for each.
+        If no mirror delivered a file; the message gives the reason for each mirror.
     """
     source = _source(name)
     if not source.mirrors:
@@ -257,7 +260,7 @@ def fetch(name: str, *, progress: bool = False) -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """Return the folder that downloads go to: ``fastnn`` in the user's cache."""
+    """Return the download folder: ``fastnn`` in the user's cache folder."""
     import pooch
 
     return Path(pooch.os_cache("fastnn"))
@@ -268,7 +271,7 @@ def _source(name: str) -> _Source:
 
 
 def _in_folder(source: _Source, folder: _FolderPath | None) -> list[Path] | None:
-    """Find the files in `folder`, by default ``$FASTNN_DATA``; the embedded ones in the package."""
+    """Find files in `folder`, by default ``$FASTNN_DATA``, and embedded ones in the package."""
     if not source.mirrors:
         return _find(source, Path(__file__).parent)
     place = os.environ.get("FASTNN_DATA") if folder is None else folder
@@ -276,7 +279,7 @@ def _in_folder(source: _Source, folder: _FolderPath | None) -> list[Path] | None
 
 
 def _find(source: _Source, folder: Path) -> list[Path] | None:
-    """Find all files in the subfolder of `folder` that has the set's name, or in `folder`."""
+    """Find all files of a data set in its subfolder of `folder`, or in `folder` itself."""
     for place in (folder / source.folder, folder):
         paths = [_spelled(place, file.name) for file in source.files]
         found = [path for path in paths if path is not None]
@@ -295,11 +298,11 @@ def _spelled(folder: Path, name: str) -> Path | None:
 def _files(
     name: str, folder: _FolderPath | None, download: bool, progress: bool
 ) -> list[tuple[Path, _File]]:
-    """Find a data set's files, by a download if need be, each with what it should hold."""
+    """Find a data set's files, downloading if allowed, each with its expected content."""
     source = _source(name)
     paths = _in_folder(source, folder)
     if paths is None and folder is None:
-        # fetch reads the cache too: it checks what is there, and replaces what is damaged.
+        # fetch also checks the files that are in the cache, and replaces damaged ones.
         paths = _fetched(name, progress) if download else _find(source, cache_folder())
     if paths is None:
         where = folder or os.environ.get("FASTNN_DATA") or cache_folder()
@@ -312,7 +315,7 @@ def _files(
 
 
 def _fetched(name: str, progress: bool) -> list[Path]:
-    """Return the files of `fetch`; where that fails, say too where they were looked for before."""
+    """Return the files of `fetch`; an error also names the $FASTNN_DATA that lacks them."""
     try:
         return fetch(name, progress=progress)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""One file of known content, from the first of several mirrors that has it.
+"""Download one file of known content from the first of several mirrors that has it.
 
-pooch does the work: the temporary file, the SHA-256, the move into place. What is pinned is the
-decompressed content, since mirrors compress differently, so the answer is decompressed on its
-way to pooch, and never beyond the size the content should have.
+pooch handles the temporary file, the SHA-256 and the move into place. The hash is of the
+decompressed content, as mirrors compress differently. So the response is decompressed before pooch
+sees it, and never beyond the expected size.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
 
 __all__ = ["bring"]
 
-TIMEOUT = (10, 30)  # seconds to connect, and without a byte
+TIMEOUT = (10, 30)  # seconds to connect, and between two bytes
 
 
 def bring(urls: Sequence[str], path: Path, size: int, sha256: str, bar: Progress) -> None:
     """Put the decompressed content of a gzip file from one of `urls` at `path`.
 
-    Nothing is downloaded where `path` already holds that content; anything else there is replaced.
+    Nothing is downloaded if `path` already holds that content; any other content is replaced.
 
     Parameters
     ----------
     urls : sequence of str
-        Where it may be had, in order of preference. Only https is read, and plain http from
+        The mirrors' addresses in order of preference. Only https is accepted, and plain http from
         loopback addresses; redirects are not followed.
     path : Path
-        Where it goes, whole and checked, or not at all. Folders are made.
+        The destination; only complete and checked content appears there. Folders are created.
     size : int
         Length of the decompressed content in bytes.
     sha256 : str
-        Of the decompressed content, hexadecimal.
+        SHA-256 of the decompressed content, hexadecimal.
     bar : rich.progress.Progress
-        Gets a task for this file.
+        The progress bar to which a task for this file is added.
 
     Raises
     ------
     OSError
-        If none of `urls` gave the content; the message says why, for each.
+        If none of `urls` delivered the content; the message gives the reason for each.
     """
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")  # the bar says what is downloaded
-    task = bar.add_task(path.name, total=size, visible=False)  # shown once something is read
+    pooch.get_logger().setLevel("WARNING")  # the bar shows the download
+    task = bar.add_task(path.name, total=size, visible=False)  # shown at the first bytes
 
     def download(url: str, output_file: str, _: Any) -> None:
         if not _trusted(url):
@@ -66,7 +66,7 @@ def bring(urls: Sequence[str], path: Path, size: int, sha256: str, bar: Progress
     for url in urls:
         try:
             pooch.retrieve(url, sha256, fname=path.name, path=path.parent, downloader=download)
-        except (OSError, ValueError) as error:  # what requests raises is an OSError
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors
             failures.append(f"{url}: {error}")
         else:
             return
@@ -86,11 +86,11 @@ def _trusted(url: str) -> bool:
 
 
 class _Gunzip:
-    """A file to write gzip to: it passes on `size` decompressed bytes and refuses any more."""
+    """A file that decompresses the gzip written to it, and refuses more than `size` bytes."""
 
     def __init__(self, out: IO[bytes], size: int, on_bytes: Callable[[int], None]) -> None:
         self._out, self._size, self._on_bytes = out, size, on_bytes
-        self._inflate = zlib.decompressobj(wbits=31)  # gzip, with its header and check sum
+        self._inflate = zlib.decompressobj(wbits=31)  # gzip, with its header and checksum
         self._received = self._written = 0
 
     def write(self, chunk: bytes) -> None:
@@ -100,7 +100,7 @@ class _Gunzip:
         except zlib.error as error:
             raise ValueError(f"the answer is not a sound gzip file ({error})") from None
         self._written += len(content)
-        # Compressed data are longer than the content by a header and 5 bytes in 16 KiB at most.
+        # Compression adds at most a header and 5 bytes per 16 KiB, so a longer response is wrong.
         if self._written > self._size or self._received > self._size + self._size // 1024 + 1024:
             raise ValueError(f"the answer holds more than the expected {self._size:,} bytes")
         self._out.write(content)

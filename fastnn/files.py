@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all, and read up to a limit; what goes into JSON."""
+"""Atomic replacement of files, reading up to a limit, and text for JSON and CSV."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ __all__ = [
     "replace_text",
 ]
 
-# Of a file's name, in the name of what is written beside it: letters of up to 4 bytes, of 255.
+# How many characters of a file's name its temporary file repeats: each may take 4 bytes, of the
+# 255 that a name may have.
 LONGEST_NAME = 60
 
 
 def json_safe(value: Any) -> Any:
-    """Return `value` with None for each float that is not finite, of which JSON has none."""
+    """Return `value` with None for each non-finite float, which JSON cannot represent."""
     if isinstance(value, dict):
         return {name: json_safe(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -42,12 +43,12 @@ def json_safe(value: Any) -> Any:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Return what is `json_safe` of a value as JSON: a line, or indented."""
+    """Return a value, made `json_safe`, as JSON: one line, or indented."""
     return json.dumps(json_safe(value), allow_nan=False, indent=indent)
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Return a table as CSV, a line each."""
+    """Return a table as CSV, one line per row."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(header)
@@ -56,7 +57,7 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
-    """Read up to `limit` bytes; memory grows with what comes, not with `limit`."""
+    """Read up to `limit` bytes; memory grows with the bytes read, not with `limit`."""
     content = bytearray()
     while len(content) < limit:
         chunk = stream.read(min(1 << 20, limit - len(content)))
@@ -67,16 +68,16 @@ def read_at_most(stream: IO[bytes] | gzip.GzipFile, limit: int) -> bytearray:
 
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write `content` to `path`; a reader sees what was there before, or all of it.
+    """Write `content` to `path` atomically: a reader sees the old content or all of the new.
 
-    It is written beside `path`, brought to the disk, given the mode of the file that it replaces,
-    and renamed. Where writing fails, or the process is killed, `path` is as it was. A device or a
-    pipe is not replaced, but written to.
+    The content is written to a temporary file in the same folder, which is synced to disk, given
+    the mode of the file it replaces, and renamed. If writing fails or the process is killed, `path`
+    is unchanged. A device or a pipe is written to, not replaced.
 
     Raises
     ------
     OSError
-        If the file cannot be written; it may be there and read-only.
+        If the file cannot be written, for example because it is read-only.
     """
     target = _writable(path)
     if target.exists() and not target.is_file():
@@ -97,7 +98,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
-    """Raise the `OSError` that `replace_file` would, as far as it is known before writing."""
+    """Raise the `OSError` that `replace_file` would raise, as far as can be known beforehand."""
     target = _writable(path)
     if not target.exists() or target.is_file():
         beside = _beside(target)
@@ -110,29 +111,29 @@ def refuse_unwritable(path: str | os.PathLike[str]) -> None:
 
 
 def _writable(path: str | os.PathLike[str]) -> Path:
-    """Return the file that is to be written or replaced; a link stays a link."""
+    """Return the file to write or replace; a symbolic link is resolved, so that it stays one."""
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
-    if target.exists() and not os.access(target, os.W_OK):  # which a rename would not ask
+    if target.exists() and not os.access(target, os.W_OK):  # a rename would not check it
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     return target
 
 
 def _beside(target: Path) -> Path:
-    """Return a name for what is to become a file; the file's own may be as long as names can be."""
+    """Return a name for the temporary file of `target`, whose own name may have any length."""
     return target.with_name(f".{target.name[:LONGEST_NAME]}.{secrets.token_hex(4)}.tmp")
 
 
 def replace_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text to `path` as UTF-8, as `replace_file` does."""
+    """Write `text` to `path` atomically, as UTF-8."""
     replace_file(path, text.encode())
 
 
 def remove_pieces(path: str | os.PathLike[str]) -> None:
-    """Remove what writers of `path` that were killed have left beside it."""
+    """Remove temporary files that killed writers of `path` have left behind."""
     target = Path(os.path.realpath(path))
     name = glob.escape(target.name[:LONGEST_NAME])
     for piece in target.parent.glob(f".{name}.{8 * '[0-9a-f]'}.tmp"):
-        with contextlib.suppress(OSError):  # a folder that has become read-only
+        with contextlib.suppress(OSError):  # the folder may be read-only by now
             piece.unlink(missing_ok=True)

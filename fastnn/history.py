@@ -1,4 +1,4 @@
-"""What a fit recorded, epoch by epoch."""
+"""The record of a fit, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ __all__ = ["History"]
 
 @dataclass
 class History:
-    """What a fit recorded; every list has one value for each finished epoch, or is empty.
+    """The record of a fit; every list is empty or has one value for each finished epoch.
 
-    Both costs have the penalty's value in them, as it is at the end of the epoch, divided by the
-    number of training rows.
+    Both costs include the penalty's value at the end of the epoch, divided by the number of
+    training rows.
 
     Attributes
     ----------
     train_cost : list of float
-        The mean over the epoch's rows, each as it was when its batch came, before that step; the
-        weighted mean where rows have weights.
+        The mean cost over the epoch's rows, each evaluated just before the step of its batch; a
+        weighted mean if rows have weights.
     val_cost : list of float
-        The mean over the validation rows at the end of the epoch; empty without such rows.
+        The mean cost over the validation rows at the end of the epoch; empty without such rows.
     val_accuracy : list of float
-        The share of validation rows, 0 to 1, that are classified rightly; empty without them, and
-        where targets are real.
+        The share, 0 to 1, of validation rows that are classified correctly (`Network.score`); empty
+        without them and for real targets.
     seconds : list of float
-        Wall time of the epoch's training, without the validation; where the first epoch of a kind
-        compiles its kernel, that is in it.
+        Wall time of the epoch's training, without the validation. It includes the time to compile
+        a kernel, if the epoch needs one that is not in the cache.
     val_r2 : list of float
-        R**2 over the validation rows (`Network.score`); empty without them, and for classes.
+        R**2 over the validation rows (`Network.score`); empty without them and for classes.
     learning_rate : list of float
-        That of the epoch.
+        The learning rate of the epoch.
     best_epoch : int or None
         With early stopping, the epoch, counted from 0, whose weights the network has.
     """
@@ -52,16 +52,16 @@ class History:
 
     @property
     def val_score(self) -> list[float]:
-        """Either `val_accuracy` or `val_r2`, whichever was recorded; larger is better."""
+        """Whichever of `val_accuracy` and `val_r2` was recorded; larger is better."""
         return self.val_accuracy or self.val_r2
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Return a copy of the lists that are not empty, by name, ready for a data frame."""
+        """Return copies of the nonempty lists by name, ready for a data frame."""
         series = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(s) for name, s in series.items() if isinstance(s, list) and s}
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the lists that are not empty to `path`, a column each, after the epoch from 1 on.
+        """Write the nonempty lists to `path`, a column each, after a column of epochs from 1.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class History:
         replace_text(path, csv_text(["epoch", *series], rows))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the learning curves with matplotlib, as `fastnn.plots.learning_curves` says."""
+        """Draw the learning curves with `fastnn.plots.learning_curves` (matplotlib)."""
         from fastnn.plots import learning_curves
 
         return learning_curves(self, ax=ax)

@@ -1,8 +1,8 @@
-"""How a network starts: each initializer one small class.
+"""Initializers: each is one small class that draws the weights a network starts with.
 
 The contract, for a class listed in `ALL`: ``weights(rng, inputs, units)`` and
 ``biases(rng, units)`` draw the weights (units, inputs) and the biases (units,) of a layer from a
-numpy `Generator`, in float64. A network asks layer by layer, for the weights first.
+numpy `Generator`, in float64. A network draws layer by layer, the weights first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ALL", "Book", "BookLarge", "Glorot", "He", "Initializer", "named"]
 
 
 class Initializer:
-    """What a network asks of an initializer; biases are 0 if it does not say otherwise."""
+    """What a network needs from an initializer; biases are 0 by default."""
 
     name: ClassVar[str]
 
@@ -35,7 +35,7 @@ class Initializer:
     def draw(
         self, rng: np.random.Generator, sizes: Sequence[int], dtype: np.dtype[Any]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return weights and biases of all layers; both dtypes start from the same draws."""
+        """Return the weights and biases of all layers; the draws are the same for both dtypes."""
         weights, biases = [], []
         for inputs, units in itertools.pairwise(sizes):
             weights.append(self.weights(rng, inputs, units).astype(dtype))
@@ -65,7 +65,7 @@ class BookLarge(Book):
 
 
 class Glorot(Initializer):
-    """Weights even within +-sqrt(6/(inputs+units)), biases 0 (Glorot and Bengio 2010)."""
+    """Weights uniform within +-sqrt(6/(inputs+units)), biases 0 (Glorot and Bengio 2010)."""
 
     name = "glorot"
 
@@ -75,7 +75,7 @@ class Glorot(Initializer):
 
 
 class He(Initializer):
-    """Weights from N(0, 2/inputs), biases 0: for ReLU and its kin (He et al. 2015)."""
+    """Weights from N(0, 2/inputs), biases 0: for ReLU and its variants (He et al. 2015)."""
 
     name = "he"
 
@@ -88,5 +88,5 @@ ALL: tuple[type[Initializer], ...] = (Book, BookLarge, Glorot, He)
 
 
 def named(parameter: str, name: object) -> Initializer:
-    """Return the initializer called `name`; a `ValueError` names the known ones otherwise."""
+    """Return the initializer called `name`, or raise a `ValueError` that lists the known ones."""
     return one_named(parameter, name, ALL)()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between two batches, never inside one."""
+"""Defer Ctrl-C and SIGTERM, so that they act between two batches and never inside one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["held_back"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# What calls the handlers, while they are held back.
+# The function that calls deferred handlers, while a block holds them back.
 _releases: list[Callable[[], None]] = []
 
 
 @contextlib.contextmanager
 def held_back() -> Iterator[Callable[[], None]]:
-    """Hold back Python's handlers of these signals; the function this gives calls those that came.
+    """Defer Python's handlers of `SIGNALS` in a block; yield a function that calls pending ones.
 
-    So does the end of the block, unless it ends with an exception.
+    The end of the block also calls them, unless it ends with an exception.
 
-    Outside the main thread, where Python delivers no signals, nothing is changed, and neither is
-    what the operating system does by itself. Within another `held_back` it is the outer one's.
+    Nothing changes outside the main thread, where Python delivers no signals, or for signals
+    without a Python handler. Within another `held_back`, the outer one's function is yielded.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -49,4 +49,4 @@ def held_back() -> Iterator[Callable[[], None]]:
         _releases.clear()
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    release()  # what came since its last call
+    release()  # handlers that became pending since its last call

@@ -1,14 +1,15 @@
-"""Local SGD: several workers train copies of one network on rows of their own, and average.
+"""Local SGD: several workers train copies of one network on their own rows and average them.
 
-In each round every worker starts from the common weights, trains on its own rows for some epochs or
-batches with the compiled engine, and the weights it ends with are averaged by the numbers of rows
-(McMahan et al., "Communication-efficient learning of deep networks from decentralized data", 2017;
-Stich, "Local SGD converges fast and communicates little", 2019). What the optimizer and penalties
-remember is averaged likewise. lmbda/n has the n of all rows together, so a worker's steps are those
-that training on all of them would make.
+In each round every worker starts from the common weights and trains on its own rows for some epochs
+or batches with the compiled engine. The resulting weights are averaged, weighted by the workers'
+numbers of rows (McMahan et al., "Communication-efficient learning of deep networks from
+decentralized data", 2017; Stich, "Local SGD converges fast and communicates little", 2019). The
+state of the optimizer and of the penalties is averaged in the same way. The n in lmbda/n counts the
+rows of all workers, so a worker's steps are those that training on all rows would make.
 
-A worker's part of a round is a function of what it is given, its generator too, and so can be done
-again elsewhere with the same result. Where it happens is the caller's: `fastnn.dask` has a cluster.
+A worker's part of a round depends only on its arguments, among them its random generator, and so
+can be repeated elsewhere with the same result. The caller decides where the parts run:
+`fastnn.dask` runs them on a cluster.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ __all__ = [
 
 
 class Model(NamedTuple):
-    """What is averaged and travels: each layer's weights and biases, and what goes with them.
+    """What is sent and averaged: weights, biases, and the state of optimizer and penalties.
 
-    `state` is None before the first step. In what penalties keep there, None stands for zeros.
+    `state` is None before the first step. In `state.kept`, None stands for an array of zeros.
     """
 
     weights: list[np.ndarray]
@@ -66,17 +67,17 @@ class Model(NamedTuple):
     state: State | None
 
     def is_finite(self) -> bool:
-        """Return whether all weights, biases and memories of the optimizer are finite."""
+        """Return whether all weights, biases and optimizer memories are finite."""
         memories = [] if self.state is None else self.state.memories
         arrays = itertools.chain(self.weights, self.biases, *memories)
         return all(np.isfinite(array).all() for array in arrays)
 
 
 class Place(NamedTuple):
-    """Where a worker is among its rows.
+    """A worker's position in its rows.
 
-    `rng` is its generator as it was before the pass over them that goes on, `batches` how many of
-    that pass are done, `draws` the state of dropout and noise.
+    `rng` is its generator as it was before the current pass over the rows, `batches` the number of
+    batches done in that pass, and `draws` the state of the generators of dropout and noise.
     """
 
     rng: np.random.Generator
@@ -85,7 +86,7 @@ class Place(NamedTuple):
 
 
 class Job(NamedTuple):
-    """What is the same for all workers in a round; `rates` are those of the local epochs."""
+    """What all workers share in a round; `rates` are the learning rates of the local epochs."""
 
     like: Network
     options: Options
@@ -101,7 +102,7 @@ class Job(NamedTuple):
         seed: int,
         threads: int | None,
     ) -> engine.Training:
-        """Return the engine ready to train the arrays of `model` in place on a partition."""
+        """Return the engine, ready to train the arrays of `model` in place on a partition."""
         refuse_noise(self.options.input_noise, part.inputs)
         return self.options.training(
             self.like, model.weights, model.biases, part, n=self.n, threads=threads, state=state,
@@ -110,7 +111,7 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What a worker's part of a round came to: `cost` is a sum over the rows it trained on."""
+    """The result of a worker's part of a round; `cost` is the sum over the rows trained on."""
 
     model: Model
     place: Place
@@ -122,7 +123,7 @@ Runner = Callable[[Job, Model, "list[Place]"], "list[Done]"]
 
 
 def reader(network: Network) -> Network:
-    """Return the network without its numbers: what a worker reads rows with, and how it is made."""
+    """Return a copy without arrays or history, for workers to check rows and set up training."""
     like = copy.copy(network)
     like.weights, like.biases, like.history, like.optimizer_state = [], [], None, None
     like._rng = np.random.default_rng(0)
@@ -132,17 +133,18 @@ def reader(network: Network) -> Network:
 def train_part(
     job: Job, model: Model, place: Place, parts: Sequence[Rows], threads: int | None = None
 ) -> Done:
-    """Do one worker's part of a round.
+    """Train one worker's part of a round.
 
     Parameters
     ----------
     job : Job
     model : Model
-        The common one; it is not changed.
+        The common model; it is not changed.
     place : Place
     parts : sequence of Rows
-        The worker's partitions. Each pass goes through them one after another, in an order that is
-        drawn anew, as that of the rows in each; with one partition it is an epoch of `Network.fit`.
+        The worker's partitions. A pass goes through them one after another. If rows are shuffled,
+        each pass draws the order of the partitions and of the rows in each. With one partition a
+        pass is an epoch of `Network.fit`.
     threads : int, optional
         As in `Network.fit`.
     """
@@ -178,7 +180,7 @@ def train_part(
 
 
 def averaged(models: Sequence[Model], counts: Sequence[int]) -> Model:
-    """Return the mean of the models, weighted by `counts`; one alone is returned as it is."""
+    """Return the mean of the models, weighted by `counts`; a single model is returned unchanged."""
     if len(models) == 1:
         return models[0]
     shares = [count / sum(counts) for count in counts]
@@ -229,16 +231,16 @@ def fit(
     Parameters
     ----------
     network : Network
-        After each round it has the averaged weights; what ends a round in the middle leaves those
-        of the last one.
+        After each round it has the averaged weights. If an error ends a round early, it keeps those
+        of the round before, unless `run` trains in place.
     run : callable
-        ``run(job, model, places)`` does a round: `train_part` for each worker, with its place, and
-        returns what these return, in this order.
+        ``run(job, model, places)`` runs one round: it calls `train_part` for each worker with its
+        place and returns the results in the same order.
     counts : sequence of int
-        The rows of each worker.
+        The number of rows of each worker.
     rounds, local_epochs, local_batches, batch_size, learning_rate, optimizer, penalty, dropout,
     input_noise, validation_data, early_stopping, callbacks, shuffle, warm_start
-        As `fastnn.dask.fit` says.
+        As in `fastnn.dask.fit`.
     """
     with alone(network):
         rounds = whole("rounds", rounds, minimum=0)
@@ -275,7 +277,7 @@ def fit(
 
 
 class _Averaging:
-    """One fit by rounds: the common model is the network's arrays and `state`."""
+    """The rounds of one fit; the common model is the network's arrays and `_state`."""
 
     def __init__(
         self,
@@ -291,12 +293,12 @@ class _Averaging:
         self._arrays = network._arrays()
 
     def round(self, number: int, rates: list[float], validation: Rows | None) -> None:
-        """Do a round and note it: wholly, or not at all.
+        """Run a round, and apply and record its result completely or not at all.
 
         Raises
         ------
         DivergenceError
-            If something in the mean is not finite.
+            If the mean contains a number that is not finite.
         """
         network, job, (weights, biases) = self._network, self._job, self._arrays
         start, common = perf_counter(), Model(weights, biases, self._state)
@@ -318,14 +320,14 @@ class _Averaging:
             note(network.history, network, position, shrinkage, scores)
 
     def leave_state(self) -> None:
-        """Leave what is remembered to the next fit."""
+        """Leave the state of optimizer and penalties to the next fit."""
         options, (weights, biases) = self._job.options, self._arrays
         state = unpacked(Model(weights, biases, self._state), self._places[0])
         self._network.optimizer_state = left_by(options.optimizer, options.penalties, state)
 
 
 def _generators(first: np.random.Generator, count: int) -> list[np.random.Generator]:
-    """Return each worker's generator: the first's is the network's own, as in `Network.fit`."""
+    """Return each worker's generator; the first is a copy of the network's, as `fit` uses it."""
     drawn = copy.deepcopy(first).integers(2**63, size=2).tolist()
     others = [np.random.default_rng([number, *drawn]) for number in range(1, count)]
     return [copy.deepcopy(first), *others]
@@ -334,7 +336,7 @@ def _generators(first: np.random.Generator, count: int) -> list[np.random.Genera
 def _rates(
     schedule: Schedule, number: int, rounds: int, local_epochs: int, history: History
 ) -> list[float]:
-    """Return the learning rates of a round's local epochs; none ends the training."""
+    """Return the learning rates of a round's local epochs; an empty list ends the training."""
     epochs = range(number * local_epochs, (number + 1) * local_epochs)
     found = [rate_of(schedule, e, rounds * local_epochs, history) for e in epochs]
     return [] if found[0] is None else [rate for rate in found if rate is not None]
@@ -343,7 +345,7 @@ def _rates(
 def _one_pass(
     rng: np.random.Generator, parts: Sequence[Rows], shuffle: bool
 ) -> list[tuple[int, np.ndarray]]:
-    """Return the partitions' numbers in their order, each with that of its rows."""
+    """Return the partitions' numbers in the order of the pass, each with the order of its rows."""
     numbers = list(range(len(parts)))
     if shuffle and len(parts) > 1:
         numbers = rng.permutation(numbers).tolist()
@@ -353,13 +355,13 @@ def _one_pass(
 
 
 def packed(weights: list[np.ndarray], biases: list[np.ndarray], state: State) -> Model:
-    """Return a model of these, which is small where penalties keep nothing."""
+    """Return a model to send: without draws, and with None for each array of zeros in `kept`."""
     kept: list[Any] = [array if array.any() else None for array in state.kept]
     return Model(weights, biases, state._replace(kept=kept, draws={}))
 
 
 def unpacked(model: Model, place: Place) -> State | None:
-    """Return the state of a model as the engine takes it, with the draws of a worker."""
+    """Return the state of a model as the engine takes it, with the draws of a place."""
     if model.state is None:
         return None
     pairs = zip(model.state.kept, [*model.weights, *model.biases], strict=True)

@@ -1,6 +1,6 @@
-"""The machine: pinning a process to some of its CPUs, its memory's speed, and what it is.
+"""The machine: pinning to some of its CPUs, its memory bandwidth, and its description.
 
-numpy is loaded late, since its BLAS counts the CPUs when it is.
+numpy is imported late, since its BLAS counts the CPUs when it is loaded.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ __all__ = [
 MEMORY_BYTES = 1 << 28
 """The size of an array that is in no cache."""
 
-LEAST_CACHE_BYTES = 1 << 18  # a smaller array is gone over with the call around it
+LEAST_CACHE_BYTES = 1 << 18  # for smaller arrays the call itself takes too much of the time
 REPEATS = 15
 
-# These hold numpy's BLAS back to an older kernel or other blocks; peers are to run at their best.
+# These make numpy's BLAS use an older kernel or other block sizes; peers should run at their best.
 HOLDS_BLAS_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PACKAGES = ("fastnn", "numpy", "numba", "scipy", "torch", "jax", "jaxlib", "scikit-learn")
 
 
 def cpus() -> int:
-    """Return how many CPUs this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads_allowed() -> int:
-    """Return how many threads may compute: one a CPU, or fewer where OMP_NUM_THREADS says so.
+    """Return how many threads may compute: one per CPU, or fewer if OMP_NUM_THREADS says so.
 
-    Whoever starts several processes at once sets it for them, as joblib does.
+    Programs that start several processes at once, such as joblib, set it for each of them.
     """
     most = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return min(cpus(), int(most)) if most.isdigit() and int(most) > 0 else cpus()
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return this process's environment, changed for a process that uses `threads` threads."""
+    """Return this process's environment, adapted to a process that uses `threads` threads."""
     changed = {k: v for k, v in os.environ.items() if k not in HOLDS_BLAS_BACK}
     changed |= dict.fromkeys(THREAD_COUNTS, str(threads))
     if threads == 1:
@@ -69,10 +69,10 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def pin(threads: int) -> list[int] | None:
-    """Let this thread, and those that it starts, run on `threads` CPUs only.
+    """Pin this thread, and the threads that it starts, to `threads` CPUs.
 
-    Called before a library starts its threads, it sets their number too, where that follows the
-    CPUs. Returns the CPUs, or None where the system cannot do it.
+    If a library that starts a thread per CPU is loaded afterwards, this also limits its threads.
+    Return the CPUs, or None if the system cannot pin. Raise a `ValueError` if there are too few.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
@@ -85,9 +85,9 @@ def pin(threads: int) -> list[int] | None:
 
 @contextmanager
 def pinned(threads: int) -> Iterator[list[int] | None]:
-    """Let this thread, and those that it starts, run on `threads` CPUs only, until the end.
+    """Pin this thread, and the threads that it starts, to `threads` CPUs within the block.
 
-    Yields what `pin` returns, and raises what it raises.
+    Yield what `pin` returns, and raise what it raises.
     """
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     try:
@@ -98,9 +98,9 @@ def pinned(threads: int) -> Iterator[list[int] | None]:
 
 
 def read_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
-    """Return bytes a second of a dot product of an array of `size` bytes with itself.
+    """Return the bytes per second that a dot product of an array of `size` bytes with itself reads.
 
-    Below 256 KiB an array of that size stands in, which lies in the same or the next cache.
+    Sizes below 256 KiB are measured with 256 KiB, which fit in the same cache or the next one.
     """
     import numpy as np
 
@@ -109,9 +109,9 @@ def read_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
 
 
 def update_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
-    """Return bytes a second, read and written, where an array of `size` bytes changes in place.
+    """Return the bytes per second read and written by an in-place update of `size` bytes.
 
-    Below 256 KiB an array of that size stands in, as for `read_bandwidth`.
+    Sizes below 256 KiB are measured with 256 KiB, as in `read_bandwidth`.
     """
     import numpy as np
 
@@ -120,7 +120,7 @@ def update_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
 
 
 def _least_seconds(run: Callable[[], object], size: int) -> float:
-    """Return the shortest of many times, of more for what goes over fewer bytes."""
+    """Return the shortest time of at least 15 runs; fewer bytes get more runs, up to 20."""
     times = []
     for _ in range(max(REPEATS, 20 * LEAST_CACHE_BYTES // size)):
         start = perf_counter()
@@ -130,7 +130,7 @@ def _least_seconds(run: Callable[[], object], size: int) -> float:
 
 
 def describe() -> dict[str, Any]:
-    """Return the CPU, the versions and the thread pools that are loaded (BLAS kernel, threads)."""
+    """Return the CPU, package versions and loaded thread pools (BLAS kernel, threads)."""
     import importlib.metadata
 
     from threadpoolctl import threadpool_info
@@ -153,7 +153,7 @@ def describe() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """Return what the CPU is called."""
+    """Return the CPU's name."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""Checks of what a network is made of: its sizes, activations, dtype, and the arrays in it."""
+"""Checks of a network's sizes, activations, dtype and arrays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def checked_sizes(sizes: object) -> tuple[int, ...]:
-    """Return the units of each layer, inputs first."""
+    """Return the number of units in each layer, inputs first."""
     if isinstance(sizes, str) or not isinstance(sizes, (Sequence, np.ndarray)):
         raise TypeError(
             f"sizes must be a list of whole numbers such as [784, 30, 10], not {sizes!r}"
@@ -39,7 +39,7 @@ def checked_sizes(sizes: object) -> tuple[int, ...]:
 
 
 def names_by_layer(names: object, known: Iterable[str], layers: int, which: str) -> list[str]:
-    """Return a known activation's name for each of so many layers: one for all, or a list."""
+    """Return the activation's name for each of `layers` layers, given one for all or a list."""
     known = list(known)
     if isinstance(names, str):
         return [one_of("activation", names, known)] * layers
@@ -54,7 +54,7 @@ def names_by_layer(names: object, known: Iterable[str], layers: int, which: str)
 
 
 def checked_activations(names: object, layers: int) -> list[Activation]:
-    """Return one activation for each of the layers after the input."""
+    """Return one activation for each layer after the input."""
     known = {activation.name: activation for activation in activations.ALL}
     named = names_by_layer(names, known, layers, "layers after the input")
     chosen = [known[name]() for name in named]
@@ -73,12 +73,12 @@ def layer_shapes(sizes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def checked_scale(scale: object) -> float:
-    """Return the factor on the inputs, above 0."""
+    """Return the factor on the inputs, which must be above 0."""
     return real("input_scale", scale, above=0)
 
 
 def checked_generator(seed: Any) -> np.random.Generator:
-    """Return the generator that `seed` begins, or is."""
+    """Return a generator seeded with `seed`, or `seed` itself if it is one."""
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
@@ -89,7 +89,7 @@ def checked_generator(seed: Any) -> np.random.Generator:
 
 
 def checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return float32 or float64."""
+    """Return `dtype`, which must be float32 or float64."""
     try:
         name: object = dtype if dtype is None else np.dtype(dtype).name
     except TypeError:
@@ -100,7 +100,7 @@ def checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 def checked_arrays(
     name: str, arrays: object, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
 ) -> list[np.ndarray]:
-    """Return `arrays` as the engine takes them: those that are right already, converted others."""
+    """Return `arrays` as the engine takes them, converting only those that need it."""
     if not isinstance(arrays, (list, tuple)) or len(arrays) != len(shapes):
         came = f"{len(arrays)}" if isinstance(arrays, (list, tuple)) else type(arrays).__name__
         raise ValueError(f"{name} must be a list of {len(shapes)} arrays, not {came}")
@@ -116,7 +116,7 @@ def checked_arrays(
 
 
 def in_place(held: list[np.ndarray], checked: list[np.ndarray]) -> list[np.ndarray]:
-    """Put the checked arrays into the list that the network holds."""
+    """Replace the contents of the network's list by the checked arrays."""
     if not isinstance(held, list):
         return checked
     held[:] = checked

@@ -1,4 +1,4 @@
-"""What a fit leaves behind beside the weights, for the next one to go on from."""
+"""What a fit leaves in addition to the weights, for a warm start of the next one."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ __all__ = ["OptimizerState"]
 
 
 class OptimizerState(NamedTuple):
-    """What an optimizer, and penalties that depend on earlier steps, remember after a fit.
+    """The state of the optimizer, and of penalties that depend on earlier steps, after a fit.
 
     Attributes
     ----------
     optimizer : str
         The optimizer's name.
     penalties : list of str or None
-        What each layer's penalty was, in its simplest form, as Python shows it.
+        The repr of each layer's penalty in its simplest form.
     steps : int
-        The steps so far.
+        The number of steps so far.
     total : float
-        The sum of their learning_rate / n, times the optimizer's reach.
+        The sum of learning_rate / n over the steps with these penalties, times the optimizer's
+        ``reach``.
     memories : list of lists of ndarray
-        For each number that the optimizer keeps beside a weight, the arrays of all layers: for the
-        weights, (out, in), then for the biases, (out,). Adam has two, the moments m and v.
+        For each number that the optimizer keeps per weight, the arrays of all layers: first those
+        for the weights, (out, in), then those for the biases, (out,). Adam keeps two numbers, the
+        moments m and v.
     kept : list of ndarray
-        What penalties keep, likewise; empty where they keep nothing.
+        The numbers that penalties keep, as arrays in the same order; empty if they keep none.
     """
 
     optimizer: str

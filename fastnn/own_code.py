@@ -1,8 +1,9 @@
-"""What tells two versions of a program's own plug-in apart, where a file goes on with one of them.
+"""Digests of user-defined plug-ins, so that a file is not resumed with another version of one.
 
-Of a penalty, say, whose class is not fastnn's, a digest of its functions: their code, and the
-numbers and functions that they name in their module. What it computes otherwise, such as by way of
-lists, is not seen; another Python compiles to another code.
+For a class that is not fastnn's, such as a penalty, the digest covers the code of its functions and
+the numbers and functions that they use from their module, a closure or positional defaults.
+Anything else that they use, such as a list, is not covered. Other Python versions compile to other
+code, and so give other digests.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.generic, type(None))
 
 
 def repr_with_code(value: object) -> str:
-    """Return the repr of an object, with a digest for each class of a program's own in it.
+    """Return the repr of an object, with a digest for each user-defined class in it.
 
-    These are its class, and those of its attributes.
+    The classes considered are those of the object and of its attributes.
     """
     held = [value, *getattr(value, "__dict__", {}).values()]
     digests = dict.fromkeys(_digest(type(one)) for one in held)
@@ -32,19 +33,19 @@ def repr_with_code(value: object) -> str:
 
 
 def name_with_code(value: Any) -> str:
-    """Return the name of a class or function, with a digest if it is a program's own."""
+    """Return the name of a class or function, with a digest if it is user-defined."""
     return " ".join(filter(None, [str(value.__qualname__), _digest(value)]))
 
 
 def _digest(value: Any) -> str:
-    """Return a digest of a class or function; none where it is not a program's own in Python."""
+    """Return a digest of a user-defined class or function in Python; empty for any other."""
     content = list(_content(value, []))
     text = "\n".join(content)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest() if content else ""
 
 
 def _content(value: Any, seen: list[Any]) -> Iterator[str]:
-    """Yield what a class or function computes with."""
+    """Yield the code and the values that a class or function computes with."""
     if _is_foreign(value) or any(value is one for one in seen):
         return
     seen.append(value)
@@ -70,21 +71,21 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
 
 
 def _is_foreign(value: Any) -> bool:
-    """Return whether a class or function is not the program's: fastnn's, Python's or numpy's."""
+    """Return whether a class or function is part of fastnn, numpy or Python's builtins."""
     module = str(getattr(value, "__module__", "")).partition(".")[0]
     return module in ("fastnn", "builtins", "numpy")
 
 
 def names_in(code: CodeType) -> list[str]:
-    """Return the names of globals and attributes in some code, and in what is nested in it."""
+    """Return the names of globals and attributes in `code` and in the code nested in it."""
     nested = [names_in(c) for c in code.co_consts if isinstance(c, CodeType)]
     return list(dict.fromkeys([*code.co_names, *(name for names in nested for name in names)]))
 
 
 def code_of(code: CodeType, documentation: str | None = None) -> tuple[Any, ...]:
-    """Return what some code computes, without its documentation; its repr is that of any process.
+    """Return what identifies `code`, without its docstring; its repr is the same in any process.
 
-    That of a set is not, as the order of strings in it differs.
+    Sets are replaced by sorted lists, as the order of strings in a set differs between processes.
     """
     constants: list[Any] = []
     for constant in code.co_consts:

@@ -1,4 +1,4 @@
-"""The book's data: a list of pairs (x, y) of columns, stored for the engine."""
+"""Convert the book's data, a list of pairs (x, y) of column vectors, for the engine."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def from_pairs(
         x of shape (width, 1), any real dtype; y of shape (outputs, 1), or an int (Python's or
         numpy's) in every pair.
     width, outputs : int
-        Units of the input and of the output layer.
+        The number of input and of output units.
     dtype : float32 or float64
-        The type of what does not fit into uint8 or class indices.
+        The type of values that are not stored as uint8 or class indices.
 
     Returns
     -------
     inputs : Inputs
-        Its scale is 1 where every x is uint8.
+        The scale is 1 if every x is uint8.
     targets : ndarray
-        With several output units, ints and exact one-hot vectors as class indices, int64 (n,);
-        all else as `dtype` (n, outputs).
+        With several output units, ints and exact one-hot vectors become class indices, int64 (n,).
+        All other targets are `dtype` (n, outputs).
 
     Raises
     ------
     TypeError, ValueError
-        For an empty list, wrong or ragged shapes, numbers that are not real and finite and labels
-        out of range; the message names the first bad pair.
+        If the list is empty, a shape is wrong or ragged, a number is not real and finite, or a
+        label is out of range; the message names the first bad pair.
     """
     if len(pairs) == 0:
         raise ValueError("the data must hold at least one pair (x, y), not none")
@@ -96,7 +96,7 @@ def _pair_targets(ys: list[Any], outputs: int, dtype: np.dtype[Any]) -> _Array:
 def _columns(
     name: str, values: list[Any], shape: tuple[int, int], otherwise: str = ""
 ) -> list[_Array]:
-    """Return the values as arrays of real numbers, each of the given shape."""
+    """Return the values as arrays of real numbers, all of the given shape."""
     if set(map(type, values)) != {np.ndarray}:
         values = [real_array(f"{name} of pair {i}", value) for i, value in enumerate(values)]
     if {value.shape for value in values} != {shape}:

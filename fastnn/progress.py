@@ -1,4 +1,4 @@
-"""The progress bars of a fit and of a sweep; rich is loaded when the first one is shown."""
+"""Progress bars of a fit and of a sweep; rich is imported when the first one is made."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["ProgressBar", "SweepBar"]
 
 
 class _Bar:
-    """A bar on standard error, between a text and figures, which are fields of its task."""
+    """A bar on standard error, with text before it and figures after it from its task's fields."""
 
     def __init__(self, text: str, total: int, **fields: Any) -> None:
         state = random.getstate()
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        random.setstate(state)  # importing rich draws from `random`, whose state is the caller's
+        random.setstate(state)  # importing rich draws from the caller's `random`
         self._bar = Progress(
             TextColumn(text),
             BarColumn(),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            # Printed lines go where the caller has sent them, if anywhere.
+            # A redirected stdout, or none, stays as the caller has set it.
             redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
         )
         self._task = self._bar.add_task("", total=total, figures="", **fields)
@@ -59,7 +59,7 @@ class ProgressBar(_Bar):
     ----------
     epochs : int
     n : int
-        Training rows.
+        The number of training rows.
     """
 
     def __init__(self, epochs: int, n: int) -> None:
@@ -68,11 +68,11 @@ class ProgressBar(_Bar):
         super().__init__(text, epochs * n, epoch=min(1, epochs), epochs=epochs)
 
     def chunk(self, done: int) -> None:
-        """Show that `done` rows of the current epoch are trained."""
+        """Show that `done` rows of the current epoch have been trained on."""
         self._bar.update(self._task, completed=self._epoch * self._n + done)
 
     def epoch(self, history: History) -> None:
-        """Show the figures of the epoch that `history` ends with."""
+        """Show the figures of the last epoch in `history`."""
         self._epoch = len(history.seconds)
         cost = history.train_cost[-1]
         figures = [] if math.isnan(cost) else [f"cost {cost:.4g}"]
@@ -91,7 +91,7 @@ class ProgressBar(_Bar):
 
 
 class SweepBar(_Bar):
-    """A bar on standard error: trials that are done, the best score among them, time left.
+    """A bar on standard error: finished trials, the best score among them, time left.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class SweepBar(_Bar):
         super().__init__("{task.completed}/{task.total} trials", trials)
 
     def done(self, record: Mapping[str, Any]) -> None:
-        """Show that the trial of `record` is done."""
+        """Show that the trial of `record` is finished."""
         self._done += 1
         self._best = max(self._best, score_of(record))
         figures = f"best score {self._best:.4f}" if self._best > -math.inf else ""

@@ -1,14 +1,14 @@
 """The oracle: the book's algorithm, one sample at a time, in plain numpy.
 
-It is slow and obvious on purpose. Tests compare every fast path with it, and the benchmarks take it
-as the per-sample baseline, so it keeps the shape of the programs in Michael Nielsen's *Neural
+It is slow and obvious on purpose. Tests compare every fast path with it, and the benchmarks use it
+as the per-sample baseline, so it has the form of the programs in Michael Nielsen's *Neural
 Networks and Deep Learning* (chapters 1 to 3): column vectors, `numpy.dot`, a sum of gradients over
-the mini-batch. It imports nothing of fastnn, so that a wrong formula there is caught here.
+the mini-batch. It imports nothing from fastnn, so that it cannot share a wrong formula.
 
-Everywhere below, `weights` is a list of arrays (y, x) and `biases` a list of arrays (y, 1), one of
-each per layer after the input; a sample is a pair of an input x of shape (sizes[0], 1) and a
+In all functions, `weights` is a list of arrays (y, x) and `biases` a list of arrays (y, 1), one of
+each per layer after the input. A sample is a pair of an input x of shape (sizes[0], 1) and a
 target y of shape (sizes[-1], 1). Nothing is changed in place: an update returns new lists.
-`cost` is "quadratic" or "cross_entropy", `penalty` is "none", "l1" or "l2".
+`cost` is "quadratic" or "cross_entropy"; `penalty` is "none", "l1" or "l2".
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def sigmoid_prime(z: Array) -> Array:
 def output_cost(a: Array, y: Array, cost: str) -> float:
     """Return one sample's cost for the output `a` (equations 6 and 63).
 
-    Where a and y are both 0 or both 1, the cross-entropy has a term 0*log(0), whose limit is 0.
+    If a and y are both 0 or both 1, the cross-entropy has a term 0*log(0), whose limit is 0.
     """
     if cost == "quadratic":
         return float(0.5 * np.linalg.norm(a - y) ** 2)
@@ -58,7 +58,7 @@ def output_cost(a: Array, y: Array, cost: str) -> float:
 
 
 def output_delta(z: Array, a: Array, y: Array, cost: str) -> Array:
-    """Return the derivative of a sample's cost by z, the output's weighted input."""
+    """Return the derivative of a sample's cost with respect to z, the output's weighted input."""
     if cost == "quadratic":
         return (a - y) * sigmoid_prime(z)
     return a - y
@@ -90,7 +90,7 @@ def backprop(
 
 
 def shrink(w: Array, kappa: float, penalty: str) -> Array:
-    """Return what the penalty leaves of `w` in one step, with kappa = eta*lmbda/n.
+    """Return `w` after one step of the penalty, with kappa = eta*lmbda/n.
 
     L2 is the weight decay of chapter 3, equation 93; L1 subtracts kappa*sign(w), with sign(0) = 0.
     """
@@ -114,8 +114,8 @@ def update_mini_batch(
 ) -> tuple[list[Array], list[Array]]:
     """Return (weights, biases) after one step of gradient descent over `mini_batch`.
 
-    The gradient's step is eta over the size of the mini-batch; the penalty's is eta*lmbda/n, where
-    n is the size of the whole training set.
+    The gradient's step is eta divided by the size of the mini-batch; the penalty's step is
+    eta*lmbda/n, where n is the size of the whole training set.
     """
     nabla_b = [np.zeros(b.shape) for b in biases]
     nabla_w = [np.zeros(w.shape) for w in weights]
@@ -145,11 +145,11 @@ def epoch(
 ) -> tuple[list[Array], list[Array]]:
     """Return (weights, biases) after one epoch over `training_data`, taken in the given order.
 
-    The mini-batches are consecutive pieces of that order; the last one may be short.
+    The mini-batches are consecutive slices of that order; the last one may be shorter.
     """
     shuffled = [training_data[i] for i in order]
     new_weights, new_biases = list(weights), list(biases)
-    with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
+    with np.errstate(over="ignore"):  # of exp in a saturated unit: 1/(1+inf) is rightly 0
         for k in range(0, len(shuffled), mini_batch_size):
             new_weights, new_biases = update_mini_batch(
                 new_weights,
@@ -173,9 +173,9 @@ def total_cost(
     cost: str = "cross_entropy",
     penalty: str = "l2",
 ) -> float:
-    """Return the mean cost over `data` plus the penalty, lmbda divided by the length of `data`.
+    """Return the mean cost over `data` plus the penalty, with lmbda divided by ``len(data)``.
 
-    Chapter 3, equations 87 (L2: half the sum of squares) and 95 (L1: the sum of sizes).
+    Chapter 3, equations 87 (L2: half the sum of squares) and 95 (L1: the sum of absolute values).
     """
     total = 0.0
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -189,6 +189,6 @@ def total_cost(
 
 
 def accuracy(weights: Sequence[Array], biases: Sequence[Array], data: Sequence[Sample]) -> int:
-    """Return how many samples have their largest output where their target is largest."""
+    """Return how many samples have their largest output at the index of their largest target."""
     with np.errstate(over="ignore"):
         return sum(int(np.argmax(feedforward(weights, biases, x)) == np.argmax(y)) for x, y in data)

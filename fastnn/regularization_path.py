@@ -1,11 +1,11 @@
 """A regularization path: one network trained for each of several strengths, weak to strong.
 
-Each strength starts from the weights that the one before it left (warm starts), and so needs fewer
-epochs than from scratch. The coefficients of a linear model are followed from the strong end, where
-all are zero (Friedman, Hastie and Tibshirani, "Regularization paths for generalized linear models
-via coordinate descent", 2010). A network cannot start there: through a layer of zeros no gradient
-passes, so it would stay as it is. From the weak end it has all its weights, and loses more of them
-with every value.
+Training with each strength starts from the weights of the previous one (warm starts), and so needs
+fewer epochs than from scratch. For linear models, paths start at the strong end, where all
+coefficients are zero (Friedman, Hastie and Tibshirani, "Regularization paths for generalized linear
+models via coordinate descent", 2010). A network cannot start there: no gradient passes through a
+layer of zeros, so the zeros would stay. At the weak end the network has all its weights; it loses
+more of them with every strength.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ __all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
 
 @dataclass(frozen=True)
 class PathStep:
-    """What training with one strength came to.
+    """The result of training with one strength.
 
     Attributes
     ----------
     lmbda : float
     train_cost : float
-        The mean cost over the rows of the last epoch, as it ran, with the penalty.
+        The mean cost over the rows of the last epoch as it ran, with the penalty.
     val_cost : float
-        The mean cost of the validation rows, without the penalty.
+        The mean cost over the validation rows, without the penalty.
     accuracy, standard_error : float
-        The share p of validation rows, 0 to 1, that are classified rightly, and its standard error
-        sqrt(p*(1-p)/rows).
+        The share p of validation rows, 0 to 1, that are classified correctly, and its standard
+        error sqrt(p*(1-p)/rows).
     sparsity : list of float
         The share of exact zeros, 0 to 1, in each layer's weights.
     sizes : list of int
-        The units of each layer that `Network.compact` would leave, inputs first.
+        The number of units in each layer that `Network.compact` would leave, inputs first.
     seconds : float
-        Wall time of the epochs.
+        Wall time of training, in total over the epochs.
     network : Network
-        A copy as it was then, not compacted.
+        A copy of the network after this step, not compacted.
     """
 
     lmbda: float
@@ -83,30 +83,30 @@ def lambda_path(
     Parameters
     ----------
     network : Network
-        Trained in place: it ends as the strongest penalty has left it.
+        Trained in place; at the end it has the weights for the largest strength.
     X, y, batch_size, learning_rate, threads
         As in `Network.fit`.
     lambdas : iterable of float
-        The strengths over the whole training set, in any order; each is trained with once.
+        The strengths, lmbda in lmbda/n, in any order; duplicates are trained once.
     validation_data : tuple (X, y)
-        The rows that each strength is judged by.
+        The rows on which each strength is evaluated.
     epochs : int
-        For each strength, at least 1.
+        The number of epochs for each strength, at least 1.
     penalty : callable
-        What makes the penalty of a strength, as `Network.fit` takes it: by default
-        `fastnn.penalties.ProximalL1`, which leaves exact zeros.
+        Maps a strength to a penalty as `Network.fit` takes it; by default
+        `fastnn.penalties.ProximalL1`, which produces exact zeros.
     on_step : callable, optional
-        Called with each step when it is done.
+        Called with each finished step.
 
     Returns
     -------
     list of PathStep
-        One for each strength, increasing.
+        One for each strength, in increasing order.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument or the data are not as above; no weight has changed then.
+        If an argument or the data are not as above; no weight has changed.
     DivergenceError, FileFormatError, OSError
         As in `Network.fit`.
     """
@@ -147,15 +147,15 @@ def lambda_path(
 
 
 def sparsest(steps: Sequence[PathStep]) -> PathStep:
-    """Return the step with the fewest weights whose accuracy is as good as the best.
+    """Return the step with the fewest nonzero weights and an accuracy as good as the best.
 
-    As good is what lies within one standard error of the best accuracy (Breiman, Friedman, Olshen
-    and Stone, *Classification and Regression Trees*, 1984, section 3.4.3).
+    An accuracy is as good if it lies within one standard error of the best (Breiman, Friedman,
+    Olshen and Stone, *Classification and Regression Trees*, 1984, section 3.4.3).
 
     Raises
     ------
     ValueError
-        If there is no step.
+        If `steps` is empty.
     """
     if not steps:
         raise ValueError("steps must hold at least one step of a path, not none")
@@ -165,7 +165,7 @@ def sparsest(steps: Sequence[PathStep]) -> PathStep:
 
 
 def geometric(first: float, last: float, count: int) -> list[float]:
-    """Return `count` strengths from `first` to `last`, each the same multiple of the one before.
+    """Return `count` strengths from `first` to `last`, with a constant ratio between neighbours.
 
     Raises
     ------

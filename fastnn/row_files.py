@@ -1,4 +1,4 @@
-"""Rows in files, as what `as_inputs` and `as_targets` take: npy, IDX and svmlight."""
+"""Open npy, IDX and svmlight files as what `as_inputs` and `as_targets` take."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ RowsLike: TypeAlias = ArrayLike | SparseLike | os.PathLike[str]
 TargetsLike: TypeAlias = ArrayLike | os.PathLike[str] | None
 """Classes or targets of rows: an array, or its file; None where the file of the rows has them."""
 
-# What such files begin with.
+# The first bytes of an npy file.
 NPY = b"\x93NUMPY"
 
 
 def is_path(value: Any) -> TypeGuard[str | os.PathLike[str]]:
-    """Return whether `value` is the name of a file."""
+    """Return whether `value` is a path: a string or an ``os.PathLike``."""
     return isinstance(value, (str, os.PathLike))
 
 
 def opened(X: Any, y: Any, width: int) -> tuple[Any, Any]:
-    """Return X and y, read or mapped into memory where they are paths, else as they are.
+    """Return X and y, each read or mapped into memory if it is a path, else unchanged.
 
     Parameters
     ----------
     X : path or anything
-        A path that ends in .svm, .svmlight or .libsvm, or one of these and .gz or .bz2, is that of
-        an svmlight file; any other is of an npy file, or an IDX file, plain or gzipped. What is
-        neither text nor compressed is mapped and not read.
+        A path that ends in .svm, .svmlight or .libsvm, optionally followed by .gz or .bz2, is that
+        of an svmlight file. Any other path is that of an npy file or of an IDX file, plain or
+        gzipped. npy files and plain IDX files are mapped into memory, others are read.
     y : path or anything
-        The same but for svmlight; None takes the labels of an svmlight file.
+        An npy or IDX file. If None, the labels of an svmlight file X are returned.
     width : int
-        The columns of an svmlight file.
+        The number of columns of an svmlight file.
 
     Raises
     ------
     FileFormatError
-        If a file is not what its name says.
+        If a file's content is not what its name says.
     ModuleNotFoundError
-        For an svmlight file without scikit-learn.
+        If X is an svmlight file and scikit-learn is not installed.
     OSError
         If a file cannot be read.
     """
@@ -64,15 +64,15 @@ def opened(X: Any, y: Any, width: int) -> tuple[Any, Any]:
 
 
 def mapped_rows(path: str | os.PathLike[str]) -> np.ndarray:
-    """Return an npy or IDX file as a matrix, the dimensions after the first as one."""
+    """Return an npy or IDX file as a matrix, with all dimensions after the first flattened."""
     array = mapped(path)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
 def mapped(path: str | os.PathLike[str]) -> np.ndarray:
-    """Return an npy or IDX file as an array, mapped into memory if it is not compressed."""
+    """Return an npy or IDX file as an array, mapped into memory unless it is compressed."""
     mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a directory is refused as it is opened
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a directory fails in open
         raise FileFormatError(f"{path} is a pipe or a device: write its rows to a file")
     with open(path, "rb") as file:
         start = file.read(len(NPY))

@@ -1,16 +1,16 @@
-"""Schedules: the learning rate of each epoch, each schedule one small class.
+"""Schedules of the learning rate from epoch to epoch: each is one small class.
 
 The contract, for a class listed in `ALL`:
 
-* ``rate(epoch, epochs, scores)`` is the learning rate of an epoch, counted from 0, of a fit of
-  `epochs`; None, or a rate that has come down to 0, ends the training before it. ``scores`` are
-  the validation scores so far (accuracy, or R**2), one for each epoch before this one, and empty
+* ``rate(epoch, epochs, scores)`` is the learning rate of `epoch`, counted from 0, in a fit of
+  `epochs` epochs; None, or a rate that has fallen to 0, ends training before that epoch.
+  ``scores`` has the validation score (accuracy, or R**2) of every earlier epoch; it is empty
   without validation rows;
-* ``largest`` is a bound on all rates: the check of the penalty's strength looks at it;
+* ``largest`` is an upper bound on all rates; the check of the penalty's strength uses it;
 * ``needs_scores`` says that there must be validation rows;
-* a schedule keeps no state, so that it may serve several fits.
+* a schedule keeps no state, so that several fits can use it.
 
-A fit takes a number for `ConstantRate`.
+A plain number given to a fit stands for `ConstantRate`.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Schedule:
 
     @property
     def largest(self) -> float:
-        """A bound on all rates."""
+        """An upper bound on all rates."""
         raise NotImplementedError(
             f"{type(self).__name__} needs `largest`, a number that none of its rates is above"
         )
 
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
-        """Return the learning rate of an epoch; None, or 0, ends the training before it."""
+        """Return the learning rate of an epoch; None, or a fall to 0, ends training before it."""
         raise NotImplementedError(
             f"{type(self).__name__} needs `rate(epoch, epochs, scores)`, the rate of an epoch"
         )
@@ -67,7 +67,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class _FromTheTop(Schedule):
-    """A schedule whose largest rate is the one it is given."""
+    """A schedule whose largest rate is the one that it is given."""
 
     learning_rate: float
 
@@ -90,20 +90,20 @@ class ConstantRate(_FromTheTop):
 
 @dataclass(frozen=True)
 class StepDecay(_FromTheTop):
-    """Times `factor` after each so many epochs.
+    """The rate is multiplied by `factor` after every `every` epochs.
 
     Parameters
     ----------
     learning_rate : float
     every : int, default 10
-        Epochs with one rate.
+        The number of epochs with the same rate.
     factor : float, default 0.1
         Above 0, at most 1.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "step"
@@ -121,7 +121,7 @@ class StepDecay(_FromTheTop):
 
 @dataclass(frozen=True)
 class ExponentialDecay(_FromTheTop):
-    """Times `factor` after every epoch.
+    """The rate is multiplied by `factor` after every epoch.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class ExponentialDecay(_FromTheTop):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "exponential"
@@ -148,21 +148,21 @@ class ExponentialDecay(_FromTheTop):
 
 @dataclass(frozen=True)
 class CosineDecay(_FromTheTop):
-    """Half a cosine, from the full rate towards 0 (Loshchilov and Hutter 2017).
+    """The rate falls towards 0 along half a cosine (Loshchilov and Hutter 2017).
 
-    Epoch t of T has learning_rate * (1 + cos(pi*t/T))/2.
+    Epoch t of T has the rate learning_rate * (1 + cos(pi*t/T))/2.
 
     Parameters
     ----------
     learning_rate : float
     period : int, optional
-        After so many epochs it starts again (their warm restarts); by default all epochs of the
-        fit are one cosine.
+        The number of epochs after which the cosine starts again (their warm restarts); by default
+        one cosine spans all epochs of the fit.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "cosine"
@@ -182,8 +182,8 @@ class CosineDecay(_FromTheTop):
 class InverseScaling(_FromTheTop):
     """learning_rate / (t+1)**power for epoch t, counted from 0.
 
-    Robbins and Monro, "A stochastic approximation method", 1951, ask for a power above 1/2 and up
-    to 1.
+    Robbins and Monro, "A stochastic approximation method", 1951, require a power above 1/2 and at
+    most 1.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class InverseScaling(_FromTheTop):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "inverse_scaling"
@@ -207,29 +207,29 @@ class InverseScaling(_FromTheTop):
     def rate(self, epoch: int, epochs: int, scores: Sequence[float]) -> float | None:
         try:
             return self.learning_rate / math.pow(epoch + 1, self.power)
-        except OverflowError:  # of a divisor beyond every float
+        except OverflowError:  # the divisor is too large for a float
             return 0.0
 
 
 @dataclass(frozen=True)
 class HalveOnPlateau(_FromTheTop):
-    """Halved when the validation score has not improved for a while (the book, chapter 3).
+    """The rate is halved when the validation score stops improving (the book, chapter 3).
 
-    The exercise on learning rate schedules; training ends where the rate would drop to `stop_at` of
-    its first value.
+    This is the exercise on learning rate schedules. Training ends when the rate would fall to
+    `stop_at` times its first value.
 
     Parameters
     ----------
     learning_rate : float
     patience : int, default 10
-        Epochs without a better score than the best one until then.
+        The number of epochs without a new best score before the rate is halved.
     stop_at : float, default 1/128
-        From 0 to 1; 0 never ends.
+        From 0 to 1; with 0 the rate never ends training.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "halve_on_plateau"
@@ -256,22 +256,22 @@ class HalveOnPlateau(_FromTheTop):
 
 @dataclass(frozen=True)
 class LinearWarmup(Schedule):
-    """From near 0 up to another schedule's first rate, in equal steps, and then that schedule.
+    """The rate rises in equal steps to another schedule's first rate, then follows that schedule.
 
-    Goyal et al., "Accurate, large minibatch SGD", 2017. Epoch t of the first `epochs` has
-    (t+1)/(epochs+1) of the rate.
+    Goyal et al., "Accurate, large minibatch SGD", 2017. Epoch t of the first `epochs` epochs has
+    (t+1)/(epochs+1) times that first rate.
 
     Parameters
     ----------
     then : Schedule or float
-        What follows, with its first epoch after the warm-up.
+        The schedule that follows; its first epoch is the one after the warm-up.
     epochs : int, default 5
-        Of the warm-up.
+        The number of warm-up epochs.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "linear_warmup"
@@ -284,7 +284,7 @@ class LinearWarmup(Schedule):
 
     @property
     def _rest(self) -> Schedule:
-        """What comes after the first epochs, as a schedule, which a number is not to a checker."""
+        """The field `then` with its type after `__post_init__`, for type checkers."""
         return as_schedule("then", self.then)
 
     @property
@@ -311,18 +311,18 @@ ALL: tuple[type[Schedule], ...] = (
 
 
 def as_schedule(parameter: str, value: object) -> Schedule:
-    """Return `value` if it is a schedule, and a constant one for a number.
+    """Return `value` if it is a schedule, or a constant schedule if it is a number.
 
     Raises
     ------
     TypeError, ValueError
-        If it is neither, or no number that is finite and at least 0.
+        If it is neither a schedule nor a finite number of at least 0.
     """
     return value if isinstance(value, Schedule) else ConstantRate(constant_rate(parameter, value))
 
 
 def constant_rate(parameter: str, value: object) -> float:
-    """Return `value`, which is no schedule, as a rate; it raises what `as_schedule` does."""
+    """Return `value`, a number, as a rate; raise the same errors as `as_schedule`."""
     try:
         return real(parameter, value)
     except TypeError:

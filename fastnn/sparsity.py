@@ -1,16 +1,16 @@
-"""Exact zeros: how many there are, how weights become zeros, and the network without the dead part.
+"""Exact zeros: counting them, setting small weights to zero, and removing the dead part.
 
-Pure functions on the arrays of a network, one weights (out, in) and one biases (out,) for each
-layer after the input. A unit can go without a change of the outputs in two cases, and an input in
+Pure functions on the arrays of a network: one weights (out, in) and one biases (out,) for each
+layer after the input. A unit can be removed without changing the outputs in two cases, an input in
 one:
 
-* all weights into it are zero: its output is the constant act(bias), and what the next layer gets
-  of it is added to that layer's biases;
-* all weights out of it are zero: nobody reads it;
-* all weights out of an input are zero: likewise.
+* all weights into a unit are zero: its output is the constant act(bias), and what that contributes
+  to the next layer is added to that layer's biases;
+* all weights out of a unit are zero: nothing reads it;
+* all weights out of an input are zero: nothing reads it.
 
-A removal may empty another unit, before it or after it. So the removal is repeated until nothing
-changes. The weights are taken to be finite.
+A removal may leave another unit, before or after it, with nothing but zeros. So removal is repeated
+until nothing changes. The weights are assumed to be finite.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Compacted(NamedTuple):
     Attributes
     ----------
     weights : list of ndarray, shape (out, in)
-        C-contiguous, of the dtype they came in; never the arrays that came.
+        C-contiguous, of the original dtype; always copies.
     biases : list of ndarray, shape (out,)
-        Likewise.
+        Of the original dtype; always copies.
     kept : list of ndarray of int64
-        For the inputs and each hidden layer the numbers of those that stay, increasing.
+        For the inputs and each hidden layer, the ascending numbers of those that stay.
     """
 
     weights: list[np.ndarray]
@@ -54,7 +54,7 @@ def prune(weights: Sequence[np.ndarray], threshold: float) -> int:
     Returns
     -------
     int
-        How many of them were not 0 before.
+        How many of these weights were not 0 before.
     """
     pruned = 0
     with np.errstate(over="ignore"):  # a threshold beyond float32 is above every weight
@@ -66,7 +66,7 @@ def prune(weights: Sequence[np.ndarray], threshold: float) -> int:
 
 
 def with_all_columns(w: np.ndarray, kept: np.ndarray, width: int) -> np.ndarray:
-    """Return `w` (out, in) with its columns at the numbers `kept` of `width`, and zeros between."""
+    """Return `w` (out, in) widened to `width` columns: its own at `kept`, and zeros elsewhere."""
     whole = np.zeros((len(w), width), w.dtype)
     whole[:, kept] = w
     return whole
@@ -82,14 +82,14 @@ def compact(
     weights : sequence of ndarray, shape (out, in)
     biases : sequence of ndarray, shape (out,)
     activations : sequence of Activation
-        One a layer, the output's last.
+        One per layer, the output's last.
 
     Returns
     -------
     Compacted
-        Its outputs are those of the network to rounding: each constant is added in float64 and
-        rounded once. At least one input stays, and one unit in each hidden layer, the first where
-        all of them are empty.
+        Its outputs equal the network's up to rounding: each constant is added in float64 and
+        rounded once. At least one input stays, and one unit in each hidden layer: the first if all
+        could be removed.
     """
     weights, biases = [w.copy() for w in weights], [b.copy() for b in biases]
     kept = [np.arange(w.shape[1], dtype=np.int64) for w in weights]
@@ -105,7 +105,7 @@ def compact(
             if not gone.any():
                 continue
             if layer:
-                # A unit that nobody reads adds 0 here.
+                # A unit that nothing reads adds 0 here.
                 _fold(w, biases[layer], biases[layer - 1], gone, activations[layer - 1])
                 weights[layer - 1] = weights[layer - 1][~gone]
                 biases[layer - 1] = biases[layer - 1][~gone]
@@ -118,7 +118,7 @@ def compact(
 def _fold(
     w: np.ndarray, bias: np.ndarray, bias_before: np.ndarray, gone: np.ndarray, act: Activation
 ) -> None:
-    """Add to `bias`, in place, what the units in `gone` give through the weights `w`."""
+    """Add to `bias`, in place, what the units in `gone` contribute through the weights `w`."""
     with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
         constant = act.value(np, bias_before[gone].astype(np.float64))
     bias[:] = bias + w[:, gone].astype(np.float64) @ constant

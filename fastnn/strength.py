@@ -1,7 +1,7 @@
-"""The check before training: a penalty whose one step is out of proportion to the weights.
+"""A check before training for penalties whose single step is out of proportion to the weights.
 
-Such a strength cannot work: L1 then throws weights across zero and back, and the gradient is lost
-in that. It nearly always comes from a mistaken n, or from another library's convention.
+Such a strength cannot work: L1, for example, then throws weights back and forth across zero, which
+drowns the gradient. It nearly always comes from a mistaken n or another library's convention.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastnn.penalties import Penalty
 
 __all__ = ["RegularizationWarning", "warn_if_too_strong"]
 
-# The most that one step may shrink: of a layer's rms weight for L1, of every weight for L2.
+# The largest share that one step may take: of a layer's rms weight for L1, of each weight for L2.
 MOST_OF_RMS, MOST_KEPT_BACK = 0.25, 0.5
 
 # The book's setting in chapter 3: [784,30,10], eta 0.5, lmbda 5, n 50,000.
@@ -25,7 +25,7 @@ BOOK_OF_RMS = BOOK_STEP * math.sqrt(784)
 
 
 class RegularizationWarning(UserWarning):
-    """One step of the penalty is too large beside the weights for training to work."""
+    """One step of the penalty is too large, relative to the weights, for training to work."""
 
 
 def warn_if_too_strong(
@@ -37,7 +37,7 @@ def warn_if_too_strong(
     batch_size: int,
     reach: float = 1.0,
 ) -> None:
-    """Warn where one step of L1 shrinks by a quarter of a layer's rms weight, or L2's by a half.
+    """Warn if one L1 step takes over a quarter of a layer's rms weight, or one L2 step over half.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def warn_if_too_strong(
     n : int
         The n of lmbda/n.
     batch_size : int
-        Named where it looks as if it had been taken for n.
+        The warning names it if it seems to have been mistaken for n.
     reach : float, default 1
-        That of the optimizer: how much larger the steps become.
+        The optimizer's: how much larger its steps become than those of plain descent.
     """
     step = learning_rate * reach / n
     steps = [p.strengths(step) if p is not None else (0.0, 0.0) for p in penalties]
@@ -90,5 +90,5 @@ def warn_if_too_strong(
 
 
 def _lmbda(penalty: Penalty | None) -> float:
-    """Return the strength of a penalty; one whose steps are above 0 has it."""
+    """Return the strength of a penalty; every built-in one with steps above 0 has it."""
     return float(getattr(penalty, "lmbda", 0.0))

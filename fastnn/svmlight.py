@@ -1,7 +1,7 @@
 """Files in the svmlight format: sparse rows with their labels, as text.
 
-They are read by scikit-learn (extra ``sklearn``): its reader knows comments, query ids and
-compressed files, and is tested by far more files than one of our own would be.
+They are read with scikit-learn (extra ``sklearn``): its reader handles comments, query ids and
+compressed files, and has been tested on far more files than a reader of our own would be.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from fastnn.files import read_at_most
 
 __all__ = ["classes_of", "has_svmlight_name", "parse_svmlight", "read_svmlight"]
 
-# What the reader, and those of gzip and bz2 beneath it, raise for bad content.
+# What scikit-learn's reader, and those of gzip and bz2 below it, raise for bad content.
 DAMAGED = (ValueError, EOFError, OverflowError, OSError, zlib.error)
 
-# Whole numbers up to here are exact as floats.
+# Whole numbers up to this one are exact as float64.
 LARGEST_CLASS = 2**53
 
-# To find a damaged line, so many are read at a time.
+# The search for a damaged line reads so many lines at a time.
 LINES = 1000
 
 SUFFIXES = (".svm", ".svmlight", ".libsvm")
@@ -40,7 +40,7 @@ OPENERS: dict[str, Callable[[str], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 
 
 def has_svmlight_name(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path ends in .svm, .svmlight or .libsvm, or one of these and .gz or .bz2."""
+    """Return whether a path ends in .svm, .svmlight or .libsvm, perhaps with .gz or .bz2 added."""
     name = Path(path).name.lower()
     return name.removesuffix(".gz").removesuffix(".bz2").endswith(SUFFIXES)
 
@@ -59,19 +59,20 @@ def read_svmlight(
     path : path
         The file.
     n_features : int, optional
-        The number of columns; by default the largest index of this file. Give it where another
-        file, of test rows say, is to have the same columns.
+        The number of columns; by default as many as the file's largest index requires. Give it if
+        another file, of test rows for example, must have the same columns.
     zero_based : bool, default False
-        Whether the first column's index is 0 and not the format's 1.
+        Whether the first column's index is 0 instead of the format's 1.
     max_bytes : int, default 2 GiB
-        The most that a compressed file may hold.
+        The most bytes that a compressed file may hold.
 
     Returns
     -------
     X : scipy.sparse.csr_matrix of float64, shape (n, n_features)
     y : ndarray, shape (n,)
         Class indices, int64: the labels -1 and +1 become 0 and 1, other whole numbers of at least 0
-        stay. Where there is another number all are float64 as they stand, real targets.
+        stay the same. If there is any other number, all labels are real targets: float64,
+        unchanged.
 
     Raises
     ------
@@ -95,22 +96,22 @@ def read_svmlight(
 def parse_svmlight(
     source: str | BinaryIO, name: str, n_features: int | None, *, zero_based: bool, line: int = 1
 ) -> tuple[Any, np.ndarray]:
-    """Return a file's rows, none of them perhaps, and its labels as they stand.
+    """Return a file's rows, possibly none, and its labels unchanged.
 
     Parameters
     ----------
     source : path or binary file
     name : str
-        What errors call it.
+        The file's name in error messages.
     n_features, zero_based
-        As above.
+        As in `read_svmlight`.
     line : int, default 1
-        What errors count lines from.
+        The number of the first line in error messages.
 
     Raises
     ------
     FileFormatError, ModuleNotFoundError, OSError
-        As above.
+        As in `read_svmlight`.
     """
     try:
         from sklearn.datasets import load_svmlight_file
@@ -125,8 +126,8 @@ def parse_svmlight(
 
 
 def _line_of(source: str | BinaryIO, read: Callable[[BinaryIO], Any], first: int) -> int | None:
-    """Return the number of the line that cannot be read, if there is one; `first` is the first."""
-    if isinstance(source, str) and not os.path.isfile(source):  # a pipe has been read
+    """Return the number of the first damaged line, if any; lines are numbered from `first`."""
+    if isinstance(source, str) and not os.path.isfile(source):  # a pipe cannot be read again
         return None
     with contextlib.suppress(*DAMAGED), contextlib.ExitStack() as stack:
         if isinstance(source, str):
@@ -148,7 +149,7 @@ def _is_damaged(lines: bytes, read: Callable[[BinaryIO], Any]) -> bool:
 
 
 def _unpacked(name: str, opener: Callable[[str], Any], max_bytes: int) -> BinaryIO:
-    """Return what a compressed file holds, if that is not too much."""
+    """Return what a compressed file holds, if that is at most `max_bytes`."""
     try:
         with opener(name) as stream:
             content = read_at_most(stream, max_bytes + 1)
@@ -162,9 +163,9 @@ def _unpacked(name: str, opener: Callable[[str], Any], max_bytes: int) -> Binary
 
 
 def _error_of(error: Exception, name: str, line: int | None = None) -> Exception:
-    """Return what to raise for what a reader has raised, at a line if that is known."""
+    """Return the error to raise for a reader's error, with the number of the line if known."""
     if isinstance(error, OSError) and error.errno is not None:
-        return error  # of the file itself, not of what it holds
+        return error  # about the file itself, not its contents
     hint = ""
     if "Invalid index 0" in str(error):
         hint = (
@@ -176,7 +177,7 @@ def _error_of(error: Exception, name: str, line: int | None = None) -> Exception
 
 
 def _narrowed(X: Any) -> Any:
-    """Return the matrix with int32 indices where these are large enough, which more code takes."""
+    """Return the matrix with int32 indices if these suffice, since more code accepts them."""
     from scipy import sparse
 
     if max(X.nnz, X.shape[1]) > np.iinfo(np.int32).max:
@@ -186,7 +187,7 @@ def _narrowed(X: Any) -> Any:
 
 
 def classes_of(y: np.ndarray) -> np.ndarray:
-    """Return labels as `read_svmlight` says."""
+    """Return labels converted as `read_svmlight` describes."""
     if np.isin(y, (-1, 1)).all():
         return (y > 0).astype(np.int64)
     whole_numbers = bool((y == np.floor(y)).all()) and 0 <= y.min() <= y.max() <= LARGEST_CLASS

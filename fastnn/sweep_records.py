@@ -1,4 +1,4 @@
-"""What a sweep found: its records, and the file that a second call continues from."""
+"""The results of a sweep: its records, and the file from which a second call continues."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ __all__ = ["SCORES", "Records", "ResultsFile", "ranked", "score_of"]
 FORMAT = "fastnn sweep"
 VERSION = 1
 
-# The figures that trials are compared by, of which a network has one.
+# The scores by which trials are compared; a network has one of them.
 SCORES = ("val_accuracy", "val_r2")
 
 
 class Records(list[dict[str, Any]]):
-    """What a sweep found: a list with a dict for each trial, in the order of the trials.
+    """The results of a sweep: a list with a dict for each trial, in the order of the trials.
 
-    A record has the trial's number ``trial``, its parameters as JSON would keep them (a penalty is
-    its ``repr``), with halving the ``rung``, and
+    A record has the trial's number ``trial``, its parameters in the form in which JSON keeps them
+    (a penalty as its ``repr``), with halving the ``rung``, and
 
     * ``train_cost``, ``val_cost``, ``val_accuracy`` or ``val_r2``: those of `History` for the epoch
-      whose weights the network has; NaN is None, and so is what was not measured,
+      whose weights the network has; NaN and infinity become None, and what was not measured is left
+      out,
     * ``zeros``: the share of exact zeros, 0 to 1, among all weights,
-    * ``epochs_done`` and ``seconds``: how many epochs, and their wall time,
-    * ``error``: None, or what the trial failed with; it has no figures then.
+    * ``epochs_done`` and ``seconds``: the number of epochs, and their wall time,
+    * ``error``: None, or the error with which the trial failed; it then has none of these figures.
     """
 
     def best(self) -> dict[str, Any]:
-        """Return the record with the best validation score, or without one the lowest cost.
+        """Return the record with the best validation score or, without one, the lowest cost.
 
-        Of two as good it is the first; with halving it is one of the last rung.
+        Of equally good records this is the first; with halving it is one of the last rung.
 
         Raises
         ------
         ValueError
-            If no trial has come to a number.
+            If no trial has a finite score.
         """
         first = next(iter(ranked(self)), None)
         if first is None or score_of(first) == -math.inf:
@@ -53,7 +54,7 @@ class Records(list[dict[str, Any]]):
         return first
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write a line for each record to `path`; lists become JSON, None an empty cell.
+        """Write a line for each record to `path`; lists and dicts become JSON, None an empty cell.
 
         Raises
         ------
@@ -80,32 +81,32 @@ class Records(list[dict[str, Any]]):
         return pandas.DataFrame(list(self))
 
     def plot(self, parameter: str, *, by: str | None = None, ax: Axes | None = None) -> Axes:
-        """Draw the score over `parameter`, as `fastnn.plots.sweep_scores` says."""
+        """Plot the score against `parameter`, as `fastnn.plots.sweep_scores` does."""
         from fastnn.plots import sweep_scores
 
         return sweep_scores(self, parameter, by=by, ax=ax)
 
 
 class ResultsFile:
-    """A file of JSON lines: a first one that says which data, then one for each finished trial.
+    """A file of JSON lines: the first identifies the data, each other one is a finished trial.
 
     Parameters
     ----------
     path : path
-        Made if there is none. An unfinished last line, of a process that was ended while it wrote,
-        is cut off.
+        Created if it does not exist. An unfinished last line, left by a process that was killed
+        while writing, is cut off.
     data : str
-        What the trials are trained on; a file of other data is refused.
+        Identifies the data that the trials train on; a file for other data is refused.
 
     Attributes
     ----------
     found : dict of str to dict
-        The figures of the trials that are in the file and have not failed, by their key.
+        The figures of the trials that were in the file and had not failed, by their keys.
 
     Raises
     ------
     FileFormatError
-        If the file is not one of these, is damaged, or is of other data.
+        If the file is not a results file, is damaged, or is for other data.
     OSError
         If it cannot be read or written.
     """
@@ -130,7 +131,7 @@ class ResultsFile:
             self._append(first)
 
     def add(self, key: str, figures: Mapping[str, Any]) -> None:
-        """Append a finished trial; it is on the disk when this returns."""
+        """Append a finished trial; it is on disk when this returns."""
         self._append({"trial": json.loads(key), "figures": figures})
 
     def _append(self, line: Mapping[str, Any]) -> None:
@@ -163,7 +164,7 @@ class ResultsFile:
 
 
 def score_of(record: Mapping[str, Any]) -> float:
-    """Return what a larger value of is better: the validation score, else minus the cost."""
+    """Return a number that is larger for better trials: the validation score, else minus cost."""
     for name in SCORES:
         if name in record:
             return -math.inf if record[name] is None else float(record[name])
@@ -172,8 +173,8 @@ def score_of(record: Mapping[str, Any]) -> float:
 
 
 def ranked(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records from the best to the worst, those as good in their order.
+    """Return the records from best to worst; equally good ones stay in order.
 
-    With halving those of a later rung are better.
+    With halving, those of a later rung come first.
     """
     return sorted(records, key=lambda r: (r.get("rung", 0), score_of(r)), reverse=True)

@@ -1,4 +1,4 @@
-"""Which trials a sweep is of: grids, random samples, and how a trial's parameters are written."""
+"""The trials of a sweep: grids, random samples, and how a trial's parameters are written."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from fastnn.own_code import name_with_code, repr_with_code
 
 __all__ = ["LogUniform", "checksum", "described", "grid", "key_of", "sample", "without_text"]
 
-TRIES = 100  # draws of one sample before all are taken to be drawn
+TRIES = 100  # draws per requested trial, after which no others are assumed to exist
 
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Numbers from `low` to `high` whose logarithm is uniform, for `sample`.
+    """A distribution for `sample`: numbers from `low` to `high` whose logarithm is uniform.
 
     Parameters
     ----------
     low, high : float
-        Above 0, `low` at most `high`.
+        Above 0; `low` is at most `high`.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument is not such a number.
     """
 
     low: float
@@ -48,7 +48,7 @@ class LogUniform:
 
 
 def grid(space: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """Return a trial for each combination of the values, the last name's changing fastest.
+    """Return a trial for each combination of values; the last parameter changes fastest.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ def grid(space: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Grids add up: ``grid(a) + grid(b)`` are the trials of both.
+        Grids can be added: ``grid(a) + grid(b)`` has the trials of both.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter's values are not a list of at least one.
+        If a parameter's values are not a list with at least one value.
     """
     values = [_values(name, given) for name, given in space.items()]
     return [dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*values)]
@@ -72,17 +72,17 @@ def grid(space: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
 def sample(space: Mapping[str, Any], count: int, *, seed: int = 0) -> list[dict[str, Any]]:
     """Return `count` different trials drawn at random from the values and distributions.
 
-    Random trials find good values with fewer trainings than a grid where few of the parameters
-    matter (Bergstra and Bengio, "Random search for hyper-parameter optimization", 2012).
+    If only a few of the parameters matter, random trials find good values with fewer trainings than
+    a grid (Bergstra and Bengio, "Random search for hyper-parameter optimization", 2012).
 
     Parameters
     ----------
     space : mapping
-        For each parameter a list of values, all as likely, or a distribution: an object with
+        For each parameter a list of equally likely values, or a distribution: an object with
         ``rvs(random_state=...)``, such as `LogUniform` or those of ``scipy.stats``.
     count : int
     seed : int, default 0
-        Of the draws; not that of the networks.
+        Seed of the draws, not of the networks.
 
     Raises
     ------
@@ -105,10 +105,10 @@ def sample(space: Mapping[str, Any], count: int, *, seed: int = 0) -> list[dict[
 
 
 def described(value: Any) -> Any:
-    """Return a parameter as a record has it, and JSON keeps it: numbers, strings, lists, None.
+    """Return a parameter in the form for records and JSON: numbers, strings, lists, dicts, None.
 
     Classes and functions become their names, arrays a line with their checksum, other objects
-    their ``repr``; those of a program's own with a digest of their code.
+    their ``repr``. User-defined ones get a digest of their code.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)  # JSON has no such numbers
@@ -122,7 +122,7 @@ def described(value: Any) -> Any:
         return {str(name): described(item) for name, item in value.items()}
     if hasattr(value, "__qualname__"):
         return name_with_code(value)
-    if hasattr(value, "__array__"):  # a Series or a tensor too, whose repr may leave numbers out
+    if hasattr(value, "__array__"):  # also a Series or a tensor, whose repr may omit numbers
         array = np.asarray(value)
         if array.ndim == 0:
             return described(array.item())
@@ -131,7 +131,7 @@ def described(value: Any) -> Any:
 
 
 def without_text(value: Any) -> list[str]:
-    """Return the repr of each value in a parameter that another value could have as well."""
+    """Return the repr of each value in a parameter whose text does not identify it."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
@@ -144,7 +144,7 @@ def without_text(value: Any) -> list[str]:
 
 
 def key_of(parameters: Mapping[str, Any]) -> str:
-    """Return the text by which a trial with these parameters is found again."""
+    """Return the text that identifies a trial with these parameters."""
     return json.dumps(described(parameters), sort_keys=True)
 
 
@@ -175,5 +175,5 @@ def _draw(source: Any, rng: np.random.Generator) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    """Return the number that an array or a tensor without dimensions is, all else as it is."""
+    """Return a zero-dimensional array or tensor as a number, and anything else unchanged."""
     return value.item() if getattr(value, "ndim", None) == 0 else value

@@ -1,7 +1,8 @@
-"""Many networks on the same data: what `fastnn.sweep` does.
+"""Many networks trained on the same data, by `fastnn.sweep`.
 
-A trial is one `Network` and one `fit`. Its generator is seeded by its own ``seed``, so its record
-depends on its parameters and the data alone, not on the other trials, their order, or who ran it.
+A trial is one `Network` and one `fit`. Its generator is seeded by the trial's own ``seed``, so its
+record depends only on its parameters and the data, not on the other trials, their order, or which
+worker ran it.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ OF_FIT = frozenset(inspect.signature(Network.fit).parameters) - {
 }  # fmt: skip
 PARAMETERS = sorted(OF_NETWORK | OF_FIT | {"lmbda"})
 
-TASKS_A_WORKER = 4  # at a time, where joblib's backend returns nothing before all are done
+TASKS_A_WORKER = 4  # at a time, if joblib's backend returns nothing before all are done
 
 Pair = tuple[Any, Any]
-Figures = tuple[int, dict[str, Any]]  # of the trial with this number
+Figures = tuple[int, dict[str, Any]]  # a trial's number, and its figures
 
 
 def sweep(
@@ -61,47 +62,48 @@ def sweep(
     Parameters
     ----------
     X, y, validation_data
-        As in `Network.fit`. All trials use one copy, whatever their number.
+        As in `Network.fit`. All trials share one copy, however many there are.
     trials : mapping, or iterable of mappings
-        A mapping of names to lists of values is a grid (`fastnn.grid`). Else each mapping has the
-        parameters of one trial: from `fastnn.sample`, or scikit-learn's ``ParameterGrid`` and
-        ``ParameterSampler``. The names are those of the parameters of `Network` and
-        `Network.fit`, and ``lmbda``, the strength that ``penalty`` is then called with:
-        ``{"penalty": [L1, L2], "lmbda": [0.1, 1, 10]}``. Likewise an ``optimizer`` that is a class
-        is called with the ``learning_rate``, or without one if the trial has none.
+        A mapping of names to lists of values is a grid (`fastnn.grid`). Otherwise each mapping has
+        the parameters of one trial: from `fastnn.sample`, or scikit-learn's ``ParameterGrid`` and
+        ``ParameterSampler``. The names are the parameters of `Network` and `Network.fit`, and
+        ``lmbda``, the strength with which ``penalty`` is then called:
+        ``{"penalty": [L1, L2], "lmbda": [0.1, 1, 10]}``. An ``optimizer`` that is a class is called
+        with the ``learning_rate``, or without arguments if the trial has none.
     halving : int, optional
         Successive halving (Jamieson and Talwalkar, "Non-stochastic best arm identification and
-        hyperparameter optimization", 2016): all trials train for few epochs, the best 1 in
-        `halving` of them anew for `halving` times as many, and so on up to ``epochs``. Each rung's
-        training is a fit of its own, with what a schedule gives for its epochs. It needs validation
-        rows, and the same ``epochs`` for all trials.
+        hyperparameter optimization", 2016): all trials train for a few epochs, the best 1 in
+        `halving` of them train anew for `halving` times as many, and so on up to ``epochs``. Each
+        rung's training is a separate fit, and a schedule covers that rung's epochs only. Halving
+        needs validation rows, and the same ``epochs`` for all trials.
     results : path, optional
-        A file that each record is appended to when its trial is done. Trials that are in it are not
-        trained again, so a sweep that was cut off continues; those that had failed are.
+        A file to which each record is appended when its trial is done. Trials already in it are not
+        trained again, so an interrupted sweep continues; failed trials are retried.
     n_jobs : int, optional
-        How many trials run at a time, by joblib: in threads, unless `joblib.parallel_config` says
-        otherwise, for 1 trial at a time by default; -1 takes all CPUs. Each trial then has one
-        thread.
+        How many trials joblib runs at a time; by default 1, and -1 takes all CPUs. They run in
+        threads, unless `joblib.parallel_config` says otherwise. If several run at a time, each
+        trial trains with one thread.
     progress : bool, default False
         Show a progress bar.
     on_record : callable, optional
-        Called with each record when it is known; what it raises ends the sweep.
+        Called with each record as it becomes known; an exception it raises ends the sweep.
     **common
-        Parameters of all trials, such as ``epochs=10``; a trial's own go before. ``seed`` is 0 if
-        not given: trials then differ by their parameters and not by chance.
+        Parameters of all trials, such as ``epochs=10``; a trial's own take precedence. ``seed`` is
+        0 if not given: trials then differ by their parameters and not by chance.
 
     Returns
     -------
     Records
-        One for each trial, and with halving one for each trial and rung, in the order of `trials`.
+        One for each trial, in the order of `trials`; with halving, one for each trial of each rung,
+        the first rung's first.
 
     Raises
     ------
     TypeError, ValueError
         If an argument or the data are not as above, before any training; or if every trial fails.
-        Where only some do, their records have the error, and a `RuntimeWarning` says so.
+        If only some fail, their records have the error, and a `RuntimeWarning` says so.
     FileFormatError, OSError
-        If `results` is not the file of such a sweep on the same data, or cannot be written.
+        If `results` is not the file of a sweep on the same data, or cannot be read or written.
     """
     common = {"seed": 0, **common}
     chosen = [common | given for given in _as_trials(trials)]
@@ -142,19 +144,19 @@ def train(
     validation_data: tuple[RowsLike, TargetsLike] | None = None,
     threads: int | None = None,
 ) -> tuple[Network, History]:
-    """Train the network of one trial, as `sweep` does: the same weights, bit by bit.
+    """Train the network of one trial as `sweep` does, to the same weights bit for bit.
 
     Parameters
     ----------
     trial : mapping
-        All of its parameters, the common ones too.
+        All of its parameters, including the common ones.
     X, y, validation_data, threads
         As in `Network.fit`.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter or the data are not right.
+        If a parameter or the data are invalid.
     """
     _check(trial)
     options = {"seed": 0, **trial}
@@ -169,7 +171,7 @@ def train(
 
 
 class _Data(NamedTuple):
-    """The rows of all trials, stored once for each way in which a network reads them."""
+    """The rows for all trials, stored once for each form in which networks read them."""
 
     rows: dict[tuple[str, float | None], tuple[Inputs, Inputs | None]]
     y: Any
@@ -184,20 +186,20 @@ class _Data(NamedTuple):
         return cls(rows, y, None if validation is None else validation[1])
 
     def digest(self, X: Any, y: Any, validation: Any) -> str:
-        """Return a text that differs where the rows do."""
+        """Return a text that identifies the rows and targets: types, shapes and checksums."""
         parts = [X, y, *(() if validation is None else validation)]
         arrays = [array for part in parts for array in _arrays_of(part)]
         return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
 
     def task(self, trial: Mapping[str, Any], threads: int | None) -> Callable[[], dict[str, Any]]:
-        """Return what trains one trial; it holds the rows that this one reads and no others."""
+        """Return a function that trains one trial; it holds only the rows that this one reads."""
         rows, held = self.rows[_reading(trial)]
         validation = None if held is None else (held, self.wanted)
         return partial(_figures, dict(trial), rows, self.y, validation, threads)
 
 
 class _Running:
-    """What trains the trials that are not in the file yet and hands on each record."""
+    """Trains the trials that are not in the file yet, and passes on each record."""
 
     def __init__(
         self,
@@ -213,7 +215,7 @@ class _Running:
     def run(
         self, trials: Mapping[int, Mapping[str, Any]], labels: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """Return the records of these trials, which have `labels` too, in their order."""
+        """Return the records of these trials, in their order; `labels` are added to each."""
         keys = {number: key_of(trial) for number, trial in trials.items()}
         records: dict[int, dict[str, Any]] = {}
 
@@ -238,7 +240,7 @@ class _Running:
         return [records[number] for number in trials]
 
     def _trained(self, trials: Mapping[int, Mapping[str, Any]]) -> Generator[Figures]:
-        """Yield the number and the figures of each trial as it ends."""
+        """Yield the number and the figures of each trial as it finishes."""
         import joblib
 
         workers = max(1, min(joblib.effective_n_jobs(self._n_jobs), len(trials)))
@@ -262,7 +264,7 @@ class _Running:
 
 @contextmanager
 def _ending(trained: Generator[Figures]) -> Iterator[Generator[Figures]]:
-    """End the workers, whatever comes, without joblib's warning of trials that are left undone."""
+    """Stop the workers in any case, without joblib's warning about unfinished trials."""
     try:
         yield trained
     finally:
@@ -286,7 +288,7 @@ def _numbered(number: int, task: Callable[[], dict[str, Any]]) -> Figures:
 def _figures(
     trial: dict[str, Any], rows: Inputs, y: Any, validation: Pair | None, threads: int | None
 ) -> dict[str, Any]:
-    """Train one trial and return what its record says of it."""
+    """Train one trial and return its figures for the record."""
     try:
         network, history = train(trial, rows, y, validation_data=validation, threads=threads)
     except Exception as error:
@@ -330,7 +332,7 @@ def _check(trial: Mapping[str, Any]) -> None:
 
 
 def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a `ValueError` if a file could not tell one trial from another."""
+    """Raise a `ValueError` if a results file could not tell one trial from another."""
     seen: dict[str, int] = {}
     for number, trial in enumerate(trials):
         for name, value in trial.items():
@@ -347,7 +349,7 @@ def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: object) -> list[int]:
-    """Return the epochs of each rung, the last one's all of them."""
+    """Return the number of epochs of each rung; the last one trains for all of them."""
     factor = whole("halving", halving, minimum=2)
     if validation is None and any(trial.get("validation_fraction") is None for trial in trials):
         raise ValueError("halving ranks by validation rows: give validation_data")
@@ -361,7 +363,7 @@ def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: o
 
 
 def _reading(trial: Mapping[str, Any]) -> tuple[str, float | None]:
-    """Return what the stored form of the rows depends on."""
+    """Return the dtype and scale of a trial, on which the stored form of its rows depends."""
     scale = trial.get("input_scale")
     return checked_dtype(trial.get("dtype", "float32")).name, (
         None if scale is None else checked_scale(scale)

@@ -1,4 +1,4 @@
-"""Rows with the zeros of MNIST, for timings where MNIST is not at hand."""
+"""Rows with as many zeros as MNIST's, for timings where MNIST is not available."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ __all__ = ["like_mnist"]
 
 
 def like_mnist(n: int, columns: int = 784, classes: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """Return random pixels, as often zero, by place, as MNIST's are on average, and labels.
+    """Return random pixels, zero about as often and in the same places as MNIST's, and labels.
 
-    Of MNIST's pixels 19 % are above zero; 48 % of the columns are in a batch of 10 and 66 % in one
-    of 100. A bump in the middle of the image has the same within 1 %. Other columns than 784 are as
-    many places of the image, evenly spread.
+    Of MNIST's pixels 19 % are above zero; a batch of 10 uses 48 % of the columns, one of 100 66 %.
+    Here nonzero pixels form a bump in the middle of the image, and the figures are the same within
+    1 %. If `columns` is not 784, as many positions of the image are taken, evenly spread.
 
     Returns
     -------
     rows : ndarray of uint8, shape (n, columns)
     labels : ndarray of int64, shape (n,)
-        Random too: there is nothing to learn.
+        Also random: there is nothing to learn.
     """
     rng = np.random.default_rng(3)
     y, x = (np.indices((28, 28)) - 13.5) / 14

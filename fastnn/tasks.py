@@ -1,7 +1,7 @@
-"""What a network's outputs are for: classes, labels beside each other, or real values.
+"""What a network's outputs mean: one class per row, several labels per row, or real values.
 
 A task reads the targets y, turns outputs into predictions, and scores them. The cost decides which
-one it is, and ``Network(multilabel=True)`` that outputs are labels.
+task it is; ``Network(multilabel=True)`` makes the outputs labels.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from fastnn.costs import Cost
 __all__ = ["Classes", "Labels", "Task", "Values", "task_of"]
 
 _CLASSES = "class indices (n,)"
-_SUM_ERROR = 1e-3  # well above what float32 makes of shares of 1
+_SUM_ERROR = 1e-3  # well above float32's rounding of shares of 1
 
 
 class Task:
-    """What the faces ask of a task; n rows, O output units.
+    """The interface of a task, for n rows and O output units.
 
     Attributes
     ----------
     score_name : str
-        What `score` is: "accuracy" or "r2".
+        What `score` returns: "accuracy" or "r2".
     """
 
     score_name: ClassVar[str] = "accuracy"
@@ -38,16 +38,16 @@ class Task:
         Raises
         ------
         TypeError, ValueError
-            If `y` does not fit; the message says how it must be.
+            If `y` does not fit; the message says what is expected.
         """
         raise NotImplementedError
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
-        """Return what predictions are compared with; it takes and refuses what `targets` does."""
+        """Return what predictions are compared with; `y` is checked as by `targets`."""
         raise NotImplementedError
 
     def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
-        """Return what the outputs `a`, (n, O), say; the largest of a row is at `largest`, (n,)."""
+        """Return the predictions of outputs `a`, (n, O); `largest`, (n,), is each row's argmax."""
         raise NotImplementedError
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
@@ -56,13 +56,13 @@ class Task:
 
 
 class Classes(Task):
-    """One class a row: that of the largest output; with one output, 1 where it is above 0.5."""
+    """One class per row: that of the largest output or, with one output, 1 if it is above 0.5."""
 
     def __init__(self, cost: Cost) -> None:
         self._cost = cost
 
     def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
-        """Return class indices, or rows of targets where such were given."""
+        """Return class indices, or rows of targets if these were given."""
         targets = as_targets(y, n, outputs, dtype)
         if targets.ndim == 2:
             self._check_rows(targets)
@@ -81,7 +81,7 @@ class Classes(Task):
         return float(np.count_nonzero(predictions == wanted) / len(wanted))
 
     def _check_rows(self, targets: np.ndarray) -> None:
-        """Raise a `ValueError` where the cost of a row of targets would mean nothing."""
+        """Raise a `ValueError` if the cost of a row of targets would be meaningless."""
         cost = self._cost
         outside = (targets < cost.least) | (targets > cost.most)
         if outside.any():
@@ -103,7 +103,7 @@ class Classes(Task):
 
 
 class Labels(Task):
-    """Each output unit is a label of its own, there where the output is above 0.5."""
+    """Each output unit is a separate label, which a row has if the output is above 0.5."""
 
     def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
         """Return rows of targets, each from 0 to 1."""
@@ -136,7 +136,7 @@ class Values(Task):
         self._least = least
 
     def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
-        """Return rows of targets; whole numbers are values too."""
+        """Return rows of targets; whole numbers are values, not classes."""
         targets = as_targets(y, n, outputs, dtype, classes=False)
         below = (targets < self._least).any(axis=1)
         if below.any():
@@ -152,13 +152,13 @@ class Values(Task):
         return _squeezed(self.targets(y, n, outputs, np.float64))
 
     def predictions(self, a: np.ndarray, largest: np.ndarray) -> np.ndarray:
-        """Return the outputs, (n,) where there is one unit, else (n, O)."""
+        """Return the outputs, (n,) if there is one unit, else (n, O)."""
         return _squeezed(a)
 
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
-        """Return R**2 = 1 - sum((y-a)**2)/sum((y-mean(y))**2), its mean over the outputs.
+        """Return R**2 = 1 - sum((y-a)**2)/sum((y-mean(y))**2), averaged over the outputs.
 
-        Where all y of an output are the same, it is 1 if they are met exactly, else 0.
+        If all y of an output are the same, it is 1 if they are predicted exactly, else 0.
         """
         with np.errstate(over="ignore"):  # a diverged network
             missed = np.square(wanted - predictions.astype(np.float64)).sum(axis=0)
@@ -173,7 +173,7 @@ def _above_half(a: np.ndarray) -> np.ndarray:
 
 
 def _squeezed(a: np.ndarray) -> np.ndarray:
-    """Return what is of a single unit without the axis of units."""
+    """Return `a` without its axis of units if there is a single unit."""
     return a[:, 0] if a.shape[1] == 1 else a
 
 
@@ -183,7 +183,7 @@ def task_of(cost: Cost, output: str, *, multilabel: bool) -> Task:
     Raises
     ------
     ValueError
-        If `multilabel` is asked for and outputs are not probabilities of their own.
+        If `multilabel` is true and the outputs are not independent probabilities.
     """
     if multilabel and (cost.regression or output != "sigmoid"):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How much each row counts in a fit: `sample_weight` and `class_weight`, checked, as one array."""
+"""How much each row counts in a fit: `sample_weight` and `class_weight`, checked and combined."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def row_weights(
     n: int,
     outputs: int,
 ) -> np.ndarray | None:
-    """Return the product of both weights for each of the `n` rows, or None where none is given.
+    """Return the product of both weights for each of the `n` rows, or None if neither is given.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def row_weights(
         Finite, at least 0, and not all of them 0.
     class_weight : mapping, "balanced" or None
         The weight of each class, 1 for those not named. "balanced" is n/(k*count): each of the k
-        classes that occur has the same weight in all (scikit-learn's rule).
+        classes that occur has the same total weight (scikit-learn's rule).
     task : Task
     y : array_like
         The targets.
@@ -42,11 +42,12 @@ def row_weights(
     Returns
     -------
     ndarray of float64, shape (n,), or None
+        Scaled as by `near_1`.
 
     Raises
     ------
     TypeError, ValueError
-        If a weight is none of these, or classes are weighted where there are none.
+        If a weight is none of these, or classes are weighted but the task has none.
     """
     weights = None if sample_weight is None else _checked(sample_weight, n)
     if class_weight is not None:
@@ -58,10 +59,10 @@ def row_weights(
 
 
 def near_1(weights: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return weights of rows times 2**k, and k, which brings the largest to 1/2 or above.
+    """Return row weights times 2**k, and k, so that the largest is at least 1/2 and below 1.
 
-    A batch's means are the same to the bit; and in float32 no weight is lost, or infinite, that
-    counts beside the largest.
+    A batch's weighted means stay the same bit for bit. In float32 no weight becomes infinite, and
+    none that matters next to the largest becomes 0.
     """
     exponent = -int(np.frexp(weights.max(initial=0.0))[1])
     return np.ldexp(weights, exponent), exponent

@@ -1,4 +1,4 @@
-"""Whether two contestants compute the same: the condition of comparing their times."""
+"""Checks that contestants compute the same, without which their times cannot be compared."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Agreement(NamedTuple):
     """How far a peer's result is from fastnn's.
 
     difference, tolerance : float
-        Of weights, in units of the largest weight of the layer where the difference is largest in
-        units of its tolerance; of accuracies, in shares of the rows.
+        For weights, as shares of a layer's largest weight, in the layer with the largest ratio of
+        difference to tolerance. For accuracies, as shares of the rows.
     """
 
     difference: float
@@ -36,18 +36,18 @@ class Agreement(NamedTuple):
 def check(case: Case, problem: Problem, peers: Sequence[str]) -> dict[str, Agreement]:
     """Compare every entrant of `case` with fastnn, from the same start and in the same order.
 
-    What is compared is the weights after 20 batches (all layers), or the accuracy. An entrant with
-    another penalty is compared with fastnn under that penalty.
+    The weights of all layers after up to 20 batches are compared, or the accuracies. An entrant
+    with another penalty is compared with fastnn under that penalty.
 
     Raises
     ------
     ValueError
-        If one differs by more than rounding explains.
+        If an entrant differs by more than rounding explains.
     """
     if case.work == "evaluate":
         small = case
     else:
-        batches = max(1, min(BATCHES, case.n // case.batch_size))  # whole ones
+        batches = max(1, min(BATCHES, case.n // case.batch_size))  # whole batches
         small = replace(case.with_rows(min(case.n, batches * case.batch_size)), epochs=1)
         problem = problem.head(small.n)
     order = np.random.default_rng(4).permutation(small.n)
@@ -81,8 +81,8 @@ def _compare(case: Case, ours: list[np.ndarray], theirs: list[np.ndarray]) -> Ag
         largest = float(np.abs(mine).max())
         tolerance = FLOAT64_TOLERANCE
         if case.dtype == "float32":
-            # Rounding decides which sign a weight near zero has, and so which way it is shrunk,
-            # and on which side of zero a ReLU unit is, which is a single sample's part of a step.
+            # Rounding decides the sign of a weight near zero, and so which way it is shrunk. It
+            # also decides on which side of zero a ReLU unit is: one sample's part of a step.
             of_a_sample = case.learning_rate / case.batch_size if case.hidden == "relu" else 0.0
             tolerance = FLOAT32_TOLERANCE + (FEW_SHRINKS * kappa1 + of_a_sample) / largest
         layer = Agreement(float(np.abs(mine - other).max()) / largest, tolerance)

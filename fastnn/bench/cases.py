@@ -1,6 +1,6 @@
 """The cases of the benchmark: what is trained or evaluated, on what, and the goal set for it.
 
-A goal is the time of the best peer over the time of fastnn, both from the same run.
+A goal is a ratio: the time of the best peer divided by that of fastnn, both from the same run.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ TRAINING_PEERS = ("numpy", "torch", "torch-by-hand", "jax", "jax-by-hand", "scik
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table.
+    """One case of the benchmark.
 
     Attributes
     ----------
     name : str
-        What it is called on the command line and as a benchmark.
+        The name on the command line and in the benchmarks.
     sizes : tuple of int
         Units of each layer, inputs first.
     batch_size : int
     goal : float or None
-        The ratio to reach; for `work` "penalty" the ratio not to exceed.
+        The ratio to reach; for `work` "penalty", the ratio not to exceed.
     dtype : {"float32", "float64"}
     threads : int
-        The CPUs that everything in the case is pinned to.
+        The number of CPUs that everything in the case is pinned to.
     hidden : {"sigmoid", "tanh", "relu"}
         The hidden layers' activation.
     output : {"sigmoid", "softmax"}
-        The output's activation; it decides the cost, see `cost`.
+        The output's activation; it determines `cost`.
     penalty : {"none", "l1", "l2", "elasticnet"}
     n : int
-        Rows.
+        The number of rows.
     data : {"mnist", "dense"}
-        Digits, three quarters zeros, or normal random numbers of any width.
+        Digits, four fifths zeros; or normal random numbers, with any number of columns.
     learning_rate, lmbda : float
     work : {"train", "book", "evaluate", "penalty"}
-        An epoch; `epochs` epochs through ``fastnn.nielsen.network2`` on the book's lists, the
-        conversion included; the accuracy on the rows; an epoch with each penalty and without.
+        What is timed: an epoch; `epochs` epochs of ``fastnn.nielsen.network2`` on the book's lists,
+        including conversion; the accuracy on the rows; an epoch without and with each penalty.
     epochs : int
-        Epochs in one call, for `work` "book".
+        Epochs per call, for `work` "book".
     peers : tuple of str
-        Whom fastnn is compared with.
+        The peers that fastnn is compared with.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Case:
 
     @property
     def cost(self) -> str:
-        """The cost that belongs to the output: with both, its delta is a - y."""
+        """The cost that belongs to the output; for both outputs, its delta is a - y."""
         return {"sigmoid": "cross_entropy", "softmax": "log_likelihood"}[self.output]
 
     @property
@@ -78,7 +78,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """The case in one line of words."""
+        """The case in words, on one line."""
         what = {
             "train": f"m={self.batch_size}, {self.penalty}",
             "book": f"m={self.batch_size}, {self.penalty}, network2 on lists, {self.epochs} epochs",
@@ -93,9 +93,9 @@ class Case:
         )
 
     def shrinks(self) -> tuple[float, float]:
-        """Return (kappa1, kappa2): a step leaves w - kappa2*w - kappa1*sign(w) of a weight.
+        """Return (kappa1, kappa2): a step changes w to w - kappa2*w - kappa1*sign(w).
 
-        The elastic net has equal parts of both, as `fastnn.penalties.ElasticNet` by default.
+        The elastic net has equal parts of both, like `fastnn.penalties.ElasticNet` by default.
         """
         kappa = self.learning_rate * self.lmbda / self.n
         share = {"none": (0.0, 0.0), "l1": (1.0, 0.0), "l2": (0.0, 1.0), "elasticnet": (0.5, 0.5)}
@@ -103,7 +103,7 @@ class Case:
         return l1 * kappa, l2 * kappa
 
     def with_rows(self, n: int) -> Case:
-        """Return the case with `n` rows and the same shrinking at each step."""
+        """Return the case with `n` rows and the same shrinking in each step."""
         return replace(self, n=n, lmbda=self.lmbda * n / self.n)
 
     def encode(self) -> str:
@@ -151,7 +151,7 @@ CASES = (
         epochs=10,
         peers=("per-sample",),
     ),
-    # With single samples a rate of 0.5 is unstable: the last bit of a weight decides the outcome.
+    # With single samples, a rate of 0.5 is unstable: the last bit of a weight decides the outcome.
     Case("h30-m1", (784, 30, 10), 1, goal=8.0, learning_rate=0.05),
     Case(
         "tiny",
@@ -180,7 +180,7 @@ CASES = (
 
 
 def chosen(names: Sequence[str]) -> list[Case]:
-    """Return the cases called `names`, or all; a `ValueError` names the known ones otherwise."""
+    """Return the cases called `names`, or all if none is given; an unknown name raises."""
     from fastnn.checks import one_named
 
     return [one_named("case", name, CASES) for name in names] or list(CASES)

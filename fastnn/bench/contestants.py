@@ -1,9 +1,9 @@
-"""Who takes part: fastnn and its peers, by name, each loaded when it is first needed.
+"""The contestants: fastnn and its peers, by name; each is imported when it is first needed.
 
-A contestant is made from a case and a problem, and holds its data in the form and dtype it likes
-best. Training contestants have ``epoch(order)``, which trains over the rows in that order, `epochs`
-times, and returns when it is done, and ``weights()``, a list of (out, in) arrays. Those that take
-part in an evaluation have ``accuracy()``.
+A contestant is made from a case and a problem, and holds its data in the form and dtype that suit
+it best. Training contestants have ``epoch(order)``, which trains `epochs` times over the rows in
+that order and returns when it is done, and ``weights()``, a list of (out, in) arrays. Contestants
+in an evaluation have ``accuracy()``.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ FASTNN = "fastnn"
 
 
 class Peer(NamedTuple):
-    """Where a peer is found.
+    """Where to find a peer, and what it is.
 
     place : str
         Module and class.
     needs : str
         The module that must be installed.
     what : str
-        What it is, for the report.
+        A description for the report.
     penalties : tuple of str
-        The penalties it knows; in place of another it takes L2.
+        The penalties that the peer supports; it runs other cases with L2 instead.
     """
 
     place: str
@@ -74,7 +74,7 @@ class Entrant(NamedTuple):
     """A contestant of one case.
 
     case : Case
-        The case as this contestant runs it: the penalty may be another one.
+        The case as this contestant runs it; the penalty may differ.
     make : callable
         ``make(case, problem)`` makes the contestant.
     what : str
@@ -85,7 +85,7 @@ class Entrant(NamedTuple):
     what: str
 
     def run(self, problem: Problem) -> tuple[Any, Callable[[np.ndarray], object]]:
-        """Return the contestant, and what it does in one round, given an order of the rows."""
+        """Return the contestant, and a function that runs a round on a given order of the rows."""
         contestant = self.make(self.case, problem)
         if self.case.work == "evaluate":
             return contestant, lambda order: contestant.accuracy()
@@ -93,12 +93,12 @@ class Entrant(NamedTuple):
 
 
 def names(case: Case) -> list[str]:
-    """Return the names of all who may take part in `case`, installed or not, fastnn first."""
+    """Return the names of all possible entrants of `case`, installed or not, fastnn first."""
     return [FASTNN, *_variants(case), *case.peers]
 
 
 def entrants(case: Case, peers: Sequence[str]) -> dict[str, Entrant]:
-    """Return who takes part in `case`, fastnn first: the installed ones of its peers in `peers`."""
+    """Return the entrants of `case`: fastnn, then its installed peers that are in `peers`."""
     from fastnn.bench import product
 
     make = product.Book if case.work == "book" else product.Fused
@@ -120,6 +120,6 @@ def entrants(case: Case, peers: Sequence[str]) -> dict[str, Entrant]:
 
 
 def _variants(case: Case) -> dict[str, Case]:
-    """Return the case with each penalty, for `work` "penalty"."""
+    """Return the case with each penalty by name if its `work` is "penalty", else nothing."""
     penalties = ("l1", "l2", "elasticnet") if case.work == "penalty" else ()
     return {f"{FASTNN}, {penalty}": replace(case, penalty=penalty) for penalty in penalties}

@@ -1,7 +1,7 @@
-"""The most multiplications and additions a second that this machine's vector units do.
+"""The peak rate of multiplications and additions of this machine's vector units.
 
-A loop of fused multiply-adds that depend on no memory and wait for none of the others: what a
-matrix product would reach if its data were free. numpy's BLAS may come near it or stay far below.
+It is measured with a loop of independent fused multiply-adds that access no memory. A matrix
+product would reach it if its data were free; numpy's BLAS may come near it or stay far below.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from fastnn.engine import jit
 
 __all__ = ["multiply_add_rate"]
 
-INDEPENDENT = 12  # more than latency times units, and few enough for 16 registers
+INDEPENDENT = 12  # more than latency times units, but few enough for 16 registers
 STEPS = 2_000_000
 REPEATS = 10
 
 
 def multiply_add_rate(dtype: np.dtype[np.floating], threads: int) -> float:
-    """Return additions and multiplications a second in `dtype`, of `threads` threads together."""
+    """Return additions and multiplications per second in `dtype`, of all `threads` together."""
     run, x = _compiled(), dtype.type(0.5)
     run(x, 1)
     flops = 2 * INDEPENDENT * (jit.vector_bytes() // dtype.itemsize) * STEPS * threads
@@ -53,7 +53,7 @@ def _compiled() -> Callable[[np.floating, int], float]:
 
 
 def _multiply_adds(typing: Any, x: Any, steps: Any) -> Any:
-    """Sum of the first lanes of independent s = s*x + x, `steps` times each."""
+    """Return the sum of the first lanes of independent s = s*x + x, `steps` times each."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         scalar, steps = arguments

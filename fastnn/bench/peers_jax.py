@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class _Jax:
-    """What both have in common: arrays on the device, and the scan over the batches."""
+    """What both peers share: arrays on the device, and the scan over the batches."""
 
     epochs = 1
 
@@ -64,7 +64,7 @@ class _Jax:
         return parameters
 
     def _laid(self, w: np.ndarray) -> np.ndarray:
-        """Turn weights (out, in) into those of this program, or the other way round."""
+        """Convert weights (out, in) to this peer's layout, or back."""
         raise NotImplementedError
 
     def _step(self, parameters: Any, x: Any, y: Any) -> Any:
@@ -72,7 +72,7 @@ class _Jax:
 
 
 class Grad(_Jax):
-    """As people write it: weights (in, out), the penalty in the loss, `jax.grad`."""
+    """JAX as people write it: weights (in, out), the penalty in the loss, `jax.grad`."""
 
     def __init__(self, case: Case, problem: Problem) -> None:
         super().__init__(case, problem)
@@ -83,7 +83,7 @@ class Grad(_Jax):
         )
 
     def accuracy(self) -> float:
-        """Return the share of rows that are classified rightly."""
+        """Return the share of rows that are classified correctly."""
         return int(self._count(self._parameters, self._x, self._labels)) / len(self._x)
 
     def _laid(self, w: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""numpy as people write it: whole batches; and the book's algorithm, a sample at a time."""
+"""numpy as people write it, with whole batches; and the book's algorithm, sample by sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Batched", "PerSample"]
 
 
 class Batched:
-    """Backprop with whole batches as matrices, the weights updated in place."""
+    """Backprop on whole batches as matrices, with the weights updated in place."""
 
     epochs = 1
 
@@ -25,7 +25,7 @@ class Batched:
     def epoch(self, order: np.ndarray) -> None:
         """Train once over the rows in `order`."""
         m = self._case.batch_size
-        with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
+        with np.errstate(over="ignore"):  # exp of a saturated unit; 1/(1+inf) is the correct 0
             for start in range(0, len(order), m):
                 self._step(order[start : start + m])
 
@@ -34,7 +34,7 @@ class Batched:
         return self._weights
 
     def accuracy(self) -> float:
-        """Return the share of rows that are classified rightly."""
+        """Return the share of rows that are classified correctly."""
         with np.errstate(over="ignore"):
             return float((self._forward(self._x)[-1].argmax(axis=1) == self._labels).mean())
 
@@ -72,7 +72,7 @@ class PerSample:
         self._weights, self._biases = weights, [b[:, None] for b in biases]
 
     def epoch(self, order: np.ndarray) -> None:
-        """Train once over the rows in `order`, or for the book in the order of its code."""
+        """Train once over the rows in `order` or, for `work` "book", in the book's order."""
         case = self._case
         self._weights, self._biases = reference.epoch(
             self._weights,

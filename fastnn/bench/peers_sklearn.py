@@ -1,4 +1,4 @@
-"""scikit-learn's `MLPClassifier`, plain gradient descent. It has L2, and no other penalty."""
+"""scikit-learn's `MLPClassifier` with plain gradient descent. Its only penalty is L2."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 
 
 class Sgd:
-    """``partial_fit``, one call an epoch."""
+    """``partial_fit``, called once per epoch."""
 
     epochs = 1
 
     def __init__(self, case: Case, problem: Problem) -> None:
-        # One-hot rows make the outputs independent sigmoids, labels a softmax.
+        # One-hot rows give independent sigmoid outputs; labels give a softmax.
         self._x = problem.floats(case.dtype)
         self._y = problem.labels if case.output == "softmax" else problem.targets("int64")
-        # Its penalty is alpha/2 * w**2 over the rows of a batch, where ours is over all rows.
+        # Its penalty alpha/2 * w**2 is divided by the rows of a batch, ours by all rows.
         _, kappa2 = case.shrinks()
         batch_size = min(case.batch_size, case.n)
         self._model = MLPClassifier(
@@ -35,7 +35,7 @@ class Sgd:
             momentum=0,
             shuffle=False,  # the order of an epoch is given
         )
-        # The first call makes the weights, which the common start then replaces.
+        # The first call creates the weights, which the common start then replaces.
         classes = np.arange(case.sizes[-1])
         self._model.partial_fit(self._x[:batch_size], self._y[:batch_size], classes=classes)
         weights, biases = problem.start(case.dtype)

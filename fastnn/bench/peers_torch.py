@@ -17,7 +17,7 @@ LAYERS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 
 class _Torch:
-    """What both have in common: tensors in the network's dtype, batches, the penalty."""
+    """What both peers share: tensors in the network's dtype, batches, the penalty."""
 
     epochs = 1
     _weights: list[Any]
@@ -72,7 +72,7 @@ class Eager(_Torch):
         self._targets = self._labels if case.output == "softmax" else self._y
 
     def accuracy(self) -> float:
-        """Return the share of rows that are classified rightly."""
+        """Return the share of rows that are classified correctly."""
         with torch.no_grad():
             return float((self._model(self._x).argmax(1) == self._labels).float().mean())
 
@@ -87,7 +87,7 @@ class Eager(_Torch):
 
 
 class ByHand(_Torch):
-    """The products of backprop written out, under `torch.no_grad`."""
+    """Backprop written out as matrix products, under `torch.no_grad`."""
 
     def __init__(self, case: Case, problem: Problem) -> None:
         super().__init__(case, problem)

@@ -20,10 +20,10 @@ STAND_IN_ROWS = 10_000
 
 
 class Problem(NamedTuple):
-    """A case's data and start.
+    """The data of a case and its starting weights.
 
     rows : uint8 or float, (n, D)
-        In their smallest exact type; what is learned from is ``rows * scale``.
+        In their smallest exact type; training uses ``rows * scale``.
     labels : int64, (n,)
     weights : list of float64 arrays, (out, in)
     biases : list of float64 arrays, (out,)
@@ -54,7 +54,7 @@ class Problem(NamedTuple):
         return [w.astype(dtype) for w in self.weights], [b.astype(dtype) for b in self.biases]
 
     def pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the rows as the book has them: a list of columns (x, y)."""
+        """Return the rows in the book's form: a list of pairs (x, y) of columns."""
         x, y = self.floats("float64")[:, :, None], self.targets("float64")[:, :, None]
         return list(zip(x, y, strict=True))
 
@@ -64,7 +64,7 @@ class Problem(NamedTuple):
 
 
 def problem(case: Case) -> Problem:
-    """Return the problem of `case`; the same one at every call."""
+    """Return the problem of `case`, the same one at every call."""
     rng = np.random.default_rng(1)
     weights = [
         rng.standard_normal((units, inputs)) / np.sqrt(inputs)
@@ -89,7 +89,7 @@ def book_order(n: int) -> list[int]:
 
 
 def used_share(rows: np.ndarray, batch_size: int) -> float:
-    """Return the share of columns that are not all zero in a batch, on average."""
+    """Return the mean share of columns that a batch uses: those not all zero in it."""
     order = np.random.default_rng(2).permutation(len(rows))
     starts = range(0, min(len(rows), 200 * batch_size), batch_size)
     shares = [float(rows[order[k : k + batch_size]].any(axis=0).mean()) for k in starts]
@@ -107,7 +107,7 @@ class Digits(NamedTuple):
 
 @functools.cache
 def digits(*, evaluated: bool) -> Digits:
-    """Return MNIST's training or test part if it lies in a known folder, else the stand-in."""
+    """Return MNIST's training or test part if it is in a known folder, else the stand-in."""
     if data.available("mnist") is None:
         rows, labels = like_mnist(STAND_IN_ROWS)
         return Digits(rows, labels, BYTE_SCALE, STAND_IN)
@@ -122,5 +122,5 @@ def digits(*, evaluated: bool) -> Digits:
 
 
 def _repeated(array: np.ndarray, n: int) -> np.ndarray:
-    """Return the first `n` rows, starting over at the end."""
+    """Return the first `n` rows, starting over if there are fewer."""
     return array[:n] if n <= len(array) else array[np.arange(n) % len(array)]

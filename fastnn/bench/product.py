@@ -65,12 +65,12 @@ class Fused:
         return self._network.weights
 
     def accuracy(self) -> float:
-        """Return the share of rows that are classified rightly."""
+        """Return the share of rows that are classified correctly."""
         return self._network.accuracy(self._rows, self._labels)
 
 
 class Book:
-    """``network2.SGD`` on the book's lists, the conversion included."""
+    """``network2.SGD`` on the book's lists, including their conversion."""
 
     def __init__(self, case: Case, problem: Problem) -> None:
         self._case, self._pairs = case, problem.pairs()
@@ -80,7 +80,7 @@ class Book:
         self._network.weights, self._network.biases = weights, [b[:, None] for b in biases]
 
     def epoch(self, order: np.ndarray) -> None:
-        """Train `epochs` times; the orders are the book's, drawn from `random`."""
+        """Train for `epochs` epochs in the book's orders, which are drawn from `random`."""
         case = self._case
         random.seed(1)
         with contextlib.redirect_stdout(io.StringIO()):

@@ -1,4 +1,4 @@
-"""What a run of the benchmark says: each case, the table of goals, and a picture."""
+"""The report of a benchmark run: each case, the table of goals, and a picture."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["best_peer", "case_lines", "draw", "is_reached", "machine_lines", "ta
 
 
 def best_peer(measured: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """Return the fastest of the peers and its result, or None where there was none.
+    """Return the fastest peer and its result, or None if there was none.
 
-    Where each penalty is compared with none, it is the slowest that counts.
+    For `work` "penalty", where the others are fastnn with each penalty, the slowest counts.
     """
     peers = {k: v for k, v in measured["results"].items() if k != FASTNN}
     if not peers:
@@ -25,7 +25,7 @@ def best_peer(measured: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 
 def is_reached(measured: dict[str, Any]) -> bool | None:
-    """Return whether the case's goal is reached, or None where that cannot be said."""
+    """Return whether the case's goal is reached, or None without a goal or a peer."""
     found, goal = best_peer(measured), measured["case"]["goal"]
     if found is None or goal is None:
         return None
@@ -35,7 +35,7 @@ def is_reached(measured: dict[str, Any]) -> bool | None:
 
 
 def machine_lines(machine: dict[str, Any]) -> list[str]:
-    """Return the machine in a few lines."""
+    """Return a few lines that describe the machine."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     pools = "; ".join(
         f"{pool['prefix']} {pool['version'] or ''} {pool['architecture'] or ''}, "
@@ -46,7 +46,7 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
 
 
 def case_lines(measured: dict[str, Any]) -> list[str]:
-    """Return one case: everyone's times, and how near fastnn came to the machine's limit."""
+    """Return the lines of a case: all times, and how near fastnn came to the machine's limit."""
     lines = [f"{measured['name']}: {measured['title']}, {measured['data']}"]
     lines.append(f"  {'':16}{'best ms':>10}{'median ms':>11}{'ratio':>8}{'paired':>8}{'rounds':>8}")
     for name, result in measured["results"].items():
@@ -73,7 +73,7 @@ def case_lines(measured: dict[str, Any]) -> list[str]:
 
 
 def table_lines(cases: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the table of goals, one line a case."""
+    """Return the table of goals, one line per case."""
     lines = [
         f"{'case':24}{'fastnn ms':>10}  {'best peer':14}{'ms':>10}{'ratio':>8}{'goal':>7}"
         f"{'reached':>9}{'limit ms':>10}{'share':>7}"
@@ -98,7 +98,7 @@ def table_lines(cases: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def draw(cases: Sequence[dict[str, Any]], figure: Any) -> None:
-    """Draw `cases` into a figure of matplotlib's: everyone's times, and the share of the limit."""
+    """Draw `cases` into a matplotlib figure: everyone's times, and the share of the limit."""
     figure.set_size_inches(13, 1.5 + 0.75 * len(cases))
     times, shares = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
     benchmark_times(cases, ax=times)

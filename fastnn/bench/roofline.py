@@ -1,8 +1,8 @@
-"""The machine's limit for a case: its arithmetic and its traffic, and what this machine can do.
+"""The machine's limit for a case: its arithmetic and its traffic at this machine's rates.
 
 The limit is the largest of three times: the arithmetic at the measured peak of the vector units,
-the rows read once from memory, and the weights read twice and written once a batch from the cache
-they lie in. Multiplications by inputs that are zero are not counted: a zero adds nothing.
+the rows read once from memory, and the weights read twice and written once per batch in the cache
+that holds them. Multiplications by inputs that are zero are not counted: a zero adds nothing.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ REPEATS = 15
 
 
 class Limit(NamedTuple):
-    """What an epoch (or an evaluation) of a case needs, and what the machine gives.
+    """What an epoch (or an evaluation) of a case needs, and what the machine provides.
 
     flops : float
-        Additions and multiplications, with the inputs only that are not zero.
+        Additions and multiplications, counting only inputs that are not zero.
     dense_flops : float
-        With all inputs.
+        Additions and multiplications with all inputs.
     row_bytes, weight_bytes : float
-        Read from memory; read and written in cache.
+        Bytes of rows read from memory; bytes of weights read and written in cache.
     peak : float
-        flops a second of fused multiply-adds.
+        flops per second of fused multiply-adds.
     blas : float
-        flops a second of a large matrix product of numpy's.
+        flops per second of numpy's product of large matrices.
     memory, cache : float
-        Bytes a second read from memory, and from an array as large as the weights.
+        Bytes read per second from memory, and from an array as large as the weights.
     """
 
     flops: float
@@ -66,17 +66,17 @@ class Limit(NamedTuple):
 
     @property
     def bound(self) -> str:
-        """Which of the three it is."""
+        """The name of the largest of the three."""
         return max(self.parts, key=lambda part: self.parts[part])
 
 
 def limit(case: Case, problem: Problem) -> Limit:
-    """Measure this machine, as this process is pinned, and return the limit for `case`."""
+    """Measure the CPUs that this process is pinned to, and return the limit for `case`."""
     dtype, n = np.dtype(case.dtype), case.n
     layers = [a * b for a, b in zip(case.sizes, case.sizes[1:], strict=False)]
     used = [used_share(problem.rows, 1) * layers[0], *layers[1:]]
     stored = [used_share(problem.rows, case.batch_size) * layers[0], *layers[1:]]
-    # Forward and gradient are a product each with every layer, delta one with all but the first.
+    # Forward and gradient each take a product per layer; delta takes one in all but the first.
     products = (1, 0) if case.work == "evaluate" else (2, 1)
     batches = 0 if case.work == "evaluate" else -(-n // case.batch_size)
     return Limit(

@@ -1,4 +1,4 @@
-"""Timing: every contestant in turn, round after round, so that all see the same machine."""
+"""Timing: all contestants in turn, round after round, so that all see the same machine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 __all__ = ["FULL", "QUICK", "Effort", "Times", "in_turn"]
 
-# Threads of the contestant before may spin in wait of more work, OpenBLAS's for some 20 ms.
+# Threads of the previous contestant may spin while they wait for work, OpenBLAS's for some 20 ms.
 SETTLE = 0.03
 
-# A turn is at least so long: what the others have left in the caches is not all that is timed.
+# A turn is at least this long, so that it is not all spent on refilling the caches.
 TURN = 0.025
 
 
@@ -22,11 +22,11 @@ class Effort(NamedTuple):
     """How much is measured.
 
     rounds : int
-        The rounds a contestant takes part in, if it is fast enough.
+        The number of rounds that a contestant takes part in if it is fast enough.
     seconds : float
-        After which it drops out, once it has been in two rounds.
+        The total time after which a contestant drops out, though not before two counted rounds.
     rows : int or None
-        The rows of a case at most.
+        The most rows of a case; None for no limit.
     """
 
     rounds: int
@@ -39,32 +39,32 @@ QUICK = Effort(rounds=5, seconds=1.0, rows=5_000)
 
 
 class Times(NamedTuple):
-    """What one contestant took in each round, in seconds per epoch (or evaluation): its mean."""
+    """The mean seconds per epoch (or evaluation) of one contestant in each round."""
 
     seconds: list[float]
 
     @property
     def best(self) -> float:
-        """The shortest."""
+        """The shortest time."""
         return min(self.seconds)
 
     @property
     def median(self) -> float:
-        """The median."""
+        """The median time."""
         return statistics.median(self.seconds)
 
     def paired_ratio(self, other: Times) -> float:
-        """Return the median over the rounds that both were in of this time over the other's."""
+        """Return the median ratio of this time to the other's over the rounds that both were in."""
         return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=False))
 
 
 def in_turn(
     runs: Mapping[str, tuple[Callable[[np.ndarray], object], int]], rows: int, effort: Effort
 ) -> dict[str, Times]:
-    """Time each of `runs`, a function of an order of the rows and the epochs it trains.
+    """Time each of `runs`: a function that takes an order of the rows, and how often it trains.
 
-    The first round is for compilers and caches and is not counted. In one round all are given the
-    same order, in the next another one; a run shorter than a turn is repeated until that is over.
+    The first round, for compilers and caches, is not counted. In a round, all are given the same
+    new order. A run that is shorter than a turn is repeated until the turn is over.
     """
     rng = np.random.default_rng(5)
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -81,7 +81,7 @@ def in_turn(
 
 
 def _turn(run: Callable[[np.ndarray], object], order: np.ndarray) -> float:
-    """Return the seconds of a run, the mean of as many as a turn takes."""
+    """Return the mean seconds of a run, over as many runs as a turn takes."""
     start, count, seconds = perf_counter(), 0, 0.0
     while not count or seconds < TURN:
         run(order)

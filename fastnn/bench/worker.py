@@ -1,4 +1,4 @@
-"""One case in a process of its own, pinned to its CPUs before any library has started threads."""
+"""One case in a separate process, pinned to its CPUs before any library has started threads."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["run"]
 
 
 def run(case: Case, peers: Sequence[str], effort: Effort) -> dict[str, Any]:
-    """Run `case` in a new process and return what `_measure` did there.
+    """Run `case` in a new process and return what `_measure` returned there.
 
     Raises
     ------
     ValueError
-        If it failed there; the message is the last line that the process wrote.
+        If it failed there; the message ends with the last line of the process's standard error.
     """
     settings = json.dumps({"case": case.encode(), "peers": list(peers), "effort": list(effort)})
     ended = subprocess.run(
@@ -39,7 +39,7 @@ def run(case: Case, peers: Sequence[str], effort: Effort) -> dict[str, Any]:
 
 
 def _measure(case: Case, peers: list[str], effort: Effort) -> dict[str, Any]:
-    """Check that all compute the same, time them, and measure the machine's limit."""
+    """Check that all contestants compute the same, time them, and measure the machine's limit."""
     pinned = machine.pin(case.threads)
     from fastnn.bench import agreement, contestants, problem, roofline, timing
 

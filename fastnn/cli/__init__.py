@@ -23,7 +23,7 @@ __all__ = ["app", "main"]
 
 @contextmanager
 def _told_in_one_line() -> Iterator[None]:
-    """Tell failures, and warnings, in a line each on standard error."""
+    """Report each failure and each warning in one line on standard error."""
 
     def show(message: Any, *_: Any, **__: Any) -> None:
         typer.echo(f"fastnn: warning: {' '.join(str(message).split())}", err=True)
@@ -44,7 +44,7 @@ def _told_in_one_line() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """The commands, with every failure they may end in told in one line, and every warning."""
+    """The commands; every failure and every warning of theirs is reported in one line."""
 
     def invoke(self, ctx: Any) -> Any:
         with _told_in_one_line():
@@ -90,15 +90,15 @@ app.command()(bench)
 
 
 def main() -> None:
-    """Run the command line; what the ``fastnn`` script calls."""
+    """Run the command line; the ``fastnn`` script calls this."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app(prog_name="fastnn")
-    except OSError as error:  # of --version or --help, which are told before any command begins
+    except OSError as error:  # from --version or --help, which print before any command begins
         typer.echo(f"fastnn: {error}", err=True)
         raise SystemExit(1) from None
 
 
 def _terminate(number: int, frame: Any) -> NoReturn:
-    """End the command as by itself, so that a fit writes its last checkpoint."""
+    """End the command by an exception, so that a fit writes its last checkpoint."""
     raise SystemExit(128 + number)

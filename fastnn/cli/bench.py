@@ -1,4 +1,4 @@
-"""``fastnn bench``: the goals' cases, timed side by side; what it runs is loaded when called."""
+"""``fastnn bench``: time the benchmark's cases; what it needs is imported when it is called."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and rounds.")] = False,
     peers: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Peers, with commas between [default: all installed]."),
+        typer.Option(metavar="NAMES", help="Peers, separated by commas [default: all installed]."),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Run every case with as many threads [default: its own]."),
+        typer.Option(min=1, help="Run every case with this many threads [default: its own]."),
     ] = None,
     json_file: Annotated[
         Path | None,
-        written("Save everything that was measured.", "--json"),
+        written("Save all measurements as JSON.", "--json"),
     ] = None,
     picture: Annotated[
         Path | None,
         written("Save a picture (matplotlib).", "--plot"),
     ] = None,
 ) -> None:
-    """Time fastnn beside what people would use instead.
+    """Time fastnn against what people would use instead.
 
-    Each case has a process of its own.
+    Each case runs in a separate process.
     """
     from fastnn import machine
     from fastnn.bench import cases, report, timing, worker
@@ -77,7 +77,7 @@ def bench(
 
 
 def _with_threads(case: Case, threads: int) -> Case:
-    """Return the case with other threads; its goal was set for its own."""
+    """Return the case with `threads` threads; its goal holds for its own number only."""
     goal = case.goal if threads == case.threads else None
     return replace(case, threads=threads, goal=goal)
 

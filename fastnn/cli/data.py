@@ -1,4 +1,4 @@
-"""``fastnn data``: where the data sets are, their download and their content."""
+"""``fastnn data``: list, download and verify data sets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _data(ctx: typer.Context) -> None:
 
 @data_app.command("list")
 def list_data(folder: DataFolder = None) -> None:
-    """Say of each data set where its files are."""
+    """List the data sets and the folders of their files."""
     from fastnn import data
 
     for name in data.NAMES:
@@ -31,7 +31,7 @@ def list_data(folder: DataFolder = None) -> None:
 
 @data_app.command("fetch")
 def fetch_data(name: DataName) -> None:
-    """Download a data set into the cache and print its files."""
+    """Download a data set into the cache and print the paths of its files."""
     from fastnn import data
 
     for path in data.fetch(name, progress=is_terminal(sys.stderr)):
@@ -40,7 +40,7 @@ def fetch_data(name: DataName) -> None:
 
 @data_app.command("verify")
 def verify_data(name: DataName, folder: DataFolder = None) -> None:
-    """Check the content of a data set's files and print them."""
+    """Check the content of a data set's files and print their paths."""
     from fastnn import data
 
     for path in data.verify(name, folder):

@@ -1,4 +1,4 @@
-"""What several commands take: options, and the checks of their values."""
+"""Options that several commands share, and checks of their values."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ DataFolder = Annotated[
 
 
 def finite(value: float | None) -> float | None:
-    """Return a number that is not infinite or NaN; the callback of an option."""
+    """Return a number unless it is infinite or NaN; the callback of an option."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"a finite number is expected, not {value}")
     return value
 
 
 def hidden_layers(values: list[str]) -> list[int]:
-    """Return the units of the hidden layers that --hidden names."""
+    """Return the units of the hidden layers that --hidden lists."""
     text = ",".join(values)
     if text.strip() == "none":
         return []
@@ -84,7 +84,7 @@ def hidden_layers(values: list[str]) -> list[int]:
 
 
 def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
-    """Return the names that an option lists, with commas between them, each one of `known`."""
+    """Return the comma-separated names that an option lists, each one of `known`."""
     try:
         return [one_of(option, name.strip(), known) for name in text.split(",")]
     except ValueError as error:
@@ -92,7 +92,7 @@ def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
 
 
 def penalty_of(name: str, strength: float) -> Penalty:
-    """Return the penalty that --penalty and --lmbda name."""
+    """Return the penalty that --penalty and --lmbda specify."""
     from fastnn import penalties
 
     try:
@@ -102,7 +102,7 @@ def penalty_of(name: str, strength: float) -> Penalty:
 
 
 def strength_for(penalty: str, lmbda: T | None) -> T | None:
-    """Return --lmbda, which must be given with a --penalty, and must not be without one."""
+    """Return --lmbda, which is required with a --penalty and forbidden without one."""
     if penalty == "none" and lmbda is not None:
         raise typer.BadParameter("it needs a --penalty", param_hint="--lmbda")
     if penalty != "none" and lmbda is None:
@@ -111,7 +111,7 @@ def strength_for(penalty: str, lmbda: T | None) -> T | None:
 
 
 def units_in(option: str, text: str, example: str, *, layers: int = 1) -> list[int]:
-    """Return the units of so many layers or more that a text lists; `example` shows such a text."""
+    """Return the units that `text` lists, of at least `layers` layers; `example` is such a text."""
     sizes = [size.strip() for size in text.split(",")]
     if len(sizes) < layers or not all(size.isdecimal() and int(size) > 0 for size in sizes):
         raise typer.BadParameter(
@@ -121,12 +121,12 @@ def units_in(option: str, text: str, example: str, *, layers: int = 1) -> list[i
 
 
 def written(help_text: str, *names: str, metavar: str = "FILE") -> Any:
-    """Return the option for a file that a command writes; one that it cannot is refused at once."""
+    """Return the option for an output file; a file that cannot be written is refused at once."""
     return typer.Option(*names, metavar=metavar, dir_okay=False, callback=_writable, help=help_text)
 
 
 def _writable(path: Path | None) -> Path | None:
-    """Return a path that can be written to; the callback of an option."""
+    """Return a path if it can be written to; the callback of an option."""
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}")
     if path is not None:
@@ -135,7 +135,7 @@ def _writable(path: Path | None) -> Path | None:
 
 
 def is_terminal(*streams: Any) -> bool:
-    """Return whether all of some standard streams are terminals; one that is closed is None."""
+    """Return whether all these standard streams are terminals; a closed stream is None."""
     return all(stream is not None and stream.isatty() for stream in streams)
 
 
@@ -148,7 +148,7 @@ def all_differ(files: Mapping[str, Path | None]) -> None:
 
 
 def new_figure(plot: Path | None) -> Any:
-    """Return a figure for the file `plot`, if there is one; say at once where none can be saved."""
+    """Return a figure for the file `plot`, if given; raise at once if it could not be saved."""
     if plot is None:
         return None
     try:
@@ -169,16 +169,16 @@ Hidden = Annotated[
     list[str],
     typer.Option(
         metavar="UNITS",
-        help="Units of the hidden layers, such as 100,30; or none. Given again, it adds layers.",
+        help="Units of the hidden layers, such as 100,30; or none. Repeat it to add layers.",
     ),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Rows of a mini-batch.")]
-LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="The book's eta.")]
-Dtype = Annotated[Literal["float32", "float64"], typer.Option(help="What the network computes in.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the initial weights and of the orders.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows per mini-batch.")]
+LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="Learning rate (eta).")]
+Dtype = Annotated[Literal["float32", "float64"], typer.Option(help="Dtype of the computations.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of initial weights and row orders.")]
 Threads = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Threads that share a batch [default: 1 for small ones, else the CPUs]."
+        min=1, help="Threads that share a batch [default: 1 if it is small, else one per CPU]."
     ),
 ]

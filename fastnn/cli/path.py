@@ -1,4 +1,4 @@
-"""``fastnn path``: a network trained with one strength of a penalty after another."""
+"""``fastnn path``: train a network with one strength of a penalty after another."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def path(
     features: Features = None,
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     penalty: Annotated[
-        SparsePenaltyName, typer.Option(help="One of those that leave exact zeros.")
+        SparsePenaltyName, typer.Option(help="A penalty that leaves exact zeros.")
     ] = "l1_proximal",
     lambdas: Annotated[
         str | None, typer.Option(metavar="LMBDA,...", help="Its strengths, such as 0.1,0.3,1.")
@@ -56,22 +56,22 @@ def path(
     first: Annotated[
         float | None,
         typer.Option(
-            "--from", callback=finite, help=f"The weakest, without --lambdas [default: {FIRST:g}]."
+            "--from", callback=finite, help=f"Weakest, without --lambdas [default: {FIRST:g}]."
         ),
     ] = None,
     last: Annotated[
         float | None,
-        typer.Option("--to", callback=finite, help=f"The strongest [default: {LAST:g}]."),
+        typer.Option("--to", callback=finite, help=f"Strongest [default: {LAST:g}]."),
     ] = None,
     count: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help=f"How many, each the same multiple of the one before [default: {COUNT}].",
+            help=f"Number of strengths, in equal ratios [default: {COUNT}].",
         ),
     ] = None,
     epochs: Annotated[
-        int, typer.Option(min=1, help="Passes over the training images for each strength.")
+        int, typer.Option(min=1, help="Passes over the training rows for each strength.")
     ] = 10,
     batch_size: BatchSize = 10,
     learning_rate: LearningRate = 0.5,
@@ -81,26 +81,27 @@ def path(
     out: Annotated[
         Path | None,
         written(
-            "Save the chosen network here, compacted, as JSON where the name ends in .json, "
+            "Save the chosen network here, compacted: as JSON if the name ends in .json, "
             "else as safetensors.",
             metavar="MODEL",
         ),
     ] = None,
     json_file: Annotated[
         Path | None,
-        written("Write all figures here, as JSON.", "--json"),
+        written("Write all figures here as JSON.", "--json"),
     ] = None,
     plot: Annotated[
         Path | None,
-        written("Draw accuracy and zeros here, with matplotlib."),
+        written("Plot accuracy and zeros here (matplotlib)."),
     ] = None,
 ) -> None:
-    """Train with stronger and stronger penalties and choose a sparse network.
+    """Train with increasing penalties and choose a sparse network.
 
-    Each strength starts from the weights that the one before left. The chosen one has the fewest
-    weights of those within one standard error of the best accuracy on the validation images:
-    MNIST's and Fashion-MNIST's training images after the first 50,000, every fifth of the digits,
-    or the rows of a file, that are not held out. What is held out judges the chosen one alone.
+    Each strength starts from the weights that the previous one left. Of the networks within one
+    standard error of the best accuracy on the validation rows, the one with the fewest weights is
+    chosen. Validation rows are MNIST's and Fashion-MNIST's training images after the first 50,000,
+    or every fifth of the digits, or of a file's rows, that are not held out. The held-out rows test
+    the chosen network only.
     """
     layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
     all_differ({"--out": out, "--json": json_file, "--plot": plot})
@@ -138,7 +139,7 @@ def path(
             threads=threads,
             on_step=show,
         )
-    if not console.is_terminal:  # where it is one, Live ends the line
+    if not console.is_terminal:  # on a terminal, Live ends the line
         console.line()
     chosen = sparsest(steps)
     test_accuracy = chosen.network.accuracy(split.X_test, split.y_test)
@@ -219,7 +220,7 @@ def _cells(step: PathStep) -> list[str]:
 
 
 def _figures(step: PathStep) -> dict[str, Any]:
-    """Return the numbers of a step."""
+    """Return the figures of a step, without its network."""
     numbers = {field.name: getattr(step, field.name) for field in fields(step)}
     del numbers["network"]
     return numbers

@@ -1,4 +1,4 @@
-"""``fastnn predict``: what a saved network says of images, or rows."""
+"""``fastnn predict``: print a saved network's predictions for images, or rows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ __all__ = ["predict"]
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What train --out has saved.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Network saved with --out.")],
     images: Annotated[
         Path,
         typer.Argument(
             metavar="IMAGES",
-            help="IDX file (plain or gzipped) or npy file, one image a row; more dimensions "
-            "after the first are taken as one row. Or an svmlight file, named .svm, .svmlight or "
-            ".libsvm, plain, .gz or .bz2, whose labels are not looked at.",
+            help="IDX file (plain or gzipped) or npy file with one image per row; all dimensions "
+            "after the first are flattened. Or an svmlight file, named .svm, .svmlight or "
+            ".libsvm, plain, .gz or .bz2, whose labels are ignored.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print the class of each image, one a line; or its labels, or values, with blanks between."""
+    """Print the class of each image, or its labels or values.
+
+    There is one line per image; several labels or values are separated by spaces.
+    """
     from fastnn import network
 
     found = network.load(model).predict(str(images))

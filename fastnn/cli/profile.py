@@ -34,8 +34,8 @@ def profile(
         ProfileData | None,
         typer.Argument(
             metavar="DATA",
-            help="Rows: a data set, or synthetic ones [default: MNIST if it is at hand, else "
-            "synthetic with as many zeros].",
+            help="Rows: a data set, or synthetic ones [default: MNIST if it is available, else "
+            "synthetic rows with as many zeros].",
             show_default=False,
         ),
     ] = None,
@@ -43,36 +43,35 @@ def profile(
     sizes: Annotated[
         str, typer.Option(metavar="UNITS", help="Units of each layer, inputs first.")
     ] = "784,30,10",
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 10,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 10,
     penalty: Annotated[
-        str, typer.Option(metavar="NAMES", help="Penalties, with commas between them, or all.")
+        str, typer.Option(metavar="NAMES", help="Penalties, separated by commas, or all.")
     ] = "all",
     lmbda: Annotated[
-        float, typer.Option(callback=finite, help="Their strength, above 0, over 50,000 rows.")
+        float, typer.Option(callback=finite, help="Their strength, above 0, for 50,000 rows.")
     ] = 5.0,
     dtype: Dtype = "float32",
     threads: Annotated[
-        int, typer.Option(min=1, help="Threads a batch is shared by, each on a CPU of its own.")
+        int, typer.Option(min=1, help="Threads that share a batch, each on its own CPU.")
     ] = 1,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds that are counted.")] = 21,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, after one to compile.")] = 21,
     rows: Annotated[
         int | None,
-        typer.Option(min=1, help="Rows of an epoch [default: 10,000, or all if there are fewer]."),
+        typer.Option(min=1, help="Rows per epoch [default: 10,000, or all if there are fewer]."),
     ] = None,
     json_file: Annotated[
         Path | None,
-        written("Save the numbers.", "--json"),
+        written("Save the figures as JSON.", "--json"),
     ] = None,
     picture: Annotated[
         Path | None,
         written("Save a picture (matplotlib).", "--plot"),
     ] = None,
 ) -> None:
-    """Measure what penalties cost, and where an epoch goes.
+    """Measure what penalties cost, and where an epoch's time goes.
 
-    Each penalty is timed with and without, in alternation: in the engine, as a pass of numpy's
-    after every batch, and in the numpy path. Its first run on a machine compiles for a minute or
-    more.
+    Epochs with and without each penalty take turns: in the engine, with a numpy pass after every
+    batch, and in the numpy path. The first run on a machine compiles for a minute or more.
     """
     from fastnn import profiling
 
@@ -110,7 +109,7 @@ def profile(
 
 
 def _draw(found: Profile, figure: Any, path: Path) -> None:
-    """Save what the penalties add and, where they were measured, the phases."""
+    """Draw and save what the penalties add and, if they were measured, the phases."""
     from fastnn import plots
 
     parts = 1 if found.phases is None else 2

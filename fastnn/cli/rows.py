@@ -1,4 +1,4 @@
-"""What a command trains on: a data set by its name, or an svmlight file."""
+"""The rows that a command trains on: a named data set, or an svmlight file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Features", "RowsName", "Split", "TestFile", "named_rows"]
 
-VALIDATION_EVERY = 5  # where a data set has no rows beyond the book's training images
+VALIDATION_EVERY = 5  # if a data set has no rows beyond the book's training images
 
 RowsName = Annotated[
     str,
@@ -31,7 +31,7 @@ TestFile = Annotated[
         metavar="FILE",
         dir_okay=False,
         exists=True,
-        help="svmlight file to report on [default: every fifth row is held out].",
+        help="svmlight file of test rows [default: every fifth row is held out].",
     ),
 ]
 Features = Annotated[
@@ -41,9 +41,9 @@ Features = Annotated[
 
 
 class Split(NamedTuple):
-    """Rows and classes, those to train on and those to report on.
+    """Rows with their classes, for training and for testing.
 
-    what: "images" or "rows". input_scale: that of images, None of rows.
+    what: "images" or "rows". input_scale: that of the images; None for rows.
     """
 
     X: Any
@@ -55,12 +55,12 @@ class Split(NamedTuple):
 
     @property
     def outputs(self) -> int:
-        """The output units: one for two classes of rows, else one for each class."""
+        """The number of output units: one for two classes, else one for each class."""
         classes = int(self.y.max()) + 1
         return 1 if classes <= 2 else classes
 
     def sizes(self, hidden: list[int]) -> list[int]:
-        """Return the units of each layer of a network with such hidden ones."""
+        """Return the units of each layer of a network with these hidden layers."""
         return [self.X.shape[1], *hidden, self.outputs]
 
     def network(self, hidden: list[int], dtype: str, seed: int) -> Network:
@@ -70,7 +70,7 @@ class Split(NamedTuple):
         return Network(self.sizes(hidden), dtype=dtype, input_scale=self.input_scale, seed=seed)
 
     def book(self) -> Split:
-        """Return it with no more images to train on than the book has."""
+        """Return the split with no more training images than the book has."""
         from fastnn.data import TRAINING_IMAGES
 
         if self.what == "rows":
@@ -78,7 +78,7 @@ class Split(NamedTuple):
         return self._replace(X=self.X[:TRAINING_IMAGES], y=self.y[:TRAINING_IMAGES])
 
     def validation(self) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        """Return the training rows, and of these the validation rows apart, each with classes."""
+        """Split the training rows into those to train on and those to validate, with classes."""
         import numpy as np
 
         from fastnn.data import TRAINING_IMAGES
@@ -95,14 +95,14 @@ class Split(NamedTuple):
 
 
 def named_rows(name: str, folder: Path | None, test: Path | None, features: int | None) -> Split:
-    """Return what a command's arguments name; a download shows its progress on a terminal.
+    """Return the rows that a command's arguments name; a download shows progress on a terminal.
 
     Raises
     ------
     typer.BadParameter
-        If the name is none, or an option is not for it.
+        If the name is unknown, or an option does not apply to it.
     FileFormatError, OSError, ValueError
-        If a file is not right.
+        If a file is invalid or cannot be read.
     """
     from fastnn import data
     from fastnn.svmlight import has_svmlight_name
@@ -127,7 +127,7 @@ def named_rows(name: str, folder: Path | None, test: Path | None, features: int 
 
 
 def _svmlight(name: str, test: Path | None, features: int | None) -> tuple[Any, Any, Any, Any]:
-    """Return the rows and labels of an svmlight file, and those to report on."""
+    """Return the rows and labels of an svmlight file, and those of the test rows."""
     import numpy as np
 
     from fastnn.data import HOLD_OUT_EVERY

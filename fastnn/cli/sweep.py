@@ -1,4 +1,4 @@
-"""``fastnn sweep``: many networks, each with parameters of its own."""
+"""``fastnn sweep``: train many networks, each with its own parameters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["sweep"]
 
 SHOWN = 10  # lines of the table
 
-Values = "Values, such as 0.1,0.5; LOW:HIGH:COUNT in equal ratios; LOW:HIGH with --samples."
+Values = "Values, such as 0.1,0.5; LOW:HIGH:COUNT, in equal ratios; or LOW:HIGH, with --samples."
 
 
 def sweep(
@@ -43,12 +43,12 @@ def sweep(
         list[str],
         typer.Option(
             metavar="UNITS",
-            help="Hidden layers of one network, such as 100,30; given again, of another network.",
+            help="Hidden layers of one network, such as 100,30; repeat it for more networks.",
         ),
     ] = ["30"],  # noqa: B006 - typer copies it
     learning_rate: Annotated[str, typer.Option(metavar="VALUES", help=Values)] = "0.5",
     batch_size: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Rows of a mini-batch, such as 10,20.")
+        str, typer.Option(metavar="NUMBERS", help="Rows per mini-batch, such as 10,20.")
     ] = "10",
     penalty: Annotated[
         str, typer.Option(metavar="NAMES", help="none, or names such as l1,l2.")
@@ -59,44 +59,45 @@ def sweep(
     seed: Annotated[
         str,
         typer.Option(
-            metavar="NUMBERS", help="Seeds, such as 1,2: each is another start and order."
+            metavar="NUMBERS", help="Seeds, such as 1,2, of initial weights and row orders."
         ),
     ] = "1",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 10,
     dtype: Dtype = "float32",
     samples: Annotated[
         int | None,
-        typer.Option(min=1, help="Draw so many trials at random [default: all combinations]."),
+        typer.Option(min=1, help="Draw this many trials at random [default: all combinations]."),
     ] = None,
     sample_seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of these draws [default: 0].")
+        int | None, typer.Option(min=0, help="Seed of the draws [default: 0].")
     ] = None,
     halving: Annotated[
         int | None,
         typer.Option(
             min=2,
-            help="Successive halving: keep the best 1 in so many, for as many times the epochs.",
+            help="Successive halving: keep the best 1 in this many trials, and train these anew "
+            "for this many times the epochs.",
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time [default: the CPUs].")
+        int | None, typer.Option(min=1, help="Trials at a time [default: one per CPU].")
     ] = None,
     results: Annotated[
         Path | None,
-        written("Keep each trial here, as JSON lines; the same command goes on from it."),
+        written("Record each trial here as JSON lines; the same command continues from it."),
     ] = None,
     csv: Annotated[
         Path | None,
-        written("Write a table here."),
+        written("Write a table here as CSV."),
     ] = None,
     plot: Annotated[
         Path | None,
-        written("Draw the accuracy here, with matplotlib, over the first option with values."),
+        written("Plot the accuracy here (matplotlib) over the first option with several values."),
     ] = None,
     out: Annotated[
         Path | None,
         written(
-            "Train the best network again and save it here: as JSON where the name ends in "
+            "Train the best network again and save it here: as JSON if the name ends in "
             ".json, else as safetensors.",
             metavar="MODEL",
         ),
@@ -104,9 +105,9 @@ def sweep(
 ) -> None:
     """Train a network for each combination of values and show the best.
 
-    The trials are ranked by the validation images: MNIST's and Fashion-MNIST's training images
-    after the first 50,000, every fifth of the digits, or the rows of a file, that are not held out.
-    What is held out judges the best network alone, where --out asks for it.
+    The trials are ranked on the validation rows: MNIST's and Fashion-MNIST's training images after
+    the first 50,000, or every fifth of the digits, or of a file's rows, that are not held out. The
+    held-out rows test the best network only, if --out is given.
     """
     drawn = samples is not None
     if sample_seed is not None and not drawn:
@@ -182,7 +183,7 @@ def _whole_numbers(option: str, text: str, minimum: int) -> list[int]:
 
 
 def _numbers(option: str, text: str, drawn: bool, **bounds: float) -> Any:
-    """Return what an option's text names: a list of numbers, or a distribution."""
+    """Return the values that an option's text describes: a list of numbers, or a distribution."""
     from fastnn.regularization_path import geometric
     from fastnn.sweep_space import LogUniform
 
@@ -204,7 +205,7 @@ def _numbers(option: str, text: str, drawn: bool, **bounds: float) -> Any:
 
 
 def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
-    """Return the part of the space that the two options name."""
+    """Return the part of the space that --penalty and --lmbda describe."""
     from fastnn import penalties
 
     if (text := strength_for(names, lmbda)) is None:
@@ -219,7 +220,7 @@ def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
 
 
 def _show(records: Records, varied: list[str]) -> None:
-    """Print the best trials, each as it was last; with halving those that came furthest first."""
+    """Print the best trials, each at its last rung; with halving, those that got furthest first."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""``fastnn train``: a network, what it came to, and its picture."""
+"""``fastnn train``: train a network, report the results, and draw its learning curves."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def train(
     test: TestFile = None,
     features: Features = None,
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 30,
     batch_size: BatchSize = 10,
     learning_rate: Annotated[
         float | None,
         typer.Option(
             min=0,
             callback=finite,
-            help="The book's eta [default: the optimizer's own, 0.5 for sgd].",
+            help="Learning rate (eta) [default: the optimizer's own, 0.5 for sgd].",
         ),
     ] = None,
     optimizer: Annotated[
@@ -66,13 +66,13 @@ def train(
         typer.Option(
             min=0,
             callback=finite,
-            help="Strength of the penalty over the whole training set; max_norm's is its limit.",
+            help="Strength of the penalty over the whole training set; for max_norm, the limit.",
         ),
     ] = None,
     penalty: Annotated[
         Literal["none", PenaltyName],
         typer.Option(
-            help="Penalty of the weights; needs --lmbda (of max_norm: the limit of a unit's norm)."
+            help="Penalty on the weights; needs --lmbda (for max_norm, the limit of a unit's norm)."
         ),
     ] = "none",
     dtype: Dtype = "float32",
@@ -81,33 +81,33 @@ def train(
     out: Annotated[
         Path | None,
         written(
-            "Save the network here, as JSON where the name ends in .json, else as "
-            "safetensors; with matplotlib also a picture of the learning curves beside it.",
+            "Save the network here: as JSON if the name ends in .json, else as "
+            "safetensors; with matplotlib, also a picture of the learning curves next to it.",
             metavar="MODEL",
         ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        written("Write a checkpoint here after every epoch, and where the command is stopped."),
+        written("Write a checkpoint here after every epoch, and when the command is stopped."),
     ] = None,
     checkpoint_seconds: Annotated[
         float | None,
-        typer.Option(min=0, callback=finite, help="Write one also after so many seconds."),
+        typer.Option(min=0, callback=finite, help="Also write one after this many seconds."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint, if there is one.")
+        bool, typer.Option("--resume", help="Resume from the checkpoint, if there is one.")
     ] = False,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object; progress goes to standard error."),
     ] = False,
 ) -> None:
-    """Train a network and report on images, or rows, it has not seen.
+    """Train a network and test it on unseen images or rows.
 
-    The digits come with the package: 1,437 are trained on and 360 held out. MNIST and
-    Fashion-MNIST train on their first 50,000 images and report on the 10,000 test images. Rows of
-    an svmlight file have whole numbers from 0 on as labels, or -1 and +1; for two classes the
-    network has one output unit.
+    The digits come with the package: 1,437 are for training, and 360 are held out. For MNIST and
+    Fashion-MNIST, the first 50,000 images are for training, and the 10,000 test images are held
+    out. The labels of an svmlight file are whole numbers from 0 on, or -1 and +1; for two classes,
+    the network has one output unit.
     """
     if checkpoint is None and (resume or checkpoint_seconds is not None):
         given = "--resume" if resume else "--checkpoint-seconds"
@@ -157,7 +157,7 @@ def train(
             "penalty": penalty,
             "lmbda": lmbda,
             "dtype": dtype,
-            "seed": None if goes_on else seed,  # the run's own generators are in the checkpoint
+            "seed": None if goes_on else seed,  # the checkpoint has the generators
             "threads": threads,
         }
         typer.echo(json_text(options | summary))
@@ -166,7 +166,7 @@ def train(
 
 
 def _optimizer(name: str, learning_rate: float | None, penalty: Penalty | None) -> Optimizer:
-    """Return the optimizer that the options name; the penalty must be one that it can have."""
+    """Return the optimizer that the options name, if it can be combined with the penalty."""
     from fastnn import optimizers
 
     try:
@@ -181,12 +181,12 @@ def _optimizer(name: str, learning_rate: float | None, penalty: Penalty | None) 
 
 
 def _lines(epochs: int, *, err: bool) -> Callback:
-    """Return what prints a line for each of so many epochs."""
+    """Return a callback that prints a line for each of `epochs` epochs."""
     from fastnn.callbacks import Callback
 
     class Lines(Callback):
         def epoch_end(self, epoch: int, network: Network, history: History) -> None:
-            # To the stream as it is now: a progress bar puts one there that writes above it.
+            # The stream is looked up now: a progress bar replaces it by one that writes above it.
             print(
                 f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
                 f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
@@ -198,7 +198,7 @@ def _lines(epochs: int, *, err: bool) -> Callback:
 
 
 def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
-    """Return what a training run came to."""
+    """Return the results of a training run."""
     import numpy as np
 
     best = max(history.val_accuracy)
@@ -206,7 +206,7 @@ def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
         "accuracy": history.val_accuracy[-1],
         "best_accuracy": best,
         "best_epoch": history.val_accuracy.index(best) + 1,
-        # The first epoch may have compiled.
+        # The first epoch may include compilation.
         "samples_per_second": n / statistics.median(history.seconds[1:] or history.seconds),
         "near_zero_share": [float((np.abs(w) <= NEAR_ZERO).mean()) for w in network.weights],
         "history": history.to_dict(),
@@ -216,7 +216,7 @@ def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
 
 
 def _draw(history: History, path: Path) -> Path | None:
-    """Save the learning curves to `path`; where there can be none, return None."""
+    """Save the learning curves to `path`; return None if that is not possible."""
     try:
         figure = new_figure(path)
     except ModuleNotFoundError:
@@ -226,7 +226,7 @@ def _draw(history: History, path: Path) -> Path | None:
     plots.learning_curves(history, ax=figure.subplots())
     try:
         figure.savefig(path)
-    except OSError as error:  # the model is saved, and its figures are to come
+    except OSError as error:  # the model is saved, its figures are not yet printed
         typer.echo(f"fastnn: no picture of the learning curves: {error}", err=True)
         return None
     return path

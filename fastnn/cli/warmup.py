@@ -1,4 +1,4 @@
-"""``fastnn warmup``: the usual kernels, compiled ahead."""
+"""``fastnn warmup``: compile the usual kernels ahead of time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def warmup(
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     batch_size: BatchSize = 10,
 ) -> None:
-    """Compile the usual kernels ahead, into the cache.
+    """Compile the usual kernels ahead of time, into the cache.
 
-    They are those of sigmoid networks with plain descent, and L1, L2 or no penalty; some for the
-    width of the first hidden layer, and for batches of one row, of a few or of many.
+    These are for sigmoid networks with plain gradient descent and L1, L2 or no penalty. Some are
+    specific to the width of the first hidden layer, and to batches of one row, of a few or of many.
     """
     from fastnn.engine import cache, jit
     from fastnn.engine.warmup import USUAL, warm_up

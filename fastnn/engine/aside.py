@@ -1,8 +1,8 @@
 """Columns of a first layer that no row uses: their weights stay out of the panels.
 
-Nothing but the layer's penalty changes them, by as many steps each. So they wait until somebody
-asks for them or for the penalty's value, and get a run's steps at once, by its closed form.
-Several epochs' values take one pass over them.
+Only the layer's penalty changes them, by the same steps for all. These steps are deferred until the
+weights or the penalty's value are needed; then all steps of a run (one compiled call) are applied
+at once, in closed form. The penalty's values after several epochs take one pass over the weights.
 """
 
 from __future__ import annotations
@@ -31,39 +31,40 @@ from fastnn.penalties import Penalty
 
 __all__ = ["Aside", "columns_of"]
 
-# Where more of the columns are used by some row, to set the others aside gains nothing.
+# If rows use more than this share of the columns, setting the others aside gains nothing.
 MOSTLY_USED = 0.75
 
-# As an epoch begins, steps of more runs than these are taken: they are taken one after the other.
+# If more runs than this are deferred when an epoch begins, they are applied: catching up takes one
+# run after the other, so its cost grows with their number.
 MOST_MISSED = 16
 
-# Weights that are aged at a time: few enough for the first-level cache.
+# How many weights are aged (given their deferred steps) at a time: they fit the first-level cache.
 PIECE = 2048
 
 
 def columns_of(problem: Problem, numbers_at: int) -> tuple[np.ndarray | None, Aside | None]:
-    """Return the columns that panels of the first layer have, in order, and what is beside them.
+    """Return the columns in the first layer's panels, in order, and those kept aside.
 
-    The first is None where they have all as they come, the second where they have all.
-    `numbers_at` is where in a row of coefficients the layer's penalty has its own.
+    The first is None if the panels have all columns in their own order, the second if no column is
+    kept aside. `numbers_at` is where in a row of coefficients the layer's penalty begins.
     """
     if not problem.inputs.is_sparse:
         return None, None
     matrix = problem.inputs.matrix
     used = np.zeros(matrix.shape[1], bool)
     used[matrix.indices] = True
-    used[0] |= not used.any()  # a layer has an input
+    used[0] |= not used.any()  # a layer needs an input
     if np.count_nonzero(used) > MOSTLY_USED * len(used):
         return None, None
     columns = np.flatnonzero(used)
     if _can_wait(problem):
         return columns, Aside(problem.weights[0], columns, problem.penalties[0], numbers_at)
-    # Those that are used come first, so that the cache holds nothing else.
+    # Used columns come first, so that the cache holds only these.
     return np.concatenate([columns, np.flatnonzero(~used)]), None
 
 
 def _can_wait(problem: Problem) -> bool:
-    """Return whether columns that no row uses have a closed form for any number of equal steps."""
+    """Return whether columns kept aside have a closed form for any number of equal steps."""
     first = problem.penalties[0]
     if problem.stepper is not None or any(p is not None and p.stateful for p in problem.penalties):
         return False
@@ -73,7 +74,7 @@ def _can_wait(problem: Problem) -> bool:
 
 
 def _is_of_sums(penalty: Penalty) -> bool:
-    """Return whether a penalty's value is made of the sums of abs(w) and of w**2."""
+    """Return whether a penalty's value follows from the sums of abs(w) and of w**2."""
     l1, l2 = penalty.strengths(1.0)
     some = np.array([-2.0, -0.25, 0.0, 0.125, 7.0])
     of_sums = l1 * np.abs(some).sum() + 0.5 * l2 * np.square(some).sum()
@@ -81,27 +82,28 @@ def _is_of_sums(penalty: Penalty) -> bool:
 
 
 class Aside:
-    """The weights of the columns that no row uses, and the steps of the penalty that they miss.
+    """The weights of the columns that no row uses, and their deferred steps of the penalty.
 
-    These are kept run by run and taken in their order, so that nobody can tell when they are.
+    The steps are recorded run by run and applied in that order, so that the results do not depend
+    on when they are applied.
 
     Parameters
     ----------
     w : ndarray, shape (units, inputs)
-        The first layer's weights, the caller's array.
-    used : ndarray of int, shape (inputs in use,)
+        The first layer's weights: the caller's array.
+    used : ndarray of int, shape (used columns,)
         The columns that rows use, ascending.
     penalty : Penalty, optional
-        The layer's.
+        The first layer's penalty.
     numbers_at : int
         Where in a row of coefficients the penalty's begin.
 
     Attributes
     ----------
-    trained : ndarray, shape (units, inputs in use)
-        Room for the weights of the columns in use.
+    trained : ndarray, shape (units, used columns)
+        Room for the weights of the used columns.
     is_finite : bool
-        Whether all the other weights are finite, which they stay then.
+        Whether all weights kept aside are finite; if so, they stay finite.
     """
 
     def __init__(
@@ -109,16 +111,16 @@ class Aside:
     ) -> None:
         self.trained = np.empty((len(w), len(used)), w.dtype)
         self._w, self._used, self._penalty, self._numbers_at = w, used, penalty, numbers_at
-        # What each run misses: its steps and their coefficients, or the factor that it makes.
+        # For each deferred run its steps and their coefficients, or with weight decay its factor.
         self._missed: list[list[float]] = []
         self._marked, self._is_written = 0, True
-        # After how many of these runs somebody wants the sums of abs(w) and of w**2, and for whom.
+        # Requests for the sums of abs(w) and of w**2: after how many of these runs, and where to.
         self._wanted: list[tuple[int, list[float]]] = []
-        # Of the weights as they are held: those that a value needs, by the kernel; both, by numpy.
+        # The sums over the held weights: the kernel's, only those a value needs; numpy's, both.
         self._sums: list[float] = []
         self._of_held: tuple[float, float] | None = None
         others = w.copy()
-        others[:, used] = 0  # which every penalty leaves as it is
+        others[:, used] = 0  # every penalty leaves zeros as they are
         self.is_finite = bool(np.isfinite(others).all())
         self._held = others.reshape(-1)
         if penalty is None:
@@ -128,9 +130,10 @@ class Aside:
         self._room = np.empty(PIECE, w.dtype)
 
     def take(self, table: np.ndarray, batches: int, noted: np.ndarray | None) -> None:
-        """Note a run of so many steps, whose coefficients are those of `Coefficients.rows`.
+        """Record a run of `batches` steps with the coefficients that `Coefficients.rows` returned.
 
-        What `Training.epoch` notes of each batch gets the share of these weights, if none waits.
+        Without a penalty, or with weight decay, the share of these weights is added to the sums in
+        `noted`, which is the argument `batches` of `Training.epoch`.
         """
         penalty, kept = self._penalty, np.ones(batches)
         if penalty is not None and penalty.decays:
@@ -152,8 +155,8 @@ class Aside:
             noted[:batches, 2] += kept**2 * squares
 
     def write(self, w: np.ndarray) -> None:
-        """Bring the caller's array up to date, the columns in use by what `trained` holds."""
-        if w is not self._w:  # a callback has put it in the place of the other
+        """Bring the caller's array up to date; the used columns are copied from `trained`."""
+        if w is not self._w:  # a callback has replaced the array
             self._w, self._is_written = w, False
         if not self._is_written:
             w = self._w if self._w.flags.c_contiguous else np.empty(self._w.shape, self._w.dtype)
@@ -167,9 +170,9 @@ class Aside:
         self._w[:, self._used] = self.trained
 
     def value(self) -> Callable[[], float]:
-        """Return a function of the penalty of these weights as they are now, times n.
+        """Return a function that returns the penalty of these weights as they are now, times n.
 
-        Called once several are wanted, it takes one pass for all of them.
+        One pass, at the first call, computes the values for all functions returned until then.
         """
         if self._penalty is None:
             return lambda: 0.0
@@ -185,7 +188,7 @@ class Aside:
         return value
 
     def mark(self) -> None:
-        """Note, as an epoch begins, where to go back to."""
+        """Mark the start of an epoch for `go_back`."""
         if len(self._missed) > MOST_MISSED:
             self._catch_up(len(self._missed))
         self._marked = len(self._missed)
@@ -196,7 +199,7 @@ class Aside:
         Raises
         ------
         RuntimeError
-            If a `value` of a later time has been asked for.
+            If a `value` requested after the mark has been computed.
         """
         if self._marked < 0:
             raise RuntimeError("weights have been looked at as they were after the mark")
@@ -204,7 +207,7 @@ class Aside:
         self._is_written = self._penalty is None
 
     def _catch_up(self, runs: int) -> None:
-        """Give the weights that are held the first runs that they miss, and the sums wanted."""
+        """Apply the first `runs` deferred runs to the held weights; fill in the requested sums."""
         before = self._sums_held() if any(wanted[0] == 0 for wanted in self._wanted) else []
         sums = [before, *(self._aged(self._held, runs) if runs else [])]
         for after_runs, wanted in self._wanted:
@@ -214,15 +217,15 @@ class Aside:
         self._marked -= runs
 
     def _sums_held(self) -> list[float]:
-        """Return the sums of abs(w) and of w**2 of the weights as they are held."""
+        """Return the sums of abs(w) and of w**2 over the held weights."""
         if not self._sums:
             [self._sums] = self._aged(self._held, 0)
         return self._sums
 
     def _aged(self, out: np.ndarray, runs: int) -> list[list[float]]:
-        """Write what so many runs leave of the weights to `out`; return the sums after each.
+        """Write the held weights after `runs` deferred runs to `out`; return the sums after each.
 
-        Those of the weights as they are, where there are no runs.
+        Without runs, return the sums over the held weights.
         """
         missed, sums = np.array(self._missed[:runs], self._w.dtype), np.zeros((max(1, runs), 2))
         self._age(self._held, missed if runs else missed.reshape(0, 1), self._room, out, sums)
@@ -235,9 +238,9 @@ class Aside:
 
 
 def _kernel_of(penalty: Penalty, dtype: np.dtype[Any]) -> tuple[str, bool, bool]:
-    """Return the kernel's specification, and whether it adds up abs(w) and w**2.
+    """Return the specification of the aging kernel, and whether it adds up abs(w) and w**2.
 
-    What a run leaves is the formula of its one rule.
+    The specification's only rule has the formula for the weight that a run leaves.
     """
     ages: Any = _times if penalty.decays else penalty.caught_up
     count = 1 if penalty.decays else 1 + width_of(penalty)
@@ -253,7 +256,7 @@ def _times(xp: Any, w: Any, kept: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def age(typing: Any, spec: Any, w: Any, numbers: Any, n: Any, out: Any) -> Any:
-    """out[:n] = what is left of w[:n]; n is a multiple of V."""
+    """Set out[:n] to what one run leaves of w[:n]; n is a multiple of V."""
     signature = types.void(spec, w, numbers, n, out)
     known = read_spec(spec)
     vector, rule = vector_of(w, known.lanes), known.rules[0]
@@ -273,11 +276,11 @@ def age(typing: Any, spec: Any, w: Any, numbers: Any, n: Any, out: Any) -> Any:
 
 @functools.cache
 def build_age(spec: str, of_sizes: bool, of_squares: bool) -> Any:
-    """Return the compiled function that ages weights, whole vectors of them, piece by piece.
+    """Return the compiled function that ages weights in whole vectors, piece by piece.
 
-    ``missed`` has a row for each run, ``sums`` takes those of abs(w) and of w**2 after it; or,
-    where there is none, those of the weights as they are; `of_sizes` and `of_squares` say which of
-    the two. Each piece goes through `room`, and to `out` as far as that goes.
+    ``missed`` has a row for each run, and ``sums`` receives the sums of abs(w) and of w**2 after
+    it, or over the unchanged weights if there are no runs; `of_sizes` and `of_squares` say which of
+    the two are needed. Each piece is aged in ``room`` and copied to ``out``, up to its end.
     """
 
     @kernel
@@ -289,7 +292,7 @@ def build_age(spec: str, of_sizes: bool, of_squares: bool) -> Any:
                 if len(missed):
                     age(spec, w, after(at(missed, 0), run * missed.shape[1]), count, piece)
                     w = piece
-                some = sum_sizes(spec, w, count)  # of which LLVM leaves out what nobody uses
+                some = sum_sizes(spec, w, count)  # LLVM drops what is not used
                 if of_sizes:
                     sums[run, 0] += some[0]
                 if of_squares:

@@ -1,7 +1,7 @@
 """The numpy path: the same formulas on whole batches, without the compiler.
 
-It runs where the JIT is off, where a cost is the user's own code, and for outputs that take few
-products. m is the rows of a batch.
+It runs when the JIT is off, for user-defined costs, and for the outputs of few rows or of a small
+network. m is the number of rows of a batch.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ BLOCK_ROWS = 1024
 
 
 class Path:
-    """Trains with matrix products of numpy.
+    """Trains with numpy's matrix products.
 
-    Every column is shrunk at every step, and `threads` is a limit for numpy's BLAS.
+    Every column is shrunk at every step. `threads` is the limit for numpy's BLAS.
     """
 
     def __init__(self, problem: Problem, state: State | None = None) -> None:
         self._problem, state = problem, state or fresh(problem)
-        self._of_rows = isinstance(problem.cost, RowCost)  # which takes longer than a formula
+        self._of_rows = isinstance(problem.cost, RowCost)  # once: the check is slow
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._coefficients.count, self._coefficients.total = state.steps, state.total
         self._memories = [[a.copy() for a in arrays] for arrays in state.memories]
@@ -45,7 +45,7 @@ class Path:
     def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""
         p, total = self._problem, 0.0
-        # exp of a saturated unit: 1/(1+inf) is the right 0. NaN is for the caller to look for.
+        # exp overflows for a saturated unit, and 1/(1+inf) is the right 0. Callers look for NaN.
         with np.errstate(over="ignore", invalid="ignore"), blas.limited(p.threads):
             starts = range(0, len(order), p.batch_size)
             numbered = self._numbers(p.steps(order), len(starts))
@@ -60,19 +60,19 @@ class Path:
         return total
 
     def change(self, problem: Problem) -> None:
-        """Go on with the learning rate of `problem`, which is the same in all else."""
+        """Continue with the learning rate of `problem`, which is otherwise the same."""
         self._problem = problem
 
     def write_back(self) -> None:
-        """Nothing to do: the caller's arrays are what this path computes on."""
+        """Do nothing: this path computes on the caller's arrays."""
 
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
-        """Return a function of the value of penalties, times n."""
+        """Return a function that returns the penalties' value as it is now, times n."""
         value = value_of(penalties, self._problem.weights, self._problem.biases)
         return lambda: value
 
     def mark(self) -> None:
-        """Note the weights and biases."""
+        """Copy the weights and biases for `go_back`."""
         for noted, now in zip(self._marked, self._of_network(), strict=True):
             noted[...] = now
 
@@ -85,18 +85,18 @@ class Path:
         return [*self._problem.weights, *self._problem.biases]
 
     def is_finite(self) -> bool:
-        """Return whether all weights and biases are finite, and what is remembered beside them."""
+        """Return whether all weights, biases and optimizer memories are finite."""
         held = itertools.chain(self._of_network(), *self._memories)
         return all(bool(np.isfinite(array).all()) for array in held)
 
     def state(self) -> State:
-        """Return a copy of what is remembered beside the weights."""
+        """Return a copy of what the optimizer and the penalties remember."""
         memories = [[a.copy() for a in arrays] for arrays in self._memories]
         kept = [a.copy() for a in self._kept]
         return State(self._coefficients.count, self._coefficients.total, memories, kept, {})
 
     def penalise(self, steps: int) -> None:
-        """Give the weights so many steps of the penalty, a pass for each, without a gradient."""
+        """Apply `steps` steps of the penalty without a gradient, in one pass each."""
         p = self._problem
         for numbers in self._numbers(p.steps(np.empty(0, np.int64)), steps):
             for layer, (penalty, w) in enumerate(zip(p.penalties, p.weights, strict=True)):
@@ -106,7 +106,7 @@ class Path:
                     scale_groups(penalty, w, numbers[at:])
 
     def _numbers(self, step: float | np.ndarray, steps: int) -> np.ndarray:
-        """Return the coefficients in each of the next steps, a row a step."""
+        """Return the coefficients of the next steps, one row for each step."""
         rate = self._problem.learning_rate
         table = self._coefficients.rows(step, steps, rate).astype(self._problem.dtype)
         return np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]
@@ -136,7 +136,7 @@ class Path:
     def _take(
         self, layer: int, step: np.ndarray, of_biases: np.ndarray, numbers: np.ndarray
     ) -> None:
-        """Change a layer by a batch: by `step`, or as the optimizer does, whose gradient it is."""
+        """Update a layer: add `step`, or give it to the optimizer as the gradient."""
         p = self._problem
         penalty, w, b = p.penalties[layer], p.weights[layer], p.biases[layer]
         own = numbers[self._coefficients.places[layer] :]
@@ -164,9 +164,9 @@ class Path:
         self, place: int, w: np.ndarray, g: np.ndarray, penalty: Penalty | None,
         of_penalty: np.ndarray, numbers: np.ndarray,
     ) -> None:  # fmt: skip
-        """Give an array, at `place` among weights and biases, one step of the optimizer, in place.
+        """Apply one optimizer step in place to array number `place` of the weights and biases.
 
-        `numbers` begins with the optimizer's, `of_penalty` with the penalty's.
+        `numbers` begins with the optimizer's coefficients, `of_penalty` with the penalty's.
         """
         stepper, own = self._problem.stepper, numbers[: self._coefficients.own]
         assert stepper is not None
@@ -181,7 +181,7 @@ class Path:
             shrink_layer(penalty, w, self._kept[place], of_penalty, pace)
 
     def _pace(self, place: int, numbers: np.ndarray) -> np.ndarray | None:
-        """Return the size of each weight's step in an array; None where all are the same."""
+        """Return the relative step size of each weight of an array; None if all are equal."""
         stepper = self._problem.stepper
         if stepper is None or stepper.pace is None:
             return None
@@ -190,10 +190,10 @@ class Path:
         return pace
 
     def _weighed(self, delta: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return a batch's deltas times -learning_rate/m, which makes a gradient the step.
+        """Return a batch's deltas times -learning_rate/m, so that gradients become steps.
 
-        With an optimizer it is 1/m. Of weights of rows m is the sum, and each row's delta is
-        multiplied by its own; what is weighed by 0 is 0, though it be infinite.
+        With an optimizer the factor is 1/m. With row weights, m is their sum and each row's delta
+        is multiplied by its weight; a weight of 0 gives 0, even for an infinite delta.
         """
         p = self._problem
         factor = -p.learning_rate if p.stepper is None else 1.0
@@ -234,7 +234,7 @@ def shrink_layer(
     numbers: np.ndarray,
     pace: np.ndarray | None = None,
 ) -> None:
-    """Give weights one step of a penalty, in place; `q` is what it keeps beside them.
+    """Apply one step of a penalty to weights in place; `q` is what it keeps for each weight.
 
     `numbers` begins with the penalty's coefficients; `pace` multiplies them, weight by weight.
     """
@@ -250,7 +250,7 @@ def shrink_layer(
 
 
 def scale_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray) -> None:
-    """Scale the groups of a layer's weights, (out, in), by one step of a penalty, in place."""
+    """Scale the groups of a layer's weights, (out, in), in place by one step of a penalty."""
     if penalty.scale is None:
         return
     axis = 0 if penalty.grouping == "inputs" else 1
@@ -261,7 +261,7 @@ def scale_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray) -> None:
 
 
 def shorten_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray, pace: np.ndarray) -> None:
-    """Shorten the groups of a layer's weights by steps of the sizes `pace`, in place."""
+    """Shorten the groups of a layer's weights in place, with the step sizes `pace`."""
     assert penalty.norm_number is not None
     axis = 0 if penalty.grouping == "inputs" else 1
     strength = numbers[penalty.norm_number] * w.dtype.type(w.shape[axis]) ** 0.5
@@ -274,7 +274,7 @@ def outputs(
     activations: Sequence[Activation],
     inputs: Inputs,
 ) -> Outputs:
-    """Return what a network says of every row."""
+    """Return the network's outputs for every row."""
     n, dtype = inputs.n, weights[0].dtype
     z, a = (np.empty((n, len(biases[-1])), dtype) for _ in range(2))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -287,7 +287,7 @@ def outputs(
 
 
 def _rows(inputs: Inputs, rows: Any, dtype: np.dtype[Any]) -> Any:
-    """Return some rows, scaled: an array, or a sparse one."""
+    """Return some rows, scaled: a dense or a sparse array."""
     x = inputs.matrix[rows].astype(dtype) * dtype.type(inputs.scale)
     return x if inputs.divisor == 1 else x / dtype.type(inputs.divisor)
 
@@ -299,9 +299,9 @@ def forward(
     x: np.ndarray,
     masks: Sequence[np.ndarray] | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return every layer's weighted inputs, and the layers' outputs with `x` in front.
+    """Return each layer's weighted inputs, and `x` followed by each layer's outputs.
 
-    `masks`, one for each hidden layer, multiply its outputs.
+    `masks` has one mask for each hidden layer, which multiplies the layer's outputs.
     """
     zs, layers = [], [x]
     for w, b, activation in zip(weights, biases, activations, strict=True):
@@ -322,10 +322,10 @@ def gradients(
     delta: np.ndarray,
     masks: Sequence[np.ndarray] | None = None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield each layer's number, and the gradients of its weights and biases, the last one first.
+    """Yield each layer's number and the gradients of its weights and biases, last layer first.
 
-    `zs` and `layers` are what `forward` has returned, and `delta` the derivative by the last z,
-    (m, outputs). A layer's weights may be changed once its gradient is there.
+    `zs` and `layers` are from `forward`; `delta`, (m, outputs), is the cost's derivative by the
+    last z. A layer's weights may be changed once its gradient has been yielded.
     """
     for layer in reversed(range(len(weights))):
         below, here = layers[layer], delta

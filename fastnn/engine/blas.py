@@ -1,4 +1,4 @@
-"""How many threads numpy's BLAS may use while the numpy path trains."""
+"""A limit on the threads that numpy's BLAS uses while the numpy path trains."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _limit = ExitStack()
 
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
-    """Limit BLAS to `threads` threads, and restore what was before.
+    """Limit BLAS to `threads` threads, and restore the previous setting at the end.
 
-    The setting is the process's: of several callers at once the first one's limit holds for all,
-    and the last one restores.
+    The setting belongs to the process. With several callers at once, the first one's limit holds
+    for all, and the last one to leave restores the setting.
     """
     global _inside
     with _lock:
@@ -38,7 +38,7 @@ def limited(threads: int) -> Iterator[None]:
 
 
 def _forget() -> None:
-    """In a child process: nobody is inside here; the limit that was set stays."""
+    """Reset the state in a forked child, where no caller is inside; a limit once set stays."""
     global _lock, _inside, _limit
     _lock, _inside, _limit = threading.Lock(), 0, ExitStack()
 
@@ -49,7 +49,7 @@ if hasattr(os, "register_at_fork"):
 
 @functools.cache
 def _pools() -> Any:
-    """Return the pools of threads in this process; to look for them takes milliseconds."""
+    """Return the controller of this process's thread pools; finding them takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

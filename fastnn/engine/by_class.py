@@ -1,7 +1,7 @@
-"""A batch's rows by class, as rows of a class use much the same columns.
+"""A batch's rows ordered by class, because rows of a class use much the same columns.
 
-Blocks of such rows have shorter lists, and so fewer products. The order of a batch's rows changes
-nothing else but the rounding of sums over them. Symbols: m rows of a batch.
+Blocks of such rows have shorter column lists and so take fewer products. Apart from that, the order
+of a batch's rows changes only the rounding of sums over them. Symbols: m rows of a batch.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from fastnn.engine.pointers import after, get, layer_of, put
 
 __all__ = ["LEAST_ROWS", "room_of", "rows_by_class"]
 
-# In smaller batches blocks of one class are too few: with 10 rows it saves 1 %, with 30 it saves 3.
+# In smaller batches too few blocks are of one class: with 10 rows it saves 1 %, with 30 it saves 3.
 LEAST_ROWS = 20
 
 
 @jit
 def room_of(net, batch_size, number):
-    """Return this thread's room for the order of a batch; there are two, by its `number`."""
+    """Return this thread's buffer for the rows of batch `number`; two buffers take turns."""
     return after(net.orders, number % 2 * (batch_size + layer_of(net, net.layers).units + 1))
 
 
 @jit_apart
 def rows_by_class(net, labels, rows, m, room):
-    """Write the numbers of m rows to ``room``, class after class, else in their order; return it.
+    """Write the numbers of m rows to ``room``, sorted by class; return ``room``.
 
-    ``room`` has as many places more as there are classes, and one.
+    The sort is stable. ``room`` has m places, one more for each class, and a last one.
     """
     classes, counts = layer_of(net, net.layers).units, after(room, m)
     for c in range(classes + 1):

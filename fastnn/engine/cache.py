@@ -1,9 +1,9 @@
 """Compiled kernels on disk, one file each, so that a later process need not compile them.
 
-Numba's own disk cache numbers a function's files, keeps the numbers in an index that it writes
-before the file, and knows of one source file only. Processes that compile different kernels at the
-same time can so exchange their machine code. Here a file's name is a digest of all that its kernel
-was made from: processes that write one file write the same.
+Numba's own disk cache checks a single source file only. It numbers a function's files and writes an
+index of the numbers before the file, so that processes which compile different kernels at the same
+time can end up with each other's machine code. Here a file's name is a digest of everything its
+kernel was made from, so that processes which write the same file write the same content.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ except ModuleNotFoundError:  # Windows, where several processes may compile one 
 
 __all__ = ["KernelCache", "folders"]
 
-DIGEST_BYTES = 32  # before what it is of
+DIGEST_BYTES = 32  # at the start of a file: the SHA-256 of the rest
 
 
 class KernelCache:
-    """What a Numba dispatcher asks of a cache, for one function."""
+    """The cache of one function, with the methods that a Numba dispatcher calls."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -57,14 +57,14 @@ class KernelCache:
             try:
                 content = (folder / name).read_bytes()
             except OSError:
-                continue  # not there, or not readable: the next, or compile
+                continue  # missing or not readable: try the next folder
             digest, parts = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-            if hashlib.sha256(parts).digest() == digest:  # else a disk was full, or is damaged
+            if hashlib.sha256(parts).digest() == digest:  # else the disk was full, or is damaged
                 return CompileResult._rebuild(context, *pickle.loads(parts))
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Write a compiled function; where no folder takes it, warn once."""
+        """Write a compiled function; if no folder is writable, warn once."""
         name, parts = self._file_name(signature, result.codegen), dumps(result._reduce())
         content = hashlib.sha256(parts).digest() + parts
         for folder in folders():
@@ -77,10 +77,10 @@ class KernelCache:
 
     @contextmanager
     def alone(self, signature: Any, codegen: Any) -> Iterator[None]:
-        """Keep other processes from compiling the same at the same time, if that can be done.
+        """Keep other processes from compiling the same kernel meanwhile, where files can be locked.
 
-        They wait, and then find it on the disk. What is locked is a byte of one file for all
-        kernels, which a process that is killed gives back.
+        They wait, and then find the kernel on disk. All kernels share one lock file, and each locks
+        one byte of it; the lock of a process that is killed is released.
         """
         file = _lock_file()
         if file is None:
@@ -109,7 +109,7 @@ class KernelCache:
 
 
 def folders() -> list[Path]:
-    """Return where kernels are looked for, and saved in the first one that can be written to."""
+    """Return the folders where kernels are looked for; the first writable one takes new ones."""
     if numba.config.CACHE_DIR:
         return [Path(numba.config.CACHE_DIR) / "fastnn"]
     of_user = AppDirs(appname="fastnn", appauthor=False).user_cache_dir
@@ -118,15 +118,15 @@ def folders() -> list[Path]:
 
 @functools.cache
 def sources() -> str:
-    """Return a digest of the engine; a formula's own is in the key by which a kernel names it."""
-    digest = hashlib.sha256(fastnn.__version__.encode())  # there may be no sources
+    """Return a digest of the engine's sources; those of formulas are in the formulas' keys."""
+    digest = hashlib.sha256(fastnn.__version__.encode())  # there may be no source files
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def _lock_file() -> IO[bytes] | None:
-    """Return the file that is locked, open, or None where there can be none."""
+    """Return the lock file, open, or None if there can be none."""
     if fcntl is None:
         return None
     for folder in folders():
@@ -137,7 +137,7 @@ def _lock_file() -> IO[bytes] | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, whoever else writes it."""
+    """Write a file whole or not at all, even while other processes write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:

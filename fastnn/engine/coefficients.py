@@ -1,4 +1,4 @@
-"""The numbers that the formulas of penalties and of an optimizer take, step by step."""
+"""The numbers that the formulas of penalties and optimizers take in each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_STEPS = np.zeros(1)
 
 
 def width_of(penalty: Penalty) -> int:
-    """Return how many numbers the formulas of a penalty take."""
+    """Return how many numbers a penalty's formulas take."""
     return len(penalty.coefficients(0.0)) + len(penalty.moving(_NO_STEPS, _NO_STEPS))
 
 
@@ -27,31 +27,31 @@ def numbers_of(
     *,
     biases: bool = False,
 ) -> list[float | np.ndarray]:
-    """Return the numbers an optimizer's formulas take, in step number `count`, counted from 1."""
+    """Return the numbers that an optimizer's formulas take in step `count`, counted from 1."""
     return list(optimizer.numbers(rate, np.maximum(count, 1), biases))
 
 
 class Coefficients:
-    """The numbers of a step in a row: the optimizer's, for weights and biases; then the penalties'.
+    """The numbers of steps, one row each: the optimizer's, for weights and biases; then penalties'.
 
     Parameters
     ----------
     penalties : sequence of Penalty or None
         One for each layer.
     stepper : Optimizer, optional
-        What makes the step, unless it is plain descent.
+        The optimizer, unless it is plain gradient descent.
 
     Attributes
     ----------
     places : list of int
         Where in a row the numbers of each layer's penalty begin.
     own : int
-        How many an optimizer's formulas take: the first so many are for weights, the next ones for
-        biases.
+        How many numbers the optimizer's formulas take: a row begins with as many for weights,
+        followed by as many for biases.
     width : int
-        How many numbers a row has.
+        The length of a row.
     count : int
-        The steps so far.
+        The number of steps so far.
     total : float
         The sum of their learning_rate / n, times the reach of the optimizer that made them.
     """
@@ -59,11 +59,11 @@ class Coefficients:
     def __init__(
         self, penalties: Sequence[Penalty | None], stepper: Optimizer | None = None
     ) -> None:
-        # By themselves: those that are equal to each other may differ in what is no field.
+        # By identity: penalties that compare equal may differ in attributes that are not fields.
         self._distinct = list({id(p): p for p in penalties if p is not None}.values())
         self._stepper = stepper
         reach = 1.0 if stepper is None else stepper.reach
-        self._reach = reach if math.isfinite(reach) else 1.0  # no penalty follows such steps
+        self._reach = reach if math.isfinite(reach) else 1.0  # if infinite: no penalty uses it
         self.count, self.total = 0, 0.0
         self.own = 0 if stepper is None else len(numbers_of(stepper))
         ends = np.cumsum([2 * self.own, *map(width_of, self._distinct)]).tolist()
@@ -83,7 +83,7 @@ class Coefficients:
         Parameters
         ----------
         step : float or ndarray of float64, shape (batches,)
-            learning_rate / n, of all the steps or of each.
+            learning_rate / n, for all steps or for each one.
         batches : int
         rate : float
             The learning rate.
@@ -91,7 +91,7 @@ class Coefficients:
         Returns
         -------
         ndarray of float64, shape (batches + 1, width) or (1, width)
-            The first row is that of the step before. A single row stands for all.
+            The first row is for the step before. If all rows are equal, there is a single one.
         """
         steps = np.full(batches + 1, step) if isinstance(step, float) else np.append(step[:1], step)
         count = self.count + np.arange(batches + 1.0)
@@ -116,7 +116,7 @@ class Coefficients:
         total: np.ndarray,
         rate: float,
     ) -> None:
-        """Fill a table with the penalties' numbers, a row a step."""
+        """Fill a table with the penalties' numbers, one row for each step."""
         if self._penalties_move:
             for some in np.unique(steps):
                 chosen = steps == some
@@ -132,7 +132,7 @@ class Coefficients:
         table[...] = self._answer
 
     def _of_stepper(self, rate: float, count: np.ndarray) -> list[float | np.ndarray]:
-        """Return an optimizer's numbers: of weights, then of biases where these are others."""
+        """Return the optimizer's numbers for weights, then those for biases if they differ."""
         if self._stepper is None:
             return []
         numbers = numbers_of(self._stepper, rate, count)
@@ -145,8 +145,8 @@ class Coefficients:
     ) -> list[float | np.ndarray]:
         """Return the penalties' numbers.
 
-        Those of a part of an optimizer's gradient are of a step of 1/n, those of a penalty that
-        follows its step of one as large as that becomes.
+        With an optimizer, a penalty that is part of the gradient has the numbers of a step of 1/n;
+        one that follows the step has those of a step multiplied by the optimizer's reach.
         """
         row: list[float | np.ndarray] = []
         for penalty in self._distinct:

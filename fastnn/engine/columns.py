@@ -1,4 +1,4 @@
-"""Which input columns a batch uses, as bits and as lists of numbers."""
+"""The input columns that a batch uses, as bits and as lists of column numbers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["append_bits", "mark_users", "nonzero_bits", "raise_bits"]
 
 @intrinsic
 def nonzero_bits(typing: Any, matrix: Any, rows: Any, m: Any, columns: Any, first: Any) -> Any:
-    """Return 64 bits: which of the columns `first` to first+63 of matrix[rows[:m]] have a nonzero.
+    """Return 64 bits: which of columns `first` to first+63 of matrix[rows[:m]] have a nonzero.
 
-    ``matrix`` points to rows of `columns` numbers.
+    ``matrix`` points to rows of `columns` numbers each.
     """
     signature = types.uint64(matrix, rows, types.int64, types.int64, types.int64)
 
@@ -43,9 +43,9 @@ def nonzero_bits(typing: Any, matrix: Any, rows: Any, m: Any, columns: Any, firs
 
 @intrinsic(prefer_literal=True)
 def append_bits(typing: Any, spec: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
-    """Write first + the number of each bit that is set to out[count:]; return the new count.
+    """Write first + the number of each set bit to out[count:]; return the new count.
 
-    ``out`` has room for 16 numbers more than it gets.
+    ``out`` has room for 16 numbers more than are appended.
     """
     signature = types.int64(spec, out, types.int64, types.int64, types.uint64)
     append = _append_compressed if read_spec(spec).compresses else _append_by_table
@@ -58,9 +58,9 @@ def append_bits(typing: Any, spec: Any, out: Any, count: Any, first: Any, bits: 
 
 @intrinsic
 def raise_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
-    """Raise out[first + i] to `value` for each bit i that is set; no number there is below 0.
+    """Raise out[first + i] to at least `value` for each set bit i; no number there is below 0.
 
-    Nothing is selected: AVX2 stores a selection with a mask, lane by lane.
+    It computes a maximum, because with AVX2 a selection would be stored with a mask, lane by lane.
     """
     signature = types.void(out, types.int64, types.uint64, types.int64)
 
@@ -86,12 +86,10 @@ def raise_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
 def mark_users(
     typing: Any, spec: Any, matrix: Any, order: Any, rows: Any, columns: Any, keys: Any, bits: Any
 ) -> Any:
-    """keys[j] = the bits r, r < rows, for which matrix[order[r], j] is not zero.
+    """Set in keys[j] each bit r < rows for which matrix[order[r], j] is not zero, and clear others.
 
-    Where rows go in pairs, these are the bits r // 2.
-
-    Sets in ``bits``, 64 columns to a word, which of these keys are not zero. There are at least 64
-    columns; ``matrix`` points to rows of them.
+    If two rows share a bit, it is bit r // 2. A bit in ``bits``, 64 columns to a word, says whether
+    a column's key is not zero. There are at least 64 columns; ``matrix`` points to rows of them.
     """
     signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
     most, together = read_spec(spec).listed, read_spec(spec).together
@@ -110,7 +108,7 @@ def mark_users(
             spread.append(splat(builder, mark, marks))
         words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
         with cgutils.for_range(builder, words) as loop:
-            # The last 64 columns are those up to the end: some of them are marked twice.
+            # The last 64 columns end with the row, so some may be marked twice, with the same key.
             whole, last = builder.mul(loop.index, int64(64)), builder.sub(columns, int64(64))
             is_last = builder.icmp_signed(">", whole, last)
             first, found = builder.select(is_last, last, whole), none
@@ -129,7 +127,7 @@ def mark_users(
 
 
 def _append_compressed(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
-    """Append 16 numbers at a time, packed in a register with AVX-512."""
+    """Append the numbers of 16 bits at a time, packed in a register with AVX-512."""
     numbers, sixteen = ir.VectorType(I32, 16), ir.IntType(16)
     compress = builder.module.declare_intrinsic(
         "llvm.experimental.vector.compress.v16i32",
@@ -150,7 +148,7 @@ def _append_compressed(builder: Any, out: Any, count: Any, first: Any, bits: Any
 
 
 def _append_by_table(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
-    """Append the numbers of 8 bits at a time, as a table has them for each value of a byte."""
+    """Append the numbers of 8 bits at a time, looked up in a table of all bytes."""
     places, numbers = ir.VectorType(I8, 8), ir.VectorType(I32, 8)
     table = _table_of_places(builder.module, places)
     ones = builder.module.declare_intrinsic("llvm.ctpop", [I32])
@@ -177,7 +175,7 @@ def _append_by_table(builder: Any, out: Any, count: Any, first: Any, bits: Any) 
 
 
 def _table_of_places(module: Any, places: Any) -> Any:
-    """Return a table of a module: for each byte the numbers of its bits that are set, then 0."""
+    """Return a module's table: for each byte the numbers of its set bits, padded with 0."""
     name = "fastnn_places_of_bits"
     if name in module.globals:
         return module.globals[name]

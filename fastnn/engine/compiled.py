@@ -25,25 +25,25 @@ from fastnn.penalties import Penalty, value_of
 
 __all__ = ["Path", "outputs"]
 
-# Below this share of zeros, listing the columns in use costs more than it saves.
+# Below this share of zeros, listing the used columns costs more than it saves.
 WORTHWHILE_ZEROS = 0.25
 
-# The share is that of at least so many rows, evenly over all.
+# The share is measured on at least this many rows, spread evenly over all, or on all if fewer.
 SAMPLED_ROWS = 64
 
-# The kernel looks at this many columns at once.
+# The kernel looks at this many columns at once, so a row must have as many.
 MASK_COLUMNS = 64
 
 
-# What no number of meetings comes to.
+# More than the number of arrivals at meeting points can reach: it releases all waiting threads.
 BEYOND_ALL_MEETINGS = 1 << 62
 
-# Rows that go forward together where nothing is learned: few enough for the first-level cache.
+# Rows that are evaluated together: few enough for the first-level cache.
 EVALUATED_ROWS = 50
 
 
 class Path:
-    """Trains in compiled calls; where it is `timed`, `ticks` tells where the time went."""
+    """Trains in compiled calls; if `timed`, `ticks` says where the time went."""
 
     def __init__(
         self, problem: Problem, state: State | None = None, *, timed: bool = False
@@ -51,7 +51,7 @@ class Path:
         dtype, sparse = problem.dtype, problem.inputs.is_sparse
         skip_zeros = problem.noise is None and _worth_skipping(problem.inputs)
         first = problem.penalties[0]
-        # A step of all columns now and then is less work than to know which come into use.
+        # For dense rows, an occasional step on all columns is less work than tracking their use.
         acts_often = first is None or not first.rests
         lazy = problem.lazy and (sparse or (skip_zeros and acts_often))
         wanted = spec.for_training(problem, lazy, skip_zeros)
@@ -123,19 +123,19 @@ class Path:
             batches,
         )
         total = self._call(arguments)
-        if self._settle is not None:  # so that a run that goes on from here does as this one
+        if self._settle is not None:  # so that resumed training has the same results
             self._settle(self._arrays.records, numbers[-1:])
         if self._aside is not None:
             self._aside.take(numbers, count, batches)
         return total
 
     def _call(self, arguments: tuple[Any, ...]) -> float:
-        """Call the kernel on all threads; if that ends with an exception, go back to the mark."""
+        """Call the kernel on all threads; if one of several raises, go back to the mark."""
         threads = self._problem.threads
         if threads == 1:
             return float(self._train(*arguments, 0))
-        notes = arguments[-1] is not None  # the batches: all else is always of the same types
-        if notes not in self._compiled:  # before there are threads that wait for each other
+        notes = arguments[-1] is not None  # `batches`; the other types never change
+        if notes not in self._compiled:  # before any thread can wait for another
             self._train.compile(tuple(map(typeof, (*arguments, 0))))
             self._compiled.add(notes)
 
@@ -149,7 +149,7 @@ class Path:
             raise
 
     def change(self, problem: Problem) -> None:
-        """Go on with the learning rate of `problem`, which is the same in all else."""
+        """Continue with the learning rate of `problem`, which is otherwise the same."""
         self._problem = problem
 
     def write_back(self) -> None:
@@ -162,9 +162,12 @@ class Path:
             self._aside.write(self._problem.weights[0])
 
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
-        """Return a function of the value of penalties, times n; columns aside wait for its call."""
+        """Return a function that returns the penalties' value as it is now, times n.
+
+        Columns kept aside catch up only when it is called.
+        """
         aside, own = self._aside, self._problem.penalties[0]
-        does_nothing = own is None and penalties[0] is not None  # the rate or its strength is 0
+        does_nothing = own is None and penalties[0] is not None  # learning rate or strength 0
         if aside is None or does_nothing:
             self.write_back()
             value = value_of(penalties, self._problem.weights, self._problem.biases)
@@ -176,14 +179,14 @@ class Path:
         return lambda: in_panels + of_others()
 
     def mark(self) -> None:
-        """Note the panels, and where the columns beside them stand."""
+        """Copy the weights and biases for `go_back`, and mark the state of columns kept aside."""
         for noted, now in zip(self._marked, self._of_network(), strict=True):
             noted[:] = now
         if self._aside is not None:
             self._aside.mark()
 
     def go_back(self) -> None:
-        """Return to the last `mark`, and the caller's arrays too."""
+        """Return to the last `mark`, and bring the caller's arrays up to date."""
         for noted, now in zip(self._marked, self._of_network(), strict=True):
             now[:] = noted
         if self._aside is not None:
@@ -194,13 +197,13 @@ class Path:
         return self._arrays.weights, self._arrays.biases
 
     def is_finite(self) -> bool:
-        """Return whether all weights and biases are finite, and what is remembered beside them."""
+        """Return whether all weights, biases and optimizer memories are finite."""
         held = *self._of_network(), self._arrays.memory, self._arrays.bias_memory
         in_panels = all(bool(np.isfinite(array).all()) for array in held)
         return in_panels and (self._aside is None or self._aside.is_finite)
 
     def state(self) -> State:
-        """Return a copy of what is remembered beside the weights."""
+        """Return a copy of what the optimizer and the penalties remember."""
         state = self._state
         self._state = State(
             self._coefficients.count,
@@ -218,11 +221,11 @@ class Path:
         unpack(places, self._copy, self._arrays.every, columns)
 
     def _places_of(self, arrays: Sequence[np.ndarray]) -> list[Place]:
-        """Return where such weights and biases lie in the network's panels."""
+        """Return where weights and biases of these shapes lie in the network's panels."""
         return places_of(self._arrays.table, self._of_network(), arrays, self._lanes)
 
     def _places_of_state(self) -> list[list[Place]]:
-        """Return where each of the numbers lies that are kept beside weights and biases."""
+        """Return where each number that is kept for every weight and bias lies in panels."""
         table, lanes, state, found = self._arrays.table, self._lanes, self._state, []
         if self._stateful:
             panels = self._arrays.state, self._arrays.bias_state
@@ -232,7 +235,7 @@ class Path:
         return found
 
     def ticks(self) -> np.ndarray:
-        """Return the cycles of each of `phases.PHASES`, of all threads, since the last call."""
+        """Return the cycles of each of `phases.PHASES` since the last call, over all threads."""
         of_threads = self._arrays.ticks.reshape(self._problem.threads, -1)
         ticks: np.ndarray = of_threads[:, : phases.PHASE_COUNT].sum(axis=0)
         self._arrays.ticks[:] = 0
@@ -245,7 +248,7 @@ def outputs(
     activations: Sequence[Activation],
     inputs: Inputs,
 ) -> Outputs:
-    """Return what a network says of every row."""
+    """Return the network's outputs for every row."""
     dtype = weights[0].dtype
     rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _worth_skipping(inputs)
     wanted = spec.for_outputs(weights, activations, inputs, skip_zeros)
@@ -266,7 +269,7 @@ def outputs(
 
 
 def _places_in(order: np.ndarray, inputs: Inputs) -> np.ndarray:
-    """Return for each column where `order` has it."""
+    """Return each column's position in `order`, 0 for those that are not in it."""
     places = np.zeros(inputs.matrix.shape[1], np.int32)
     places[order] = np.arange(len(order))
     return places
@@ -277,7 +280,7 @@ def _either(
 ) -> tuple[np.ndarray | None, SparseRows | None]:
     """Return the rows as a kernel takes them: a matrix, or the three arrays of sparse rows.
 
-    The columns of these are numbered by their `places`.
+    The columns of sparse rows are numbered by their `places`, if these are given.
     """
     if not inputs.is_sparse:
         return fixed(inputs.matrix), None
@@ -290,9 +293,9 @@ def _either(
 
 
 def fixed(array: Any) -> Any:
-    """Return a view that cannot be written to; None stays None.
+    """Return a read-only view of an array; None stays None.
 
-    Whether an array can be is part of a kernel's types, and would make two kernels of one.
+    Writability is part of an array's Numba type, and a kernel would be compiled for both types.
     """
     if array is None or not array.flags.writeable:
         return array
@@ -302,7 +305,7 @@ def fixed(array: Any) -> Any:
 
 
 def _values_of_bytes(inputs: Inputs, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return what each byte stands for: as products are without a table, rounded the same."""
+    """Return the number that each byte stands for, rounded as when rows are gathered."""
     scaled = np.arange(256, dtype=dtype) * dtype.type(inputs.scale)
     values: np.ndarray = scaled / dtype.type(inputs.divisor)
     return values
@@ -352,7 +355,7 @@ def _numbered(activations: Sequence[Activation]) -> list[int]:
 
 
 def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
-    """Return what is chosen for each layer, as the kernels' numbers."""
+    """Return the choices for each layer, numbered as in the kernels."""
     numbered, choices = _numbered(problem.activations), []
     for activation, penalty, numbers in zip(numbered, problem.penalties, places, strict=True):
         rule = spec.number_of(penalty, problem.penalties)
@@ -379,7 +382,7 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
 def _worth_skipping(inputs: Inputs) -> bool:
     """Return whether a sample of the rows has enough zeros to skip unused columns.
 
-    Sparse rows have their lists already.
+    It is False for sparse rows, which have their column lists already.
     """
     if inputs.is_sparse:
         return False

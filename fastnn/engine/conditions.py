@@ -1,4 +1,4 @@
-"""What comparisons in a formula give: a value for each lane, which has no truth of its own."""
+"""The results of comparisons in a formula: one for each lane, without a single truth value."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["Condition", "refuse_truth"]
 
 
 def refuse_truth() -> NoReturn:
-    """Raise what Python's `if`, `and`, `or`, `not`, `max`, `min` and ``a < x < b`` come to.
+    """Raise a TypeError for `if`, `and`, `or`, `not`, `max`, `min` and ``a < x < b`` in a formula.
 
-    They would choose once, while the formula is compiled, for all numbers that are to come.
+    They would decide once, while the formula is compiled, for all numbers that it is applied to.
     """
     raise TypeError(
         "a formula's comparison is of many numbers at once: use xp.where(condition, x, y) in place "
@@ -20,7 +20,7 @@ def refuse_truth() -> NoReturn:
 
 
 class Condition:
-    """A comparison of vectors, lane by lane; `of` is one of them."""
+    """A comparison of vectors, lane by lane; `of` is one of the vectors."""
 
     def __init__(self, of: Any, value: Any) -> None:
         self.of, self.value = of, value

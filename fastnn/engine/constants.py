@@ -1,4 +1,4 @@
-"""What a specification says, as constants in a kernel."""
+"""The contents of a specification as constants in a kernel."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ __all__ = [
 
 
 def by_layout(function: Any) -> Any:
-    """Let a function have the layout of a specification alone, without the formulas.
+    """Give a function only the layout of a specification, without the formulas.
 
-    What is compiled of it serves kernels of all formulas in a process.
+    It is compiled once in a process and serves kernels of all formulas.
     """
     return given(function, functools.partial(_part, Layout))
 
 
 def by_rules(function: Any) -> Any:
-    """Let a function have the rules for weights too, without the formulas of outputs and costs."""
+    """Give a function the layout and the rules, without formulas of activations and costs."""
     return given(function, functools.partial(_part, Rules))
 
 
@@ -58,36 +58,36 @@ def _part(kind: type[Layout], text: str) -> str:
 
 
 def _constant(read: Callable[..., int]) -> Any:
-    """Return what is in kernels, called with their specification, the constant read from it.
+    """Return a function whose calls in a kernel become a constant `read` from the specification.
 
-    Further arguments are known by their types.
+    `read` gets the types of the further arguments of a call.
     """
     return constant_of(lambda text, *kinds: read(decoded(text), *kinds))
 
 
-# V.
+# V, the elements of a vector.
 lanes = _constant(lambda spec: spec.lanes)
 
 # The most rows that share a list of columns.
 listed_rows = _constant(lambda spec: spec.listed)
 
-# Whether the columns are listed that rows of a matrix use.
+# Whether the used columns of dense rows are listed.
 lists = _constant(lambda spec: spec.lists)
 
-# Whether products take rows of X as they are stored, so that no batch is gathered.
+# Whether products read rows of X where they are stored, so that no batch is gathered.
 reads_rows = _constant(lambda spec, X: spec.lists and X.dtype.bitwidth == 8)
 
-# Whether these are sorted by which rows of a block use them; the parts of a block's list.
+# Whether listed columns are sorted by which rows of a block use them; the parts of such a list.
 sorts = _constant(lambda spec: spec.sorts)
 list_parts = _constant(lambda spec: spec.list_parts)
 
-# The bits that say which rows of a block use a column.
+# How many bits say which rows of a block use a column.
 key_bits = _constant(lambda spec: spec.key_bits)
 
-# Whether the CPU packs chosen lanes of 16 bits.
+# Whether the CPU packs selected lanes of 16 bits in one instruction.
 packs = _constant(lambda spec: spec.packs)
 
-# Whether the first layer's penalty comes after the gradient.
+# Whether the first layer's penalty follows the gradient.
 after_gradient = _constant(
     lambda spec: spec.first_rule is not None and spec.first_rule.after_gradient
 )
@@ -95,10 +95,10 @@ after_gradient = _constant(
 # Whether the first layer's weights are shrunk as its gradient is added.
 shrinks = _constant(lambda spec: spec.shrinks)
 
-# Whether the penalty of columns that a batch does not use waits until they are.
+# Whether the penalty of columns that a batch does not use is deferred until they are used.
 lazy = _constant(lambda spec: spec.lazy)
 
-# Whether the first layer's weights are those of its panels times a factor.
+# Whether the first layer's weights are its panels times a factor.
 decays = _constant(lambda spec: spec.decays)
 
 # Whether the rows list their nonzeros.
@@ -107,19 +107,19 @@ is_sparse = _constant(lambda spec: spec.sparse)
 # Whether a layer's penalty scales groups of weights.
 has_groups = _constant(lambda spec: spec.has_groups)
 
-# Whether those of the first layer's are inputs' weights, and wait.
+# Whether the first layer's groups are the weights of an input, and their penalty is deferred.
 lazy_groups = _constant(lambda spec: spec.lazy and spec.groups_inputs)
 
-# Whether groups lose of their norms by steps that differ from weight to weight.
+# Whether the norms of groups are shortened by steps that differ from weight to weight.
 shortens = _constant(lambda spec: spec.shortens)
 
-# Whether an optimizer makes the step, from the whole gradient.
+# Whether an optimizer makes the step from the whole gradient.
 has_stepper = _constant(lambda spec: spec.stepper is not None)
 
 
 @intrinsic(prefer_literal=True)
 def groups_inputs(typing: Any, spec: Any, number: Any) -> Any:
-    """Return whether the groups of the penalty numbered `number` are inputs' weights."""
+    """Return whether a group of the penalty numbered `number` is an input's weights."""
     rules = read_spec(spec).rules
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -134,7 +134,7 @@ def groups_inputs(typing: Any, spec: Any, number: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def tile_rows(typing: Any, spec: Any, vectors: Any) -> Any:
-    """Return the most rows of a tile of so many vectors."""
+    """Return the most rows of a tile that is `vectors` wide."""
     rows = read_spec(spec).rows
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:

@@ -1,8 +1,8 @@
 """Sparse rows in the kernels: the first layer's products over the nonzeros that a row lists.
 
-A row's own list of columns takes the place of a block's: rows of text share few columns, and a
-block of rows would load weights and multiply zeros for all that any of them uses. Nothing here
-takes time by the number of columns.
+Each row's own column list is used instead of a block's: rows of text share few columns, and a block
+of rows would load the weights of every column that any of its rows uses, and multiply them by
+zeros. Nothing here takes time in proportion to the number of columns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastnn.engine.simd import tile_forward, tile_update
 
 __all__ = ["SparseRows", "ask_ahead_listed", "pointers_of", "product_of_rows", "update_from_rows"]
 
-# A cache line has so many column numbers.
+# The column numbers in a cache line.
 LINE = 16
 
 
@@ -39,7 +39,7 @@ class SparseRows(NamedTuple):
 
 
 def pointers_of(csr):
-    """Return the pointers of the arrays, which the caller keeps alive; in kernels, None of None."""
+    """Return pointers to the arrays, which the caller keeps alive; None for None. Kernels only."""
     raise NotImplementedError("it is for compiled code")
 
 
@@ -52,7 +52,7 @@ def _pointers_of(csr):
 
 @jit
 def ask_ahead_listed(csr, order, start, low, high):
-    """Ask for rows of the next batch to be brought into the cache."""
+    """Prefetch the rows `low` to `high` of the batch that begins at `start`."""
     for i in range(start + low, min(start + high, len(order))):
         for k in range(get(csr.starts, order[i]), get(csr.starts, order[i] + 1), LINE):
             prefetch(csr.columns, k)
@@ -62,7 +62,7 @@ def ask_ahead_listed(csr, order, start, low, high):
 @by_layout
 @jit_apart
 def product_of_rows(spec, net, csr, rows, part, start):
-    """Fill a part of the first layer's z: `start` + x @ w over the columns that each row lists."""
+    """Fill a part of the first layer's z: `start` + x @ w, over the columns that each row lists."""
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
     for first in range(part.first, part.last, here.panel):
         width, column = min(here.panel, here.vectors - first), first * lanes(spec)
@@ -78,9 +78,9 @@ def product_of_rows(spec, net, csr, rows, part, start):
 
 @jit_apart
 def update_from_rows(spec, net, csr, rows, m, rule, numbers, panel):
-    """Add the gradient to the inputs of a panel of the first layer; from 0 on, to the biases too.
+    """Add the gradient to the inputs of a panel of the first layer, and with input 0 to the biases.
 
-    The penalty numbered `rule` acts with every row.
+    The penalty numbered `rule` is applied with every row.
     """
     pitch, low, high = layer_of(net, 1).pitch, panel.low, panel.high
     for i in range(m):
@@ -96,5 +96,5 @@ def update_from_rows(spec, net, csr, rows, m, rule, numbers, panel):
         tile_update(
             spec, rule, 1, panel.vectors, numbers, values, 0, used, count, d, pitch, panel.w,
             panel.q, panel.b,
-            low == 0 and high > 0 and not decays(spec),  # it may be that no column is its own
+            low == 0 and high > 0 and not decays(spec),  # a thread may have no inputs
         )  # fmt: skip

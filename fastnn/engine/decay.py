@@ -1,9 +1,9 @@
-"""Weight decay of the first layer as one factor, beside panels that it never touches.
+"""Weight decay of the first layer as one factor, kept next to panels that a step does not touch.
 
-With w = kept * v, a step that multiplies every w by 1-kappa multiplies `kept`; the gradient is then
-added to v divided by it. So a batch costs nothing for the columns that it does not use, and nothing
-for those that it uses (Shalev-Shwartz, Singer and Srebro, "Pegasos", 2007, section 2.3). Outside a
-call of the kernel the panels have the weights themselves.
+The panels hold v, with w = kept * v. A step that multiplies every w by 1-kappa multiplies only
+`kept`; the gradient, divided by `kept`, is added to v. So decay costs nothing for any column, used
+or not (Shalev-Shwartz, Singer and Srebro, "Pegasos", 2007, section 2.3). Outside a call of the
+kernel the panels hold the weights themselves.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from fastnn.engine.team import meet_all, share
 
 __all__ = ["LEAST", "bring_in", "sizes_of"]
 
-# Below this the factor is brought into the panels, whose numbers would get too large without it.
+# Below this the factor is multiplied into the panels, whose numbers would become too large.
 LEAST = 2.0**-20
 
 
 @by_layout
 @jit_apart
 def bring_in(spec, net, kept):
-    """Multiply the first layer's panels by their factor."""
+    """Multiply the first layer's panels by their factor `kept`."""
     here, below = layer_of(net, 1), layer_of(net, 0)
     begin, end = share(net, here.vectors * below.vectors * lanes(spec))
     multiply(spec, here.w, begin, end, kept)
@@ -33,7 +33,7 @@ def bring_in(spec, net, kept):
 @by_layout
 @jit_apart
 def sizes_of(spec, net, kept):
-    """Return the sums of abs(w) and of w**2 of all weights; the first layer's are times `kept`."""
+    """Return the sums of abs(w) and of w**2 of all weights, the first layer's times `kept`."""
     here, below = layer_of(net, 1), layer_of(net, 0)
     first = below.vectors * lanes(spec) * here.vectors * lanes(spec)
     sizes, squares = sum_sizes(spec, here.w, first)

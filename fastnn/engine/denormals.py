@@ -1,7 +1,7 @@
 """Denormal numbers count as zero in the kernels that train and evaluate.
 
 The delta of a saturated unit underflows, and on x86 every operation on a denormal number takes
-some 150 cycles: a network with many such units would train several times slower for the sake of
+about 150 cycles: a network with many such units would train several times slower for the sake of
 numbers below 1e-38 (1e-308 in float64). On other CPUs denormals cost little and are kept.
 """
 
@@ -19,7 +19,7 @@ from fastnn.engine.emit import I8, I32
 
 __all__ = ["flush_denormals", "restore_denormals"]
 
-# Bits of the control register MXCSR: results to zero, and operands as zero.
+# Bits of the control register MXCSR: set denormal results to zero, and read operands as zero.
 FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 0x8000, 0x0040
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -34,7 +34,7 @@ def _control(builder: Any, name: str, address: Any) -> None:
 
 @intrinsic
 def flush_denormals(typing: Any) -> Any:
-    """Take denormals as zero from here on in this thread; return what `restore_denormals` takes."""
+    """Treat denormals as zero in this thread; return the old mode for `restore_denormals`."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         place = cgutils.alloca_once_value(builder, ir.Constant(I32, 0))
@@ -52,7 +52,7 @@ def flush_denormals(typing: Any) -> Any:
 
 @intrinsic
 def restore_denormals(typing: Any, before: Any) -> Any:
-    """Put back what `flush_denormals` found."""
+    """Restore the mode that `flush_denormals` returned."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         if _X86:

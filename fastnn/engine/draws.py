@@ -1,4 +1,4 @@
-"""What is drawn at random while a network trains, and where the draws stand."""
+"""Random draws during training, from generators whose state can be saved and restored."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Draws", "plain"]
 
 
 class Draws:
-    """A generator of its own, whose state JSON can say."""
+    """A source of draws with a generator of its own, whose state can be written as JSON."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.Generator(np.random.Philox(seed))
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where the draws stand, in lists and numbers."""
+        """The generator's state, in lists and plain numbers."""
         state: dict[str, Any] = plain(self._rng.bit_generator.state)
         return state
 
@@ -27,7 +27,7 @@ class Draws:
 
 
 def plain(state: Any) -> Any:
-    """Return a bit generator's state with lists and ints in place of numpy's."""
+    """Return a bit generator's state with lists and ints instead of numpy's arrays and scalars."""
     if isinstance(state, dict):
         return {name: plain(part) for name, part in state.items()}
     return state.tolist() if isinstance(state, np.ndarray | np.generic) else state

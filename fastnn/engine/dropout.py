@@ -1,7 +1,7 @@
-"""Dropout in the kernels: outputs times a mask on the way forward, deltas on the way back.
+"""Dropout in the kernels: outputs times a mask in the forward pass, deltas in the backward pass.
 
-A dropped output is gone once it is multiplied by 0, but its delta is 0 too, so that the slope there
-does not matter; that of another is taken at the output as it was before.
+The slope of a unit that stays is taken at its output before the mask. A dropped output is lost once
+it is multiplied by 0, but its delta is 0 too, so the slope there does not matter.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["Dropout", "mask", "unmasked_outputs"]
 
 
 class Dropout(NamedTuple):
-    """What a training kernel with dropout is given beside the rest.
+    """The additional arguments of a training kernel with dropout.
 
     masks : the network's dtype (rows of the call, units of all hidden layers)
         0 or 1/keep.
     keeps : the network's dtype, one for each hidden layer
         The share of units that stay.
     unmasked : 1-D, the network's dtype
-        Room for the outputs of a layer, with its pitch.
+        Room for the outputs of one layer, with its pitch.
     """
 
     masks: Any
@@ -33,7 +33,7 @@ class Dropout(NamedTuple):
 
 @jit
 def mask_of(net, dropout, number, row):
-    """Return where the mask of a row of a hidden layer begins."""
+    """Return a pointer to the mask of a row in hidden layer `number`."""
     column = 0
     for layer in range(1, number):
         column += layer_of(net, layer).units
@@ -43,9 +43,9 @@ def mask_of(net, dropout, number, row):
 @by_layout
 @jit_apart
 def mask(spec, net, dropout, number, values, start, part):
-    """Multiply ``values``, a hidden layer's a or delta, by the masks of rows from `start` on.
+    """Multiply a part of ``values``, a hidden layer's a or delta, by the masks.
 
-    This thread's part of them.
+    The batch's first row is row `start` of the call.
     """
     here = layer_of(net, number)
     first, last = part.first * lanes(spec), min(part.last * lanes(spec), here.units)
@@ -58,7 +58,7 @@ def mask(spec, net, dropout, number, values, start, part):
 @by_layout
 @jit_apart
 def unmasked_outputs(spec, net, dropout, number, part):
-    """Return a hidden layer's a without the masks, this thread's part of it filled."""
+    """Return a hidden layer's a as it was before the masks; only `part` of it is filled."""
     here = layer_of(net, number)
     first, last = part.first * lanes(spec), part.last * lanes(spec)
     keep, unmasked = dropout.keeps[number - 1], at(dropout.unmasked, 0)

@@ -1,4 +1,4 @@
-"""What the intrinsics of the engine share: constants, loads and stores, the specification."""
+"""Helpers shared by the engine's intrinsics: constants, loads, stores, loops, the specification."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ __all__ = [
 
 I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 
-# Of a row so many elements: a cache line of bytes. Between more distant lines the CPU goes ahead.
+# The elements from one prefetch of a row to the next: a cache line of bytes. With wider elements
+# the CPU's own prefetcher brings the lines between.
 ASKED_APART = 64
 
 
 def read_spec(spec: Any) -> Spec:
-    """Return the specification in a literal string; ask the caller for one if it is not literal."""
+    """Return the specification in a literal string; make Numba retry with one if it is not."""
     if not isinstance(spec, types.StringLiteral):
         raise ForceLiteralArg({0})
     return decoded(spec.literal_value)
@@ -47,28 +48,28 @@ def read_spec(spec: Any) -> Spec:
 
 @functools.cache
 def decoded(text: str) -> Spec:
-    """Return the specification that is written in a text.
+    """Return the specification that a text encodes.
 
-    In a function that is `by_layout` it has no formulas, in one that is `by_rules` none of outputs
-    and costs, and to ask for one is an error.
+    A `by_layout` function gets one without formulas, a `by_rules` function one without those of
+    activations and costs; reading a missing one is an error.
     """
     found: Spec = decode(text)
     return found
 
 
 def int64(value: int) -> Any:
-    """Return a constant."""
+    """Return an LLVM constant of 64 bits."""
     return ir.Constant(I64, value)
 
 
 def vector_of(pointer: Any, lanes: int) -> Any:
-    """Return the type of a vector of what a Numba pointer type points to, float32 or float64."""
+    """Return the type of a vector of the elements, float32 or float64, of a Numba pointer type."""
     element = ir.FloatType() if pointer.dtype == types.float32 else ir.DoubleType()
     return ir.VectorType(element, lanes)
 
 
 def item_bytes(vector: Any) -> int:
-    """Return the bytes of a lane."""
+    """Return the bytes of a lane of a vector type."""
     return 4 if isinstance(vector.element, ir.FloatType) else 8
 
 
@@ -85,7 +86,7 @@ def store(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
 
 
 def ask_for(builder: Any, pointer: Any) -> None:
-    """Ask for a cache line to be brought into the second-level cache."""
+    """Prefetch a cache line into the second-level cache."""
     address = builder.bitcast(pointer, I8.as_pointer())
     function = cgutils.get_or_insert_function(
         builder.module,
@@ -97,11 +98,11 @@ def ask_for(builder: Any, pointer: Any) -> None:
 
 
 def _keep_rolled(branch: Any) -> None:
-    """Have LLVM leave the loop as it is that this branch goes on with: a short one."""
+    """Keep LLVM from unrolling the short loop that this branch closes."""
     module = branch.parent.function.module
     rolled = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
     loop = module.add_metadata([rolled])
-    loop.operands = (loop, rolled)  # a loop's first is itself
+    loop.operands = (loop, rolled)  # a loop's metadata begins with itself
     branch.set_metadata("llvm.loop", loop)
 
 
@@ -115,9 +116,9 @@ def carried_loop(
     *,
     short: bool = False,
 ) -> list[Any]:
-    """Emit ``for i in range(begin, end, step): carried = emit(i, carried)``; return what is left.
+    """Emit ``for i in range(begin, end, step): carried = emit(i, carried)``; return `carried`.
 
-    Where it is `short`, it stays as it is written.
+    If it is `short`, LLVM does not unroll it.
     """
     before = builder.block
     head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
@@ -140,7 +141,7 @@ def carried_loop(
 
 
 def short_loop(builder: Any, begin: Any, end: Any, emit: Callable[[Any], None]) -> None:
-    """Emit ``for i in range(begin, end): emit(i)``, which LLVM leaves as it is."""
+    """Emit ``for i in range(begin, end): emit(i)``, which LLVM does not unroll."""
 
     def once(i: Any, _: list[Any]) -> list[Any]:
         emit(i)
@@ -155,9 +156,10 @@ def switch(
     cases: Sequence[tuple[int, ...]],
     emit: Callable[..., None],
 ) -> None:
-    """Emit ``emit(*case)`` for each case, and a jump to the one that `keys` are equal to.
+    """Emit ``emit(*case)`` for each case, and a jump to the case that equals `keys`.
 
-    The keys are int64 values from 0 to 255, known when the kernel runs.
+    The keys are int64 values from 0 to 255, known only when the kernel runs. One of the cases must
+    equal them.
     """
     code = keys[0]
     for key in keys[1:]:

@@ -1,7 +1,7 @@
-"""What a batch consists of: its rows as floats, what they should give, and what each counts.
+"""Preparing a batch: its rows as floats, their targets, and their weights.
 
-Symbols: m rows of a batch, V elements of a vector; the rows from `low` to `high` are this thread's,
-or all of them where it has them for itself.
+Symbols: m rows of a batch, V elements of a vector. The rows from `low` to `high` are this thread's
+share, or all rows if each thread prepares the batch for itself.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = [
     "set_targets",
 ]
 
-# So many bytes of the next batch are asked for while this one's update runs: they are in the cache
-# then before they are gathered. More would have left it again, and is asked for so many rows before
-# its turn.
+# This many bytes of the next batch are prefetched while the current one is computed, so that they
+# are in the cache when they are gathered. More would be evicted before that: the other rows are
+# prefetched while the batch is gathered, each this many rows before its turn.
 BYTES_OF_NEXT = 1 << 18
 ROWS_AHEAD = 16
 
 
 class Coming(NamedTuple):
-    """The next batch, asked for while this one is computed with.
+    """The next batch, which is prefetched while the current one is computed.
 
     matrix : pointer to all rows, of `columns` numbers each
-    rows : pointer to the numbers of its rows, of which those from `low` to `high` are asked for
-    on_way : how many of a row's pieces are asked for on the way forward; the update asks for others
+    rows : pointer to the numbers of its rows; those from `low` to `high` are prefetched
+    on_way : how many pieces of a row the forward pass prefetches; the update prefetches the others
     """
 
     matrix: Any
@@ -53,14 +53,14 @@ class Coming(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The rows that are computed with together.
+    """The rows of one mini-batch.
 
-    m : how many they are
-    start : the place of the first one among those of the call
-    matrix : pointer to all rows, where these are an array
-    csr : pointers to all rows, where these are sparse, else None
-    rows : pointer to the numbers of the batch's
-    coming : the next batch, or None where rows are sparse
+    m : how many there are
+    start : the position of the first one in the order of the call
+    matrix : pointer to all rows if they are an array, else None
+    csr : pointers to all rows if they are sparse, else None
+    rows : pointer to the numbers of the batch's rows
+    coming : the next batch, or None if rows are sparse
     """
 
     m: Any
@@ -74,7 +74,7 @@ class Batch(NamedTuple):
 @by_layout
 @jit
 def gather(spec, net, X, columns, scale, divisor, rows, low, high):
-    """Copy rows of a batch, scaled."""
+    """Copy rows of a batch as scaled floats."""
     v, inputs, matrix = lanes(spec), layer_of(net, 0), at(X, 0)
     in_time = low + rows_in_time(X, columns)
     for i in range(low, high):
@@ -87,7 +87,7 @@ def gather(spec, net, X, columns, scale, divisor, rows, low, high):
         else:
             for j in range(0, columns - v, v):
                 widen(spec, after(row, j), after(x, j), scale)
-            last = columns - v  # overlaps the vector before, and never reads past the row
+            last = columns - v  # overlaps the vector before, to never read past the row
             widen(spec, after(row, last), after(x, last), scale)
         if divisor != 1:
             divide(spec, x, divisor, inputs.vectors)
@@ -95,7 +95,7 @@ def gather(spec, net, X, columns, scale, divisor, rows, low, high):
 
 @jit
 def coming_of(X, columns, rows, low, high, on_way):
-    """Return the next batch, or what there is of it; of sparse rows None."""
+    """Return the next batch and which of its rows are prefetched; None for sparse rows."""
     if X is None:  # decided when the kernel is compiled
         return None
     high = min(high, low + rows_in_time(X, columns))
@@ -104,19 +104,19 @@ def coming_of(X, columns, rows, low, high, on_way):
 
 @jit
 def pieces_of(columns):
-    """Return in how many pieces a row is asked for."""
+    """Return the number of pieces in which a row is prefetched."""
     return (columns + ASKED_APART - 1) // ASKED_APART
 
 
 @jit
 def rows_in_time(X, columns):
-    """Return how many rows of the next batch are asked for while this one's update runs."""
+    """Return how many rows of the next batch are prefetched while the current one is computed."""
     return max(1, BYTES_OF_NEXT // (columns * X.itemsize))
 
 
 @jit
 def ask_for_rows(coming, begin, end):
-    """Ask for those of some rows of the next batch that are this thread's, if there are any."""
+    """Prefetch the rows from `begin` to `end` of the next batch, if they are this thread's."""
     if coming is None:  # decided when the kernel is compiled
         return
     for i in range(max(begin, coming.low), min(end, coming.high)):
@@ -125,21 +125,21 @@ def ask_for_rows(coming, begin, end):
 
 @jit
 def ask_for_row(matrix, columns, row):
-    """Ask for a row to be brought into the second-level cache."""
+    """Prefetch a row into the second-level cache."""
     for j in range(0, columns, ASKED_APART):
         prefetch(matrix, row * columns + j)
 
 
 @jit
 def ask_for_labels(labels, order, start, m):
-    """Ask for the class indices of a batch to come to be brought into the cache."""
+    """Prefetch the class indices of a later batch."""
     for i in range(start, min(start + m, len(order))):
         prefetch(labels, order[i])
 
 
 @jit
 def add_noise(net, noise, start, columns, low, high):
-    """Add to rows of a batch what was drawn for them."""
+    """Add the noise that was drawn for them to rows of a batch."""
     inputs = layer_of(net, 0)
     for i in range(low, high):
         for j in range(columns):
@@ -149,7 +149,7 @@ def add_noise(net, noise, start, columns, low, high):
 
 @jit
 def set_labels(net, labels, rows, low, high):
-    """Write the targets of rows of a batch from class indices."""
+    """Set the targets of rows of a batch from class indices."""
     pitch = layer_of(net, net.layers).pitch
     for i in range(low, high):
         for o in range(pitch):
@@ -159,7 +159,7 @@ def set_labels(net, labels, rows, low, high):
 
 @jit
 def set_targets(net, targets, rows, low, high):
-    """Write the targets of rows of a batch from rows of targets."""
+    """Set the targets of rows of a batch from rows of targets."""
     top = layer_of(net, net.layers)
     for i in range(low, high):
         for o in range(top.units):
@@ -168,9 +168,9 @@ def set_targets(net, targets, rows, low, high):
 
 @jit_apart
 def set_row_weights(net, row_weights, rows, m, low, high):
-    """Write the weights of rows of a batch where ones stand else; return the whole batch's sum.
+    """Write the weights of a batch's rows over the ones in `real`; return the whole batch's sum.
 
-    It is infinite where all are 0, so that such a batch has no gradient.
+    The sum is infinite if all weights are 0, so that such a batch has no gradient.
     """
     top, total = layer_of(net, net.layers), 0.0
     for i in range(m):

@@ -1,8 +1,8 @@
-"""Penalties of groups: the weights that leave an input or enter a unit, scaled by their norm.
+"""Group penalties: the weights that leave an input, or enter a unit, are scaled by one factor.
 
 Symbols: V lanes of a vector; a panel is a layer's weights for some vectors of its units, with the
-inputs as rows. Where a group is an input's weights, a lane stands for an input, V of them at a
-time; where it is a unit's, a lane stands for the unit.
+inputs as rows. If a group is an input's weights, V inputs are scaled at a time, one in each lane;
+if it is a unit's, each lane is a unit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["scale_columns", "scale_groups", "share_vectors"]
 
 @jit
 def scale_groups(spec, net, number, numbers, columns, count):
-    """Scale a layer's groups after a step: those of the listed inputs, or every unit's."""
+    """Scale a layer's groups after a step: those of the listed inputs, or those of all units."""
     here, below = layer_of(net, number), layer_of(net, number - 1)
     if here.scaled and groups_inputs(spec, here.scaled):
         begin, end = share_vectors(spec, net, count)
@@ -57,16 +57,17 @@ def scale_groups(spec, net, number, numbers, columns, count):
 @by_layout
 @jit
 def share_vectors(spec, net, count):
-    """Return where a thread's part of a list begins and ends: whole vectors of it, but the last."""
+    """Return where a thread's part of a list begins and ends; only its last vector may be short."""
     begin, end = share(net, (count + lanes(spec) - 1) // lanes(spec))
     return begin * lanes(spec), min(end * lanes(spec), count)
 
 
 @jit_apart
 def scale_columns(spec, net, number, numbers, columns, count, step):
-    """Scale the weights that leave the listed inputs: by one step, or by those up to `step`.
+    """Scale the weights that leave the listed inputs by one step, or by those missed up to `step`.
 
-    The list is read in whole vectors; what stands after its end are rows of the panel, too.
+    A negative `step` means one step. The list is read in whole vectors, so that the numbers after
+    its end must be valid rows of the panel.
     """
     here, v = layer_of(net, number), lanes(spec)
     inputs = layer_of(net, number - 1).vectors * v
@@ -92,9 +93,9 @@ def scale_columns(spec, net, number, numbers, columns, count, step):
 def factors(
     typing: Any, spec: Any, number: Any, sums: Any, size: Any, steps: Any, numbers: Any
 ) -> Any:
-    """Replace V groups' sums of squares by their factors; return whether one is not 1.
+    """Replace V groups' sums of squares by their factors; return whether any is not 1.
 
-    ``steps`` has V int32 numbers; `number` is that of the penalty.
+    `number` is that of the penalty, `size` the weights in a group; ``steps`` has V int32 numbers.
     """
     signature = types.boolean(spec, types.int64, sums, types.int64, steps, numbers)
     kernel = read_spec(spec)
@@ -127,7 +128,7 @@ def factors(
 
 @intrinsic(prefer_literal=True)
 def column_squares(typing: Any, spec: Any, vectors: Any, columns: Any, w: Any, sums: Any) -> Any:
-    """sums[i] += the sum of the squares of row columns[i] of a panel, for i < V."""
+    """Add the sum of the squares of row columns[i] of a panel to sums[i], for i < V."""
     signature = types.void(spec, types.int64, columns, w, sums)
     kernel = read_spec(spec)
     vector = vector_of(w, kernel.lanes)
@@ -200,7 +201,7 @@ def multiply_columns(
 
 @intrinsic(prefer_literal=True)
 def unit_squares(typing: Any, spec: Any, vectors: Any, w: Any, inputs: Any, sums: Any) -> Any:
-    """Set ``sums`` to each unit's sum of the squares of the weights that enter it."""
+    """Set ``sums`` to the sum of the squares of the weights that enter each unit of a panel."""
     signature = types.void(spec, types.int64, w, types.int64, sums)
     kernel = read_spec(spec)
     vector = vector_of(w, kernel.lanes)
@@ -253,7 +254,7 @@ def scale_units(typing: Any, spec: Any, vectors: Any, w: Any, inputs: Any, facto
 
 
 def _multiply(builder: Any, row: Any, by: list[Any], vector: Any) -> None:
-    """Multiply a row of a panel by a vector each."""
+    """Multiply each vector of a panel's row by its own vector of factors."""
     for c, factor in enumerate(by):
         place = int64(c * vector.count)
         store(builder, builder.fmul(load(builder, row, place, vector), factor), row, place)
@@ -262,6 +263,6 @@ def _multiply(builder: Any, row: Any, by: list[Any], vector: Any) -> None:
 def _by_width(
     builder: Any, kernel: Spec, grouping: str, vectors: Any, tile: Callable[[int], None]
 ) -> None:
-    """Emit ``tile(C)`` for every width of a panel, where a penalty has groups of this kind."""
+    """Emit ``tile(C)`` for every panel width C, if some penalty has groups of this kind."""
     if any(rule.grouping == grouping for rule in kernel.rules):
         switch(builder, (vectors,), [(c + 1,) for c in range(kernel.panel)], tile)

@@ -1,4 +1,4 @@
-"""The JIT decorators, with one set of flags, and what the kernels need to know of the CPU."""
+"""The JIT decorators, with a single set of flags, and the CPU features that kernels rely on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
     "vector_bytes",
 ]
 
-# A fork waits until no other thread compiles: the child would wait for that one's lock for ever.
+# A fork waits until no other thread compiles; its child would wait for that thread's lock forever.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=global_compiler_lock.acquire,
@@ -37,30 +37,30 @@ if hasattr(os, "register_at_fork"):
         after_in_child=global_compiler_lock.release,
     )
 
-# Named, since NaN and infinity keep their meaning: a diverged run can be seen.
+# All flags but nnan and ninf: NaN and infinity keep their meaning, so a diverged run is visible.
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
-# Without numpy's error model a hidden check of every division stops vectorisation. Nothing but
-# compiled code calls these functions, so that they need no wrapper for C.
+# Without numpy's error model, a hidden check of every division prevents vectorisation. No C code
+# calls these functions, so that they need no C wrapper.
 _OPTIONS = {
     "nogil": True, "error_model": "numpy", "fastmath": FASTMATH, "no_cfunc_wrapper": True
 }  # fmt: skip
 _OF_PARTS = {"no_cpython_wrapper": True}
 
-# A function of its own in the machine code where it is called from several places.
+# For a function that stays separate in the machine code if it is called from several places.
 jit_apart: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=ApartCompiler)
 
-# A part of each function that calls it: most are short, and what they are given is then known.
+# For a function that is inlined into every caller: most are short, and see known arguments there.
 jit: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=PartCompiler)
 
 
 @intrinsic
 def stay_apart(typing: Any) -> Any:
-    """Keep the function that calls this from being inlined, also where it is called once only.
+    """Keep the function that calls this from being inlined, even if it is called only once.
 
-    Where registers are few, what the caller holds in them would be loaded in its loops; and two
-    functions of many loops compile faster than one.
+    With few registers, inlined loops would have to reload the values that the caller keeps in
+    registers. Two functions with many loops also compile faster than one with all of them.
     """
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -71,7 +71,7 @@ def stay_apart(typing: Any) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls; only these go to disk, with all they call in them."""
+    """Compile a function that Python calls; only these are cached on disk, callees included."""
     compiled = numba.njit(function, **_OPTIONS, pipeline_class=KernelCompiler)
     if is_on():
         compiled._cache = KernelCache(function)
@@ -80,9 +80,9 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def _uncollected(compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Keep Python from looking for garbage while Numba makes objects by the million.
+    """Suspend garbage collection while Numba compiles and creates objects by the million.
 
-    It took a tenth of the time, and more in a process that holds much.
+    Collection took a tenth of the time, and more in a process that holds many objects.
     """
 
     @functools.wraps(compile_)
@@ -99,9 +99,10 @@ def _uncollected(compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _alone(compiled: Any, compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let one process at a time compile a kernel, so that others find it on the disk.
+    """Let only one process at a time compile a kernel, so that the others find it on disk.
 
-    Signals wait meanwhile: LLVM calls back into Python, where what a handler raises would be lost.
+    Signals are held back meanwhile: LLVM calls back into Python, where an exception raised by a
+    signal handler would be lost.
     """
 
     @functools.wraps(compile_)
@@ -119,7 +120,7 @@ def is_on() -> bool:
 
 @functools.cache
 def vector_bytes() -> int:
-    """Return the bytes of the target's widest vector register."""
+    """Return the size in bytes of the target's widest vector register."""
     features = _features()
     if "avx512f" in features:
         return 64
@@ -135,7 +136,7 @@ def register_count() -> int:
 
 @functools.cache
 def packs_words() -> bool:
-    """Return whether the target packs chosen lanes of 16 bits in one instruction."""
+    """Return whether the target packs selected 16-bit lanes in one instruction."""
     return "avx512vbmi2" in _features()
 
 

@@ -1,17 +1,17 @@
-"""The hot loop: mini-batch after mini-batch in one compiled call.
+"""The hot loop: one compiled call trains on mini-batch after mini-batch.
 
-Symbols, as in the book: z weighted inputs, a outputs, delta the cost's derivative by z; here delta
-carries the factor -learning_rate/m from the output on, so that every product below adds straight
-into the weights (1/m with an optimizer, which takes the gradient). m rows of a batch, D input
-columns, V elements of a vector.
+Symbols, as in the book: z weighted inputs, a outputs, delta the cost's derivative with respect to
+z. Here delta carries the factor -learning_rate/m from the output layer on, so that every product
+below is added straight to the weights (1/m with an optimizer, which takes the gradient). m is the
+rows of a batch, D the input columns, V the elements of a vector.
 
-For a batch: `gather` its rows and list the columns they use, go `forward`, take the `output_delta`
-and go `backward`. Then `update` every layer: one pass over the weights that applies the penalty in
-registers while the gradient is added (with an optimizer other than plain descent, the gradient is
-put beside the weights, and a second pass makes its step); and scale groups of weights where a
-penalty is of these.
-Threads share the rows of a batch or the panels of a layer, and never a sum; a few of them gather
-and list small batches each for itself.
+For each batch: `gather` its rows and list the columns they use, go `forward`, compute the
+`output_delta` and go `backward`. Then `update` every layer: one pass over the weights applies the
+penalty in registers while it adds the gradient. (With an optimizer other than plain descent, the
+gradient is stored next to the weights, and a second pass makes the step.) Last, scale groups of
+weights if a penalty acts on groups.
+Threads share the rows of a batch or the panels of a layer, and never a sum. If threads are few and
+batches small, each thread gathers and lists the whole batch for itself.
 """
 
 from __future__ import annotations
@@ -82,26 +82,26 @@ __all__ = ["build_outputs", "build_settle", "build_train"]
 
 
 def build_train(spec: str) -> Any:
-    """Return the compiled function that trains batch by batch, and returns the sum of the costs.
+    """Return the compiled function that trains batch by batch and returns the sum of the costs.
 
-    It takes these; where a floating type is not named it is the network's.
+    These are its arguments; a floating type that is not named is the network's.
 
-    records : int64 (threads, numbers of a network's record), as `records.py` has them
-    X : uint8 or floats (n, D), or None; csr : `SparseRows`, or None; one of the two
-    scale, divisor : X * scale / divisor is what the network computes with
-    labels : int64 (n,), empty where there are targets
-    targets : (n, outputs), empty where there are labels
+    records : int64 (threads, numbers of a network's record), laid out by `records.py`
+    X : uint8 or floats (n, D), or None; csr : `SparseRows`, or None; one of the two is given
+    scale, divisor : the network computes with X * scale / divisor
+    labels : int64 (n,), empty if there are targets
+    targets : (n, outputs), empty if there are labels
     row_weights : (n,), or None
-    order : int64 (rows,), the numbers of the rows to train on, in their order
+    order : int64 (rows,), the numbers of the rows to train on, in training order
     batch_size : int
-    factor : float, -learning_rate; with an optimizer, which takes the gradient as it is, 1
-    coefficients : (batches + 1, width), the numbers of each step that formulas of the optimizer and
-        the penalties take, after those of the step before; one row, where all are the same
+    factor : float, -learning_rate; 1 with an optimizer, which takes the gradient itself
+    coefficients : (batches + 1, width), the numbers that the formulas of the optimizer and the
+        penalties take: a row for the step before, then one for each step; or one row for all
     of_stepper : int, how many of these the optimizer takes for weights, and again for biases
     dropout : `Dropout`, or None
     noise : (rows, D), or None
     batches : float64 (batches, 3), filled as `Training.epoch` says, or None
-    thread : int, which one calls
+    thread : int, the number of the calling thread
     """
 
     @kernel
@@ -111,7 +111,7 @@ def build_train(spec: str) -> Any:
         matrix, nonzeros = matrix_of(X), pointers_of(csr)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, first_step = 0.0, get(net.steps, 0)
-        kept = before_step = 1.0  # the factor of the first layer's weights, where that decays
+        kept = before_step = 1.0  # the first layer's weight factor, if its penalty decays
         mode = flush_denormals()
         phases.start_laps(spec, net.ticks)
         by_class = lists(spec) and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
@@ -123,7 +123,7 @@ def build_train(spec: str) -> Any:
             rows = room_of(net, batch_size, number) if by_class else at(order, start)
             step, (low, high) = first_step + number, rows_of(spec, net, m)
             begin, end = (0, m) if net.alone else (low, high)
-            if X is not None:  # which is decided when the kernel is compiled
+            if X is not None:  # decided when the kernel is compiled
                 take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end)
             if csr is not None:
                 ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
@@ -131,7 +131,7 @@ def build_train(spec: str) -> Any:
             if decays(spec) and kept < LEAST:
                 bring_in(spec, net, kept)
                 kept = 1.0
-            if batches is not None and net.thread == 0:  # before a thread can change them
+            if batches is not None and net.thread == 0:  # before any thread changes the weights
                 batches[number, 1], batches[number, 2] = sizes_of(spec, net, kept)
             phases.lap(spec, net.ticks, phases.GATHER)
 
@@ -176,7 +176,7 @@ def build_train(spec: str) -> Any:
 
 
 def build_outputs(spec: str) -> Any:
-    """Return the compiled function that writes what the output layer says of every row of X."""
+    """Return the compiled function that writes the output layer's values for every row."""
 
     @kernel
     def outputs(records, X, csr, scale, divisor, order, batch_size, z, a, largest):
@@ -194,7 +194,7 @@ def build_outputs(spec: str) -> Any:
             if X is not None:
                 if not reads_rows(spec, X):
                     gather(spec, net, X, columns, scale, divisor, rows, 0, m)
-                for begin in range(0, m, block):  # not all at once, for which they would queue
+                for begin in range(0, m, block):  # all requests at once would queue
                     end = min(begin + block, m)
                     if lists(spec):
                         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
@@ -213,9 +213,9 @@ def build_outputs(spec: str) -> Any:
 
 
 def build_settle(spec: str) -> Any:
-    """Return the compiled function that gives every input column the steps it still misses.
+    """Return the compiled function that makes every input column catch up.
 
-    Steps are counted from there on.
+    Steps are then counted from 0 again.
     """
 
     @kernel
@@ -243,7 +243,7 @@ def build_settle(spec: str) -> Any:
 
 @jit
 def first_largest(a, units):
-    """Return the place of the first NaN among some numbers, or else of the largest, the first."""
+    """Return the index of the first NaN, or if there is none, of the first largest number."""
     best, found = get(a, 0), 0
     for o in range(1, units):
         here = get(a, o)
@@ -255,7 +255,7 @@ def first_largest(a, units):
 @by_layout
 @jit
 def take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end):
-    """Gather the rows from `begin` to `end` of a batch, if products do not read them from X."""
+    """Gather rows `begin` to `end` of a batch, unless products read X itself, and add noise."""
     columns = layer_of(net, 0).units
     if not reads_rows(spec, X):
         gather(spec, net, X, columns, scale, divisor, rows, begin, end)
@@ -265,7 +265,7 @@ def take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end):
 
 @jit
 def take_targets(net, labels, targets, row_weights, rows, m, low, high):
-    """Set the targets of the rows from `low` to `high`; return how much the batch's weigh."""
+    """Set the targets of rows `low` to `high`; return the total weight of the batch's rows."""
     if len(labels):
         set_labels(net, at(labels, 0), rows, low, high)
     else:
@@ -277,10 +277,10 @@ def take_targets(net, labels, targets, row_weights, rows, m, low, high):
 
 @jit
 def next_batch(spec, net, X, labels, order, start, m, begin, end, batch_size, by_class):
-    """Return the batch from `start` on, whose rows from `begin` to `end` are to be asked for.
+    """Return the batch that begins at `start`; its rows `begin` to `end` are to be prefetched.
 
-    m is the rows of the one before. Its rows are sorted by class, if that is wanted, and the labels
-    of the one after it asked for.
+    m is the rows of the current batch. The next batch's rows are sorted by class if `by_class` is
+    true. The labels of the batch after it are prefetched.
     """
     columns, rows = layer_of(net, 0).units, at(order, start)
     count, on_way = max(0, min(batch_size, len(order) - start)), 0
@@ -296,7 +296,7 @@ def next_batch(spec, net, X, labels, order, start, m, begin, end, batch_size, by
 
 @jit
 def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
-    """List the columns that a batch uses, and transpose the weights for the way back."""
+    """List the columns that a batch uses, and transpose the weights for the backward pass."""
     columns, block = layer_of(net, 0).units, block_rows(spec, m)
     if lists(spec):
         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
@@ -317,7 +317,7 @@ def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
 @by_rules
 @jit
 def come_back(spec, net, numbers, step):
-    """Give the columns that begin to be used the steps of the penalty that they have missed."""
+    """Make the columns that come into use catch up with the penalty steps they have missed."""
     first, last = share_vectors(spec, net, get(net.counts, ENTERING))
     listed, count = after(net.entering, first), last - first
     until = step + SEEN if is_sparse(spec) else step
@@ -330,7 +330,7 @@ def come_back(spec, net, numbers, step):
 @by_rules
 @jit
 def change_weights(spec, net, batch, numbers, of_stepper, kept):
-    """Make the step: of all layers the penalties, the gradients, and what an optimizer makes."""
+    """Make the step in all layers: penalties, gradients and the optimizer's step, if any."""
     if is_sparse(spec) and shrinks(spec) and not after_gradient(spec):
         shrink_apart(spec, net, batch.m, numbers)
     for number in range(net.layers, 0, -1):
@@ -344,15 +344,15 @@ def change_weights(spec, net, batch, numbers, of_stepper, kept):
     if has_groups(spec):
         meet_all(net)
         scale_layers(spec, net, numbers)
-    if shortens(spec):  # all have met
+    if shortens(spec):  # all threads have met above
         shorten_layers(spec, net, numbers)
 
 
 @jit
 def shrink_apart(spec, net, m, numbers):
-    """Shrink the first layer where the update of sparse rows does not.
+    """Shrink the first layer if the update of sparse rows does not.
 
-    The columns that the batch uses, or all of them if none may wait.
+    Only the columns that the batch uses are shrunk, or all of them if the penalty is not deferred.
     """
     if layer_of(net, 1).shrunk and not fuses(spec, m):
         columns, count = net.every, layer_of(net, 0).units

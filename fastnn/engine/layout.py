@@ -1,8 +1,8 @@
 """How a network's arrays lie in memory while a kernel runs.
 
-V is the elements of a vector. A layer's weights are kept as panels, each (inputs, some vectors)
-with the units as columns, as evenly divided as it can be, so that a row of a panel is whole vectors
-and lies beside the next. Values that belong to a sample (z, a, delta) are
+V is the elements of a vector. A layer's weights are kept as panels, each of shape (inputs, some
+vectors) with the units as columns. The units are divided into panels as evenly as possible. The
+rows of a panel are whole vectors, one directly after another. The z, a and delta of an example are
 rows of whole vectors. Everything is padded with zeros, which stay zeros.
 """
 
@@ -49,40 +49,40 @@ __all__ = [
     "allocate",
 ]
 
-# Places in `Arrays.counts`.
+# Indices into `Arrays.counts`.
 ENTERING, IN_BATCH, IDLE = range(3)
 
-# Above every number of steps: what `Arrays.left_at` is raised by for a column in a batch's list.
+# `Arrays.left_at` is raised by this for a column in a batch's list; no number of steps is as large.
 SEEN = 1 << 30
 
 CACHE_LINE = 64
 
-# Up to so many threads, and bytes of a batch's inputs, each thread has these for itself: to read
-# what another one has written takes longer than to write it. Beyond, they share the work.
+# Up to this many threads and bytes of a batch's inputs, each thread has its own copy of the inputs:
+# reading what another one has written takes longer than writing it. Beyond, threads share the work.
 OWN_THREADS = 4
 OWN_BYTES = 1 << 20
 
-# Lists are written in whole vectors, which go beyond their end.
+# Spare room after a list: lists are written in whole vectors, which may run past the end.
 ROOM_MORE = 64
 
-# Where columns are not sorted, all rows of a batch go through a span of them, and then through the
-# next. Of so many bytes of a panel what these rows use stays in a first-level cache of 32 KiB.
+# If columns are not sorted, all rows of a batch go through one span of them before the next. A span
+# has so many bytes of a panel; the part that the rows use stays in a 32 KiB first-level cache.
 SPAN_BYTES = 56 * 1024
 
-# A list is sorted in so many places at once.
+# Sorting by counting goes through a list in this many places at once.
 STREAMS = 4
 
 
 class Choice(NamedTuple):
     """What is chosen for a layer, as numbers: the last columns of `Arrays.table`, in this order.
 
-    activation: its number. shrunk, scaled: the number of the penalty that shrinks its weights, and
-    of that which scales groups of them, 0 where there is none. after_gradient: whether the first
-    comes after it. on_biases: whether it is of the biases too. numbers: where in a row of
-    coefficients the penalty's begin. rests: how many of them there are, if a step does nothing
-    whose last is above 0; else 0. norm_at: where the norms of groups are shortened by steps that
-    differ from weight to weight, the place of their strength in a row of coefficients, which has
-    the optimizer's first; else 0. by_inputs: whether a group is an input's weights.
+    activation: its number. shrunk, scaled: the number of the penalty that shrinks the weights, and
+    of the one that scales groups of them; 0 for none. after_gradient: whether shrinking follows the
+    gradient. on_biases: whether the biases are shrunk too. numbers: where in a row of coefficients
+    the penalty's begin. rests: the number of the penalty's coefficients, if a step does nothing
+    when the last of them is above 0; else 0. norm_at: if group norms are shortened by steps that
+    differ from weight to weight, the place of the strength in a row of coefficients (never 0, as
+    the optimizer's come first); else 0. by_inputs: whether a group is an input's weights.
     """
 
     activation: int
@@ -97,77 +97,77 @@ class Choice(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """What a kernel works on.
+    """The arrays that a kernel works on.
 
     records : int64 (threads, ...)
-        What a kernel knows of all this: rows of `records.py`.
+        What a kernel knows of the other arrays: rows as `records.py` lays them out.
     table : int64 (layers + 1, FIELDS)
-        For the inputs, which have `a` alone, and each layer: units; vectors they fill; vectors of a
-        panel, and of one of its transposed weights; elements from a row to the next; where z, a,
-        delta, weights, transposed weights and biases start; the `Choice`. Where each thread has the
-        inputs for itself, the first one's.
+        A row for the inputs, which have only `a`, and for each layer: units; vectors they fill;
+        vectors of a panel and of a transposed panel; pitch; where z, a, delta, weights, transposed
+        weights and biases start; the `Choice`. If each thread has its own copy of the inputs, `a`
+        is where the first one is.
     weights, transposed, biases, work : 1-D, the network's dtype
-        Panels of all layers; of all layers but the first, transposed; biases; each copy of
+        Panels of all layers; transposed panels of all layers but the first; biases; each copy of
         the inputs, and each layer's z, a, delta.
     state, bias_state : 1-D, the network's dtype
-        What a penalty keeps beside each weight and bias; without one that does, of length 1.
+        What a penalty stores for each weight and bias; of length 1 if no penalty does.
     memory, bias_memory : 1-D, the network's dtype
-        The gradient as the weights and biases lie, and after it likewise each number that an
-        optimizer keeps beside them; without an optimizer, of length 1.
+        The gradient, laid out like the weights and biases; after it, in the same layout, each
+        number that an optimizer stores for them. Of length 1 without an optimizer.
     paces, members : 1-D, the network's dtype
-        The size of each weight's step, and two rows for each thread; where nothing is shortened by
-        these, of length 1.
+        The size of each weight's step; two rows for each thread. Of length 1 if no groups are
+        shortened by these sizes.
     targets, real : 1-D, the network's dtype
         Rows of targets; rows with 1, or the row's weight, at each output unit and 0 in the padding.
     ones, zeros : 1-D, the network's dtype
-        As long as a row.
+        Constants, as long as the longest row.
     room : 1-D, the network's dtype
-        For each thread, V rows of the output, transposed.
+        For each thread, room for V rows of the output, transposed.
     sums : 1-D, the network's dtype
         For each thread, room for a panel's row.
     missed, one_step : int32
-        For each thread, the steps that V columns miss; V times 1.
+        For each thread, the number of steps that V columns have missed; V ones.
     idle, every : int32
-        The input columns whose step of the penalty is a pass of its own; 0, 1, 2, ...
+        The input columns whose penalty step takes a pass of its own; 0, 1, 2, ...
     in_batch : int32
         The input columns that a batch uses.
     block_used : int32
         For each copy, the input columns that each block of a batch's rows uses: in parts of 64
         columns, or if they are sorted by the rows that use them, in a part for each set of rows.
     block_ends : int32
-        For each copy, where the parts of each block's list end; before them a 0, the end of none.
+        For each copy, where the parts of each block's list end, after a leading 0.
     block_bits : uint64
-        For each copy, a bit for each column: whether the block uses it.
+        For each copy and block, a bit for each column: whether the block uses it.
     block_keys : uint8
-        For each copy, where columns are sorted, which rows of each block use a column, as bits.
+        For each copy, if columns are sorted: which rows of each block use a column, as bits.
     listed, tallies : int32
-        For each thread, room for a list of columns, and some numbers for each of its parts.
+        For each thread, room for a list of columns, and for STREAMS counts for each of its parts.
     items : uint16
-        For each thread, four times room for a list, each with ROOM_MORE places more.
+        For each thread, room for four lists, each with ROOM_MORE elements to spare.
     values : 1-D, the network's dtype
-        What each byte of a row stands for, where rows are stored so.
+        The value that each byte of a row stands for, if rows are stored as bytes.
     entering : int32
-        The columns in use that were not in the batch before; of sparse rows, that miss a step.
+        The used columns that the batch before did not use; of sparse rows, that have missed a step.
     in_use : uint64
         A bit for each input column: whether the last batch used it.
     left_at : int32
-        For a column that is not in use, how many steps of the penalty it has had; of sparse rows
-        for all, and raised by SEEN while a column is in use.
+        For a column that is not in use, how many penalty steps it has had. For sparse rows, kept
+        for all columns, and raised by SEEN while a column is in use.
     steps : int64, length 1
-        How many batches have been trained on; where columns wait, since all were up to date.
+        The batches trained on so far; if a penalty is deferred, since the last full catch-up.
     counts : int64
         How many columns are in `entering`, `in_batch` and `idle`.
     orders : int64
-        For each thread, the numbers of two batches' rows, and after each a count for each class.
+        For each thread, the row numbers of two batches, each followed by a count for each class.
     costs : float64
         The sum of the costs of each block of rows.
     arrived : int64, length 1
-        How often a thread has come to a meeting point.
+        How often any thread has arrived at a meeting point.
     met : int64
-        For each thread, how often it has.
+        For each thread, how often it has arrived itself.
     ticks : int64
-        For each thread, the cycles of each of `phases.PHASES`, in a kernel that is timed, and the
-        counter at the end of the last of them.
+        For each thread of a timed kernel, the cycles of each of `phases.PHASES`, then the counter's
+        value at the end of the last phase.
     """
 
     records: np.ndarray
@@ -214,15 +214,15 @@ class Arrays(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What decides how a network's arrays lie.
+    """What determines how a network's arrays lie.
 
-    sizes: units of each layer, the inputs' first. choices: of each layer after these. batch_size:
-    the most rows of a batch. listed: how many of these are a block at most. panels: how many
-    vectors wide a layer's panels are at most. stateful: whether a penalty keeps numbers beside the
-    weights. memories: how many numbers an optimizer keeps for each, its gradient among them.
+    sizes: units of each layer, the inputs first. choices: for each layer after the inputs.
+    batch_size: the most rows of a batch. listed: the most rows of a block. panels: for each layer,
+    the most vectors of a panel. stateful: whether a penalty stores numbers for the weights.
+    memories: how many numbers an optimizer stores for each weight, its gradient included.
     shortens: whether groups are shortened by the sizes of its steps. sparse: whether rows list
-    their nonzeros, and no values of inputs are kept. lists: whether the columns are listed that a
-    block of rows uses. parts: by how many sets of rows these are sorted, 0 if they are not.
+    their nonzeros, so that no inputs are stored. lists: whether the columns that a block of rows
+    uses are listed. parts: by how many sets of rows these are sorted, 0 if they are not.
     """
 
     sizes: tuple[int, ...]
@@ -242,7 +242,7 @@ class Shape(NamedTuple):
 
 
 def allocate(shape: Shape) -> Arrays:
-    """Return arrays for a network, zeroed where nothing else is said."""
+    """Return arrays for a network: zeros, apart from the constants that are set here."""
     plan = _plan(shape)
     raw = np.zeros(plan.total + CACHE_LINE, np.uint8)
     address = int(raw.ctypes.data)
@@ -261,7 +261,7 @@ def allocate(shape: Shape) -> Arrays:
 
 
 class Lengths(NamedTuple):
-    """How many elements the arrays have that layers share, and how many copies of the inputs."""
+    """The lengths of the arrays that layers share, and the number of copies of the inputs."""
 
     work: int
     weights: int
@@ -271,7 +271,7 @@ class Lengths(NamedTuple):
 
 
 def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
-    """Return the tables of the layers, one for each copy of the inputs."""
+    """Return the layers' tables, one for each copy of the inputs, and the arrays' lengths."""
     table = np.zeros((len(shape.sizes), FIELDS), np.int64)
     work = weights = transposed = biases = 0
     lanes, itemsize = shape.lanes, shape.dtype.itemsize
@@ -303,7 +303,7 @@ def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
 
 
 class Plan(NamedTuple):
-    """How arrays lie in one piece of memory of so many bytes, with what is known before it is."""
+    """How arrays lie in one piece of memory of `total` bytes, as planned before it is allocated."""
 
     table: np.ndarray
     records: Records
@@ -375,15 +375,15 @@ def _plan(shape: Shape) -> Plan:
 
 
 def _span_words(words: int, row_bytes: int) -> int:
-    """Return how many times 64 columns a span has; a panel's row, one column, is so many bytes."""
+    """Return how many of `words` groups of 64 columns a span has, if a column is `row_bytes`."""
     return -(-words // -(-words // max(1, SPAN_BYTES // (64 * row_bytes))))
 
 
 def _pieces(floats: DTypeLike, **lengths: tuple[int, int]) -> tuple[dict[str, Piece], int]:
-    """Return where in memory arrays lie, of so many parts and their length; and the end of all.
+    """Return where arrays lie in memory, given their parts and a part's length; and the total.
 
-    Each, and each part, starts on a cache line of its own: vectors that cross two load slowly, and
-    a line that one thread writes is not another's. A part may be longer than its length.
+    Every part starts on a cache line of its own: vectors that cross two lines load slowly, and no
+    two threads should write to the same line. A part may be longer than its length.
     """
     pieces, total = {}, 0
     for name, (parts, length) in lengths.items():
@@ -396,5 +396,5 @@ def _pieces(floats: DTypeLike, **lengths: tuple[int, int]) -> tuple[dict[str, Pi
 
 
 def _pitch(width: int, lanes: int, itemsize: int) -> int:
-    """Return the row length, one vector more where rows 1 KiB apart would share cache sets."""
+    """Return a row's pitch: one vector more than its width where that is a multiple of 1 KiB."""
     return width + lanes if width * itemsize % 1024 == 0 else width

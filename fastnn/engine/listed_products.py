@@ -1,4 +1,4 @@
-"""The first layer's products with the columns that are listed for each block of rows.
+"""The first layer's products over the columns that are listed for each block of rows.
 
 Symbols: m rows of a batch, in blocks that share a list of the columns they use.
 """
@@ -19,9 +19,10 @@ __all__ = ["product_of_listed", "update_listed"]
 @by_layout
 @jit
 def block_of(spec, net, batch, number, begin, end, word, words):
-    """Return a block of a batch's rows, those from `begin` to `end`.
+    """Return the block of a batch's rows from `begin` to `end`.
 
-    If columns are not sorted, with those of the `words` times 64 from the one numbered `word` on.
+    If columns are not sorted, its list is that of `words` groups of 64 columns, from group `word`
+    on.
     """
     inputs = layer_of(net, 0)
     return Block(
@@ -40,9 +41,9 @@ def block_of(spec, net, batch, number, begin, end, word, words):
 
 @jit
 def ask_of(coming, rows, begin, end, on_way):
-    """Return what is asked for of the next batch's rows from `begin` to `end`, if there are any.
+    """Return what to prefetch of the next batch's rows from `begin` to `end`, if there are any.
 
-    The part of each for the way forward, or the other one.
+    If `on_way` is true it is the part of each row for the forward pass, else the other part.
     """
     order, low, high, first, last = rows, 0, 0, 0, 0
     if coming is not None:
@@ -56,9 +57,9 @@ def ask_of(coming, rows, begin, end, on_way):
 @by_layout
 @jit_apart
 def product_of_listed(spec, net, batch, part, block, start):
-    """Fill a part of the first layer's z: `start` and the rows times the weights.
+    """Fill a part of the first layer's z: `start` plus the rows times the weights.
 
-    With each block as many rows of the next batch are asked for, of each what that says.
+    Each block prefetches as many rows of the next batch, of each the part for the forward pass.
     """
     stay_apart()
     here, inputs, words = layer_of(net, 1), layer_of(net, 0), words_to(layer_of(net, 0).units)
@@ -77,7 +78,7 @@ def product_of_listed(spec, net, batch, part, block, start):
                 asked = end if first == part.first and word == 0 and all_rows else i
                 ask = ask_of(batch.coming, batch.rows, i, asked, True)
                 begin, begin_row = after(start, column), 0
-                if word > 0:  # on with the sums so far
+                if word > 0:  # continue the sums so far
                     begin, begin_row = to, here.pitch
                 listed_forward(
                     spec, some, width, begin, begin_row, weights, to, here.pitch, ask
@@ -86,11 +87,11 @@ def product_of_listed(spec, net, batch, part, block, start):
 
 @jit_apart
 def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
-    """Update the inputs of a panel of the first layer; with them from 0 on, the biases.
+    """Update a panel of the first layer for its inputs, and the biases if these begin at 0.
 
-    The penalty numbered `rule` acts with the first block of rows, or with the last one if it comes
-    after the gradient. With each block as many rows of the next batch are asked for, if `asks` is
-    true: what was not on the way forward.
+    The penalty numbered `rule` acts with the first block of rows, or with the last one if it
+    follows the gradient. If `asks` is true, each block prefetches as many rows of the next batch,
+    of each the part that the forward pass did not.
     """
     stay_apart()
     m, pitch, low, high = batch.m, layer_of(net, 1).pitch, panel.low, panel.high
@@ -98,7 +99,7 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
     with_b = low == 0 and not decays(spec)
     lowest, words = low // 64, words_to(high) - low // 64
     spans = (words + net.span_words - 1) // net.span_words
-    for span in range(spans - 1, -1, -1):  # first what the way forward has left in the cache
+    for span in range(spans - 1, -1, -1):  # begin with what the forward pass left in cache
         word = span * net.span_words
         for number in range((m + block - 1) // block):
             i = number * block
@@ -120,12 +121,12 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
 @by_layout
 @jit_apart
 def part_of_block(spec, net, some, low, high):
-    """Return a block with the columns from `low` to `high` only in its sorted list."""
+    """Return a block whose sorted list is restricted to the columns from `low` to `high`."""
     count = k = 0
     for key in range(list_parts(spec)):
         while k < get(some.ends, key):
             j = get(some.used, k)
-            put(net.listed, count, j)  # no branch, which would be guessed wrong
+            put(net.listed, count, j)  # no branch: it would be mispredicted
             count += low <= j < high
             k += 1
         put(net.tallies, key, np.int32(count))

@@ -1,10 +1,10 @@
 """Products of a block's rows with the columns they use, which are listed.
 
-Where five rows share a list, half of their values are zeros. If it is sorted, columns that the same
-rows use stand together, so that each such run is straight code for these rows alone, with no zero
-in it and no branch; or for ten rows, two of them as one, with fewer runs and fewer columns. Symbols
-as in `simd.py`, and n rows of a block: a kind of column is a set of them, as bits; of a list that
-is not sorted all columns are of one kind, which all rows use.
+If five rows share a list, half of their values in its columns are zeros. In a sorted list, columns
+that the same rows use are adjacent. Each such run is straight code for just these rows, with no
+zeros and no branch but the loop's. With ten rows, two count as one: fewer runs, fewer columns.
+Symbols as in `simd.py`. The kind of a column is the set of the block's rows that use it, as bits;
+in an unsorted list, all columns are of one kind, which all rows use.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ __all__ = ["Ask", "Block", "listed_forward", "listed_update"]
 class Block(NamedTuple):
     """Rows that share a list of the columns they use.
 
-    rows : how many they are
-    matrix, columns, order : where they are stored: all rows, of so many columns; their numbers
+    rows : how many rows there are
+    matrix, columns, order : all stored rows, the columns of each, and the numbers of these rows
     values : the float that each byte stands for
-    a, pitch : the rows as floats, so many elements apart; not read where those stored are bytes
-    used : the columns, those of each kind together
-    ends : where the columns of each kind end, after the place where the first begin; if they are
-        not sorted, of each 64 columns
-    words : how many times 64 columns are meant if these are not sorted
+    a, pitch : the rows as floats, `pitch` elements apart; not read if the stored rows are bytes
+    used : the listed columns, those of each kind together
+    ends : where the first kind begins, then where each kind ends; if columns are not sorted, where
+        each group of 64 columns ends
+    words : if columns are not sorted, how many groups of 64 columns to take
     """
 
     rows: Any
@@ -64,11 +64,11 @@ class Block(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """What is asked for of the next batch while a block is gone through, some with each kind.
+    """What to prefetch of the next batch while a block is processed, a share with each kind.
 
-    order : the numbers of its rows, of which those from `low` to `high` are meant, at most as many
-        as a block has
-    first, last : of a row the pieces from `first` to `last`, each of ASKED_APART elements
+    order : the numbers of the next batch's rows
+    low, high : the range of these to prefetch, at most as many as a block has
+    first, last : the range of pieces to prefetch of each row, each of ASKED_APART elements
     """
 
     order: Any
@@ -79,10 +79,11 @@ class Ask(NamedTuple):
 
 
 def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[int], None]:
-    """Return a function that emits what is asked for with a kind, given how many go before it.
+    """Return a function that emits a kind's prefetches, given the number of kinds before it.
 
-    A CPU waits for a few requests at a time; were all made at once, the products would wait, too.
-    With a single kind they are made before it: on the AVX2 machine that was measured it is no loss.
+    A CPU handles few requests at a time; if all were made at once, the products would wait for
+    them. With a single kind, all are made before it, which cost nothing on the AVX2 machine
+    measured.
     """
     ask = Ask(*cgutils.unpack_tuple(builder, packed))
     kinds = max(1, kernel.list_parts - 1)
@@ -90,7 +91,7 @@ def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[i
     pieces = builder.sub(ask.last, ask.first)
 
     def emit(kind: int) -> None:
-        parts = kernel.listed * turns  # shared out among the kinds, as evenly as can be
+        parts = kernel.listed * turns  # divided among the kinds as evenly as possible
         begin, end = (-(-k * parts // kinds) for k in (kind, kind + 1))
         for number in range(begin, end):
             ask_part(*divmod(number, turns))
@@ -114,20 +115,20 @@ def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[i
 
 
 def _unpacked(builder: Any, block: Any) -> Block:
-    """Return the fields of a block, to emit code with."""
+    """Return a block with its fields unpacked, to emit code with."""
     return Block(*cgutils.unpack_tuple(builder, block))
 
 
 def _reader(
     builder: Any, kernel: Spec, kind: Any, block: Block, most: int
 ) -> Callable[[list[int], Any], list[Any]]:
-    """Return a function that loads some rows' values in a column; `kind` is a block's type."""
+    """Return a function that loads some rows' values in a column; `kind` is the block's type."""
     stored = kind.types[Block._fields.index("matrix")]
     in_bytes = stored.dtype == types.uint8
     starts = []
     for r in range(most):
         place = int64(r)
-        if kernel.sorts:  # after the last row there is none, or what may not be finite
+        if kernel.sorts:  # there may be nothing, or nothing finite, after the last row
             is_row = builder.icmp_signed("<", place, block.rows)
             place = builder.select(is_row, place, int64(0))
         if in_bytes:
@@ -147,9 +148,9 @@ def _reader(
 
 
 def _counts(kernel: Spec, block: Block) -> tuple[Any, list[int]]:
-    """Return for how many rows code is chosen when a kernel runs, and the numbers there may be.
+    """Return the row count that selects the code when a kernel runs, and its possible values.
 
-    Where columns are sorted it is one code for all, in which a block may lack some.
+    With sorted columns, one code serves all blocks, also those with fewer rows.
     """
     if kernel.sorts:
         return int64(kernel.listed), [kernel.listed]
@@ -159,7 +160,7 @@ def _counts(kernel: Spec, block: Block) -> tuple[Any, list[int]]:
 def _kinds(
     builder: Any, kernel: Spec, block: Block, rows: int, *, backwards: bool = False
 ) -> Iterator[tuple[list[int], Any, Any]]:
-    """Yield for each kind its rows, where it begins and where it ends."""
+    """Yield each kind's rows, and where its columns begin and end in the list."""
 
     def place(number: Any) -> Any:
         return builder.sext(builder.load(builder.gep(block.ends, [number])), I64)
@@ -189,8 +190,9 @@ def listed_forward(
 ) -> Any:
     """out[r] = start[r] + the sum of a[r, j] * b[j] over the columns j that row r of a block uses.
 
-    ``b`` is a panel of `vectors` vectors; ``start`` and ``out`` have rows `start_row` and `out_row`
-    apart, the first one maybe a single row, 0 apart. `block` is a `Block`, `ask` an `Ask`.
+    ``b`` is a panel of `vectors` vectors. The rows of ``start`` and ``out`` are `start_row` and
+    `out_row` elements apart; a `start_row` of 0 means a single row. `block` is a `Block`, `ask` an
+    `Ask`.
     """
     signature = types.void(spec, block, types.int64, start, types.int64, b, out, types.int64, ask)
     kernel = read_spec(spec)
@@ -261,8 +263,8 @@ def listed_update(
 ) -> Any:
     """w[j] = shrink(w[j], *numbers) + the sum over the rows r that use j, of a[r, j] * delta[r].
 
-    For the columns of a `Block`, the last kind first, which L1 gains by (docs/performance.md).
-    `ask` is an `Ask`, and all else as in `simd.tile_update`.
+    This is done for the columns of a `Block`, the last kind first, which speeds up L1
+    (docs/performance.md). `ask` is an `Ask`; all else is as in `simd.tile_update`.
     """
     signature = types.void(
         spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean,
@@ -288,7 +290,7 @@ def listed_update(
             for r in range(most):
                 row = builder.mul(delta_row, int64(r))
                 values = [load(builder, delta, builder.add(row, p), vector) for p in places]
-                if kernel.sorts:  # a block may lack some rows, for which there is room
+                if kernel.sorts:  # a block may have fewer rows, but there is room for all
                     is_row = builder.icmp_signed("<", int64(r), rows.rows)
                     values = [builder.select(is_row, value, zeros) for value in values]
                 deltas.append(values)
@@ -319,7 +321,7 @@ def listed_update(
                 at = builder.mul(j, width)
                 row, states = builder.gep(w, [at]), builder.gep(q, [at])
                 scalars = [splat(builder, value, vector) for value in read(users, j)]
-                # Where two rows share a list registers are few: one vector after the other.
+                # An unsorted list usually means few registers: take one vector at a time.
                 every = list(enumerate(places))
                 for some in [every] if kernel.sorts else [[one] for one in every]:
                     here = [p for _, p in some]

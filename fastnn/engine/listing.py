@@ -1,4 +1,4 @@
-"""Which input columns a batch uses, listed; and the penalty of those that it does not."""
+"""Lists of the input columns that a batch uses, and the penalty of those that it does not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 @by_layout
 @jit
 def list_blocks(spec, net, X, columns, rows, low, high, block):
-    """List the columns that each block of rows uses; there are at least 64 columns."""
+    """List the columns that each block of rows uses; there must be at least 64 columns."""
     words = words_to(columns)
     for begin in range(low, high, block):
         number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
@@ -63,12 +63,12 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
 @by_rules
 @jit
 def list_columns(spec, net, m, columns, step, block, numbers):
-    """List the columns that begin to be used, and note when others cease.
+    """List the columns that come into use and the idle ones; note the step at which others cease.
 
-    And list, as `idle`, the columns whose step of the penalty needs a pass of its own: the update
-    of one block of rows makes it for the columns that this block uses. Idle are the others; or, if
-    columns that no row of the batch uses may wait, those of the others that some block uses.
-    `numbers` are the penalty's coefficients.
+    The update of one block of rows includes the penalty's step for the columns that this block
+    uses. The other columns are `idle`: their step takes a pass of its own. If the penalty of unused
+    columns is deferred, only those that some block of the batch uses are idle. `numbers` are the
+    penalty's coefficients.
     """
     entering = idle = used = 0
     words, blocks = words_to(columns), (m + block - 1) // block
@@ -101,9 +101,10 @@ def list_columns(spec, net, m, columns, step, block, numbers):
 @by_layout
 @jit_apart
 def list_used(spec, net, csr, rows, m, step):
-    """List what sparse rows use and, of it, what has missed a step; note when others cease.
+    """List the columns that sparse rows use, and those of them that have missed a step.
 
-    `left_at` of what is listed is raised by SEEN until the next batch.
+    First, note for the columns of the batch before at which step they ceased to be used. `left_at`
+    of a listed column is raised by SEEN until the next batch.
     """
     for k in range(get(net.counts, IN_BATCH)):
         put(net.left_at, get(net.in_batch, k), np.int32(step))
@@ -114,7 +115,7 @@ def list_used(spec, net, csr, rows, m, step):
             j = get(csr.columns, k)
             left = get(net.left_at, j)
             put(net.left_at, j, np.int32(left | SEEN))
-            put(net.in_batch, used, j)  # no branch, which would be guessed wrong
+            put(net.in_batch, used, j)  # no branch: it would be mispredicted
             put(net.entering, entering, j)
             used += left < SEEN
             entering += left < step
@@ -127,14 +128,14 @@ def list_used(spec, net, csr, rows, m, step):
 @by_layout
 @jit
 def end_list(spec, columns, count):
-    """Write a vector of zeros after a list, which is read in whole vectors."""
+    """Write a vector of zeros after a list, because lists are read in whole vectors."""
     for lane in range(lanes(spec)):
         put(columns, count + lane, np.int32(0))
 
 
 @jit
 def catch_up(spec, net, numbers, columns, count, step):
-    """Give the weights of the listed input columns the steps of the penalty they missed.
+    """Apply to the listed input columns' weights the penalty steps that they missed.
 
     `numbers` are the penalties' coefficients in the last of these steps.
     """
@@ -149,9 +150,10 @@ def catch_up(spec, net, numbers, columns, count, step):
 @by_rules
 @jit
 def settle_run(spec, net, numbers, step):
-    """Give as many columns as can be taken in whole vectors what they miss; return how many.
+    """Make as many columns as fill whole vectors catch up, without a list; return how many.
 
-    It can be done where a column of sparse rows has a single weight, and with no list of columns.
+    This is possible if each column of sparse rows has a single weight and is not a group; otherwise
+    the number is 0.
     """
     here, count = layer_of(net, 1), layer_of(net, 0).units // run_lanes() * run_lanes()
     if here.vectors * lanes(spec) > 1 or groups_inputs(spec, here.scaled):
@@ -162,7 +164,7 @@ def settle_run(spec, net, numbers, step):
 
 @jit
 def shrink_listed(spec, net, numbers, columns, count):
-    """Shrink the weights of the listed input columns."""
+    """Shrink the weights of the listed input columns, this thread's share of them."""
     here, below, v = layer_of(net, 1), layer_of(net, 0), lanes(spec)
     begin, end = share(net, count)
     shrunk = acting(here, numbers)

@@ -1,8 +1,8 @@
-"""Numba's compiler for kernels: what is known of one is known first, and machine code is made once.
+"""Numba's compiler for kernels: constants are resolved first, and machine code is made once.
 
-A branch that a kernel's specification excludes is left out before its types are inferred. And Numba
-would make machine code of every function, though nothing but kernels calls those of the engine.
-Each took a quarter or more of the time to compile.
+A branch that a kernel's specification excludes is removed before its types are inferred. And Numba
+would generate machine code for every function, although only kernels call those of the engine.
+Each of the two cost a quarter or more of the compile time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from numba.core.untyped_passes import RewriteSemanticConstants
 
 __all__ = ["ApartCompiler", "KernelCompiler", "PartCompiler", "constant_of", "given"]
 
-# Numba's passes, by name, for what no kernel has: `with`, closures, generators of code, expressions
-# of arrays. After most of them all variables of a function are looked at again.
+# Numba's passes, by name, for what no kernel uses: `with`, closures, generated code, expressions of
+# arrays. Most of them make Numba examine all variables of a function again.
 NEEDLESS = {
     "with_lifting",
     "inline_closure_likes",
@@ -39,39 +39,39 @@ NEEDLESS = {
     "nopython_rewrites",
 }
 
-# What each of these functions stands for.
+# For each function that stands for a constant: what reads the constant.
 _CONSTANTS: dict[FunctionType, Callable[..., Any]] = {}
 
 
 def constant_of(read: Callable[..., Any]) -> Any:
-    """Return what stands in kernels for what `read` returns: a constant for the same arguments.
+    """Return a function whose calls in kernels become constants, the results of `read`.
 
-    It is called with a text that the kernel closes over, and with parameters of the function that
-    calls it; `read` gets the text, and the types of these.
+    Its arguments are a text that the kernel closes over, and parameters of the function that calls
+    it. `read` gets the text, and the types of these parameters.
     """
 
     def constant(text: str, *parameters: Any) -> Any:
         raise NotImplementedError("it is for compiled code")
 
-    _CONSTANTS[constant] = read  # type: ignore[index] # it is one
+    _CONSTANTS[constant] = read  # type: ignore[index] # it is a function
     return constant
 
 
-# What a compiled function is given of the text that is its first argument.
+# For a compiled function: what it gets instead of the text that is its first argument.
 _GIVEN: dict[Dispatcher, Callable[[str], str]] = {}
 
 
 def given(function: Dispatcher, part: Callable[[str], str]) -> Dispatcher:
-    """Let functions that call this one give it ``part(text)`` in place of a text they know."""
+    """Make calls of `function` pass ``part(text)`` instead of ``text``, which the caller knows."""
     _GIVEN[function] = part
     return function
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
 class _Constants(FunctionPass):  # type: ignore[misc] # Numba has no types
-    """Such calls become constants, so that the pass after this leaves out what they exclude.
+    """Replaces such calls by constants, so that the next pass removes what these exclude.
 
-    And of a text that is known a function gets what it is to be given.
+    It also replaces the text in calls of functions that are to be `given` another.
     """
 
     _name = "fastnn_constants"
@@ -93,7 +93,7 @@ class _Constants(FunctionPass):  # type: ignore[misc] # Numba has no types
             _set(state, one, _CONSTANTS[function](*(_known(state, a) for a in call.args)))
             for other in block.body:
                 if isinstance(other, ir.Assign) and other.target.name == call.func.name:
-                    _set(state, other, None)  # it has no type
+                    _set(state, other, None)  # a stand-in has no Numba type
         elif isinstance(function, Dispatcher) and function in _GIVEN:
             text = _GIVEN[function](_known(state, call.args[0]))
             variable = ir.Var(block.scope, mk_unique_var("$text"), one.loc)
@@ -104,14 +104,14 @@ class _Constants(FunctionPass):  # type: ignore[misc] # Numba has no types
 
 
 def _set(state: Any, statement: Any, value: Any) -> None:
-    """Let a statement set its variable to a constant."""
+    """Make a statement assign a constant to its variable."""
     before, statement.value = statement.value, ir.Const(value, statement.loc)
     definitions = state.func_ir._definitions[statement.target.name]
     definitions[definitions.index(before)] = statement.value
 
 
 def _known(state: Any, argument: Any) -> Any:
-    """Return the text that an argument is, or else the type of the parameter that it is."""
+    """Return the text that an argument stands for, or else the type of the parameter that it is."""
     definition = guard(get_definition, state.func_ir, argument)
     if not isinstance(definition, ir.Arg):
         return definition.value
@@ -120,7 +120,7 @@ def _known(state: Any, argument: Any) -> Any:
 
 
 class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """LLVM's code of a function, not yet optimised: that is done where it is taken in."""
+    """LLVM's code of a function, not yet optimised: that is done in the kernel that takes it in."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -131,9 +131,9 @@ class _PartLibrary(JITCodeLibrary):  # type: ignore[misc]
 
 
 class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """The code of a kernel and of all that it calls, which nothing else does.
+    """The code of a kernel and of everything it calls, which nothing else calls.
 
-    So LLVM can change how a function is called, and leave out what it is never given.
+    LLVM can therefore change how a function is called, and drop code for arguments it never gets.
     """
 
     def _optimize_final_module(self) -> None:
@@ -145,7 +145,7 @@ class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _KernelLowering(NativeLowering):  # type: ignore[misc]
-    """Numba's lowering, into such a library."""
+    """Numba's lowering, into a `_KernelLibrary`."""
 
     _name = "fastnn_kernel_lowering"
 
@@ -158,18 +158,18 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _PartLowering(NativeLowering):  # type: ignore[misc]
-    """Lowering to LLVM's code alone, of a function that is a part of each that calls it."""
+    """Lowering to LLVM's code only, for a function that is inlined into its callers."""
 
     _name = "fastnn_part_lowering"
     inline = True
 
     def run_pass(self, state: Any) -> bool:
         state.flags.no_compile = True
-        state.flags.forceinline = self.inline  # else it is as its caller's
+        state.flags.forceinline = self.inline  # otherwise its caller's flag would apply
         state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         super().run_pass(state)
         lowered = state["cr"]
-        stands_for: Any = [].append  # such an object, one for each, is a function to Numba
+        stands_for: Any = [].append  # Numba accepts a fresh bound method as a function
         state.targetctx.insert_user_function(stands_for, lowered.fndesc, [state.library])
         state["cr"] = lowered._replace(cfunc=stands_for)
         return True
@@ -177,24 +177,24 @@ class _PartLowering(NativeLowering):  # type: ignore[misc]
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _ApartLowering(_PartLowering):
-    """The same of a function that stays one where several call it."""
+    """The same for a function that stays separate if several others call it."""
 
     _name = "fastnn_apart_lowering"
     inline = False
 
 
 class _Compiler(CompilerBase):  # type: ignore[misc]
-    """Numba's compiler with another lowering."""
+    """Numba's compiler with a different lowering."""
 
     lowering: type[NativeLowering]
 
     def define_pipelines(self) -> list[Any]:
-        """Return Numba's passes that kernels need, with this lowering in place of their own."""
+        """Return the Numba passes that kernels need, with this class's lowering."""
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         manager.add_pass_after(_Constants, RewriteSemanticConstants)
         manager.passes = [
             (self.lowering if one is NativeLowering else one, why)
-            for one, why in dict.fromkeys(manager.passes)  # one of them is there three times
+            for one, why in dict.fromkeys(manager.passes)  # one pass occurs three times
             if one.name() not in NEEDLESS
         ]
         manager.finalize()
@@ -202,13 +202,13 @@ class _Compiler(CompilerBase):  # type: ignore[misc]
 
 
 class PartCompiler(_Compiler):
-    """Numba's compiler for a function that is a part of those that call it."""
+    """Numba's compiler for a function that is inlined into its callers."""
 
     lowering = _PartLowering
 
 
 class ApartCompiler(_Compiler):
-    """Numba's compiler for a function of its own in the machine code of a kernel."""
+    """Numba's compiler for a function that stays separate in the machine code of a kernel."""
 
     lowering = _ApartLowering
 

@@ -1,4 +1,4 @@
-"""Which hidden units a row goes without: the masks of dropout, drawn row by row."""
+"""Dropout masks, drawn row by row: which hidden units are dropped for a row."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ __all__ = ["Masks"]
 class Masks(Draws):
     """Draws masks: 0 for a unit that is dropped, and 1/(1-rate) for one that stays.
 
-    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014,
-    inverted: the outputs keep their mean, so that nothing is scaled when the network predicts.
+    This is dropout (Srivastava et al., "Dropout: a simple way to prevent neural networks from
+    overfitting", 2014) in its inverted form: the outputs keep their mean, so that nothing is scaled
+    when the network predicts.
 
-    The draws are those of one generator, a row's all together and in the order of training. So they
-    depend neither on the path nor on chunks or threads.
+    All draws come from one generator, a row's together, in the order of training. They therefore do
+    not depend on the path, the chunks or the threads.
 
     Parameters
     ----------
     rates : sequence of float
-        What share of each hidden layer's units is dropped, from 0 and below 1.
+        The share of each hidden layer's units that is dropped, at least 0 and below 1.
     sizes : sequence of int
-        The units of each hidden layer.
+        The number of units of each hidden layer.
     dtype : dtype
-        Of the masks.
+        The dtype of the masks.
     seed : int
     """
 
@@ -42,11 +43,11 @@ class Masks(Draws):
         super().__init__(seed)
 
     def draw(self, rows: int) -> np.ndarray:
-        """Return the masks of the next `rows`, (rows, units of all hidden layers)."""
+        """Return the masks of the next `rows` rows, (rows, units of all hidden layers)."""
         drawn = self._rng.random((rows, len(self._kept)), np.float32)
         masks: np.ndarray = (drawn < self._threshold) * self._kept
         return masks
 
     def layer(self, masks: np.ndarray, number: int) -> np.ndarray:
-        """Return the part of `masks` for a hidden layer, counted from 0."""
+        """Return the part of `masks` for hidden layer `number`, counted from 0."""
         return masks[:, self.ends[number] : self.ends[number + 1]]

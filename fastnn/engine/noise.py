@@ -1,4 +1,4 @@
-"""Noise on the inputs: normal numbers, drawn row by row."""
+"""Noise on the inputs: normally distributed numbers, drawn row by row."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["Noise"]
 
 
 class Noise(Draws):
-    """Draws what is added to each input, after it is scaled: normal, with the mean 0.
+    """Draws the noise that is added to each scaled input: normal, with mean 0.
 
-    Bishop, "Training with noise is equivalent to Tikhonov regularization", 1995. As with `Masks`,
-    the draws are in the order of training and depend neither on the path nor on threads.
+    Source: Bishop, "Training with noise is equivalent to Tikhonov regularization", 1995. As with
+    `Masks`, the draws are in the order of training and do not depend on the path or the threads.
 
     Parameters
     ----------
     deviation : float
         The standard deviation, above 0.
     columns : int
-        The inputs.
+        The number of inputs.
     dtype : dtype
         float32 or float64.
     seed : int
@@ -33,7 +33,7 @@ class Noise(Draws):
         super().__init__(seed)
 
     def draw(self, rows: int) -> np.ndarray:
-        """Return the noise of the next `rows`, (rows, columns)."""
+        """Return the noise of the next `rows` rows, (rows, columns)."""
         shape, dtype = (rows, self._columns), self._deviation.dtype
         drawn: np.ndarray = self._rng.standard_normal(shape, dtype) * self._deviation
         return drawn

@@ -1,4 +1,4 @@
-"""A network's arrays into panels of weights and out of them."""
+"""Copies of a network's arrays into panels of weights and back."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Place", "begin_memories", "memory", "pack", "places_of", "unpack"]
 
 
 def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the parts of weights' and biases' `memory` for one number; 0 is the gradient."""
+    """Return the parts of `memory` and `bias_memory` for one number; 0 is the gradient."""
     parts = (arrays.memory, len(arrays.weights)), (arrays.bias_memory, len(arrays.biases))
     of_weights, of_biases = (flat[number * size :][:size] for flat, size in parts)
     return of_weights, of_biases
 
 
 def begin_memories(arrays: Arrays, stepper: Optimizer) -> None:
-    """Let memories begin as those of a weight 0 do: in the padding, which is stepped too."""
+    """Set all memories to those that a weight 0 starts with: the padding takes steps too."""
     dtype = arrays.memory.dtype
     each = (stepper.start(np.zeros(shape, dtype)) for shape in ((1, 1), (1,)))
     for number, (of_weight, of_bias) in enumerate(zip(*each, strict=True), 1):
@@ -33,8 +33,8 @@ def begin_memories(arrays: Arrays, stepper: Optimizer) -> None:
 class Place(NamedTuple):
     """Where a part of a network's arrays lies in panels.
 
-    layer: whose weights these are; 0 for biases. panel: (inputs, units and padding), of biases
-    (units,). part: those of the network's array, (units, inputs) or (units,).
+    layer: the layer whose weights these are, 0 for biases. panel: (inputs, units and padding), or
+    (units,) for biases. part: the same numbers in the network's array, (units, inputs) or (units,).
     """
 
     layer: int
@@ -48,7 +48,7 @@ def places_of(
     arrays: Sequence[np.ndarray],
     lanes: int,
 ) -> list[Place]:
-    """Return where a network's weights (out, in), then biases (out,), lie in panels of both."""
+    """Return where in the panels each of `arrays`, weights (out, in) then biases (out,), lies."""
     of_weights, of_biases = panels
     layers, places = len(arrays) // 2, []
     for layer, (w, b) in enumerate(zip(arrays[:layers], arrays[layers:], strict=True), 1):
@@ -62,7 +62,7 @@ def places_of(
 def pack(places: Sequence[Place], order: np.ndarray | None = None) -> None:
     """Copy a network's arrays into panels.
 
-    `order` has the input columns that the panels are to have; without it they have all, in order.
+    `order` lists the input columns that the panels are to hold; the default is all, in order.
     """
     for layer, panel, part in places:
         chosen = part[:, order] if order is not None and layer == 1 else part
@@ -77,8 +77,8 @@ def unpack(
 ) -> None:
     """Copy panels back into a network's arrays.
 
-    `copy` is what `unpacking.build_unpack` returns; `every` has 0, 1, 2, ... `columns` are where
-    the panels have each input column; without it they have them in their order.
+    `copy` is what `unpacking.build_unpack` returns; `every` holds 0, 1, 2, ... `columns` says where
+    in the panels each input column is; the default is in order.
     """
     for layer, panel, part in places:
         if not layer:
@@ -94,7 +94,7 @@ def unpack(
 def _panels(
     table: np.ndarray, flat: np.ndarray, layer: int, lanes: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield each panel of a layer as (inputs, width), with the units that are its columns."""
+    """Yield each panel of a layer: the units that are its columns, and its view (inputs, width)."""
     inputs = int(table[layer - 1, VECTORS]) * lanes
     at, vectors, most = (int(table[layer, field]) for field in (W_AT, VECTORS, PANEL))
     for first in range(0, vectors, most):

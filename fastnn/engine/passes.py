@@ -1,7 +1,7 @@
-"""A batch's way through a network and back, layer by layer.
+"""A batch's forward and backward pass through a network, layer by layer.
 
-Symbols as in `kernels.py`: z weighted inputs, a outputs, delta the cost's derivative by z, which
-carries a factor from the output layer on; m rows of a batch, V elements of a vector.
+Symbols as in `kernels.py`: z weighted inputs, a outputs, delta the cost's derivative with respect
+to z, which carries a factor from the output layer on; m rows of a batch, V elements of a vector.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["forward", "go_backward", "go_forward", "output_delta", "sum_of_costs
 
 @jit
 def go_forward(spec, net, batch, dropout, kept):
-    """Fill every layer's z and a; `kept` is the factor of the first one's weights."""
+    """Fill every layer's z and a; `kept` is the factor of the first layer's weights."""
     for number in range(1, net.layers + 1):
         forward(spec, net, number, batch, kept)
         if dropout is not None and number < net.layers:
@@ -31,7 +31,7 @@ def go_forward(spec, net, batch, dropout, kept):
 
 @jit
 def go_backward(spec, net, batch, dropout, kept):
-    """Fill the delta of every layer below the output, once all have that."""
+    """Fill the delta of every layer below the output, once all threads have filled the output's."""
     meet_all(net)
     for number in range(net.layers, 1, -1):
         backward(spec, net, number, batch, dropout, kept)
@@ -40,7 +40,7 @@ def go_backward(spec, net, batch, dropout, kept):
 
 @jit
 def forward(spec, net, number, batch, kept):
-    """Fill a layer's z and a: this thread's parts of them; `kept` is the first weights' factor."""
+    """Fill this thread's parts of a layer's z and a; `kept` is as in `go_forward`."""
     for which in range(2):
         part = part_of(spec, net, number, batch.m, which)
         if not is_empty(part):
@@ -71,7 +71,7 @@ def forward_part(spec, net, number, batch, kept, part):
 @by_layout
 @jit
 def runs_of(spec, here, part):
-    """Return how a part of a layer's z lies: how many runs, a pitch apart, how long, from where."""
+    """Return the runs of a part of a layer's z, a pitch apart: their number, length and start."""
     first = part.low * here.pitch + part.first * lanes(spec)
     if part.last - part.first == here.vectors:
         return 1, (part.high - part.low) * here.pitch, first
@@ -97,7 +97,7 @@ def output_delta(spec, net, row_weights, m, low, high, factor):
 def backward(spec, net, number, batch, dropout, kept):
     """Fill the delta of the layer below: delta times the weights, times the slope there.
 
-    That of the first layer is divided by `kept`, so that it goes as it is into the panels.
+    The first layer's delta is divided by `kept`, so that its gradient fits the panels as it is.
     """
     for which in range(2):
         part = part_back(spec, net, number, batch.m, which)
@@ -129,7 +129,7 @@ def backward_part(spec, net, number, batch, dropout, kept, part):
 @by_layout
 @jit
 def sum_of_costs(spec, net, m):
-    """Return the batch's cost, added up in the same order however many threads there are."""
+    """Return the batch's cost, summed in the same order for any number of threads."""
     rows, total = block_rows(spec, m), 0.0
     for block in range((m + rows - 1) // rows):
         total += get(net.costs, block)

@@ -1,6 +1,6 @@
 """The parts of an epoch, and the counters of a kernel that is compiled to time them.
 
-A kernel without counters has no trace of them: `start_laps` and `lap` are no instruction there.
+In a kernel without counters, `start_laps` and `lap` emit no instructions.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def can_count() -> bool:
 
 @intrinsic(prefer_literal=True)
 def start_laps(typing: Any, spec: Any, ticks: Any) -> Any:
-    """Note the CPU's cycle counter after those of the phases."""
+    """Store the value of the CPU's cycle counter after the phases' counts."""
     timed = read_spec(spec).timed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -50,7 +50,7 @@ def start_laps(typing: Any, spec: Any, ticks: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def lap(typing: Any, spec: Any, ticks: Any, phase: Any) -> Any:
-    """Add the cycles since the last call, or `start_laps`, to ``ticks[phase]``."""
+    """Add the cycles since the last `lap`, or `start_laps`, to ``ticks[phase]``."""
     timed = read_spec(spec).timed
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:

@@ -1,8 +1,8 @@
-"""A network's record and arrays in a kernel: addresses, which are handed on for nothing.
+"""A network's record and arrays in a kernel: addresses, which cost nothing to pass on.
 
-An array handed from one compiled function to the next is counted up and down; at some 20 calls a
-batch that costs as much as the arithmetic of a small network. The arrays stay alive in Python,
-which calls the kernel.
+An array passed from one compiled function to the next has its references counted up and down; at
+some 20 calls a batch, that costs as much as the arithmetic of a small network. Python, which calls
+the kernel, keeps the arrays alive.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class _Record(types.Type):  # type: ignore[misc] # Numba has no types
-    """The type of a record in a kernel, a network's or a layer's: each field is an attribute."""
+    """The Numba type of a record, a network's or a layer's: each field is an attribute."""
 
     def __init__(self, of: str, floats: Any) -> None:
         self.fields, self.floats = NET if of == "net" else tuple(LAYER), floats
@@ -59,7 +59,7 @@ class _Record(types.Type):  # type: ignore[misc] # Numba has no types
 
 @register_model(_Record)
 class _RecordModel(models.PrimitiveModel):  # type: ignore[misc]
-    """A record as its address."""
+    """A record, represented by its address."""
 
     def __init__(self, manager: Any, record: Any) -> None:
         super().__init__(manager, record, I64.as_pointer())
@@ -67,18 +67,18 @@ class _RecordModel(models.PrimitiveModel):  # type: ignore[misc]
 
 @infer_getattr
 class _Fields(AttributeTemplate):  # type: ignore[misc]
-    """The fields of a record as its attributes."""
+    """The fields of a record, as attributes."""
 
     key = _Record
 
     def generic_resolve(self, record: Any, name: str) -> Any:
-        """Return the type of a field, None where there is none of that name."""
+        """Return the type of a field, or None if there is no field of that name."""
         return record.type_of(name) if name in record.fields else None
 
 
 @lower_getattr_generic(_Record)
 def _load(context: Any, builder: Any, record: Any, address: Any, name: str) -> Any:
-    """Load a field; no store of the kernel's changes it, so that it need not be loaded again."""
+    """Load a field; no store in a kernel changes it, so that it need not be loaded again."""
     place = builder.gep(address, [int64(record.fields.index(name))])
     kind = context.get_value_type(record.type_of(name))
     loaded = builder.load(builder.bitcast(place, kind.as_pointer()))
@@ -88,7 +88,7 @@ def _load(context: Any, builder: Any, record: Any, address: Any, name: str) -> A
 
 @intrinsic
 def net_of(typing: Any, records: Any, thread: Any, like: Any) -> Any:
-    """Return a thread's record of a network; its floats are as `like`."""
+    """Return a thread's record of a network whose floats are of the type of `like`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -110,7 +110,7 @@ def layer_of(typing: Any, net: Any, number: Any) -> Any:
 
 
 def _contiguous(array: Any) -> Any:
-    """Return the type of an array, whose elements are to lie side by side."""
+    """Return the type of an array, after checking that it is contiguous."""
     if array.layout != "C":
         raise TypingError(f"kernels take contiguous arrays, not {array}")
     return array
@@ -129,7 +129,7 @@ def at(typing: Any, array: Any, offset: Any) -> Any:
 
 @intrinsic
 def matrix_of(typing: Any, X: Any) -> Any:
-    """Return a pointer to a matrix's elements, or None where that is None."""
+    """Return a pointer to a matrix's elements; None stays None."""
     if isinstance(X, types.NoneType):
         return X(X), lambda context, builder, signature, arguments: context.get_dummy_value()
 
@@ -141,7 +141,7 @@ def matrix_of(typing: Any, X: Any) -> Any:
 
 @intrinsic
 def after(typing: Any, pointer: Any, offset: Any) -> Any:
-    """Return a pointer to the element `offset` places after `pointer`'s."""
+    """Return a pointer to the element `offset` places after the one at `pointer`."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return builder.gep(arguments[0], [arguments[1]])
@@ -151,7 +151,7 @@ def after(typing: Any, pointer: Any, offset: Any) -> Any:
 
 @intrinsic
 def get(typing: Any, pointer: Any, offset: Any) -> Any:
-    """Return the element `offset` places after `pointer`'s."""
+    """Return the element `offset` places after the one at `pointer`."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return builder.load(builder.gep(arguments[0], [arguments[1]]))
@@ -161,7 +161,7 @@ def get(typing: Any, pointer: Any, offset: Any) -> Any:
 
 @intrinsic
 def put(typing: Any, pointer: Any, offset: Any, value: Any) -> Any:
-    """Set the element `offset` places after `pointer`'s."""
+    """Set the element `offset` places after the one at `pointer`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], builder.gep(arguments[0], [arguments[1]]))
@@ -172,13 +172,13 @@ def put(typing: Any, pointer: Any, offset: Any, value: Any) -> Any:
 
 @jit
 def words_to(column):
-    """Return how many times 64 columns there are before one, the last of them maybe fewer."""
+    """Return how many groups of 64 columns, the last maybe incomplete, end before `column`."""
     return (column + 63) // 64
 
 
 @jit
 def place_of(numbers, begin, end, least):
-    """Return where in an ascending list, between two places, the first of at least `least` is."""
+    """Return the first index of an ascending list, in begin:end, of a number >= least, or `end`."""
     if begin == end or get(numbers, begin) >= least:
         return begin
     if get(numbers, end - 1) < least:
@@ -194,7 +194,7 @@ def place_of(numbers, begin, end, least):
 
 @intrinsic
 def prefetch(typing: Any, pointer: Any, offset: Any) -> Any:
-    """Ask for the cache line of an element to be brought into the second-level cache."""
+    """Prefetch the cache line of an element into the second-level cache."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         ask_for(builder, builder.gep(arguments[0], [arguments[1]]))

@@ -1,8 +1,8 @@
-"""The products of a layer, tile by tile: forward, back, and the update of the weights.
+"""The products of a layer, tile by tile: forward, backward, and the update of the weights.
 
 Symbols: m rows of a batch, in blocks of a tile's rows; V elements of a vector; a panel is a layer's
-weights for some vectors of its units. Threads share the panels of a layer, as many each, so that
-weights stay in the cache of the core that changes them, and of those that are left over the rows.
+weights for some vectors of its units. Each thread gets equally many panels of a layer, so that
+weights stay in the cache of the core that changes them; threads share the rows of the other panels.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ __all__ = [
     "weigh",
 ]
 
-# So many inputs of a panel, 4 to 16 KiB, are updated from every block of rows before the next ones.
+# This many inputs of a panel (4 to 16 KiB with AVX-512) are updated from all rows before the next.
 CHUNK = 64
 
 
 class Part(NamedTuple):
     """A thread's part of a layer: its vectors `first` to `last`, for the rows `low` to `high`.
 
-    In the update these are rows of the weights' panels, which are inputs.
+    In the update, the rows are those of the weight panels, and thus inputs.
     """
 
     first: Any
@@ -72,10 +72,10 @@ class Part(NamedTuple):
 class Panel(NamedTuple):
     """Some vectors of a layer's units, to be updated for its inputs `low` to `high`.
 
-    vectors : how many they are
-    delta : theirs of the batch's first row
-    w, q, b : their weights, what the penalty keeps beside these, their biases; with an optimizer
-        the gradient's places for both
+    vectors : how many there are
+    delta : pointer to their delta for the batch's first row
+    w, q, b : pointers to their weights, what the penalty stores for these, and their biases; with
+        an optimizer, w and b point to the gradients instead
     """
 
     vectors: Any
@@ -90,14 +90,14 @@ class Panel(NamedTuple):
 @by_layout
 @jit
 def block_rows(spec, m):
-    """Return how many rows share a list: as even a division of m as there is, or twice as many."""
+    """Return how many rows share a list: `even_rows`, or twice as many if rows go in pairs."""
     return even_rows(spec, m) * (listed_rows(spec) // key_bits(spec))
 
 
 @by_layout
 @jit
 def even_rows(spec, m):
-    """Return the rows of as even a division of m as there is, into as many as a key has bits."""
+    """Return the rows of a part if m rows are divided evenly into parts of at most `key_bits`."""
     parts = (m + key_bits(spec) - 1) // key_bits(spec)
     return (m + parts - 1) // parts
 
@@ -105,7 +105,7 @@ def even_rows(spec, m):
 @by_layout
 @jit
 def rows_at_once(spec, m, vectors):
-    """Return how many rows a product without lists takes at once: some blocks, or half of one."""
+    """Return how many rows a product without lists takes at once: `even_rows` or a full tile's."""
     rows = tile_rows(spec, vectors)
     return even_rows(spec, m) if rows == key_bits(spec) else rows
 
@@ -113,15 +113,15 @@ def rows_at_once(spec, m, vectors):
 @by_layout
 @jit
 def rows_of(spec, net, m):
-    """Return where this thread's rows of the batch begin and end: whole tiles and blocks."""
-    rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # which the other one divides
+    """Return where this thread's rows of the batch begin and end, in whole tiles and blocks."""
+    rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # a multiple of both, or at least m
     low, high = share(net, (m + rows - 1) // rows)
     return low * rows, min(high * rows, m)
 
 
 @jit
 def whole_vectors(net, vectors, panel):
-    """Return how many of a layer's vectors are those of panels that threads share, as many each."""
+    """Return how many of a layer's vectors are in panels of which each thread gets equally many."""
     if net.threads == 1:
         return vectors
     panels = (vectors + panel - 1) // panel
@@ -130,14 +130,14 @@ def whole_vectors(net, vectors, panel):
 
 @jit
 def whole_of(net, number):
-    """Return that of a layer: none of the output, whose softmax is over all units of a row."""
+    """Return `whole_vectors` of a layer; 0 for the output: softmax is over all units of a row."""
     here = layer_of(net, number)
     return whole_vectors(net, here.vectors if number < net.layers else 0, here.panel)
 
 
 @jit
 def own_vectors(net, whole, panel):
-    """Return which of so many vectors are those of this thread's panels."""
+    """Return the range of the first `whole` vectors that is in this thread's panels."""
     if net.threads == 1:
         return 0, whole
     begin, end = share(net, (whole + panel - 1) // panel)
@@ -147,7 +147,7 @@ def own_vectors(net, whole, panel):
 @by_layout
 @jit
 def part_of(spec, net, number, m, which):
-    """Return one of this thread's two parts of a layer: 0 of its whole panels, 1 of the others."""
+    """Return one of this thread's parts of a layer: 0 for its whole panels, 1 for the others."""
     here = layer_of(net, number)
     return part_in(spec, net, here.vectors, here.panel, whole_of(net, number), m, which)
 
@@ -155,7 +155,7 @@ def part_of(spec, net, number, m, which):
 @by_layout
 @jit
 def part_back(spec, net, number, m, which):
-    """Return one of this thread's two parts of the layer below, on the way back."""
+    """Return one of this thread's two parts of the layer below, for the backward pass."""
     vectors, panel = layer_of(net, number - 1).vectors, layer_of(net, number).back_panel
     return part_in(spec, net, vectors, panel, whole_vectors(net, vectors, panel), m, which)
 
@@ -163,7 +163,7 @@ def part_back(spec, net, number, m, which):
 @by_layout
 @jit
 def part_in(spec, net, vectors, panel, whole, m, which):
-    """Return a part of some vectors: panels of the first `whole` ones, or some rows of the rest."""
+    """Return a part of some vectors: panels of the first `whole`, or some rows of the others."""
     if which == 0:
         first, last = own_vectors(net, whole, panel)
         return Part(first, last, 0, m)
@@ -173,7 +173,7 @@ def part_in(spec, net, vectors, panel, whole, m, which):
 
 @jit
 def is_empty(part):
-    """Return whether there is nothing in a part of a layer."""
+    """Return whether a part of a layer is empty."""
     return part.first >= part.last or part.low >= part.high
 
 
@@ -187,9 +187,9 @@ def has_all_rows(spec, net, m):
 @by_rules
 @jit
 def weigh(spec, net, number, batch, part):
-    """Fill a part of a layer's z: the biases, and what is below times the weights.
+    """Fill a part of a layer's z: the biases plus the outputs below times the weights.
 
-    Of a first layer whose penalty decays it is the product alone: the factor is to come.
+    For a first layer whose penalty decays, it is only the product: factor and biases follow.
     """
     here, below = layer_of(net, number), layer_of(net, number - 1)
     start, m = net.zeros if decays(spec) and number == 1 else here.b, batch.m
@@ -213,10 +213,10 @@ def product(
     """out = start + a @ panels, for a part of the layer and of the batch, tile by tile.
 
     m : the rows of the batch, by which tiles are chosen; k : the columns of a that are multiplied
-    a, out : pointers to the batch's first row, whose rows are `a_row` and `out_row` elements apart
-    panels : pointer to the weights of `vectors` vectors of units, at most `panel` of them in a
-        panel, which has `panel_rows` rows
-    start : pointer to what each unit's sums begin with
+    a, out : pointers to the batch's first row; rows are `a_row` and `out_row` elements apart
+    panels : pointer to the weights of `vectors` vectors of units, in panels of at most `panel`
+        vectors and `panel_rows` rows
+    start : pointer to the initial value of each unit's sums
     """
     for first in range(part.first, part.last, panel):
         width, column = min(panel, vectors - first), first * lanes(spec)
@@ -232,14 +232,13 @@ def product(
 
 @jit
 def update(spec, net, number, batch, numbers, kept):
-    """Shrink a layer's weights and add its gradient; do so with the biases.
+    """Shrink a layer's weights and biases and add their gradient.
 
-    A thread has its whole panels, and its inputs of the others. `numbers` are the penalties'
-    coefficients in this step. With an optimizer, the gradient is added to the zeros where that
-    looks for it, and that is all. Of sparse rows the first layer is shrunk here where the batch is
-    a single row. Where its penalty decays its delta is divided by the factor `kept`, which is right
-    for the panels, but not for the biases. Rows of the next batch are asked for piece by piece
-    while the first layer is updated.
+    A thread updates its whole panels, and its inputs of the others. `numbers` are the penalties'
+    coefficients in this step. With an optimizer, the gradient is only added to its zeroed memory.
+    With sparse rows, the first layer is shrunk here only if the batch is a single row. If the first
+    layer's penalty decays, its delta is divided by the factor `kept`, which is right for the panels
+    but not for the biases. While the first layer is updated, rows of the next batch are prefetched.
     """
     asks = number == 1
     for which in range(2):
@@ -252,14 +251,14 @@ def update(spec, net, number, batch, numbers, kept):
 @by_layout
 @jit
 def inputs_of(spec, net, number, which):
-    """Return a part of a layer's weights: 0 this thread's whole panels, 1 its inputs of others."""
+    """Return a part of a layer's weights: 0 for its whole panels, 1 for its inputs of others."""
     here, units = layer_of(net, number), layer_of(net, number - 1).units
     whole = whole_of(net, number)
     if which == 0:
         first, last = own_vectors(net, whole, here.panel)
         return Part(first, last, 0, units)
     low, high = share(net, units)
-    if lists(spec) and number == 1:  # whole parts of their lists
+    if lists(spec) and number == 1:  # whole parts of the lists
         begin, end = share(net, words_to(units))
         low, high = 64 * begin, min(64 * end, units)
     return Part(whole, here.vectors, low, high)
@@ -267,7 +266,7 @@ def inputs_of(spec, net, number, which):
 
 @jit
 def update_part(spec, net, number, batch, numbers, kept, part, asks):
-    """Update the vectors of a part of a layer, for its inputs."""
+    """Update a part of a layer: its vectors, for its inputs."""
     here, m = layer_of(net, number), batch.m
     biases = part.low == 0 and not has_stepper(spec)
     with_biases = biases and here.on_biases and not rests(here, numbers)
@@ -296,7 +295,7 @@ def update_part(spec, net, number, batch, numbers, kept, part, asks):
 
 @jit
 def panel_of(spec, net, number, first, part):
-    """Return the panel of a layer that begins at a vector, for the inputs that are its part's."""
+    """Return the panel of a layer that begins at vector `first`, for the inputs of `part`."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     vectors, place = min(here.panel, here.vectors - first), below.vectors * v * first * v
     w, b = (here.g, here.bias_g) if has_stepper(spec) else (here.w, here.b)
@@ -308,7 +307,7 @@ def panel_of(spec, net, number, first, part):
 
 @jit
 def shrink_idle(spec, net, numbers, panel):
-    """Shrink the listed inputs of a panel whose step of the penalty no block's update takes."""
+    """Shrink the idle inputs of a panel, whose penalty step is in no block's update."""
     here, count = layer_of(net, 1), get(net.counts, IDLE)
     if not rests(here, numbers):
         first = place_of(net.idle, 0, count, panel.low)
@@ -321,7 +320,7 @@ def shrink_idle(spec, net, numbers, panel):
 
 @jit
 def fuses(spec, m):
-    """Return whether the update of sparse rows shrinks what it touches, and that is all."""
+    """Return whether the penalty's whole step is fused into the update of sparse rows."""
     return lazy(spec) and m == 1
 
 
@@ -339,7 +338,7 @@ def acting(here, numbers):
 
 @jit
 def shrink_biases(spec, net, number, numbers, first, last):
-    """Give the biases of some vectors of a layer one step of the penalty."""
+    """Apply one step of the penalty to the biases of some vectors of a layer."""
     here, v = layer_of(net, number), lanes(spec)
     b, q = after(here.b, first * v), after(here.bias_q, first * v)
     of_layer = after(numbers, here.numbers)
@@ -348,10 +347,10 @@ def shrink_biases(spec, net, number, numbers, first, last):
 
 @jit_apart
 def update_panel(spec, net, number, batch, numbers, asks, panel):
-    """Update the inputs of a panel; with them from 0 on, the biases.
+    """Update a panel for its inputs, and the biases if these begin at 0.
 
-    They are taken CHUNK at a time, and with each so many rows of the next batch are asked for, if
-    `asks` is true. The penalty acts with the first rows, or with the last ones if it comes after
+    Inputs are taken CHUNK at a time; with each chunk, if `asks` is true, some rows of the next
+    batch are prefetched. The penalty acts with the first rows, or with the last ones if it follows
     the gradient.
     """
     stay_apart()
@@ -382,7 +381,7 @@ def update_panel(spec, net, number, batch, numbers, asks, panel):
 def transpose_weights(spec, net, number):
     """Copy a layer's weight panels into panels of the transposed weights, block by block.
 
-    A panel's blocks go to one place: lines are read, and written, whole while they are at hand.
+    A panel's blocks go to one place, so that cache lines are read and written whole while cached.
     """
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     most = here.back_panel

@@ -1,8 +1,8 @@
-"""Numbers sorted by bits, 32 at a time, on CPUs that pack chosen lanes of 16 bits (AVX-512 VBMI2).
+"""A radix sort of 32 items at a time, for CPUs that pack chosen 16-bit lanes (AVX-512 VBMI2).
 
-An item is a column's number, and above it the column's key. Sorted by one bit of the key after the
-other, from the lowest up, items of a key come to stand together. To count them, and set each one
-down at its place, takes two scattered stores an item, and twice as long.
+An item holds a column's number in its low bits and the column's key above it. Splitting the items
+by one bit of the key after another, from the lowest up, brings the items of each key together. A
+counting sort needs two scattered stores per item and takes twice as long.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _MASK, _BITS = ir.VectorType(I1, _LANES), ir.IntType(_LANES)
 def append_items(
     typing: Any, out: Any, count: Any, first: Any, bits: Any, keys: Any, key_at: Any
 ) -> Any:
-    """Append an item for each bit that is set, for the columns from `first` on; return the count.
+    """Append an item for each set bit, for the columns from `first` on; return the new count.
 
-    Their keys, bytes, are keys[column]; an item has its key `key_at` bits up. ``out`` has room for
-    64 items more than it gets.
+    The key of a column is the byte keys[column]; an item holds it `key_at` bits up. ``out`` needs
+    room for 64 items more than it receives.
     """
     signature = types.int64(out, types.int64, types.int64, types.uint64, keys, types.int64)
 
@@ -57,9 +57,9 @@ def append_items(
 
 @intrinsic
 def split_items(typing: Any, items: Any, count: Any, bit: Any, zeros: Any, ones: Any) -> Any:
-    """Divide items by a bit: to ``zeros`` those without it, to ``ones`` others, in their order.
+    """Split items by a bit: those without it go to ``zeros``, the others to ``ones``, in order.
 
-    Returns how many ``zeros`` gets. Both have room for 64 items more than they get.
+    Returns how many go to ``zeros``. Both need room for 64 items more than they receive.
     """
     signature = types.int64(items, types.int64, types.int64, zeros, ones)
 
@@ -84,9 +84,9 @@ def split_items(typing: Any, items: Any, count: Any, bit: Any, zeros: Any, ones:
 
 @intrinsic
 def find_runs(typing: Any, items: Any, count: Any, key_at: Any, runs: Any) -> Any:
-    """Write to ``runs`` the place of each of sorted items that is the last of its key.
+    """Write to ``runs`` the position of the last item of each key; the items are sorted by key.
 
-    Returns how many they are, that of the last item of all not among them.
+    Returns how many positions are written; that of the very last item is not among them.
     """
     signature = types.int64(items, types.int64, types.int64, runs)
 
@@ -114,7 +114,7 @@ def find_runs(typing: Any, items: Any, count: Any, key_at: Any, runs: Any) -> An
 
 
 def _groups(builder: Any, count: Any, emit: Callable[[Any, Any], Any]) -> Any:
-    """Emit ``written = emit(i, written)`` for i from 0 up to `count`, group by group; return it."""
+    """Emit ``written = emit(i, written)`` for each group of items up to `count`; return it."""
 
     def one(i: Any, written: list[Any]) -> list[Any]:
         return [emit(i, written[0])]
@@ -128,14 +128,14 @@ def _counting() -> Any:
 
 
 def _first(builder: Any, count: Any) -> Any:
-    """Return a mask of the first `count` lanes, of all if it is more."""
+    """Return a mask of the first `count` lanes, or of all lanes if `count` is larger."""
     few = builder.icmp_signed("<", count, int64(_LANES))
     some = builder.sub(builder.shl(int64(1), count), int64(1))
     return builder.trunc(builder.select(few, some, int64(-1)), _BITS)
 
 
 def _packed(builder: Any, items: Any, some: Any) -> Any:
-    """Return the lanes of `items` whose bits are set, the first ones of the result."""
+    """Return the lanes of `items` whose bits are set in `some`, moved to the front."""
     compress = builder.module.declare_intrinsic(
         f"llvm.experimental.vector.compress.v{_LANES}i{ITEM_BITS}",
         (),

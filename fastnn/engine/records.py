@@ -1,8 +1,8 @@
 """What a kernel knows of a network: a row of numbers and addresses for each thread.
 
-A row has the network's fields, then those of each layer, the inputs' first. It is written before
-the kernel is called and stays as it is, so that compiled functions hand on its address alone, and
-load from it what they use (`pointers.py`).
+A row has the network's fields, followed by those of each layer, the inputs first. It is written
+before the kernel is called and does not change, so compiled functions pass on only its address and
+load what they use (`pointers.py`).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ __all__ = [
     "records_of",
 ]
 
-# Columns of `layout.Arrays.table`, which has a row for the inputs and for each layer after them.
+# Columns of `layout.Arrays.table`, which has a row for the inputs and one for each later layer.
 UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
-# From here on they are those of `layout.Choice`, in its order.
+# The remaining columns are the fields of `layout.Choice`, in its order.
 ACTIVATION, SHRUNK, SCALED, AFTER_GRADIENT, ON_BIASES, NUMBERS, RESTS, NORM_AT, BY_INPUTS = range(
     11, 20
 )
 FIELDS = 20
 
-# The arrays of `layout.Arrays` that kernels know, with their types; None: the network's.
+# The arrays of `layout.Arrays` that kernels use, with their types; None is the network's dtype.
 ARRAYS: dict[str, type[np.generic] | None] = {
     "weights": None,
     "transposed": None,
@@ -86,17 +86,17 @@ ARRAYS: dict[str, type[np.generic] | None] = {
     "ticks": np.int64,
 }
 
-# The numbers of a network. thread: whose record it is. threads: how many there are. layers: those
-# after the inputs. alone: whether each thread has the inputs and their lists for itself. list_room,
-# end_room: the places in a block's list of columns, and for where its parts end. span_words: how
-# many times 64 columns a span of them has. weight_count, bias_count: the elements of weights and of
-# biases. member_room: those of a row of members.
+# A network's numbers. thread: whose record this is. threads: how many there are. layers: how many
+# follow the inputs. alone: whether each thread has its own copy of the inputs and their lists.
+# list_room, end_room: the elements of a block's list of columns, and of the list of where its parts
+# end. span_words: the length of a span, in units of 64 columns. weight_count, bias_count: the
+# elements of `weights` and `biases`. member_room: the elements of a row of `members`.
 NUMBERS_OF_NET = (
     "thread", "threads", "layers", "alone", "list_room", "end_room", "span_words", "weight_count",
     "bias_count", "member_room",
 )  # fmt: skip
 
-# Those of a layer's: a column of the table, and the array in which that is a place.
+# A layer's fields: a column of the table and, if it holds an offset, the array it points into.
 LAYER: dict[str, tuple[int, str]] = {
     "units": (UNITS, ""),
     "vectors": (VECTORS, ""),
@@ -125,13 +125,13 @@ LAYER: dict[str, tuple[int, str]] = {
     "by_inputs": (BY_INPUTS, ""),
 }
 
-# The fields of a network's record, in order: of the arrays those that layers do not divide.
+# The fields of a network's record, in order. Arrays that are divided among layers are not in it.
 ARRAYS_OF_NET = tuple(name for name in ARRAYS if name not in {array for _, array in LAYER.values()})
 NET = (*NUMBERS_OF_NET, *ARRAYS_OF_NET)
 
 
 class Piece(NamedTuple):
-    """Where in a piece of memory an array lies, in bytes, and of how many even parts it is."""
+    """Where an array lies in a piece of memory, in bytes, and how many equal parts it has."""
 
     start: int
     end: int
@@ -139,22 +139,22 @@ class Piece(NamedTuple):
     dtype: np.dtype[np.generic]
 
     def part(self, number: int) -> int:
-        """Return where a part starts; an array of one part is everyone's."""
+        """Return where a part starts; an array with one part is shared by all threads."""
         return self.start + number % self.parts * ((self.end - self.start) // self.parts)
 
 
 class Records(NamedTuple):
-    """Records of a piece of memory, wherever it is: with places for addresses.
+    """Records for a piece of memory at any address, with offsets instead of addresses.
 
     rows : int64 (threads, fields)
-    are_places : int64 (fields,), 1 where a field is such a place
+    are_places : int64 (fields,), 1 where a field is such an offset
     """
 
     rows: np.ndarray
     are_places: np.ndarray
 
     def at(self, address: int) -> np.ndarray:
-        """Return the records of the piece of memory at an address."""
+        """Return the records for a piece of memory at this address."""
         records: np.ndarray = self.rows + self.are_places * address
         return records
 
@@ -166,7 +166,7 @@ def records_of(
     threads: int,
     dtype: DTypeLike,
 ) -> Records:
-    """Return a record for each thread; `tables` are the layers', for each of them or for all."""
+    """Return a record for each thread; `tables` has a table of layers for each, or one for all."""
     itemsize, rows = np.dtype(dtype).itemsize, []
     of_layer = [bool(array) for _, array in LAYER.values()]
     are_places = [name in ARRAYS for name in NET] + of_layer * tables.shape[1]

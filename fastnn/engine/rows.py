@@ -1,4 +1,4 @@
-"""Elementwise work on rows of whole vectors."""
+"""Elementwise operations on rows that consist of whole vectors."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = [
 def each(
     typing: Any, spec: Any, field: Any, choice: Any, out: Any, inputs: Any, scalar: Any, n: Any
 ) -> Any:
-    """out[:n] = scalar * formula(inputs...), V elements at a time; n is a multiple of V.
+    """Set out[:n] = scalar * formula(inputs...), V elements at a time; n is a multiple of V.
 
-    `field` names the specification's formulas; `choice` picks one of them while the kernel runs;
-    `scalar` is a float64.
+    `field` names a list of formulas in the specification; `choice` selects one of them while the
+    kernel runs; `scalar` is a float64.
     """
     signature = types.void(spec, field, choice, out, inputs, scalar, n)
     kernel = read_spec(spec)
@@ -62,7 +62,7 @@ def each(
 
 @intrinsic(prefer_literal=True)
 def sum_cost(typing: Any, spec: Any, inputs: Any, n: Any) -> Any:
-    """Return the sum of the cost's formula(inputs...) over n elements; 0 if it is not tracked."""
+    """Return the sum of the cost's formula(inputs...) over n elements; 0 if cost is not tracked."""
     signature = types.float64(spec, inputs, n)
     kernel = read_spec(spec)
     vector = vector_of(inputs[0], kernel.lanes)
@@ -87,7 +87,7 @@ def sum_cost(typing: Any, spec: Any, inputs: Any, n: Any) -> Any:
 def sum_sizes(typing: Any, spec: Any, w: Any, n: Any) -> Any:
     """Return the sums of abs(w) and of w**2 over n elements, a multiple of V.
 
-    Four vectors of sums each, in turn, hide the latency of the additions.
+    Each sum is accumulated in four vectors in turn, to hide the latency of the additions.
     """
     signature = types.UniTuple(types.float64, 2)(spec, w, n)
     vector = vector_of(w, read_spec(spec).lanes)
@@ -120,7 +120,7 @@ def sum_sizes(typing: Any, spec: Any, w: Any, n: Any) -> Any:
 
 
 def _sum_of_lanes(builder: Any, vectors: Sequence[Any]) -> Any:
-    """Return the sum of all lanes as a float64: of the vectors, then of halves, of quarters, ..."""
+    """Return the sum of all lanes as a float64; add the vectors, then halves, quarters, ..."""
     wide = ir.VectorType(ir.DoubleType(), vectors[0].type.count)
     if isinstance(vectors[0].type.element, ir.FloatType):
         vectors = [builder.fpext(vector, wide) for vector in vectors]
@@ -140,10 +140,10 @@ def _sum_of_lanes(builder: Any, vectors: Sequence[Any]) -> Any:
 def log_normalise(
     typing: Any, spec: Any, z: Any, pitch: Any, rows: Any, units: Any, vectors: Any, room: Any
 ) -> Any:
-    """z -= log(sum(exp(z))) for up to V rows over their units, where the activation asks for it.
+    """Set z -= log(sum(exp(z))) in up to V rows, over their units, if the output is a softmax.
 
-    A lane is a row: the rows, `pitch` apart, are transposed into ``room``, which has V elements for
-    each unit and is rounded up to whole vectors of units. V rows are read.
+    Each lane holds a row: the rows, `pitch` apart, are transposed into ``room``, which has V
+    elements for each unit, with the units rounded up to whole vectors. V rows are always read.
     """
     signature = types.void(spec, z, *[types.int64] * 4, room)
     kernel = read_spec(spec)
@@ -184,7 +184,7 @@ def log_normalise(
 
 @intrinsic(prefer_literal=True)
 def widen(typing: Any, spec: Any, row: Any, x: Any, scale: Any) -> Any:
-    """x[:V] = row[:V] * scale, from uint8 or either float type."""
+    """Set x[:V] = row[:V] * scale; ``row`` is uint8 or either float type."""
     signature = types.void(spec, row, x, scale)
     vector = vector_of(x, read_spec(spec).lanes)
 
@@ -205,7 +205,7 @@ def widen(typing: Any, spec: Any, row: Any, x: Any, scale: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def multiply(typing: Any, spec: Any, w: Any, begin: Any, end: Any, factor: Any) -> Any:
-    """w[begin * V : end * V] *= factor, a float64."""
+    """Set w[begin * V : end * V] *= factor; `factor` is a float64."""
     signature = types.void(spec, w, types.int64, types.int64, types.float64)
     vector = vector_of(w, read_spec(spec).lanes)
 
@@ -224,7 +224,10 @@ def multiply(typing: Any, spec: Any, w: Any, begin: Any, end: Any, factor: Any) 
 def scale_rows(
     typing: Any, spec: Any, z: Any, pitch: Any, rows: Any, vectors: Any, factor: Any, start: Any
 ) -> Any:
-    """z[r] = start + factor * z[r] for r < rows, each of `vectors` vectors; factor is a float64."""
+    """Set z[r] = start + factor * z[r] for r < rows, in rows of `vectors` vectors.
+
+    `factor` is a float64.
+    """
     signature = types.void(spec, z, types.int64, types.int64, types.int64, types.float64, start)
     vector = vector_of(z, read_spec(spec).lanes)
 
@@ -247,7 +250,10 @@ def scale_rows(
 def add_rows(
     typing: Any, spec: Any, delta: Any, pitch: Any, rows: Any, vectors: Any, factor: Any, b: Any
 ) -> Any:
-    """b += factor * the sum of delta's rows, each of `vectors` vectors; factor is a float64."""
+    """Set b += factor * the sum of delta's rows, which have `vectors` vectors each.
+
+    `factor` is a float64.
+    """
     signature = types.void(spec, delta, types.int64, types.int64, types.int64, types.float64, b)
     vector = vector_of(b, read_spec(spec).lanes)
 
@@ -270,7 +276,7 @@ def add_rows(
 
 
 def _spread(builder: Any, number: Any, vector: Any) -> Any:
-    """Return a float64 in every lane of a vector."""
+    """Return a vector with a float64, rounded to the vector's type, in every lane."""
     if number.type != vector.element:
         number = builder.fptrunc(number, vector.element)
     return splat(builder, number, vector)
@@ -278,7 +284,7 @@ def _spread(builder: Any, number: Any, vector: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def divide(typing: Any, spec: Any, x: Any, divisor: Any, vectors: Any) -> Any:
-    """x[:vectors * V] /= divisor, rounded as a division is."""
+    """Set x[:vectors * V] /= divisor, rounded as a division."""
     signature = types.void(spec, x, divisor, types.int64)
     vector = vector_of(x, read_spec(spec).lanes)
 
@@ -287,7 +293,7 @@ def divide(typing: Any, spec: Any, x: Any, divisor: Any, vectors: Any) -> Any:
         by = splat(builder, divisor, vector)
         with cgutils.for_range(builder, vectors) as loop:
             place = builder.mul(loop.index, int64(vector.count))
-            # With a flag of its own, it does not get those that would let it multiply.
+            # Numba adds its fast-math flags, which allow x * (1/y), only where there are none.
             quotient = builder.fdiv(load(builder, x, place, vector), by, flags=["nsz"])
             store(builder, quotient, x, place)
         return context.get_dummy_value()

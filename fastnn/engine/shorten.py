@@ -1,8 +1,9 @@
-"""Penalties of groups' norms where an optimizer's steps differ from weight to weight.
+"""Penalties of group norms where an optimizer's step size differs from weight to weight.
 
-A group v becomes the w that minimises sum((w-v)**2 / (2*pace)) + strength*norm(w), strength being
-kappa*sqrt(size): w = v*t/(t + strength*pace), and t = norm(w) is found by Newton's method, as in
-`fastnn.penalties.groups.shortened`. A thread takes a group at a time, in two rows of its own.
+A group v becomes the w that minimises sum((w-v)**2 / (2*pace)) + strength*norm(w), with strength =
+kappa*sqrt(size): w = v*t/(t + strength*pace), where t = norm(w) is found by Newton's method, as in
+`fastnn.penalties.groups.shortened`. Each thread processes one group at a time, in two rows of its
+own.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from fastnn.engine.team import share
 
 __all__ = ["shorten_layers"]
 
-# Newton's method is at its end where a sum that is to be 1 is as near, or after so many steps. They
-# stand here as well as in `penalties.groups`: compiled kernels are kept by the engine's sources.
+# Newton's method ends when the sum that should be 1 exceeds it by at most CLOSE, or after
+# NEWTON_STEPS. `penalties.groups` has the same constants; they are repeated here since the cache of
+# kernels notices changes in the engine's sources only.
 CLOSE, NEWTON_STEPS = 1e-13, 100
 
-# In place of a strength that has underflowed.
+# Replaces a product of strength and pace that has underflowed.
 TINY = 1e-300
 
 
 @jit_apart
 def shorten_layers(spec, net, numbers):
-    """Shorten the groups of every layer after a step of the optimizer."""
+    """Shorten the groups of each layer that has a `norm_at`, after a step of the optimizer."""
     for number in range(1, net.layers + 1):
         if layer_of(net, number).norm_at:
             shorten_groups(spec, net, number, numbers)
@@ -55,7 +57,7 @@ def shorten_groups(spec, net, number, numbers):
 
 @jit
 def norm_left(v, most, size):
-    """Return the norm of what is left of a group; `most` is the strength times each pace."""
+    """Return the norm that a group is shortened to; `most` is the strength times each pace."""
     beyond = squares = largest = 0.0
     for k in range(size):
         x, m = float(get(v, k)), float(get(most, k))
@@ -80,7 +82,7 @@ def norm_left(v, most, size):
 
 @jit
 def move(spec, net, number, by_inputs, group, row, panels, back):
-    """Copy what lies in panels of a layer for a group into a row, or back."""
+    """Copy a group's elements from a layer's panels into a row or, if `back` is true, back."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     done = 0
     for first in range(0, here.vectors, here.panel):

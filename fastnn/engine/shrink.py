@@ -1,7 +1,8 @@
-"""Penalties of every weight for itself, in vectors of weights: one step, and missed ones.
+"""Penalties that act on each weight separately, in vectors of weights: one step, or missed steps.
 
-Each public function but two is a Numba intrinsic, as in `simd.py`. V lanes of a vector; a panel's
-rows are some vectors of weights, and ``q`` lies beside ``w`` where the penalty keeps a number.
+Every public function except `shrunk` and `spread` is a Numba intrinsic, as in `simd.py`. A row of a
+panel is some vectors of weights. If the penalty keeps a number for each weight, ``q`` holds these
+numbers, laid out like ``w``.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ __all__ = [
     "spread",
 ]
 
-# Of the wider of the two types that a network may have.
+# The bytes of the wider of the two types that a network may have.
 MOST_BYTES = 8
 
 
 def spread(builder: Any, count: int, pointer: Any, vector: Any) -> list[Vec]:
-    """Return the first `count` numbers at a pointer, spread over vectors."""
+    """Return the first `count` numbers at a pointer, each in all lanes of a vector."""
     scalars = [builder.load(builder.gep(pointer, [int64(c)])) for c in range(count)]
     return [Vec(builder, splat(builder, scalar, vector)) for scalar in scalars]
 
@@ -40,7 +41,7 @@ def spread(builder: Any, count: int, pointer: Any, vector: Any) -> list[Vec]:
 def shrunk(
     builder: Any, rule: Rule, values: list[Any], q: Any, places: list[Any], numbers: list[Vec]
 ) -> list[Any]:
-    """Return what one step leaves of some vectors; their states lie at `places` after ``q``."""
+    """Return some vectors after one step; their states are `places` elements after ``q``."""
 
     def step(*weight_and_state: Vec) -> Any:
         return formula(rule.shrink)(VecSpace(), *weight_and_state, *numbers)
@@ -51,7 +52,7 @@ def shrunk(
 def _applied(
     builder: Any, rule: Rule, step: Any, values: list[Any], q: Any, places: list[Any]
 ) -> list[Any]:
-    """Apply ``step`` to some vectors, and to their states in memory where there are any."""
+    """Apply ``step`` to some vectors, and update their states in memory if there are any."""
     results = []
     for value, place in zip(values, places, strict=True):
         w = Vec(builder, value)
@@ -76,7 +77,7 @@ def shrink_columns(
     w: Any,
     q: Any,
 ) -> Any:
-    """Give the rows columns[:count] of a weight panel one step of the penalty numbered `number`."""
+    """Apply one step of the penalty numbered `number` to the rows columns[:count] of a panel."""
     signature = types.void(spec, types.int64, types.int64, numbers, columns, types.int64, w, q)
     kernel = read_spec(spec)
     vector = vector_of(w, kernel.lanes)
@@ -118,9 +119,9 @@ def catch_up_columns(
     left_at: Any,
     step: Any,
 ) -> Any:
-    """Give the rows columns[:count] of a panel of the first layer the steps they miss.
+    """Apply the steps that the rows columns[:count] of a panel of the first layer missed.
 
-    These are step - left_at[j].
+    Row j missed step - left_at[j] steps.
     """
     signature = types.void(
         spec, types.int64, numbers, columns, types.int64, w, q, left_at, types.int64
@@ -155,7 +156,7 @@ def catch_up_columns(
 
 @intrinsic
 def run_lanes(typing: Any) -> Any:
-    """Return how many columns `catch_up_run` takes at a time: those of a register of doubles."""
+    """Return how many columns `catch_up_run` processes at a time: the float64s of a register."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         return int64(vector_bytes() // MOST_BYTES)
@@ -167,9 +168,10 @@ def run_lanes(typing: Any) -> Any:
 def catch_up_run(
     typing: Any, spec: Any, numbers: Any, count: Any, w: Any, q: Any, left_at: Any, step: Any
 ) -> Any:
-    """Give the first `count` columns, each of one weight, the steps they miss, a lane each.
+    """Apply the steps that the first `count` columns, of one weight each, missed; a lane each.
 
-    These are step - left_at[j], none where that is not above 0. `count` is whole vectors.
+    Column j missed step - left_at[j] steps, or none if that is not above 0. `count` is a multiple
+    of `run_lanes`.
     """
     signature = types.void(spec, numbers, types.int64, w, q, left_at, types.int64)
     kernel = read_spec(spec)
@@ -204,7 +206,7 @@ def _missed(
     builder: Any, rule: Rule, values: list[Any], q: Any, places: list[Any], steps: Any,
     numbers: list[Vec],
 ) -> list[Any]:  # fmt: skip
-    """Return what `steps` steps leave of some vectors: at once, or if they are few one by one."""
+    """Return some vectors after `steps` steps: in closed form, or one by one if there are few."""
     if not rule.one_by_one:
         return _at_once(builder, rule, values, q, places, steps, numbers)
     held = [cgutils.alloca_once_value(builder, value) for value in values]

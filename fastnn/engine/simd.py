@@ -1,11 +1,11 @@
-"""The micro-kernel: matrix products on tiles of vector registers, and sums and updates of these.
+"""The micro-kernel: matrix products and weight updates on tiles of vector registers.
 
-`tile_forward` and `tile_update` are Numba intrinsics: they are called from kernels like any
-function, and emit LLVM vector instructions in their place. Symbols: V lanes of a vector, R rows and
-C vectors of a tile, k the length of a product. A tile's R*C sums stay in registers for all of k.
+`tile_forward` and `tile_update` are Numba intrinsics: kernels call them like any function, and they
+emit LLVM vector instructions in place of the call. Symbols: V lanes of a vector, R rows and C
+vectors of a tile, k the length of a product. A tile's R*C sums stay in registers for all of k.
 
-R and C are known when a kernel runs, not when it is compiled: one switch leads to straight code
-for each pair. The rows of a weight panel that is C vectors wide are C*V elements apart.
+R and C are known when a kernel runs, not when it is compiled: one switch leads to straight-line
+code for each pair. The rows of a weight panel that is C vectors wide are C*V elements apart.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from fastnn.engine.trace import splat
 
 __all__ = ["add_rows_to", "fused", "sum_loop", "sum_products", "tile_forward", "tile_update"]
 
-# Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 a cycle).
+# Enough independent sums to hide the latency of a fused multiply-add (4 cycles, 2 per cycle).
 _INDEPENDENT_SUMS = 8
 
 
 def fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
-    """Return x*y + z; `fmuladd`, as `fma` is a library call on a CPU that has none."""
+    """Return x*y + z by `fmuladd`; `fma` is a library call on a CPU without the instruction."""
     vector = x.type
     suffix = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
     function = builder.module.declare_intrinsic(
@@ -51,10 +51,10 @@ def fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
 def sum_products(
     builder: Any, sums: list[Any], rows: int, begin: Any, end: Any, operands: Callable[[Any], Any]
 ) -> list[Any]:
-    """Add the outer products of ``operands(i)``, begin <= i < end, to the tile `sums`, row by row.
+    """Add the outer products of ``operands(i)``, begin <= i < end, to `sums`, a row-major tile.
 
-    ``operands(i)`` gives the R scalars and the C vectors of step i. A tile of few sums takes
-    several steps at a time, each with sums of its own.
+    ``operands(i)`` returns the R scalars and the C vectors of step i. A tile with few sums takes
+    several steps at a time, each with its own sums.
     """
     vector, columns = sums[0].type, len(sums) // rows
     steps = max(1, _INDEPENDENT_SUMS // len(sums))
@@ -81,7 +81,7 @@ def sum_loop(
     operands: Callable[[Any], Any],
     short: bool = False,
 ) -> list[Any]:
-    """Emit ``for i in range(start, stop, steps)`` around the products; return the sums after it."""
+    """Emit a loop that adds the products of `steps` steps per iteration; return the sums."""
 
     def add(i: Any, sums: list[Any]) -> list[Any]:
         for step in range(steps):
@@ -111,11 +111,11 @@ def tile_forward(
     out_row: Any,
     k: Any,
 ) -> Any:
-    """out[r] = start + sum over i < k of a[r, used[i]] * b[used[i]], for r < rows.
+    """Set out[r] = start + sum over i < k of a[r, used[i]] * b[used[i]], for r < rows.
 
-    ``a`` has rows `a_row` apart, ``out`` rows `out_row` apart; ``b`` is a panel of `vectors`
-    vectors; ``used`` holds int32 numbers. Of sparse rows ``a`` has the listed columns only, so that
-    it is a[r, i].
+    The rows of ``a`` are `a_row` elements apart, those of ``out`` `out_row`; ``b`` is a panel of
+    `vectors` vectors; ``used`` holds int32 numbers. In a kernel for sparse rows ``a`` has the
+    listed columns only, and a[r, i] takes the place of a[r, used[i]].
     """
     signature = types.void(
         spec, types.int64, vectors, start, a, types.int64, used, b, out, out_row, k
@@ -151,7 +151,7 @@ def tile_forward(
 
 
 def add_rows_to(builder: Any, b: Any, places: list[Any], rows: list[list[Any]]) -> None:
-    """Add rows of vectors, one at each of `places`, to ``b`` there."""
+    """Add rows of vectors to ``b``; the vectors of a row belong at the offsets `places`."""
     for c, p in enumerate(places):
         total = load(builder, b, p, rows[0][c].type)
         for row in rows:
@@ -160,7 +160,7 @@ def add_rows_to(builder: Any, b: Any, places: list[Any], rows: list[list[Any]]) 
 
 
 def _tiles(kernel: Spec, rows: Any) -> list[tuple[int, int]]:
-    """Return every R and C that a kernel may be asked for: R is known, or panels are dense ones."""
+    """Return every (R, C) that a kernel may need: those of a literal R, or of dense panels."""
     if isinstance(rows, types.IntegerLiteral):
         return [(rows.literal_value, vectors) for vectors in range(1, kernel.panel + 1)]
     of_dense = enumerate(kernel.rows[: kernel.dense_panel], 1)
@@ -186,14 +186,14 @@ def tile_update(
     b: Any,
     with_b: Any,
 ) -> Any:
-    """w[j] = shrink(w[j], *numbers) + sum over r < rows of a[r, j] * delta[r].
+    """Set w[j] = shrink(w[j], *numbers) + sum over r < rows of a[r, j] * delta[r].
 
-    For every j in used[:count]; of sparse rows ``a`` has the listed columns only, so that it is
-    a[r, i] for j = used[i]. Where `with_b` is true, b += the sum of delta's rows, too. ``w`` is
-    a panel of `vectors` vectors, ``q`` what the penalty keeps beside it; ``a`` and ``delta`` have
-    rows `a_row` and `delta_row` apart. The penalty is the one numbered `rule`, none if that is 0;
-    one that follows the gradient shrinks the result. delta stays in registers, and each w[j] passes
-    through them once.
+    This is done for every j in used[:count]. In a kernel for sparse rows ``a`` has the listed
+    columns only, and a[r, i] takes the place of a[r, j] for j = used[i]. If `with_b` is true, the
+    sum of delta's rows is added to b. ``w`` is a panel of `vectors` vectors, ``q`` what the penalty
+    keeps for it; the rows of ``a`` and ``delta`` are `a_row` and `delta_row` elements apart. The
+    penalty is the one numbered `rule`, or none if that is 0; one that follows the gradient shrinks
+    the result instead. delta stays in registers, and each w[j] passes through them once.
     """
     signature = types.void(
         spec, types.int64, types.int64, vectors, numbers, a, types.int64, used, count, delta,

@@ -1,6 +1,7 @@
 """Lists of the columns that a block of rows uses, sorted by which of the rows use them.
 
-A column's key is a bit for each row that uses it, or for each pair of rows, from the lowest on.
+A column's key has a bit for each row, or each pair of rows, of the block, the first row's lowest:
+it is set if the row uses the column.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ def sort_columns(spec, net, columns, bits, keys, used, ends):
 @by_layout
 @jit
 def key_at(spec):
-    """Return where in an item its key begins."""
+    """Return the position of the key's lowest bit in an item."""
     return ITEM_BITS - key_bits(spec)
 
 
 @by_layout
 @jit_apart
 def sort_by_bits(spec, net, words, bits, keys, used, ends):
-    """List columns sorted by their keys, bit after bit.
+    """List columns sorted by their keys, one bit after another.
 
-    Before a bit is looked at, the items without the one before it are at the start of a half of
-    the room for items, and others at the start of its other half.
+    The room for items has four quarters. Before each bit, the items whose previous bit is 0 are at
+    the start of one quarter, the others at the start of another; the split fills the remaining two.
     """
     first, count, size = key_at(spec), 0, words * 64 + ROOM_MORE
     items = net.items
@@ -76,10 +77,10 @@ def sort_by_bits(spec, net, words, bits, keys, used, ends):
 @by_layout
 @jit_apart
 def sort_by_counting(spec, net, words, bits, keys, used, ends):
-    """List columns sorted by their keys, by counting.
+    """List columns sorted by their keys, with a counting sort.
 
-    The list is gone through in STREAMS places at once, each with a count of its own for every key:
-    neighbours often have one key, and to count that up again is to wait for the last time.
+    STREAMS sections of the list are processed side by side, each with its own count for every key.
+    Neighbouring columns often have the same key, and an increment would wait for the one before.
     """
     count, parts, listed, tallies = 0, list_parts(spec), net.listed, net.tallies
     for word in range(words):
@@ -116,14 +117,14 @@ def sort_by_counting(spec, net, words, bits, keys, used, ends):
 
 @jit
 def count_up(tallies, keys, column):
-    """Count a column."""
+    """Count a column under its key."""
     key = get(keys, column)
     put(tallies, key, get(tallies, key) + 1)
 
 
 @jit
 def set_down(tallies, keys, column, used):
-    """Write a column to its place, and note the next one."""
+    """Write a column to the next free place of its key, and advance that place."""
     key = get(keys, column)
     place = get(tallies, key)
     put(used, place, column)

@@ -1,8 +1,8 @@
 """What a kernel is compiled for, as one string.
 
-The cache on disk hits in a later process only if a kernel closes over strings and numbers. So
-everything that shapes a kernel, the CPU's tiles and the formulas' keys, is one `Spec`, handed
-through the kernels as its JSON text and read by the intrinsics while they compile.
+The cache on disk hits in a later process only if a kernel closes over nothing but strings and
+numbers. So everything that shapes a kernel, such as the CPU's tiles and the formulas' keys, is in
+one `Spec`. Kernels pass it on as JSON text, and the intrinsics read it while they compile.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ Kind = tuple[type[Penalty], str]
 
 
 class Tiles(NamedTuple):
-    """The tiles that a CPU's registers hold: the sums, or deltas, and a row of weights.
+    """The tiles that fit a CPU's registers: the sums, or deltas, and a row of weights.
 
-    rows: the most rows of a tile that is 1, 2, ... vectors wide; those that have fewer than others
-    are for listed columns only. listed: how many rows share a list
-    of the columns they use. sorted_from: the fewest vectors of a first layer for which these lists
-    are sorted, 0 where none are. paired_to: the most vectors of a panel for which twice as many
-    rows share a sorted list, two of them as one.
+    rows: the most rows of a tile that is 1, 2, ... vectors wide; widths that allow fewer rows than
+    others are used for listed columns only. listed: how many rows share a list of the columns they
+    use. sorted_from: the fewest vectors of a first layer for which these lists are sorted, or 0 if
+    they never are. paired_to: the most vectors of a panel for which twice as many rows share a
+    sorted list, in pairs.
     """
 
     rows: tuple[int, ...]
@@ -59,19 +59,19 @@ class Tiles(NamedTuple):
     paired_to: int
 
 
-# By the number of registers. Rows that share a list multiply by zeros of their own; fewer of them
-# do so less, but then weights pass more often between the caches.
+# Keyed by the number of registers. A row multiplies by its zeros in columns that only other rows of
+# its list use. Fewer rows per list do so less, but weights then pass between caches more often.
 TILES = {32: Tiles((5, 5, 5, 5), 5, 2, 2), 16: Tiles((4, 4, 4, 2, 2), 2, 0, 0)}
 
 
 class Rule(NamedTuple):
-    """A penalty, to a kernel.
+    """A penalty as a kernel sees it.
 
-    shrink, caught_up, scale: keys of its formulas, empty where there is none. grouping: what scale
-    takes as a group. after_gradient: whether shrink comes after it. stateful: whether it has a
-    number beside each weight. one_by_one: how many of its steps are not taken at once. numbers: how
-    many coefficients its formulas take. slope: the key of its gradient's formula, where an
-    optimizer takes that. by_norm: whether it takes from the norms of groups.
+    shrink, caught_up, scale: keys of its formulas, empty if there is none. grouping: what `scale`
+    treats as a group. after_gradient: whether `shrink` follows the gradient. stateful: whether it
+    keeps a number for each weight. one_by_one: up to how many missed steps are taken one by one.
+    numbers: how many coefficients its formulas take. slope: the key of its gradient's formula, if
+    an optimizer uses that. by_norm: whether it subtracts from the norms of groups.
     """
 
     shrink: str = ""
@@ -87,10 +87,10 @@ class Rule(NamedTuple):
 
 
 class Stepper(NamedTuple):
-    """An optimizer that makes its own step from the gradient, to a kernel.
+    """An optimizer that makes its own step from the gradient, as a kernel sees it.
 
-    step, pace: keys of its formulas; the second is empty where there is none. memories: how many
-    numbers it has beside each weight. numbers: how many its formulas take.
+    step, pace: keys of its formulas; `pace` is empty if there is none. memories: how many numbers
+    it keeps for each weight. numbers: how many coefficients its formulas take.
     """
 
     step: str
@@ -101,14 +101,15 @@ class Stepper(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """What a kernel is compiled for without its formulas: how it goes through arrays.
+    """What a kernel is compiled for except its formulas: how it traverses arrays.
 
-    lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, pairs
-    counted as two. compresses, packs: whether the CPU packs chosen lanes of 32, and of 16, bits in
-    one instruction. listed_widths: those, in vectors, that the first layer's panels may have, where
-    the columns are listed that rows of a matrix use; else none. sorts: whether these are sorted by
-    which rows of a block use them. together: how many rows share a bit of a column's key, all
-    multiplied if one of them uses it. sparse: whether rows list their nonzeros.
+    lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, a pair
+    counted as two. compresses, packs: whether the CPU packs chosen lanes of 32 bits, and of 16
+    bits, in one instruction. listed_widths: the widths, in vectors, that the first layer's panels
+    may have, if the columns that rows of a matrix use are listed; else empty. sorts: whether these
+    columns are sorted by which rows of a block use them. together: how many rows share a bit of a
+    column's key; all of them are multiplied if one uses the column. sparse: whether rows list their
+    nonzeros.
     """
 
     lanes: int
@@ -126,47 +127,47 @@ class Layout:
         return json.dumps(vars(self))
 
     def part(self, kind: type[Layout]) -> Layout:
-        """Return as much of this as `kind` holds, this class or one that it extends."""
+        """Return this as a `kind`, its own class or a base class, without the other fields."""
         return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
 
     @property
     def panel(self) -> int:
-        """The most vectors of a panel of the first layer, where rows list the columns they use."""
+        """The most vectors of a panel of a first layer whose used columns are listed."""
         return len(self.rows)
 
     @property
     def dense_panel(self) -> int:
-        """The most vectors of another panel: as many as go with the most rows."""
+        """The most vectors of any other panel: those for which tiles still have the most rows."""
         return sum(rows == max(self.rows) for rows in self.rows)
 
     @property
     def lists(self) -> bool:
-        """Whether the columns are listed that rows of a matrix use."""
+        """Whether the columns that rows of a matrix use are listed."""
         return bool(self.listed_widths)
 
     @property
     def list_parts(self) -> int:
-        """The parts of the sorted list of the columns that a block of rows uses.
+        """The number of parts of a block's sorted list of columns.
 
-        There is one for each set of the rows; where nothing is sorted there is none.
+        There is one part for each set of rows, and none if lists are not sorted.
         """
         return 1 << self.key_bits if self.sorts else 0
 
     @property
     def key_bits(self) -> int:
-        """The bits that say which rows of a block use a column."""
+        """The number of bits that say which rows of a block use a column."""
         return self.listed // self.together
 
 
 @dataclass(frozen=True)
 class Rules(Layout):
-    """What a kernel is compiled for but the formulas of activations and costs.
+    """What a kernel is compiled for except the formulas of activations and costs.
 
-    rules: the distinct penalties, which layers know by their number from 1 on. first: the number of
-    the first layer's. lazy: whether the penalty of input columns that a batch does not use waits
-    until they are used. decays: whether the first layer's penalty is a factor that is kept beside
-    its weights. stepper: what makes the step; without one, the gradient goes straight into the
-    weights.
+    rules: the distinct penalties, which layers refer to by number, from 1 on. first: the number of
+    the first layer's. lazy: whether the penalty of input columns that a batch does not use is
+    deferred until they are used. decays: whether the first layer's penalty is a factor that is kept
+    apart from its weights. stepper: the optimizer that makes the step; without one, the gradient is
+    added directly to the weights.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -182,24 +183,24 @@ class Rules(Layout):
 
     @property
     def shortens(self) -> bool:
-        """Whether groups lose of their norms by steps that differ from weight to weight."""
+        """Whether group norms are shortened by step sizes that differ from weight to weight."""
         by_norm = any(rule.by_norm for rule in self.rules)
         return by_norm and self.stepper is not None and bool(self.stepper.pace)
 
     @property
     def groups_inputs(self) -> bool:
-        """Whether the groups of the first layer's penalty are inputs' weights."""
+        """Whether the first layer's penalty takes each input's weights as a group."""
         return self.first_rule is not None and self.first_rule.grouping == "inputs"
 
     @property
     def shrinks(self) -> bool:
-        """Whether the first layer's weights are shrunk as its gradient is added."""
+        """Whether the first layer's weights are shrunk in the pass that adds its gradient."""
         rule = self.first_rule
         return rule is not None and bool(rule.shrink) and not (self.stepper or self.decays)
 
     @property
     def first_rule(self) -> Rule | None:
-        """The first layer's penalty."""
+        """The first layer's penalty, if it has one."""
         return self.rules[self.first - 1] if self.first else None
 
 
@@ -207,9 +208,10 @@ class Rules(Layout):
 class Spec(Rules):
     """What a kernel is compiled for.
 
-    values, slopes: keys of the activations' formulas, one each for the distinct ones. delta, cost:
-    keys of the output's and the cost's formulas, empty where there is none. normalises: whether the
-    output is a softmax. timed: whether it counts the cycles of `phases`.
+    values, slopes: keys of the formulas of the distinct activations and their derivatives. delta,
+    cost: keys of the formulas of the output's delta and of the cost, empty if there is none.
+    normalises: whether the output is a softmax. timed: whether the kernel counts the cycles of
+    `phases`.
     """
 
     values: tuple[str, ...] = ()
@@ -221,7 +223,7 @@ class Spec(Rules):
 
 
 def decode(text: str) -> Any:
-    """Return the `Spec`, or the `Rules` or `Layout` of one, whose `encode` wrote a text."""
+    """Return the `Spec`, `Rules` or `Layout` whose `encode` wrote a text."""
     found: dict[str, Any] = json.loads(text)
     found |= {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
     if "rules" not in found:
@@ -233,12 +235,12 @@ def decode(text: str) -> Any:
 
 
 def lanes(dtype: np.dtype[Any]) -> int:
-    """Return the elements of a vector register."""
+    """Return how many elements a vector register holds."""
     return jit.vector_bytes() // dtype.itemsize
 
 
 def panel_vectors(vectors: int, most: int) -> int:
-    """Return how wide panels are that divide a layer most evenly, with at most so many vectors."""
+    """Return the width, at most `most` vectors, of panels that divide a layer most evenly."""
     panels = -(-vectors // most)
     return -(-vectors // panels)
 
@@ -249,11 +251,11 @@ def for_outputs(
     inputs: Inputs,
     skip_zeros: bool,
 ) -> Spec:
-    """Return the specification of the kernel that only goes forward.
+    """Return the specification of the forward-only kernel.
 
-    Where rows list their nonzeros, weights of many columns are used here and there, and should take
-    few bytes each: if one vector holds them, it is no longer than it needs to be. `skip_zeros`
-    says whether the columns are listed that the rows of a matrix use.
+    Sparse rows use scattered columns, whose weights should take few bytes each: if one vector holds
+    the widest layer, it is only as long as it needs to be. `skip_zeros` says whether the columns
+    that rows of a matrix use are listed.
     """
     distinct, lanes_ = unique(activations), lanes(weights[0].dtype)
     tiles = TILES[jit.register_count()]
@@ -283,28 +285,28 @@ def for_outputs(
 
 
 def _all_widths(most: int) -> tuple[int, ...]:
-    """Return every width that a panel may have, so that one kernel serves all layers."""
+    """Return every width that a panel may have, so that one kernel serves any layer."""
     return tuple(range(1, most + 1))
 
 
 def _sorted_widths(vectors: int, tiles: Tiles) -> tuple[int, ...]:
-    """Return the widths of a layer's panels: there is too much code for each to have others."""
+    """Return only the widths of a layer's panels, since each width takes much code."""
     panel = panel_vectors(vectors, len(tiles.rows))
     return tuple(sorted({min(panel, vectors - first) for first in range(0, vectors, panel)}))
 
 
 def for_training(problem: Problem, lazy: bool, skip_zeros: bool) -> Spec:
-    """Return the specification of the kernel that trains.
+    """Return the specification of the training kernel.
 
-    `lazy` says whether the penalty of the columns that a batch does not use waits; `skip_zeros`
-    as for `for_outputs`.
+    `lazy` says whether the penalty of columns that a batch does not use is deferred; `skip_zeros`
+    is as for `for_outputs`.
     """
     activations, penalties = problem.activations, problem.penalties
     decays = lazy and penalties[0] is not None and penalties[0].decays
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
-    if skip_zeros and problem.batch_size <= outputs.key_bits:  # no need for pairs
+    if skip_zeros and problem.batch_size <= outputs.key_bits:  # pairs are not needed
         outputs = replace(outputs, listed=problem.batch_size, together=1)
-    if outputs.sorts and problem.batch_size == 1:  # whose columns are in order
+    if outputs.sorts and problem.batch_size == 1:  # its columns are in order
         outputs = replace(outputs, sorts=False, listed_widths=_all_widths(outputs.panel))
     return replace(
         outputs,
@@ -320,7 +322,7 @@ def for_training(problem: Problem, lazy: bool, skip_zeros: bool) -> Spec:
 
 
 def kinds(penalties: Sequence[Penalty | None]) -> dict[Kind, Penalty]:
-    """Return one penalty for each set of formulas, in the order of their first layer."""
+    """Return one penalty for each set of formulas, in order of first use."""
     found: dict[Kind, Penalty] = {}
     for penalty in penalties:
         if penalty is not None:
@@ -329,7 +331,7 @@ def kinds(penalties: Sequence[Penalty | None]) -> dict[Kind, Penalty]:
 
 
 def number_of(penalty: Penalty | None, penalties: Sequence[Penalty | None]) -> int:
-    """Return the number, from 1 on, by which a kernel knows a layer's penalty; 0 is none."""
+    """Return the number, from 1 on, by which a kernel knows a layer's penalty; 0 for none."""
     return 0 if penalty is None else list(kinds(penalties)).index(_kind(penalty)) + 1
 
 
@@ -338,7 +340,7 @@ def _kind(penalty: Penalty) -> Kind:
 
 
 def unique(activations: Sequence[Activation]) -> list[Activation]:
-    """Return the distinct activations, in the order of their first layer."""
+    """Return the distinct activations, in order of first use."""
     return list({a.name: a for a in activations}.values())
 
 
@@ -375,8 +377,8 @@ def _slope(activation: Activation) -> str:
     return trace.register(slope)
 
 
-# `real` is 1, or the row's weight, at an output unit and 0 in the padding beside it. What it is 0
-# for is 0, though it be infinite.
+# `real` is 1, or the row's weight, at an output unit and 0 in the padding after it. Where it is 0
+# the result is 0, even if the formula gives infinity or NaN there.
 def _output_delta(cost: Any, activation: Activation) -> str:
     delta, derivative = cost.delta, activation.derivative
 

@@ -1,4 +1,4 @@
-"""What training remembers beside the weights, in the shapes of the network's own arrays."""
+"""What training remembers in addition to the weights, in the shapes of the network's arrays."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ class State(NamedTuple):
     """The memories of an optimizer and of penalties, between two batches.
 
     steps : int
-        The steps so far.
+        The number of steps so far.
     total : float
-        The sum of their learning_rate / n, times the optimizer's reach.
+        The sum of learning_rate / n over these steps, times the optimizer's reach.
     memories : list of lists of ndarray
-        For each number that the optimizer keeps beside a weight, the layers' arrays: those of the
+        For each number that the optimizer keeps per weight, the layers' arrays: those of the
         weights, then those of the biases.
     kept : list of ndarray
-        What penalties keep, likewise; zeros where they keep nothing.
+        What penalties keep, in arrays of the same order as one of `memories`; zeros where they keep
+        nothing.
     draws : dict
-        The states of the generators of dropout and of noise, where there are these; JSON can say
-        them.
+        The states of the generators of dropout and of noise, if these are used; they can be stored
+        as JSON.
     """
 
     steps: int
@@ -35,9 +36,9 @@ class State(NamedTuple):
     draws: dict[str, Any]
 
     def carried(self, dtype: np.dtype[Any], *, same_penalties: bool) -> State:
-        """Return what a later training begins with; what penalties keep, where they are the same.
+        """Return the state that a later training starts from, with arrays of `dtype`.
 
-        Its arrays are of `dtype`.
+        `kept` and `total` carry over only if the penalties are the same; else they start at 0.
         """
         like = np.asarray if same_penalties else np.zeros_like
         return self._replace(

@@ -1,7 +1,7 @@
-"""Optimizers: a pass over a layer's weights and what is kept beside them, one vector at a time.
+"""Optimizer steps: a pass over a layer's weights and their memories, one vector at a time.
 
-V lanes of a vector. The gradient lies where the weights do in an array of its own, and every number
-that the optimizer keeps in another one after that.
+The gradient is in an array laid out like the weights. An array of the same layout follows it for
+each number that the optimizer keeps per weight.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["step_layer"]
 
 @jit_apart
 def step_layer(spec, net, number, numbers, of_stepper):
-    """Make the optimizer's step with a layer, this thread's part of it, and forget the gradient.
+    """Apply the optimizer's step to this thread's part of a layer, and set the gradient to 0.
 
     `numbers` are the coefficients of this step: `of_stepper` of the optimizer's for weights, as
-    many for biases, and the penalties'.
+    many for biases, then the penalties'.
     """
     here, below = layer_of(net, number), layer_of(net, number - 1)
     of_penalty = after(numbers, here.numbers)
@@ -66,7 +66,7 @@ def step_vectors(
 ) -> Any:
     """Step the vectors from `begin` to `end`, with the penalty numbered `number`; set g to 0.
 
-    What the optimizer keeps lies `apart` elements after g, and after one another.
+    The optimizer's memories follow g, each `apart` elements after the one before.
     """
     signature = types.void(
         spec, types.int64, types.int64, types.int64, of_penalty, numbers, w, g, types.int64, q
@@ -110,7 +110,7 @@ def step_vectors(
 def keep_paces(
     typing: Any, spec: Any, begin: Any, end: Any, numbers: Any, g: Any, apart: Any, paces: Any
 ) -> Any:
-    """Write the size of each weight's step beside it, from what the optimizer keeps after g."""
+    """Write each weight's step size to ``paces``, computed from the memories that follow g."""
     signature = types.void(spec, types.int64, types.int64, numbers, g, types.int64, paces)
     kernel = read_spec(spec)
     vector = vector_of(g, kernel.lanes)
@@ -134,7 +134,7 @@ def keep_paces(
 
 
 def _places(builder: Any, g: Any, apart: Any, stepper: Stepper) -> list[Any]:
-    """Return where the gradient is, and each of the optimizer's memories, `apart` from another."""
+    """Return pointers to the gradient and to the optimizer's memories, which lie `apart`."""
     places = [g]
     for _ in range(stepper.memories):
         places.append(builder.gep(places[-1], [apart]))
@@ -144,7 +144,7 @@ def _places(builder: Any, g: Any, apart: Any, stepper: Stepper) -> list[Any]:
 def _stepped(
     stepper: Stepper, rule: Rule | None, old: list[Vec], own: list[Vec], of_rule: list[Vec]
 ) -> tuple[Vec, ...]:
-    """Return the weight and the memories after a step, with a penalty in the gradient if any."""
+    """Return the weight and the memories after a step; a penalty's slope joins the gradient."""
     weight, gradient, *memories = old
     if rule is not None and rule.slope:
         gradient = gradient + formula(rule.slope)(VecSpace(), weight, *of_rule)
@@ -153,7 +153,7 @@ def _stepped(
 
 
 def _pace(stepper: Stepper, memories: list[Vec], own: list[Vec]) -> Vec | None:
-    """Return each weight's own size of a step; None where they are all of one size."""
+    """Return each weight's step size relative to plain descent's; None if there is no `pace`."""
     if not stepper.pace:
         return None
     pace: Vec = formula(stepper.pace)(VecSpace(), *memories, *own)

@@ -1,8 +1,8 @@
 """Several threads in one compiled function: shares of the work, and meeting points.
 
-The threads are ordinary Python threads, each inside its own call of the same `nogil` kernel: no
-pool of workers outlives a call, so that a fork, a thread pool of the caller's or a notebook finds
-nothing to trip over. What a thread computes never depends on how many there are.
+The threads are ordinary Python threads, each inside its own call of the same `nogil` kernel. No
+pool of workers outlives a call, so a fork, a caller's thread pool or a notebook finds nothing to
+trip over. The results never depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from fastnn.engine.pointers import get, put
 
 __all__ = ["call_together", "meet_all", "nth_part", "share"]
 
-# After so many looks a waiting thread lets others run: there may be fewer CPUs than threads.
+# After this many polls a waiting thread yields its CPU: there may be fewer CPUs than threads.
 PATIENCE = 400
 
 
 def call_together(function: Callable[[int], Any], threads: int, release: Callable[[], None]) -> Any:
-    """Call ``function(thread)`` for each thread number at once; return what number 0 returns.
+    """Call ``function(thread)`` for all thread numbers at once; return what number 0 returns.
 
-    Where the system can start no more threads, the function is not called at all. Where one of the
-    calls raises, `release` is called, after which none waits for it, and the exception raised.
+    If the system cannot start all the threads, the function is not called at all. If a call raises,
+    `release` is called, which frees the threads that wait for it, and the exception is raised.
     """
     if threads == 1:
         return function(0)
@@ -39,7 +39,7 @@ def call_together(function: Callable[[int], Any], threads: int, release: Callabl
 
     def run(number: int) -> None:
         decided.wait()
-        if complete:  # else it would wait for those that are missing
+        if complete:  # else it would wait for threads that never started
             try:
                 function(number)
             except BaseException as error:
@@ -68,15 +68,15 @@ def call_together(function: Callable[[int], Any], threads: int, release: Callabl
 
 @jit
 def share(net, count):
-    """Return where this thread's part of `count` pieces of work begins and ends."""
-    if net.threads == 1:  # without the divisions, which a small network's batch is slower for
+    """Return where this thread's share of `count` pieces of work begins and ends."""
+    if net.threads == 1:  # skip the divisions, which slow down a small network's batch
         return 0, count
     return nth_part(count, net.thread, net.threads)
 
 
 @jit
 def nth_part(count, number, parts):
-    """Return where one of so many even parts of `count` pieces begins and ends."""
+    """Return where part `number` begins and ends if `count` pieces are divided evenly."""
     return count * number // parts, count * (number + 1) // parts
 
 
@@ -120,7 +120,7 @@ def meet(typing: Any, arrived: Any, expected: Any) -> Any:
 
 @jit
 def meet_all(net):
-    """Wait for the other threads."""
+    """Wait until all threads have come to this point."""
     if net.threads > 1:
         met = get(net.met, 0) + 1
         put(net.met, 0, met)

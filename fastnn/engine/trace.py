@@ -1,16 +1,16 @@
-"""Formulas to vector instructions.
+"""The translation of formulas into vector instructions.
 
-A formula of `activations`, `costs` or `penalties` is plain Python over ``xp``. Here it is called
-once, while a kernel is compiled, with `Vec` objects whose arithmetic emits LLVM instructions: what
-remains in the kernel is straight vector code, with no call and no branch.
+A formula of `activations`, `costs`, `penalties` or `optimizers` is plain Python over ``xp``. It is
+called once, while a kernel is compiled, with `Vec` objects whose arithmetic emits LLVM
+instructions. What remains in the kernel is straight-line vector code, without calls or branches.
 
 A kernel refers to a formula by its key, a string, since the cache on disk hits in a later process
-only for closures over strings and numbers. The key holds a digest of the formula's code, of its
-helpers' and of the numbers that they name, so that a changed formula compiles anew.
+only for closures over strings and numbers. The key contains a digest of the formula's code, of its
+helpers' code and of the numbers they name, so a changed formula is compiled anew.
 
-exp, expm1 and tanh are within 4 ulp of the true value where that is a normal number, `log` and
-`logaddexp` within 4 ulp of the larger of their value and 1; arguments of exp beyond the normal
-numbers are clamped to their edge.
+exp, expm1 and tanh are within 4 ulp of the true value if that is a normal number; the error of
+`log` and `logaddexp` is at most 4 ulp of the larger of their value and 1. Arguments whose exp is
+not a normal number are clamped to the nearest that is.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ __all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
 _FORMULAS: dict[str, Callable[..., Any]] = {}
 _I32 = ir.IntType(32)
 
-# What a formula may take from around it, beside classes and modules.
+# The types that a formula may use from its surroundings, in addition to classes and modules.
 _PLAIN = (FunctionType, int, float, str, tuple, np.generic)
 
-# What it may not take from classes and modules either; other objects there are never called by it.
+# Types that it may not use from classes and modules either. Objects of other types found there only
+# share a name with something that the formula uses.
 _UNSEEN = (list, dict, set, np.ndarray, MethodType, functools.partial)
 
 
@@ -46,7 +47,7 @@ def register(function: Callable[..., Any]) -> str:
     Raises
     ------
     TypeError
-        If it is not a plain function, or computes with an object that a key cannot stand for.
+        If it is not a plain function, or computes with an object that a key cannot represent.
     """
     digest = hashlib.sha256(repr(_content(function, ())).encode()).hexdigest()
     key = f"{function.__module__}.{function.__qualname__}-{digest[:16]}"
@@ -62,8 +63,8 @@ def formula(key: str) -> Callable[..., Any]:
 def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return what a formula computes with: its code, and the values and helpers that it names.
 
-    These are its defaults, what it closes over, its module's globals, and what it takes from
-    classes and modules among these.
+    These are its defaults, the variables it closes over, the globals it names, and what it takes
+    from classes and modules among those globals.
     """
     if not isinstance(function, FunctionType):
         raise TypeError(
@@ -78,14 +79,14 @@ def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...]:
     names = names_in(code)
     of_module = [function.__globals__[name] for name in names if name in function.__globals__]
     values = [_value(one, callers, function) for one in (*given, *of_module)]
-    # Of a class or a module some names may be others' methods and objects, which are not called.
+    # A name may also match an unrelated attribute of a class or module, which is not used.
     held = _held(of_module, names)
     values += [_value(one, callers, function) for one in held if isinstance(one, _PLAIN + _UNSEEN)]
     return code_of(code, function.__doc__), values
 
 
 def _held(values: Iterable[Any], names: Iterable[str]) -> list[Any]:
-    """Return what classes and modules among `values` have by these names, and those among it."""
+    """Return the attributes with these names of classes and modules in `values`, recursively."""
     found, holders = [], [one for one in values if isinstance(one, type | ModuleType)]
     for holder in holders:
         held = [getattr(holder, name) for name in names if hasattr(holder, name)]
@@ -95,7 +96,7 @@ def _held(values: Iterable[Any], names: Iterable[str]) -> list[Any]:
 
 
 def _value(value: Any, callers: tuple[Any, ...], function: Callable[..., Any]) -> Any:
-    """Return what a key has for a value that a formula names."""
+    """Return what represents a value that a formula names in its key."""
     if isinstance(value, FunctionType):
         return _content(value, callers)
     if isinstance(value, type | ModuleType):
@@ -119,8 +120,8 @@ def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
 class Vec:
     """One vector register; arithmetic on it emits instructions."""
 
-    __array_ufunc__ = None  # numpy's functions refuse it, and leave operators to it
-    __hash__ = None  # type: ignore[assignment] # as it has an == of its own
+    __array_ufunc__ = None  # numpy's functions refuse it, and leave operators to this class
+    __hash__ = None  # type: ignore[assignment] # since it redefines ==
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
@@ -170,7 +171,7 @@ class Vec:
         return self._call("fabs", self)
 
     def _compared(self, how: str, other: Any) -> Condition:
-        """Compare as numpy does: what is NaN is not equal to anything, and else nothing is true."""
+        """Compare as numpy does: NaN is != everything, and all other comparisons are false."""
         compare = self.builder.fcmp_unordered if how == "!=" else self.builder.fcmp_ordered
         return Condition(self, compare(how, self.value, self.lift(other)))
 
@@ -210,8 +211,8 @@ class Vec:
 class Sign(Vec):
     """The sign of a vector: -1, 0, 1 or NaN.
 
-    A product with it is a change of sign bits. That takes none of the units that multiply, which
-    the products around it keep busy.
+    Multiplying by it only changes sign bits. That needs none of the CPU's multipliers, which the
+    surrounding products keep busy.
     """
 
     def __init__(self, x: Vec) -> None:
@@ -232,7 +233,7 @@ class Sign(Vec):
 
 
 class Signed(Vec):
-    """A factor that has got the sign of a vector, or 0 where that is 0 and NaN where it is NaN."""
+    """A factor times the sign of a vector: 0 where the vector is 0, and NaN where it is NaN."""
 
     def __init__(self, sign: Sign, factor: Any) -> None:
         self.of, self._nonzero, builder = sign.of, sign.nonzero, sign.builder
@@ -246,10 +247,10 @@ class Signed(Vec):
         super().__init__(builder, builder.select(sign.nonzero, turned, self.of.value))
 
     def taken_from_own(self) -> Vec:
-        """Return the vector whose sign it has minus this, or minus 0.
+        """Return the vector whose sign this has, minus this; where it is 0 or NaN, minus 0.
 
-        Nothing is selected: with masks in registers of their own it is a subtraction with a mask
-        all the same, and without them LLVM would store the result with a mask, lane by lane.
+        A bitwise and replaces the select. On a CPU with mask registers it still becomes a masked
+        subtraction; on others LLVM would turn a select into a masked store, lane by lane.
         """
         builder, kind = self.builder, self._turned.type
         taken = builder.and_(self._turned, builder.sext(self._nonzero, kind))
@@ -275,7 +276,7 @@ class VecSpace:
         return self._chosen(x > y, x, y)
 
     def _chosen(self, beyond: Any, x: Vec, y: Any) -> Vec:
-        """Return y where x is `beyond` it, or where y is NaN, else x, with its NaN."""
+        """Return y where `beyond` is true or y is NaN, else x, which may be NaN."""
         chosen = self.where(beyond, y, x)
         if not isinstance(y, Vec):
             return chosen
@@ -302,22 +303,25 @@ class VecSpace:
         return fraction * power + (power - 1.0)
 
     def tanh(self, x: Vec) -> Vec:
-        """(exp(2x)-1)/(exp(2x)+1); beyond 20 it is 1 in either precision."""
+        """Return (exp(2x)-1)/(exp(2x)+1); beyond 20 it is 1 in either precision."""
         size = abs(x)
         grown = self.expm1(self.where(size > 20.0, 20.0, size) * 2.0)
         return self.copysign(grown / (grown + 2.0), x)
 
     def logaddexp(self, x: Vec, y: Any) -> Vec:
-        """max(x,y) + log(1+u), u = exp(-|x-y|)."""
+        """Return max(x,y) + log(1+u), where u = exp(-|x-y|)."""
         u = self.exp(-abs(x - y))
         return self.maximum(x, y) + self._twice_atanh(u / (u + 2.0))
 
     def log1p(self, x: Vec) -> Vec:
-        """log(1+x) for x >= 0; to the precision of 1+x."""
+        """Return log(1+x) for x >= 0, to the precision of 1+x."""
         return self.log(x + 1.0)
 
     def log(self, x: Vec) -> Vec:
-        """n*log(2) + log(f), x = f * 2**n, 0.7 < f <= 1.4; for positive normal numbers."""
+        """Return n*log(2) + log(f), where x = f * 2**n and sqrt(1/2) <= f < sqrt(2).
+
+        x must be a positive normal number.
+        """
         builder, single = x.builder, self._is_single(x)
         mantissa, bits = (23, 32) if single else (52, 64)
         integers = ir.VectorType(ir.IntType(bits), x.value.type.count)
@@ -335,7 +339,7 @@ class VecSpace:
         return self.where(x > 0.0, result, x * math.nan)
 
     def _twice_atanh(self, s: Vec) -> Vec:
-        """2*atanh(s) as its series, for abs(s) <= 1/3: log(v) where s = (v-1)/(v+1)."""
+        """Return 2*atanh(s) by its series, abs(s) <= 1/3: it is log(v) where s = (v-1)/(v+1)."""
         square, terms = s * s, 8 if self._is_single(s) else 17
         series = square * (2.0 / (2 * terms + 1)) + 2.0 / (2 * terms - 1)
         for k in range(terms - 2, -1, -1):
@@ -345,12 +349,12 @@ class VecSpace:
     def _exp_parts(self, x: Vec) -> tuple[Vec, Vec]:
         """Return 2**n and exp(r)-1, where x = n*log(2) + r.
 
-        n is found by adding 1.5 * 2**(bits of the mantissa), which leaves it in the low bits: no
-        conversion to an integer, which LLVM leaves undefined for NaN.
+        Adding 1.5 * 2**(bits of the mantissa) leaves n in the low bits. This avoids a conversion to
+        an integer, which LLVM leaves undefined for NaN.
         """
         builder, single = x.builder, self._is_single(x)
-        # The largest is a little less than log(2)*(the largest exponent + 1/2); its reciprocal is
-        # denormal, so that a saturated sigmoid is 0 where denormal numbers count as zero.
+        # `largest` is just below log(2)*(the largest exponent + 1/2). The reciprocal of its exp is
+        # denormal, so a saturated sigmoid is 0 where denormal numbers count as zero.
         largest, smallest = (88.37, -87.0) if single else (709.4, -708.0)
         x = self.where(x > largest, largest, x)
         x = self.where(x < smallest, smallest, x)
@@ -358,7 +362,7 @@ class VecSpace:
         magic = 1.5 * 2.0**mantissa
         shifted = x * 1.4426950408889634 + magic
         n = shifted - magic
-        # log(2) in two parts (Cody and Waite): n times the first has no rounding error.
+        # log(2) in two parts (Cody and Waite): n times the first part is exact.
         high, low = (
             (0.693359375, -2.12194440e-4)
             if single

@@ -1,4 +1,4 @@
-"""One network's arrays and one data set, ready for epochs: the engine's face."""
+"""One network's arrays and one data set, ready for epochs: the engine's interface."""
 
 from __future__ import annotations
 
@@ -23,48 +23,48 @@ from fastnn.penalties import Penalty
 
 __all__ = ["Training", "outputs"]
 
-# A compiled call cannot be interrupted; at some 10 Gflop/s on a slow core this is 0.1 s. It is a
-# count of operations and not a time, so that the chunks, and with them the results, repeat.
+# A compiled call cannot be interrupted; at some 10 Gflop/s on a slow core this is 0.1 s. A count of
+# operations, not a time, so that chunks and results are reproducible.
 CHUNK_FLOPS = 1_000_000_000
 
-# Where outputs take no more products, numpy has them before weights are laid out for a kernel, and
-# Numba need not be loaded; of a few rows, too (docs/performance.md has the measurement).
+# Outputs that take no more products, or of a few rows only, are computed with numpy. That is faster
+# than laying out weights for a kernel, and Numba need not load (measured in docs/performance.md).
 FEW_PRODUCTS = 1_000_000
 
-# Threads meet after every layer, on the way forward and back, and once or twice more; below this
-# the meetings cost more than the sharing saves.
+# Threads wait for each other after every layer, forward and backward, and once or twice more. In
+# batches of fewer operations, the waiting costs more than the sharing saves.
 THREAD_FLOPS = 5_000_000
 
 
 class Path(Protocol):
-    """What `Training` asks of either path."""
+    """What `Training` requires of either path."""
 
     def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
-        """Train over the rows in `order`, whole batches, and return the sum of their costs.
+        """Train on the rows in `order`, whole batches, and return the sum of their costs.
 
         `batches` is as in `Training.epoch`.
         """
 
     def change(self, problem: Problem) -> None:
-        """Go on with the learning rate of `problem`, which is the same in all else."""
+        """Continue with the learning rate of `problem`, which is otherwise the same."""
 
     def write_back(self) -> None:
         """Bring the caller's arrays up to date."""
 
     def is_finite(self) -> bool:
-        """Return whether all weights and biases are finite."""
+        """Return whether all weights, biases and memories of the optimizer are finite."""
 
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
-        """Return a function of what `value_of` would return now, were the arrays up to date."""
+        """Return a function that returns what `value_of` gives for the network as it is now."""
 
     def mark(self) -> None:
-        """Note weights and biases for `go_back`."""
+        """Save weights and biases for `go_back`."""
 
     def go_back(self) -> None:
-        """Return to the last `mark`, and the caller's arrays too."""
+        """Restore the weights and biases of the last `mark`, in the caller's arrays too."""
 
     def state(self) -> State:
-        """Return a copy of what is remembered beside the weights."""
+        """Return a copy of what is remembered in addition to the weights."""
 
 
 class Training:
@@ -73,47 +73,47 @@ class Training:
     Parameters
     ----------
     weights : list of ndarray, shape (out, in)
-        One array a layer, all of one float dtype; trained in place.
+        One array per layer, all of the same float dtype; trained in place.
     biases : list of ndarray, shape (out,)
-        Likewise.
+        One array per layer, of the same dtype; trained in place.
     activations : sequence of Activation
-        One a layer, the output's last.
+        One per layer, the output's last.
     cost : Cost or RowCost
-        With the second kind, a user's own, training takes the numpy path.
+        With a `RowCost`, which is user-defined, training takes the numpy path.
     penalties : sequence of Penalty or None
-        One a layer.
+        One per layer.
     inputs : Inputs
         The rows, (n, D), and the scale they are multiplied by.
     targets : ndarray
         Class indices, int64 (n,), or targets (n, outputs) of the weights' dtype.
     batch_size : int
     learning_rate : float
-        The largest there will be, where `epoch` is given others.
+        The largest of all learning rates, if `epoch` is given others.
     optimizer : Optimizer, optional
-        What makes a step of the gradient, with the learning rates given here and not its own; plain
+        Makes a step of the gradient, with the learning rates given here instead of its own; plain
         descent if not given.
     n : int, optional
         The number of training rows in lmbda/n; the rows of `inputs` if not given.
     n_of_batch : bool
-        Whether lmbda is divided by each batch's own rows, or the sum of their weights, in place of
-        n (scikit-learn's convention).
+        Whether lmbda is divided by the number of rows of each batch, or the sum of their weights,
+        instead of n (scikit-learn's convention).
     track_cost : bool
-        Whether `epoch` sums up the cost as it goes.
+        Whether `epoch` sums up the cost as it trains.
     threads : int, optional
-        How many threads share the work; by default 1 where a batch is little work, else as many as
-        there are CPUs that the process may use, or OMP_NUM_THREADS if that is less. The results do
-        not depend on it.
+        How many threads share the work. By default 1 if a batch is little work; else the number of
+        CPUs that the process may use, or OMP_NUM_THREADS if that is less. The results do not depend
+        on it.
     row_weights : ndarray, shape (n,), optional
-        Of the weights' dtype: a batch's gradient and cost are then means weighted by these, its sum
-        divided by the sum of the batch's weights; 0 where all of these are 0.
+        Of the weights' dtype. A batch's gradient and cost are then weighted means: sums divided by
+        the sum of the batch's weights, or 0 if all of these are 0.
     dropout : sequence of float, optional
-        The share of units that each hidden layer goes without, row by row.
+        The share of each hidden layer's units that is dropped, drawn anew for every row.
     input_noise : float
-        The standard deviation of what is added to the scaled inputs.
+        The standard deviation of the noise that is added to the scaled inputs.
     seed : int
-        Of dropout and noise, unless `state` brings their generators.
+        Seed of dropout and noise, unless `state` has their generators.
     state : State, optional
-        What `state` of an earlier training of the same arrays returned, to go on from; it is
+        What `state` of an earlier training of the same arrays returned, to continue from; it is
         copied.
     """
 
@@ -169,14 +169,14 @@ class Training:
         )
         first_steps = stepper is not None or self._problem.penalties[0] is not None
         if inputs.is_sparse and first_steps and not self._problem.lazy:
-            flops += 4 * weights[0].size  # a pass over all weights, where there is one
+            flops += 4 * weights[0].size  # each batch also passes over all weights
         self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
         path = batched.Path if isinstance(cost, RowCost) else _engine().Path
         self._path: Path = path(self._problem, state)
         named = {"dropout": self._problem.masks, "noise": self._problem.noise}
         self._drawing = {name: drawn for name, drawn in named.items() if drawn is not None}
         for name, drawn in self._drawing.items():
-            if state is not None and name in state.draws:  # else it has only begun
+            if state is not None and name in state.draws:  # else it starts from its seed
                 drawn.state = state.draws[name]
 
     def epoch(
@@ -190,32 +190,34 @@ class Training:
         batches: np.ndarray | None = None,
         write_back: bool = True,
     ) -> float:
-        """Train once over the rows in `order`.
+        """Train once on the rows in `order`.
 
         Parameters
         ----------
         order : ndarray of int64, shape (n,)
-            Row numbers; the batches are its consecutive pieces, the last one maybe short.
+            Row numbers. The batches are consecutive pieces of it; the last one may be short.
         on_chunk : callable, optional
             Called between two batches, about every 0.1 s, with the number of rows done and the sum
-            of their costs; what it raises ends the epoch there.
+            of their costs; an exception it raises ends the epoch there.
         learning_rate : float, optional
-            That of this epoch and the next ones; above 0.
+            The rate of this epoch and of those that follow; above 0.
         start, total : int and float
-            What `on_chunk` was told in an epoch of the same order that ended there, to go on with
-            it.
+            The last values passed to `on_chunk` by an interrupted epoch over the same order;
+            training continues from there.
         batches : ndarray of float64, shape (batches, 3), optional
-            Filled with what each batch was: the sum of its costs, weighted as its rows are; and of
-            all layers' weights before it, the sums of abs(w) and of w**2, if no column waits.
+            Filled for each batch with the sum of its costs, weighted as its rows are, and with the
+            sums of abs(w) and of w**2 over all layers' weights before it. The last two are right
+            only if no column's penalty is deferred.
         write_back : bool, default True
-            Whether the caller's arrays are up to date afterwards; they are where it ends early. Of
-            sparse rows' columns that no row uses, the weights are touched for nothing else.
+            Whether the caller's arrays are brought up to date at the end. If the epoch ends early,
+            they always are. With False, the weights of columns that no row of a sparse matrix uses
+            are rarely touched.
 
         Returns
         -------
         float
-            The mean cost of the epoch as it ran, weighted as the rows are, without the penalty; NaN
-            if it is not tracked.
+            The mean cost during the epoch, weighted as the rows are and without the penalty; NaN if
+            it is not tracked.
         """
         if learning_rate is not None and learning_rate != self._problem.learning_rate:
             self._problem = replace(self._problem, learning_rate=learning_rate)
@@ -239,7 +241,7 @@ class Training:
         return total / self._counted(order) if self._track_cost else float("nan")
 
     def state(self) -> State:
-        """Return a copy of what the optimizer and the penalties remember, between two epochs."""
+        """Return a copy of what optimizer, penalties and draws remember, between two epochs."""
         state = self._path.state()
         draws = {name: drawn.state for name, drawn in self._drawing.items()}
         return state._replace(draws=draws)
@@ -249,29 +251,29 @@ class Training:
         self._path.write_back()
 
     def go_back(self) -> None:
-        """Return weights and biases to where the last call of `epoch` found them; it ended early.
+        """Restore the weights and biases from before the last call of `epoch`, which ended early.
 
-        The caller's arrays are up to date afterwards. What `state` returns does not go back.
+        The caller's arrays are up to date afterwards. What `state` returns is not restored.
         """
         self._path.go_back()
 
     def penalty_value(self) -> Callable[[], float]:
-        """Return a function of the value of the layers' penalties as it is now, times n.
+        """Return a function that returns the current value of the layers' penalties, times n.
 
-        Between two epochs; `write_back` is not needed for it. Of sparse rows' columns that no row
-        uses, the weights are looked at when it is called, for all the values still wanted at once:
-        do that with signals held back.
+        Call this between two epochs; no `write_back` is needed. The weights of columns that no row
+        of a sparse matrix uses are read only when the function is called, in one pass for all the
+        values still wanted. Call the function with signals held back.
         """
         if not any(self._penalties):
             return lambda: 0.0
         return self._path.penalty_value(self._penalties)
 
     def is_finite(self) -> bool:
-        """Return whether all weights and biases are finite, between two chunks."""
+        """Return whether all weights, biases and optimizer memories are finite, between chunks."""
         return self._path.is_finite()
 
     def _counted(self, order: np.ndarray) -> float:
-        """Return the weight of the rows in `order`, each 1 if there are no weights."""
+        """Return the total weight of the rows in `order`: 1 each if none are given; inf if 0."""
         weights = self._problem.row_weights
         if weights is None:
             return float(len(order))
@@ -279,14 +281,14 @@ class Training:
 
 
 def _first_products(w: np.ndarray, inputs: Inputs) -> int:
-    """Return how many products the first layer takes for a row, of sparse ones for a mean row."""
+    """Return how many products the first layer takes for a row, or for the mean sparse row."""
     if not inputs.is_sparse:
         return int(w.size)
     return max(1, int(len(w) * inputs.matrix.nnz // inputs.n))
 
 
 def _worthwhile_threads(flops: int) -> int:
-    """Return how many threads pay for a batch of so many operations."""
+    """Return how many threads are worthwhile for a batch of so many operations."""
     return threads_allowed() if flops >= THREAD_FLOPS else 1
 
 
@@ -296,7 +298,10 @@ def outputs(
     activations: Sequence[Activation],
     inputs: Inputs,
 ) -> Outputs:
-    """Return what a network says of every row; of a few without loading Numba."""
+    """Return the network's outputs for every row.
+
+    A few rows are computed with numpy, so that Numba need not load.
+    """
     products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
     are_few = inputs.n < FEW_ROWS or inputs.n * products <= FEW_PRODUCTS
     engine = batched if are_few else _engine()
@@ -305,7 +310,7 @@ def outputs(
 
 
 def _engine() -> Any:
-    """Return the compiled path where the JIT is on; Numba loads here, at the first call."""
+    """Return the compiled path, or numpy's if the JIT is off; Numba loads here, on first use."""
     from fastnn.engine import jit
 
     if not jit.is_on():

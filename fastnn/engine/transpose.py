@@ -1,4 +1,4 @@
-"""Blocks of V by V numbers transposed in registers; V is the lanes of a vector."""
+"""Transposition of V by V blocks in registers; V is the lanes of a vector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["emit_transpose", "transpose", "transpose_numbered"]
 
 @intrinsic(prefer_literal=True)
 def transpose(typing: Any, spec: Any, source: Any, source_row: Any, out: Any, out_row: Any) -> Any:
-    """out[j, i] = source[i, j] for a block of V by V."""
+    """Set out[j, i] = source[i, j] for a block of V by V."""
     signature = types.void(spec, source, source_row, out, out_row)
     vector = vector_of(out, read_spec(spec).lanes)
 
@@ -32,7 +32,7 @@ def transpose_numbered(
     typing: Any, spec: Any, source: Any, source_row: Any, numbers: Any, out: Any, out_row: Any,
     count: Any,
 ) -> Any:  # fmt: skip
-    """out[j, i] = source[numbers[i], j] for V rows and the first `count` of V columns."""
+    """Set out[j, i] = source[numbers[i], j] for V rows i and the first `count` of V columns j."""
     signature = types.void(spec, source, source_row, numbers, out, out_row, types.int64)
     vector = vector_of(out, read_spec(spec).lanes)
 
@@ -53,7 +53,7 @@ def transpose_numbered(
 def emit_transpose(
     builder: Any, source: Any, source_row: Any, out: Any, out_row: Any, vector: Any
 ) -> None:
-    """Emit what `transpose` does, for another intrinsic."""
+    """Emit the code of `transpose` inside another intrinsic."""
     places = [builder.mul(source_row, int64(i)) for i in range(vector.count)]
     rows = _transposed(builder, [load(builder, source, place, vector) for place in places])
     for j, row in enumerate(rows):
@@ -61,7 +61,7 @@ def emit_transpose(
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
-    """Return V vectors of V lanes, lanes for vectors, by exchanging ever larger halves."""
+    """Return V vectors of V lanes transposed, by exchanging ever larger blocks of lanes."""
     count, span = len(rows), 1
     while span < count:
         mixed = list(rows)

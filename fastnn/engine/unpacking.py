@@ -1,7 +1,7 @@
-"""The way from a panel back into a network's array, compiled.
+"""A compiled copy from a panel back into a network's array.
 
-Of sparse rows a first layer has weights by the million, few of which a batch uses, so that this
-takes a good part of an epoch. Symbols: V elements of a vector.
+With sparse rows a first layer may have millions of weights, few of which a batch uses, so this copy
+takes a good part of an epoch.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from fastnn.engine.transpose import transpose_numbered
 
 __all__ = ["build_unpack"]
 
-# So many columns ahead a row of w is asked for: the CPU does not go ahead in so many rows at once.
+# Rows of w are prefetched this many columns ahead: the CPU cannot follow so many rows by itself.
 AHEAD = 128
 
 
 def build_unpack(spec: str) -> Any:
     """Return the compiled function that writes ``w[u, j] = panel[places[j], u]``.
 
-    Only the lanes of `spec` shape it.
+    Of `spec` only the lanes matter.
     """
 
     @kernel

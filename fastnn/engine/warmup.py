@@ -1,4 +1,4 @@
-"""Compile the usual kernels ahead, into Numba's cache, by training on a handful of rows."""
+"""Compile the usual kernels ahead of time, into the cache on disk, by training on a few rows."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from fastnn.penalties import L1, L2, Penalty
 
 __all__ = ["USUAL", "Case", "warm_up"]
 
-# As few as a kernel lists the columns of, so that it skips those that a batch does not use.
+# The fewest columns for which a kernel lists and skips those that a batch does not use.
 COLUMNS = 64
 
 
 class Case(NamedTuple):
-    """What a training kernel is compiled for, beside the first layer's units and the batch size.
+    """What a training kernel is compiled for, apart from the first layer's units and batch size.
 
     dtype : str
-        Of the network.
+        Dtype of the network.
     rows : str
         Dtype of the input rows.
     zeros : bool
-        Whether enough of the input is zero for unused columns to be skipped.
+        Whether the input has enough zeros for unused columns to be skipped.
     penalty : Penalty or None
     cost : Cost
     track_cost : bool
@@ -71,16 +71,16 @@ def warm_up(case: Case, hidden: Sequence[int] = (30,), batch_size: int = 10) -> 
     ----------
     case : Case
     hidden : sequence of int
-        Units of the hidden layers. Kernels take layers as they come, but where rows have many zeros
-        and columns are sorted they are compiled for the vectors that the first one fills.
+        Units of the hidden layers. A kernel serves layers of any size, unless rows have many zeros
+        and columns are sorted: it is then compiled for the number of vectors in the first layer.
     batch_size : int
-        Kernels take batches as they come, but rows with many zeros in so few that a block of rows
-        has fewer than usual have kernels of their own.
+        A kernel serves batches of any size, except for rows with many zeros in batches so small
+        that a block has fewer rows than usual: these have kernels of their own.
 
     Returns
     -------
     float
-        The seconds that it took.
+        The seconds it took.
     """
     start = perf_counter()
     sizes = [COLUMNS, *hidden, 1]
@@ -101,5 +101,5 @@ def warm_up(case: Case, hidden: Sequence[int] = (30,), batch_size: int = 10) -> 
         track_cost=case.track_cost,
     )
     training.epoch(np.arange(batch_size))
-    compiled.outputs(weights, biases, layers, inputs)  # a few would not be the kernel's work
+    compiled.outputs(weights, biases, layers, inputs)  # `training.outputs` would use numpy
     return perf_counter() - start

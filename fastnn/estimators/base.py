@@ -1,4 +1,4 @@
-"""What both estimators do in place of scikit-learn's own code."""
+"""What both estimators do instead of scikit-learn's own code."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ __all__ = ["EngineMixin"]
 class EngineMixin:
     """scikit-learn's multilayer perceptron with fastnn's training and predictions.
 
-    It stands before scikit-learn's class in the bases, and has what is the same for classes and
-    real values.
+    It precedes scikit-learn's class in the bases, and has all that classifier and regressor share.
     """
 
     _additions: ClassVar[dict[str, list[Any]]] = {
@@ -40,7 +39,7 @@ class EngineMixin:
     def _fit(
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
     ) -> Any:
-        """Train; where this is refused before a weight has changed, nothing else has."""
+        """Train; if this is refused before training begins, leave the estimator unchanged."""
         before, self._has_begun = dict(vars(self)), False
         try:
             return super()._fit(X, y, sample_weight, incremental)  # type: ignore[misc]
@@ -59,7 +58,7 @@ class EngineMixin:
         if self.solver == "lbfgs":
             lbfgs.check(self)
         X, y = super()._validate_input(X, y, incremental, reset)  # type: ignore[misc]
-        if y.dtype.kind not in "fiub":  # numpy would read numbers out of strings
+        if y.dtype.kind not in "fiub":  # numpy would parse strings as numbers
             raise TypeError(
                 f"y must be numbers, not of dtype {y.dtype}: convert it with y.astype(float)"
             )
@@ -70,8 +69,8 @@ class EngineMixin:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw a layer's weights, (in, out), and biases (Glorot and Bengio 2010).
 
-        The output layer's have the spread of the last hidden one, as in scikit-learn, or where
-        there is none that of the name given.
+        The output layer has the range of the last hidden layer's activation, as in scikit-learn;
+        without hidden layers, that of the activation given.
         """
         names = settings.hidden_names(self)
         name = names[min(len(self.coefs_), len(names) - 1)] if names else self.activation
@@ -92,7 +91,7 @@ class EngineMixin:
                 super()._fit_lbfgs(X, y, sample_weight, *scratch)  # type: ignore[misc]
             else:
                 lbfgs.fit(self, X, y, sample_weight)
-        dtype = settings.dtype_of(self) or self.coefs_[0].dtype  # scikit-learn has float64 then
+        dtype = settings.dtype_of(self) or self.coefs_[0].dtype  # float64 from scikit-learn
         self.coefs_ = [np.asfortranarray(w, dtype) for w in self.coefs_]
         self.intercepts_ = [np.asarray(b, dtype) for b in self.intercepts_]
 

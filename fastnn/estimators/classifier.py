@@ -17,54 +17,55 @@ __all__ = ["MLPClassifier"]
 class MLPClassifier(EngineMixin, private.MLPClassifier):  # type: ignore[misc] # sklearn has no types
     """scikit-learn's `sklearn.neural_network.MLPClassifier`, trained by fastnn's engine.
 
-    The parameters up to `max_fun` are scikit-learn's, with its meanings and defaults, and so are
-    attributes and methods. The same `random_state` gives the same initial weights and the same
-    order of rows, so that the same weights come out, to rounding.
+    The parameters up to `max_fun` are scikit-learn's, with the same meanings and defaults, and so
+    are attributes and methods. The same `random_state` gives the same initial weights and the same
+    order of rows, and therefore the same trained weights, up to rounding.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int, default (100,)
-        The units of each hidden layer.
+        The number of units in each hidden layer.
     activation : str or list of str, default "relu"
-        Of the hidden layers, one for all or one for each: "identity", "logistic" (or "sigmoid"),
-        "tanh" and "relu" as in scikit-learn, or another of fastnn's but "softmax".
+        The activation of the hidden layers, one for all or one for each: "identity", "logistic" (or
+        "sigmoid"), "tanh" and "relu" as in scikit-learn, or any other of fastnn's except "softmax".
     solver : {"adam", "sgd", "lbfgs"}
-        lbfgs is scipy's, on all rows at once.
+        "lbfgs" is scipy's, on all rows at once.
     alpha : float, default 0.0001
-        The strength of a penalty given by its name, over a batch: it is divided by the batch's
-        rows, or by the sum of their weights.
+        The strength of a penalty that is given by its name, over a batch: it is divided by the
+        number of rows in the batch, or by the sum of their weights.
     batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, \
 verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, \
 beta_2, epsilon, n_iter_no_change, max_fun
         As in scikit-learn.
     penalty : {"l2", "l1", "elasticnet"}, Penalty or list, default "l2"
-        A name has the strength `alpha`. "l2" is scikit-learn's. "l1" shrinks after each step and
-        leaves exact zeros; "elasticnet" is a part of the gradient and leaves none. A penalty of
-        fastnn such as ``fastnn.L1(5.0)``, or a list with one (or None) for each layer, has its own
-        lmbda over all training rows; `alpha` must then stay at its default. ``"sgd"`` takes all,
-        ``"adam"`` those that do not need steps of one size (``fastnn.TruncatedGradient`` does), and
-        ``"lbfgs"`` L1, L2 and ElasticNet.
+        A penalty given by name has the strength `alpha`. "l2" is scikit-learn's. "l1" shrinks after
+        each step and leaves exact zeros; "elasticnet" is a part of the gradient and leaves none. A
+        penalty of fastnn such as ``fastnn.L1(5.0)``, or a list with one (or None) for each layer,
+        has its own lmbda over all training rows; `alpha` must then keep its default. "sgd" accepts
+        all penalties, "adam" all but truncated gradient and cumulative L1, which need steps of the
+        same size for all weights, and "lbfgs" only L1, L2 and ElasticNet.
     l1_ratio : float, default 0.5
-        The share of L1 in "elasticnet", 0 to 1. Only used there.
+        The share of L1 in "elasticnet", from 0 to 1; used only there.
     dropout : float or list of float, default 0.0
-        The share of hidden units that each row goes without, one for all hidden layers or one for
-        each; for "sgd" and "adam".
+        The share of hidden units dropped for each row, one for all hidden layers or one for each;
+        for "sgd" and "adam".
     dtype : {"float32", "float64"} or None, default None
-        What is computed with. None is float32 for float32 rows, and else float64.
+        The dtype of training and predictions. None means float32 for float32 rows, else float64.
+        "lbfgs" trains in float64, and may leave float64 weights where this is None.
     n_threads : int, optional
-        How many threads train. By default 1 where a batch is little work, else as many as there are
-        CPUs and OMP_NUM_THREADS allows, which joblib sets for its processes. The weights do not
-        depend on it.
+        The number of training threads. By default 1 if a batch is little work, else one for each
+        CPU as far as OMP_NUM_THREADS allows, which joblib sets for its processes. The weights do
+        not depend on it.
     n_rows : int, optional
-        The n in the lmbda/n of a penalty of fastnn: the rows of all calls of `partial_fit`
-        together, which needs it then. By default the rows that `fit` trains on.
+        The n in the lmbda/n of a penalty of fastnn. `partial_fit` needs it with such a penalty: the
+        total number of rows in all its calls. By default the number of rows that `fit` trains on.
 
     Raises
     ------
     ImportError
-        On import, if scikit-learn is missing or has not what this builds on.
+        On import, if scikit-learn is missing or lacks a private name that is used here.
     ValueError
-        From `fit`: as in scikit-learn, and where the additions do not fit together.
+        From `fit`: as in scikit-learn, and if the added parameters contradict one another.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -1,7 +1,7 @@
-"""scikit-learn's log losses, with outputs kept eps away from 0 and 1, and its Poisson loss.
+"""scikit-learn's log losses, with outputs clipped to [eps, 1-eps], and its Poisson loss.
 
-eps is the distance from 1 to the next number of the dtype. So a wrong output costs no more than
--log(eps), where fastnn's own costs go on growing; the deltas are the same.
+eps is the distance from 1 to the next larger number of the dtype. A wrong output therefore costs at
+most -log(eps), whereas fastnn's own costs keep growing; the deltas are the same.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ LEAST_64, MOST_64 = 2.0**-52, 52 * math.log(2)
 
 
 def within_32(xp: Any, cost: Any) -> Any:
-    """Return -log of an output in float32, kept within its bounds."""
+    """Return `cost`, the -log of a float32 output, clipped to its bounds."""
     return xp.minimum(xp.maximum(cost, LEAST_32), MOST_32)
 
 
 def within_64(xp: Any, cost: Any) -> Any:
-    """Return -log of an output in float64, kept within its bounds."""
+    """Return `cost`, the -log of a float64 output, clipped to its bounds."""
     return xp.minimum(xp.maximum(cost, LEAST_64), MOST_64)
 
 
 class CrossEntropy32(CrossEntropy):
-    """Of targets 0 and 1 and independent outputs, in float32."""
+    """The clipped cross-entropy of independent outputs and targets 0 or 1, in float32."""
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -38,7 +38,7 @@ class CrossEntropy32(CrossEntropy):
 
 
 class CrossEntropy64(CrossEntropy):
-    """Likewise in float64."""
+    """The clipped cross-entropy of independent outputs and targets 0 or 1, in float64."""
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -46,7 +46,7 @@ class CrossEntropy64(CrossEntropy):
 
 
 class LogLikelihood32(LogLikelihood):
-    """Of a class and softmax outputs, in float32."""
+    """The clipped log-likelihood of a class under softmax outputs, in float32."""
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -54,7 +54,7 @@ class LogLikelihood32(LogLikelihood):
 
 
 class LogLikelihood64(LogLikelihood):
-    """Likewise in float64."""
+    """The clipped log-likelihood of a class under softmax outputs, in float64."""
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
@@ -62,7 +62,7 @@ class LogLikelihood64(LogLikelihood):
 
 
 class PoissonOfCounts(Poisson):
-    """NaN where a target is below 0, which has no deviance."""
+    """Half the Poisson deviance, NaN for a target below 0, which has none."""
 
     @staticmethod
     def value(xp: Any, z: Any, a: Any, y: Any) -> Any:

@@ -1,8 +1,9 @@
-"""The solver "lbfgs" with what scikit-learn's own has not: L1, and activations by layer.
+"""The solver "lbfgs" with what scikit-learn's own lacks: L1, and an activation for each layer.
 
-L1 has no derivative at 0. So each of its weights is the difference of two numbers from 0 on, bounds
-that scipy's L-BFGS-B keeps, and L1 is their sum, which is smooth (Schmidt, Fung and Rosales, "Fast
-optimization methods for L1 regularization", 2007, section 3.2). Weights become exactly 0.
+L1 has no derivative at 0. Each weight under L1 is therefore the difference of two numbers of at
+least 0, a bound that scipy's L-BFGS-B enforces. L1 is then their sum, which is smooth (Schmidt,
+Fung and Rosales, "Fast optimization methods for L1 regularization", 2007, section 3.2). Weights
+become exactly 0.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ CONVEX = (
 
 
 def is_scikit_learns(mlp: Any) -> bool:
-    """Return whether scikit-learn's own solver knows all that is asked for."""
+    """Return whether scikit-learn's own solver supports the parameters."""
     return mlp.penalty == "l2" and mlp.activation in OWN_ACTIVATIONS
 
 
 def check(mlp: Any) -> None:
-    """Raise a `ValueError` where something asked for is no function to be minimised."""
+    """Raise a `ValueError` if a parameter has no place in one function to be minimised."""
     for penalty in settings.penalties_of(mlp):
         if not (penalty is None or isinstance(penalty, CONVEX)):
             raise ValueError(
@@ -48,7 +49,7 @@ def check(mlp: Any) -> None:
 
 
 def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
-    """Minimise the mean cost with the penalty, from the estimator's weights on."""
+    """Minimise the mean cost plus the penalty, starting from the estimator's weights."""
     objective = Objective(mlp, X, y, sample_weight)
     whole = WithL1(objective)
     start = np.concatenate([a.ravel() for a in (*mlp.coefs_, *mlp.intercepts_)], dtype=np.float64)
@@ -77,10 +78,10 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
 
 
 class WithL1:
-    """An objective and its L1 as one smooth function: what has L1 is a difference of two numbers.
+    """An objective plus its L1 as one smooth function of x.
 
-    These are at least 0. x has the parameters and, after them, what is to be subtracted from those
-    with L1.
+    Each parameter with L1 is the difference of two numbers of at least 0. x holds the parameters
+    and, after them, the numbers to be subtracted from those with L1.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -89,7 +90,7 @@ class WithL1:
         self._l1 = objective.l1[self._shrunk]
 
     def start(self, parameters: np.ndarray) -> np.ndarray:
-        """Return the x that is such parameters, one of each two numbers 0."""
+        """Return the x that stands for `parameters`; one number of each pair is 0."""
         of_shrunk = parameters[self._shrunk]
         x = np.concatenate([parameters, np.maximum(-of_shrunk, 0)])
         x[self._shrunk] = np.maximum(of_shrunk, 0)
@@ -97,7 +98,7 @@ class WithL1:
 
     @property
     def bounds(self) -> Bounds | None:
-        """Those of x; None where nothing has L1."""
+        """The bounds on x; None if no parameter has L1."""
         if not len(self._shrunk):
             return None
         least = np.full(self._count + len(self._shrunk), -np.inf)
@@ -123,12 +124,12 @@ class WithL1:
 
 
 class Objective:
-    """The mean cost of all rows with L2, and its derivatives, of the parameters in one vector.
+    """The mean cost of all rows plus L2, and its derivatives; the parameters are one vector.
 
     Attributes
     ----------
     l1 : ndarray
-        The strength of L1 at each parameter, which is not in the cost.
+        The strength of L1 for each parameter. The cost does not include L1.
     """
 
     def __init__(self, mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:

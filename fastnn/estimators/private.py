@@ -1,7 +1,7 @@
-"""What is used of scikit-learn that it does not call public, and a check that it is there.
+"""The non-public parts of scikit-learn that the estimators use, and a check that they exist.
 
-The estimators override `OVERRIDDEN` methods of scikit-learn's own and use those in `USED`; both
-have stayed what they are since 1.7, the first release with weights of rows.
+The estimators override the methods in `OVERRIDDEN` and use the members in `USED`. Both have stayed
+the same since 1.7, the first release with sample weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCRATCH = ["activations", "deltas", "coef_grads", "intercept_grads", "layer_unit
 
 
 def missing(estimator: type) -> str:
-    """Return what an estimator of scikit-learn lacks, or nothing."""
+    """Return the first thing that scikit-learn's estimator lacks, or an empty string."""
     for name in (*OVERRIDDEN, *USED):
         if not hasattr(estimator, name):
             return name

@@ -17,12 +17,12 @@ __all__ = ["MLPRegressor"]
 class MLPRegressor(EngineMixin, private.MLPRegressor):  # type: ignore[misc] # sklearn has no types
     """scikit-learn's `sklearn.neural_network.MLPRegressor`, trained by fastnn's engine.
 
-    All is as in `fastnn.MLPClassifier`, and in scikit-learn's `MLPRegressor`.
+    Everything else is as in `fastnn.MLPClassifier` and in scikit-learn's `MLPRegressor`.
 
     Parameters
     ----------
     loss : {"squared_error", "poisson"}
-        "poisson" is half the Poisson deviance, for targets from 0 on, and has an exponential
+        "poisson" is half the Poisson deviance, for targets of at least 0, with an exponential
         output.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, \
 learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, \

@@ -1,4 +1,4 @@
-"""An estimator's parameters as what the engine takes."""
+"""An estimator's parameters in the form that the engine takes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PENALTIES = ("l2", "l1", "elasticnet")
 
 
 def check(mlp: Any) -> None:
-    """Raise a `ValueError` where parameters do not fit together, before anything has changed."""
+    """Raise a `ValueError` if parameters contradict one another, before anything changes."""
     hidden_names(mlp)
     penalties_of(mlp)
     dropout_of(mlp)
@@ -62,10 +62,10 @@ def check(mlp: Any) -> None:
 
 
 def check_incremental(mlp: Any) -> None:
-    """Raise a `ValueError` where `partial_fit` cannot do what `fit` can."""
+    """Raise a `ValueError` for what `fit` can do and `partial_fit` cannot."""
     if mlp.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
-    if isinstance(kept := getattr(mlp, "_optimizer", None), Steps):  # whatever the solver is now
+    if isinstance(kept := getattr(mlp, "_optimizer", None), Steps):  # even if the solver changed
         check_penalties(kept.optimizer or SGD(), penalties_of(mlp))
     if mlp.n_rows is None and not divided_by_batch(mlp):
         raise ValueError(
@@ -75,10 +75,15 @@ def check_incremental(mlp: Any) -> None:
 
 
 def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
-    """Raise where training cannot go on from the weights, or not with these weights of rows.
+    """Raise an error if training cannot start from the weights, or not with `sample_weight`.
 
-    An `AttributeError` where there are not as many layers as they are of, a `ValueError` where they
-    are not of rows and targets like these, or a row counts less than nothing.
+    Raises
+    ------
+    AttributeError
+        If the weights are of another number of hidden layers.
+    ValueError
+        If they do not fit the columns of `X` or `y`, or one another; or if a sample weight is below
+        0, or all are 0.
     """
     if sample_weight is not None and np.min(sample_weight) < 0:
         raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
@@ -100,7 +105,7 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
 
 
 def check_shapes(mlp: Any, features: int) -> None:
-    """Raise a `ValueError` where the weights are not of so many features, or of one another."""
+    """Raise a `ValueError` if the weights do not fit the number of features or one another."""
     units = features
     for layer, (w, b) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
         if np.ndim(w) != 2 or len(w) != units or np.shape(b) != np.shape(w)[1:]:
@@ -112,12 +117,12 @@ def check_shapes(mlp: Any, features: int) -> None:
 
 
 def with_dtype(mlp: Any, X: Any) -> Any:
-    """Return the rows as the dtype asked for.
+    """Return the rows in the dtype asked for, if any.
 
     Raises
     ------
     ValueError
-        If a number is too large for it.
+        If a number is too large for that dtype.
     """
     dtype = dtype_of(mlp)
     if dtype is None or X.dtype == dtype:
@@ -128,7 +133,7 @@ def with_dtype(mlp: Any, X: Any) -> Any:
 
 
 def hidden_layers(mlp: Any) -> int:
-    """Return how many hidden layers there are."""
+    """Return the number of hidden layers."""
     sizes = mlp.hidden_layer_sizes
     return len(sizes) if hasattr(sizes, "__len__") else 1
 
@@ -149,7 +154,7 @@ def activations_of(mlp: Any, layers: int | None = None) -> list[Activation]:
 
 
 def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:
-    """Return the cost that goes with the output."""
+    """Return the cost that goes with the output activation."""
     output = mlp.out_activation_
     if output in ("softmax", "logistic"):
         return (clipped.log_likelihood if output == "softmax" else clipped.cross_entropy)(dtype)
@@ -157,17 +162,17 @@ def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:
 
 
 def divided_by_batch(mlp: Any) -> bool:
-    """Return whether the penalty's strength is `alpha`, which every batch divides by its rows."""
+    """Return whether the strength is `alpha`, which each batch divides by its number of rows."""
     return isinstance(mlp.penalty, str)
 
 
 def dtype_of(mlp: Any) -> np.dtype[Any] | None:
-    """Return the dtype asked for, or None where it is that of the rows."""
+    """Return the dtype asked for, or None if that of the rows is to be used."""
     return None if mlp.dtype is None else checked_dtype(mlp.dtype)
 
 
 def penalties_of(mlp: Any, exponent: int = 0) -> Sequence[Penalty | None]:
-    """Return each layer's penalty; alpha is times 2**exponent, as the weights of rows are."""
+    """Return each layer's penalty; alpha is scaled by 2**exponent, as sample weights are."""
     layers = hidden_layers(mlp) + 1
     if not divided_by_batch(mlp):
         if mlp.alpha != DEFAULT_ALPHA:
@@ -185,11 +190,11 @@ def penalties_of(mlp: Any, exponent: int = 0) -> Sequence[Penalty | None]:
 
 
 def threads_of(mlp: Any) -> int | None:
-    """Return how many threads train; None where the engine, or BLAS, is to choose."""
+    """Return the number of threads; None lets the engine, or BLAS, choose."""
     return None if mlp.n_threads is None else int(mlp.n_threads)
 
 
 def dropout_of(mlp: Any) -> list[float] | None:
-    """Return the rate of each hidden layer; None where nothing is dropped."""
+    """Return the dropout rate of each hidden layer; None if nothing is dropped."""
     nothing = np.ndim(mlp.dropout) == 0 and mlp.dropout == 0
     return checked_dropout(None if nothing else mlp.dropout, hidden_layers(mlp))

@@ -1,4 +1,4 @@
-"""The steps of a stochastic solver: which optimizer makes them, and how their size changes."""
+"""The steps of a stochastic solver: its optimizer, and how the learning rate changes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SMALLEST_RATE, DIVISOR = 1e-6, 5.0
 
 @dataclass(frozen=True, repr=False)
 class AdamOfScikitLearn(Adam):
-    """Adam with epsilon added to the root of v, and not to that of v/(1-beta_2**t).
+    """Adam with epsilon added to sqrt(v) instead of sqrt(v/(1-beta_2**t)).
 
-    It is the form at the end of section 2 in Kingma and Ba, "Adam: a method for stochastic
-    optimization", 2015; the same as that of their algorithm 1 with epsilon/sqrt(1-beta_2**t).
+    This is the form at the end of section 2 of Kingma and Ba, "Adam: a method for stochastic
+    optimization", 2015. It equals their algorithm 1 with epsilon/sqrt(1-beta_2**t) for epsilon.
     """
 
-    def __repr__(self) -> str:  # as users know it
+    def __repr__(self) -> str:  # the name that users know
         return super().__repr__().replace(type(self).__qualname__, "Adam")
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Any:
@@ -41,13 +41,17 @@ class Steps:
     Attributes
     ----------
     optimizer : Optimizer or None
-        None is plain descent.
+        None means plain descent.
     learning_rate : float
-        That of the next epoch.
+        The rate of the next epoch.
+    policy : str
+        How the rate changes: scikit-learn's parameter ``learning_rate``.
+    power_t : float
+        The exponent of "invscaling".
     state : State or None
         What the optimizer and the penalties remember.
     penalties : list of str or None
-        Each layer's penalty, to find that another one was asked for.
+        Each layer's last penalty, to detect that another one is asked for.
     """
 
     optimizer: Optimizer | None
@@ -63,14 +67,14 @@ class Steps:
     def state_for(
         self, arrays: Sequence[np.ndarray], penalties: Sequence[Penalty | None]
     ) -> State | None:
-        """Return the state to go on from, to train such weights and biases with these penalties.
+        """Return the state from which to continue training `arrays` with these penalties.
 
-        In their dtype; what penalties remember goes on where they are the same.
+        It has the dtype of the arrays. What penalties remember is kept if they are unchanged.
 
         Raises
         ------
         ValueError
-            If it is of layers of other sizes.
+            If the state is of layers of other sizes.
         """
         shapes, state = [array.shape for array in arrays], self.state
         for held in [] if state is None else [*state.memories, state.kept]:
@@ -84,12 +88,15 @@ class Steps:
         return None if state is None else state.carried(arrays[0].dtype, same_penalties=same)
 
     def epoch_ends(self, rows: int) -> None:
-        """Change the rate, where it follows the rows seen since the first fit."""
+        """Change the rate if it depends on `rows`, the number of rows seen since the first fit."""
         if self.policy == "invscaling":
             self.learning_rate = self._first_rate / (rows + 1) ** self.power_t
 
     def stop(self, reason: str, verbose: bool) -> bool:
-        """Return whether training is to end for `reason`; an adaptive rate is divided first."""
+        """Return whether to end training for `reason`.
+
+        An adaptive rate that is not yet too small is divided instead.
+        """
         what, ends = "Stopping.", True
         if self.policy == "adaptive":
             if self.learning_rate <= SMALLEST_RATE:
@@ -103,7 +110,7 @@ class Steps:
 
 
 def steps_of(mlp: Any) -> Steps:
-    """Return the steps of an estimator's solver, as they begin."""
+    """Return the steps with which an estimator's solver begins."""
     rate, power_t = float(mlp.learning_rate_init), float(mlp.power_t)
     if mlp.solver == "adam":
         adam = AdamOfScikitLearn(rate, mlp.beta_1, mlp.beta_2, mlp.epsilon)
@@ -111,5 +118,5 @@ def steps_of(mlp: Any) -> Steps:
     descent: Optimizer | None = None
     if mlp.momentum:
         descent = (Nesterov if mlp.nesterovs_momentum else Momentum)(rate)
-        object.__setattr__(descent, "momentum", float(mlp.momentum))  # 1 too, as in scikit-learn
+        object.__setattr__(descent, "momentum", float(mlp.momentum))  # 1 too, as scikit-learn
     return Steps(descent, rate, mlp.learning_rate, power_t)

@@ -21,7 +21,7 @@ __all__ = ["fit"]
 
 
 class Part(NamedTuple):
-    """Some of the rows, their targets and what each counts."""
+    """Some of the rows, with their targets and sample weights."""
 
     X: Any
     y: Any
@@ -34,20 +34,20 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        With its initial weights.
+        An estimator whose weights are initialised.
     X : ndarray or sparse matrix, shape (n, features)
     y : ndarray, shape (n, outputs)
-        bool for a classifier.
+        Of dtype bool for a classifier.
     sample_weight : ndarray, shape (n,), or None
     incremental : bool
-        Whether it is one more epoch (`partial_fit`).
+        Whether to train just one more epoch (`partial_fit`).
     """
     if not incremental or not isinstance(getattr(mlp, "_optimizer", None), Steps):
         mlp._optimizer = steps_of(mlp)
     rows, held = Part(X, y, sample_weight), Part(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
-    # After early stopping the best arrays are the fitted ones: a warm start trains both at once.
+    # After early stopping the best arrays are `coefs_` themselves; a warm start trains both as one.
     was_best = mlp.coefs_ is getattr(mlp, "_best_coefs", None)
     epochs = Epochs(mlp, rows, _batch_size(mlp, rows.X.shape[0]))
     if was_best:
@@ -62,7 +62,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
             epochs.training.write_back()
             mlp._optimizer.state = epochs.training.state()
     if mlp.early_stopping:
-        mlp._best_coefs = [np.asfortranarray(w) for w in mlp._best_coefs]  # as the engine has them
+        mlp._best_coefs = [np.asfortranarray(w) for w in mlp._best_coefs]  # as the engine's are
         mlp.coefs_, mlp.intercepts_ = mlp._best_coefs, mlp._best_intercepts
 
 
@@ -79,7 +79,7 @@ class Epochs:
         mlp.coefs_, mlp.intercepts_ = [w.T for w in self._weights], self._biases
         self._starts = np.arange(0, self.n, batch_size)
         self._rows = np.minimum(self.n - self._starts, batch_size)
-        self._looked_at = mlp.early_stopping  # by the estimator, after every epoch
+        self._looked_at = mlp.early_stopping  # the estimator reads the weights after every epoch
         self._counts, exponent = None, 0
         if rows.sample_weight is not None:
             self._counts, exponent = near_1(np.asarray(rows.sample_weight, np.float64))
@@ -91,7 +91,7 @@ class Epochs:
             activations=settings.activations_of(mlp),
             cost=settings.cost_of(mlp, dtype),
             penalties=self._penalties,
-            inputs=as_inputs(rows.X, dtype, 1.0, finite=True),  # scikit-learn has looked
+            inputs=as_inputs(rows.X, dtype, 1.0, finite=True),  # scikit-learn has checked
             targets=_targets(mlp, rows.y, dtype),
             batch_size=batch_size,
             learning_rate=steps.learning_rate,
@@ -106,9 +106,10 @@ class Epochs:
         )
 
     def run(self, order: np.ndarray) -> float:
-        """Train on the rows in `order`; return their mean cost with the penalty, as it ran.
+        """Train on the rows in `order`; return their mean cost as it ran, plus the penalty.
 
-        A batch's cost is weighted as its rows are, and counts in the mean as many rows as it has.
+        A batch's cost is the mean weighted by sample weights; the mean over batches weights each
+        batch by its number of rows.
         """
         sums = rows = self._rows
         if self._counts is not None:
@@ -139,7 +140,7 @@ def _run(mlp: Any, epochs: Epochs, held: Part, incremental: bool) -> None:
     order, mlp.n_iter_ = np.arange(epochs.n), 0
     while mlp.n_iter_ < mlp.max_iter:
         if mlp.shuffle:
-            drawn = np.arange(epochs.n)  # what sklearn.utils.shuffle draws, without its checks
+            drawn = np.arange(epochs.n)  # the draws of sklearn.utils.shuffle, without its checks
             mlp._random_state.shuffle(drawn)
             order = order[drawn]
         mlp.loss_ = epochs.run(order)
@@ -169,7 +170,7 @@ def _run(mlp: Any, epochs: Epochs, held: Part, incremental: bool) -> None:
 
 
 def _split(mlp: Any, rows: Part) -> tuple[Part, Part]:
-    """Return the rows to train on and those that early stopping looks at."""
+    """Return the rows to train on and those held out for early stopping."""
     stratify = rows.y if is_classifier(mlp) and mlp.n_outputs_ == 1 else None
     parts = train_test_split(
         *(part for part in rows if part is not None),
@@ -199,7 +200,7 @@ def _batch_size(mlp: Any, n: int) -> int:
 
 
 def _targets(mlp: Any, y: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return what the engine takes: class indices where the output is a softmax, else rows."""
+    """Return the engine's targets: class indices if the output is a softmax, else rows."""
     if mlp.out_activation_ == "softmax":
         labels: np.ndarray = y.argmax(axis=1)
         return labels.astype(np.int64, copy=False)

@@ -1,6 +1,6 @@
-"""Networks from other libraries, and for them: scikit-learn, PyTorch, ONNX.
+"""Conversions of networks from and to other libraries: scikit-learn, PyTorch, ONNX.
 
-What stands in the package that a network comes from or goes to is imported when it is needed.
+The other library is imported only when it is needed.
 """
 
 from __future__ import annotations

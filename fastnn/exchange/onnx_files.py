@@ -1,8 +1,8 @@
 """Networks as ONNX files, which other runtimes evaluate.
 
-An activation's formula is called once, with values that write the nodes of the graph for it: the
-same formula that the engine compiles. Those that ONNX has an operator for, in either dtype, are
-that operator.
+An activation's formula, the same that the engine compiles, is called once with values whose
+arithmetic adds nodes to the graph. An activation for which ONNX has an operator in both dtypes
+becomes that operator.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def _activated(graph: Graph, activation: Activation, z: str) -> str:
 
 
 class Graph:
-    """Nodes and constants as they are written.
+    """The nodes and constants of a graph under construction.
 
     Parameters
     ----------
     onnx : module
     dtype : str
-        That of the network.
+        The network's dtype.
     """
 
     def __init__(self, onnx: Any, dtype: str) -> None:
@@ -107,7 +107,7 @@ class Graph:
         return self.array(f"constant.{number!r}", np.array(number, self._dtype))
 
     def model(self, inputs: tuple[str, int], outputs: int) -> Any:
-        """Return the model: X (n, inputs), of any n, and outputs (n, outputs)."""
+        """Return the model: input ``X`` (n, inputs), output ``outputs`` (n, outputs), for any n."""
         helper, (dtype, width) = self._onnx.helper, inputs
         graph = helper.make_graph(
             self._nodes,
@@ -126,10 +126,10 @@ class Graph:
 
 
 class Value:
-    """A result in the graph, with the operators that formulas use."""
+    """A result in the graph; the operators that formulas use add nodes to it."""
 
-    __array_ufunc__ = None  # numpy's functions refuse it, and leave operators to it
-    __hash__ = None  # type: ignore[assignment] # as it has an == of its own
+    __array_ufunc__ = None  # numpy functions refuse it, numpy operators defer to it
+    __hash__ = None  # type: ignore[assignment] # because == is overridden
 
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph, self.name = graph, name
@@ -201,7 +201,7 @@ class Value:
 
 
 def _called(operator: str, *operands: Value | float) -> Value:
-    """Return the result of an operator, of which some operand is in the graph."""
+    """Return the result of an operator of which at least one operand is in the graph."""
     return next(o for o in operands if isinstance(o, Value)).call(operator, *operands)
 
 

@@ -13,34 +13,34 @@ from fastnn.network_checks import names_by_layer
 
 __all__ = ["from_sklearn"]
 
-# fastnn's names, and scikit-learn's where they are others.
+# fastnn's names, and scikit-learn's where they differ.
 NAMES = {a.name: a.name for a in activations.ALL} | {"logistic": "sigmoid", "exp": "exponential"}
 COSTS = {"softmax": "log_likelihood", "logistic": "cross_entropy"}
 
 
 def from_sklearn(mlp: Any) -> Network:
-    """Return the network of a fitted ``MLPClassifier`` or ``MLPRegressor``, with its outputs.
+    """Return a network with the outputs of a fitted ``MLPClassifier`` or ``MLPRegressor``.
 
     Parameters
     ----------
     mlp : MLPClassifier or MLPRegressor
-        Of scikit-learn or of fastnn, or a class with the same fitted attributes.
+        One of scikit-learn or fastnn, or an object with the same fitted attributes.
 
     Returns
     -------
     Network
-        In the dtype of the weights, which are copied. The cost is the one that was trained with,
-        "mean_squared" for a regressor's squared error. Classes are numbers from 0 on, so that
-        ``mlp.classes_[network.predict(X)]`` is ``mlp.predict(X)``; with several labels to a row the
-        network is multilabel.
+        In the dtype of the weights, which are copied. The cost is the one used in training,
+        "mean_squared" for a regressor's squared error. Classes are numbered from 0, so that
+        ``mlp.classes_[network.predict(X)]`` is ``mlp.predict(X)``. If a row can have several
+        labels, the network is multilabel.
 
     Raises
     ------
     TypeError
-        If it is none of these.
+        If `mlp` is none of these.
     ValueError
-        If it is not fitted, has an activation that fastnn has not, or has not as many as it has
-        hidden layers.
+        If it is not fitted, has an activation that fastnn lacks, or has a list of activations whose
+        length is not the number of hidden layers.
     """
     name = type(mlp).__name__
     if not all(hasattr(mlp, parameter) for parameter in ("hidden_layer_sizes", "activation")):
@@ -60,13 +60,13 @@ def from_sklearn(mlp: Any) -> Network:
 
 
 def _hidden(mlp: Any) -> list[str]:
-    """Return the activation of each hidden layer; fastnn's estimators may have one for each."""
+    """Return each hidden layer's activation; fastnn's estimators may have one for each."""
     layers = len(mlp.coefs_) - 1
     which = "hidden layers that were fitted"
     return [NAMES[name] for name in names_by_layer(mlp.activation, NAMES, layers, which)]
 
 
 def _loss(mlp: Any) -> str:
-    """Return the cost of a regressor; releases before the parameter `loss` have one."""
+    """Return a regressor's cost; releases without `loss` have squared error only."""
     loss = getattr(mlp, "loss", "squared_error")
     return {"squared_error": "mean_squared"}.get(loss, str(loss))

@@ -1,4 +1,4 @@
-"""Networks as PyTorch modules, and from them: plain stacks of ``Linear`` and activations."""
+"""Conversions to and from PyTorch modules: plain stacks of ``Linear`` and activations."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["from_torch", "to_torch"]
 
-# The cost of a module whose own is not named, by its output activation.
+# The default cost of a module, by its output activation.
 COSTS = {"softmax": "log_likelihood", "sigmoid": "cross_entropy"}
 
 
 def to_torch(network: Stack) -> nn.Sequential:
-    """Return a module with the outputs of `network`, as `Network.to_torch` says."""
+    """Return a module with the outputs of `network`, as `Network.to_torch` describes."""
     torch, (weights, biases) = _torch("to_torch"), network._arrays()
     nn, dtype = torch.nn, getattr(torch, network.dtype.name)
     known = _activations(nn)
@@ -46,33 +46,33 @@ def from_torch(
     cost: str | None = None,
     multilabel: bool = False,
 ) -> Network:
-    """Return the network of a ``torch.nn.Sequential``, with its outputs.
+    """Return a network with the outputs of a ``torch.nn.Sequential``.
 
     Parameters
     ----------
     module : torch.nn.Sequential
-        ``Linear`` layers, each with an activation after it or none: ``Sigmoid``, ``Tanh``,
-        ``ReLU``, ``LeakyReLU()``, ``ELU()``, ``GELU(approximate="tanh")``, ``Softplus()`` and, at
-        the end, ``Softmax(dim=1)``. ``Dropout``, which predictions are made without, is left out.
+        ``Linear`` layers, each followed by at most one activation: ``Sigmoid``, ``Tanh``, ``ReLU``,
+        ``LeakyReLU()``, ``ELU()``, ``GELU(approximate="tanh")``, ``Softplus()``, ``Identity`` or,
+        at the end, ``Softmax(dim=1)``. ``Dropout``, which predictions do not use, is left out.
     output : str, optional
-        The activation after the last layer where the module has none: "softmax" for a module
-        that was trained with ``CrossEntropyLoss``, "sigmoid" with ``BCEWithLogitsLoss``, as
-        these losses have it in them.
+        The activation after the last layer if the module has none: "softmax" for a module trained
+        with ``CrossEntropyLoss``, "sigmoid" for one trained with ``BCEWithLogitsLoss``, since these
+        losses include it.
     cost : str, optional
-        The network's; by default "log_likelihood" for softmax outputs, "cross_entropy" for
-        sigmoid, else "mean_squared".
+        The network's cost; by default "log_likelihood" for softmax outputs, "cross_entropy" for
+        sigmoid outputs, else "mean_squared".
     multilabel : bool, default False
-        Whether each output is a label of its own, which a module does not say.
+        Whether each output is a separate label, which the module does not tell.
 
     Returns
     -------
     Network
-        In the module's dtype, with copies of its parameters.
+        It has the module's dtype and copies of its parameters.
 
     Raises
     ------
     TypeError, ValueError
-        If the module is anything else; the message names the part.
+        If the module contains anything else; the message names the part.
     ModuleNotFoundError
         If PyTorch is not installed.
     """
@@ -115,7 +115,7 @@ def _torch(what: str) -> Any:
 
 
 def _activations(nn: Any) -> dict[str, list[Any]]:
-    """Return the modules that each activation may be; the first is the one to make."""
+    """Return the modules that stand for each activation; `to_torch` uses the first."""
     return {
         "sigmoid": [nn.Sigmoid()],
         "tanh": [nn.Tanh()],
@@ -143,7 +143,7 @@ def _name(nn: Any, number: int, part: Any) -> str:
 
 
 def _settings(part: Any) -> dict[str, Any]:
-    """Return the parameters of an activation that its values depend on."""
+    """Return the parameters of an activation module that affect its values."""
     without = ("training", "inplace")
     return {k: v for k, v in vars(part).items() if not k.startswith("_") and k not in without}
 

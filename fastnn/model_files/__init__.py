@@ -1,8 +1,8 @@
 """Model files: a network in safetensors, the native form, or in the JSON of the book's network2.
 
-Each form has a module with ``encode``, a `Model` as bytes, and ``decode``, the reverse. What they
-share, the record of all that is not an array, stands in `fastnn.model_files.model`. Nothing in a
-file is run, and nothing it names is opened.
+Each form has a module with ``encode``, which turns a `Model` into bytes, and ``decode``, the
+reverse. What they share, the record of everything that is not an array, is in
+`fastnn.model_files.model`. Nothing in a file is run, and nothing that it names is opened.
 """
 
 from __future__ import annotations

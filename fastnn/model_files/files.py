@@ -1,4 +1,4 @@
-"""Writing a model file whole or not at all, and reading it in the form that it has."""
+"""Writing a model file whole or not at all, and reading one in either form."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def write_model(path: str | os.PathLike[str], model: Model) -> None:
 
 
 def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
-    """Read a model file in the form that its content has, whatever its name.
+    """Read a model file; its content, not its name, determines the form.
 
     Raises
     ------
     FileFormatError
-        If the file is not a model file, is damaged, or has more than `max_bytes` bytes; the message
-        says what is wrong with it.
+        If the file is not a model file, is damaged, or is larger than `max_bytes`; the message says
+        what is wrong with it.
     OSError
         If it cannot be read.
     """
@@ -60,7 +60,7 @@ def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
             f"{os.fspath(path)} is larger than max_bytes={max_bytes:,}: "
             "give more if it is to be trusted"
         )
-    # The eight bytes that safetensors begins with, the length of a header, have zeros in them.
+    # safetensors begins with the header's length in eight bytes, some of them zero; JSON has none.
     decode = safetensors_form.decode if b"\0" in raw[:8] else json_form.decode
     with understood(path, "model file"):
         return decode(raw)

@@ -1,10 +1,11 @@
-"""The JSON of the book's network2, with the one key more that a native network needs.
+"""The JSON of the book's network2, with one additional key for a native network.
 
 The book's keys come first, as its ``save`` writes them: ``sizes``, ``weights`` (out, in),
-``biases`` (out, 1) and ``cost``, the class name of its module. Under ``fastnn`` stands the record.
-A file without that key is the book's own.
+``biases`` (out, 1) and ``cost``, the class name of its module, or fastnn's name of the cost if the
+book does not have such a network. The key ``fastnn`` holds the record. A file without that key is
+the book's own.
 
-Numbers are written so that they read back exactly, float32 included.
+Numbers are written so that they are read back exactly, float32 included.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ def encode(model: Model) -> bytes:
 
 
 def decode(raw: bytes) -> Model:
-    """Return the model in the content of a JSON file, a native one or one of the book's.
+    """Return the model in the content of a JSON file, native or the book's.
 
     Raises
     ------
     TypeError, ValueError
-        If there is none; the message says what is wrong.
+        If the content is not a model; the message says what is wrong.
     """
     content = parsed(raw)
     require(isinstance(content, dict), "a JSON object is expected")
@@ -68,8 +69,8 @@ def decode(raw: bytes) -> Model:
 
 
 def _layers(name: str, layers: Any, shapes: list[tuple[int, int]], dtype: str) -> list[np.ndarray]:
-    # Everything is compared with the lists that are there, so that sizes which the file only
-    # claims never lead to an allocation.
+    # The sizes are compared with the lists themselves, so that sizes which a file merely claims
+    # never lead to an allocation.
     require(
         isinstance(layers, list) and len(layers) == len(shapes),
         f"{name!r} must be a list of {len(shapes)} layers, one less than 'sizes'",

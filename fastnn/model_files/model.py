@@ -1,4 +1,4 @@
-"""What a model file holds, whatever its form, and the record in it of all that is not an array."""
+"""The content of a model file in either form, and its record of all that is not an array."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FORMAT = 1
 
 
 class Model(NamedTuple):
-    """What a model file holds.
+    """The content of a model file.
 
     Attributes
     ----------
     weights : list of ndarray, shape (out, in)
-        With all input columns. Where `kept_inputs` is not None, the network uses those in it, and
-        the others are zeros: a reader that knows nothing of this gets the same outputs.
+        With all input columns. If `kept_inputs` is not None, the network uses only the columns in
+        it, and the weights of the others are 0: a reader that ignores it gets the same outputs.
     biases : list of ndarray, shape (out,)
     activations : list of str
     cost : str
@@ -33,9 +33,9 @@ class Model(NamedTuple):
     kept_inputs : ndarray of int64, or None
     multilabel : bool
     penalty : JSON value
-        What `fastnn.penalties.records.to_record` made of the penalty it was trained with.
+        The training penalty, as `fastnn.penalties.records.to_record` recorded it.
     optimizer_state : OptimizerState or None
-        Of the columns in use alone; kept by safetensors only.
+        For the columns in `kept_inputs` only; stored in safetensors only.
     """
 
     weights: list[np.ndarray]
@@ -53,7 +53,7 @@ class Model(NamedTuple):
 def record_of(model: Model) -> dict[str, Any]:
     """Return all of `model` but weights, biases and optimizer_state, as a JSON object.
 
-    What is None or False is left out, input_scale apart.
+    Entries that are None or False are left out, except input_scale.
     """
     record: dict[str, Any] = {
         "format": FORMAT,
@@ -73,12 +73,12 @@ def record_of(model: Model) -> dict[str, Any]:
 
 
 def dtype_of(record: Any) -> str:
-    """Return the dtype of the arrays beside a record, "float32" or "float64".
+    """Return the dtype of the arrays that belong to a record, "float32" or "float64".
 
     Raises
     ------
     ValueError
-        If it is not a record, or one of another format.
+        If `record` is not a record, or has another format.
     """
     require(isinstance(record, dict), "'fastnn' must be a JSON object")
     require(
@@ -91,12 +91,12 @@ def dtype_of(record: Any) -> str:
 def from_record(
     record: dict[str, Any], weights: list[np.ndarray], biases: list[np.ndarray]
 ) -> Model:
-    """Return the model of a record, whose `dtype_of` is right, and the arrays beside it.
+    """Return the model of a record, which `dtype_of` has accepted, and its arrays.
 
     Raises
     ------
     TypeError, ValueError
-        If something in it is not what it should be. Names are checked by who knows them.
+        If an entry of the record is invalid. Names of activations and costs are not checked here.
     """
     activations: Any = record.get("activations")
     scale = record.get("input_scale")
@@ -120,12 +120,12 @@ def from_record(
 
 
 def parsed(text: bytes | str) -> Any:
-    """Return the JSON value in `text`; NaN and infinity, which JSON has not, are refused.
+    """Return the JSON value in `text`; NaN and infinity, which JSON lacks, are refused.
 
     Raises
     ------
     ValueError
-        If it is not such a text.
+        If `text` is not JSON.
     """
     try:
         return json.loads(
@@ -136,7 +136,7 @@ def parsed(text: bytes | str) -> Any:
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise a `ValueError` with the message unless it holds."""
+    """Raise a `ValueError` with `message` unless `holds` is true."""
     if not holds:
         raise ValueError(message)
 

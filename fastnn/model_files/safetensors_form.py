@@ -1,7 +1,7 @@
 """The native form: safetensors, with the record as JSON under ``fastnn`` in the header's metadata.
 
-Layer i, from 0, is the tensors ``layers.i.weight`` (out, in) and ``layers.i.bias`` (out,), in the
-network's dtype. What a fit has left for the next one stands beside them, as `state_form` says.
+Layer i, counted from 0, is the tensors ``layers.i.weight`` (out, in) and ``layers.i.bias`` (out,),
+in the network's dtype. `state_form` describes the further tensors of an optimizer's state.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def decode(raw: bytes) -> Model:
     Raises
     ------
     TypeError, ValueError
-        If there is none; the message says what is wrong.
+        If the content is not a model; the message says what is wrong.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -45,7 +45,7 @@ def decode(raw: bytes) -> Model:
     dtype = np.dtype(dtype_of(record))
     try:
         tensors = load(raw)
-    except (SafetensorError, KeyError) as error:  # the latter where numpy has no such dtype
+    except (SafetensorError, KeyError) as error:  # KeyError: numpy has no such dtype
         raise ValueError(f"damaged, or of a dtype that numpy has not: {error}") from error
     weights: list[np.ndarray] = []
     biases: list[np.ndarray] = []
@@ -73,7 +73,7 @@ def decode(raw: bytes) -> Model:
 
 
 def _names(layers: int) -> list[str]:
-    """Return the names of weights, then biases."""
+    """Return the names of all weights, then of all biases."""
     return [name(layer) for name in (_weight, _bias) for layer in range(layers)]
 
 
@@ -86,7 +86,7 @@ def _bias(layer: int) -> str:
 
 
 def _record(raw: bytes) -> Any:
-    """Return the record in the header, whose length stands before it; `load` checks the rest."""
+    """Return the record in the header, whose length precedes it; `load` checks the rest."""
     end = 8 + int.from_bytes(raw[:8], "little")
     require(len(raw) >= max(end, 8), f"its header ends at byte {end:,}, and it has {len(raw):,}")
     header = parsed(raw[8:end])

@@ -1,7 +1,7 @@
-"""What a fit has left, as tensors of a safetensors file and a record of the rest.
+"""An optimizer's state after a fit, as tensors of a safetensors file and a record of the rest.
 
-The tensors have the names of the weights and biases that they lie beside, after ``optimizer.k.``
-for the number k of an optimizer's memory, or ``penalty.`` for what penalties keep.
+A tensor's name is that of the weights or biases that it belongs to, with the prefix
+``optimizer.k.`` for number k of the optimizer's memories, or ``penalty.`` for what penalties keep.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from fastnn.optimizer_state import OptimizerState
 
 __all__ = ["decode_state", "encode_state"]
 
-# No fit makes so many steps, and a float64 counts to it.
+# No fit takes more steps, and a float64 counts exactly up to this.
 MOST_STEPS = 1 << 53
 
 
 def encode_state(
     state: OptimizerState, names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the record and the tensors of a state; `names` are those of weights, then biases."""
+    """Return a state's record and tensors; `names` has those of weights, then of biases."""
     record = state._asdict() | {"memories": len(state.memories), "kept": bool(state.kept)}
     tensors: dict[str, np.ndarray] = {}
     for prefix, arrays in zip(_prefixes(record), [*state.memories, state.kept], strict=False):
@@ -35,12 +35,14 @@ def encode_state(
 def decode_state(
     record: Any, tensors: dict[str, np.ndarray], like: dict[str, np.ndarray]
 ) -> OptimizerState | None:
-    """Take a state out of the tensors of a file; `like` has those in use that they lie beside.
+    """Remove a state from a file's tensors and return it; None if the record is None.
+
+    `like` has the weights and biases that the tensors belong to, by name.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not one; the message says what is wrong.
+        If there is no valid state; the message says what is wrong.
     """
     if record is None:
         return None

@@ -1,7 +1,7 @@
-"""The native network, `Network`, and how it becomes a file and is read again.
+"""The native network, `Network`, and how it is saved and loaded.
 
-`stack.py` has what a network consists of, `network.py` adds training and prediction, `saving.py`
-loading; the files themselves are written and read by `fastnn.model_files`.
+`stack.py` holds the parts of a network, `network.py` adds training and prediction, and `saving.py`
+adds loading. `fastnn.model_files` writes and reads the files themselves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The network that users meet: training, and what it predicts."""
+"""The public network class: training and prediction."""
 
 from __future__ import annotations
 
@@ -34,56 +34,56 @@ class Network(Stack):
     Parameters
     ----------
     sizes : sequence of int
-        The units of each layer, inputs first: at least two layers, each of at least one unit.
+        The units of each layer, inputs first: at least two layers with at least one unit each.
     activation : str or sequence of str, default "sigmoid"
-        The name of the activation of all layers, or one name for each layer after the input.
-        One of `fastnn.activations`: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu",
+        The activation of all layers, or one name for each layer after the input. The names are
+        those of `fastnn.activations`: "sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu",
         "softplus", "identity", "exponential" or, for the output layer only, "softmax".
     cost : str, default "cross_entropy"
-        For classes "cross_entropy" (of independent sigmoid outputs), "log_likelihood" (of softmax
-        outputs) or "quadratic"; for real targets "mean_squared", "absolute" or "huber", usually of
-        "identity" outputs; these four take any but softmax and exponential ones. For counts
-        "poisson" (of exponential outputs).
+        For classes, "cross_entropy" (independent sigmoid outputs), "log_likelihood" (softmax
+        outputs) or "quadratic". For real targets, "mean_squared", "absolute" or "huber", usually
+        with "identity" outputs. "quadratic" and these three accept every output activation except
+        softmax and exponential. For counts, "poisson" (exponential outputs).
     initializer : str, default "book"
-        How weights and biases start: "book" (its chapter 3), "book_large" (its chapter 1),
-        "glorot" or "he" (`fastnn.initializers`).
+        How weights and biases are drawn: "book" (the book's chapter 3), "book_large" (its
+        chapter 1), "glorot" or "he" (`fastnn.initializers`).
     multilabel : bool, default False
-        Whether each output unit is a label of its own, so that a row may have none or several: y
-        and predictions are then rows of 0 and 1. It needs sigmoid outputs, and is saved with the
+        Whether each output unit is a separate label, so that a row may have none or several. y and
+        the predictions are then rows of 0 and 1. This needs sigmoid outputs. It is saved with the
         network.
     dtype : {"float32", "float64"}
-        What the network computes in, and the dtype of its arrays.
+        The dtype of the network's arrays and computations.
     input_scale : float, optional
-        The network computes with ``X * input_scale``, whatever the dtype of X. Not given, it is 1
-        for floats and 1/256 (the book's) for uint8, so that pixels may come in either form. It is
-        saved with the network.
+        The network computes with ``X * input_scale``, whatever the dtype of X. By default it is 1
+        for floats and 1/256 (the book's) for uint8, so that pixels may be given in either form. It
+        is saved with the network.
     seed : int or numpy.random.Generator, optional
-        Seeds the network's own generator, or is it, from which the initial values and every shuffle
-        are drawn. Not given, each network is different.
+        The seed of the network's generator, or the generator itself. The initial values and every
+        shuffle are drawn from it. Without a seed, each network is different.
 
     Attributes
     ----------
     weights : list of ndarray, shape (out, in)
-        One array for each layer after the input. They may be edited in place or replaced; what
-        stands here is checked, and used, at the next call.
+        One array for each layer after the input. Arrays may be edited in place or replaced; each
+        call checks and uses the current ones.
     biases : list of ndarray, shape (out,)
-        Likewise.
+        As `weights`.
     kept_inputs : ndarray of int64, or None
-        The columns of X that the network uses, where `compact` has dropped others.
+        The columns of X that the network uses; None unless `compact` has dropped some.
     penalty : Penalty, list or None
-        What the last `fit` took; it is saved with the network.
+        The penalty of the last `fit`; it is saved with the network.
     optimizer_state : OptimizerState or None
-        What the optimizer of the last `fit` remembers, for `warm_start`; it is saved with the
-        network in safetensors. None where that is nothing, where the fit ended in an error (with
-        rows in blocks or on a cluster also by Ctrl-C) or early stopping put earlier weights back,
-        and after `compact`. Set it to None to forget it.
+        What the optimizer of the last `fit` remembers, for `warm_start`; safetensors files include
+        it. It is None if there is nothing to remember, after `compact`, and if the fit ended in an
+        error (with rows in blocks or on a cluster, also on Ctrl-C) or early stopping restored
+        earlier weights. Set it to None to discard it.
     history : History or None
         The history of the last `fit`; after a `KeyboardInterrupt`, of the epochs it finished.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these; the message says what was expected.
+        If an argument is not as above; the message says what was expected.
     """
 
     def __init__(
@@ -131,110 +131,110 @@ class Network(Stack):
         resume: bool = False,
         warm_start: bool = False,
     ) -> History:
-        """Train by stochastic gradient descent on mini-batches, from the weights as they are.
+        """Train by stochastic gradient descent on mini-batches, starting from the current weights.
 
         Parameters
         ----------
         X : array_like or sparse matrix of scipy, shape (n, n_inputs); path, or Blocks
             Floats or uint8; the network computes with ``X * input_scale``. A sparse matrix stays
-            one: CSR is taken as it is, other formats are converted to it. A path is that of an npy
-            file (.npy), of an svmlight file (.svm, .svmlight, .libsvm, and these and .gz or .bz2),
-            or else of an IDX file. npy and IDX are mapped, and not read into memory.
-            `fastnn.Blocks` are rows that are read as they are needed, with their y in them.
+            sparse: CSR is used as it is, other formats are converted to CSR. A path names an npy
+            file (.npy), an svmlight file (.svm, .svmlight or .libsvm, optionally followed by .gz or
+            .bz2), or else an IDX file. npy and IDX files are memory-mapped, not read.
+            `fastnn.Blocks` are rows that are read as they are needed and include their y.
         y : array_like, shape (n,) or (n, sizes[-1]), or path
-            Class indices (0 or 1 where there is one output unit), or targets, which the cost
-            "cross_entropy" needs from 0 to 1, and "log_likelihood" so that a row sums to 1 besides;
-            real targets where the cost is for these, and rows of 0 and 1 where the network is
-            multilabel. An svmlight file has its own.
+            Class indices (0 or 1 if there is one output unit), or targets: "cross_entropy" and
+            "log_likelihood" need them between 0 and 1, and "log_likelihood" needs each row to sum
+            to 1. Real targets if the cost is for these; rows of 0 and 1 if the network is
+            multilabel. An svmlight file contains its own labels.
         epochs : int
-            Passes over the rows; a whole float is taken, and 0 trains nothing.
+            Passes over the rows. A whole-number float is accepted; 0 trains nothing.
         batch_size : int, default 10
-            Rows a step; the last batch of an epoch may be short, and a batch_size above n is n.
+            Rows per step. The last batch of an epoch may be short; a batch_size above n means n.
         learning_rate : float or Schedule, optional
-            The book's eta: a step is learning_rate times the batch's mean gradient. A schedule of
-            `fastnn.schedules` gives each epoch its own. By default 0.5; an optimizer has its own.
+            The book's eta: a step is learning_rate times the batch's mean gradient. A schedule from
+            `fastnn.schedules` sets the rate of each epoch. The default is 0.5; an optimizer brings
+            its own rate.
         optimizer : Optimizer, optional
-            One of `fastnn.optimizers`, such as `fastnn.Adam`; by default plain descent,
-            ``SGD(learning_rate)``. What it remembers of earlier steps begins anew with each fit
-            that has no `warm_start`, and where `compact_every` removes something.
+            One of `fastnn.optimizers`, such as `fastnn.Adam`; by default plain gradient descent,
+            ``SGD(learning_rate)``. Its memory of earlier steps is reset at the start of each fit
+            without `warm_start`, and whenever `compact_every` removes something.
         penalty : Penalty, sequence of Penalty or None, or None
             One of `fastnn.penalties`, such as `fastnn.L1`, for all layers, or a list with one for
-            each layer after the input. A step shrinks the weights by learning_rate*lmbda/n, n being
-            the rows of `X`; where that is too much for training to work, a
-            `fastnn.RegularizationWarning` says so before it starts. With an optimizer, L1, L2 and
-            ElasticNet are part of the gradient, and the others follow its step.
+            each layer after the input. A step shrinks the weights by learning_rate*lmbda/n, where n
+            is the number of rows of `X`. If that is too strong for training to work, a
+            `fastnn.RegularizationWarning` is issued before it starts. With an optimizer, L1, L2
+            and ElasticNet are part of the gradient; the others are applied after its step.
         sample_weight : array_like, shape (n,), optional
-            How much each row counts, at least 0: a batch's gradient is the weighted mean, the sum
-            of the weighted gradients divided by the sum of the batch's weights. The n of lmbda/n
-            stays the number of rows.
+            How much each row counts, at least 0. A batch's gradient is the weighted mean: the sum
+            of the weighted gradients divided by the sum of the batch's weights. The n in lmbda/n
+            remains the number of rows.
         class_weight : dict or "balanced", optional
-            The weight of each class (1 for those not named), times that of the row; "balanced" is
-            n/(classes*rows of the class).
+            The weight of each class (1 for those not named), multiplied by the row's weight.
+            "balanced" means n/(classes*rows of the class).
         dropout : float or sequence of float, optional
-            The share, below 1, of hidden units that each row goes without: of all hidden layers, or
-            one number for each. The units left count 1/(1-dropout) times as much, so that nothing
-            changes when the network predicts (Srivastava et al. 2014).
+            The share, below 1, of hidden units dropped for each row: one number for all hidden
+            layers, or one for each. The remaining units are scaled by 1/(1-dropout), so prediction
+            needs no change (Srivastava et al. 2014).
         input_noise : float, default 0.0
-            The standard deviation of the normal noise that is added to the scaled inputs, drawn
+            The standard deviation of normal noise that is added to the scaled inputs and drawn
             anew in every epoch (Bishop 1995).
         validation_data : tuple (X, y), optional
             Evaluated after every epoch.
         validation_fraction : float, optional
-            Hold out this share of the rows, rounded up, as validation data. They are drawn from
-            the network's generator; n is then the number of rows that are left.
+            Hold out this share of the rows, rounded up, as validation data. They are drawn with
+            the network's generator; n is then the number of remaining rows.
         early_stopping : int or EarlyStopping, optional
-            Stop after so many epochs without a better validation score, and put the best epoch's
-            weights back.
+            Stop after this many epochs without a better validation score, and restore the best
+            epoch's weights.
         callbacks : sequence of Callback, optional
             Called before and after every epoch; they may end the fit. `weights` and `biases` are up
-            to date for them, and when the fit ends, however it does.
+            to date during these calls and whenever the fit ends, for whatever reason.
         shuffle : bool, default True
-            Draw a new order for every epoch from the network's generator; else keep the one given.
+            Draw a new order for every epoch with the network's generator; else keep the given one.
         progress : bool, default False
             Show a progress bar.
         threads : int, optional
-            How many threads share a batch's work; by default 1 where that is little, else as many
-            as there are CPUs that the process may use, or OMP_NUM_THREADS if that is less. The
+            How many threads share a batch's work. The default is 1 if a batch is little work, else
+            the number of CPUs that the process may use, or OMP_NUM_THREADS if that is less. The
             results do not depend on it.
         compact_every : int, optional
-            `compact` the network after each so many epochs and go on with what is left: the epochs
-            get faster, and what has gone cannot come back. A penalty that depends on the steps
-            before, such as `CumulativeL1`, starts anew where something goes.
+            `compact` the network every so many epochs and continue with what is left: epochs get
+            faster, but what is removed cannot come back. A penalty that depends on earlier steps,
+            such as `CumulativeL1`, starts anew whenever something is removed.
         checkpoint : path, optional
-            Write all that the fit would need to go on to this file (a safetensors file): weights,
-            what optimizer and penalty remember, generators, history, the position in the epoch. One
-            that is there is replaced whole or not at all, and where it cannot be written training
-            goes on with a warning.
+            Write everything needed to resume the fit to this safetensors file: weights, what the
+            optimizer and the penalty remember, generators, history, and the position in the epoch.
+            An existing file is replaced whole or not at all. If the file cannot be written,
+            training continues with a warning.
         checkpoint_every : int, default 1
-            Epochs from one checkpoint to the next. There is always one at the end, and one where
-            Ctrl-C ends the fit.
+            Epochs between checkpoints. One is also written at the end, and on Ctrl-C.
         checkpoint_seconds : float, optional
-            Also write one, between two batches, when so much time has passed.
+            Also write one, between two batches, when this much time has passed since the last.
         resume : bool, default False
-            Go on from the checkpoint, to the same bits as a fit that was never stopped; where there
-            is none yet, start afresh. Everything else must be as it was then, but for `epochs`,
-            `threads` and the callbacks, of which only early stopping is kept. Of X a sample of the
-            rows is compared.
+            Resume from the checkpoint, with the same bits as an uninterrupted fit; if there is none
+            yet, start afresh. All else that affects training must be unchanged, except `epochs`,
+            `threads` and the callbacks, of which only early stopping is stored. For X, a sample of
+            the rows is compared.
         warm_start : bool, default False
-            Go on with what the optimizer remembers of the last fit (`optimizer_state`), and a
-            penalty such as `CumulativeL1` if it is the same; where there is nothing, begin anew. It
-            is an error if another optimizer left it. Two fits of 5 epochs are then one of 10, bit
-            by bit, but for what is drawn or counted anew: dropout, noise, rows held out by
-            `validation_fraction`, a schedule's epochs, and without an optimizer's memory the steps
-            of `TruncatedGradient`.
+            Continue with what the optimizer (`optimizer_state`) and a penalty such as
+            `CumulativeL1`, if unchanged, remember of the last fit; start anew if there is nothing.
+            State left by another optimizer is an error. Two fits of 5 epochs then equal one of 10,
+            bit for bit, except for what starts anew: dropout, noise, rows held out by
+            `validation_fraction`, a schedule's epochs, and, without an optimizer's memory, the
+            steps of `TruncatedGradient`.
 
         Returns
         -------
         History
-            Costs, scores, learning rates and seconds of each epoch.
+            The costs, scores, learning rate and seconds of each epoch.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument or the data are not as above, or the checkpoint is one of another fit; no
-            weight has changed then. And where a schedule gives an epoch a rate beyond its bound.
+            If an argument or the data are not as above, or the checkpoint belongs to another fit;
+            no weight has changed then. Also if a schedule returns a rate beyond its bound.
         FileFormatError
-            If a file of rows, or the checkpoint to resume from, is not one.
+            If a file of rows, or the checkpoint to resume from, is not one or is damaged.
         BlockError
             If a block of `Blocks` cannot be read.
         OSError
@@ -243,15 +243,15 @@ class Network(Stack):
             If an svmlight file is given without scikit-learn.
         RuntimeError
             If the network is being trained already, in another thread or by the fit whose callback
-            this is; or a callback has changed its arrays.
+            makes this call; or if a callback has changed its arrays.
         DivergenceError
             If weights, or what the optimizer remembers, are no longer finite. Weights and biases
-            are then as after the last finished epoch, or at the batch within one where the fit was
-            resumed; the generator does not go back.
+            are then those after the last finished epoch or, if later, those at the batch where the
+            fit was resumed; the generator is not rewound.
         KeyboardInterrupt
-            On Ctrl-C, about 0.1 s after it at most, or one batch, where one takes longer, or when a
-            kernel is compiled. The network is then between two batches, and `history` has the
-            epochs that were finished.
+            On Ctrl-C: within about 0.1 s, or one batch if that takes longer, or once a kernel has
+            been compiled. The network is then between two batches, and `history` has the finished
+            epochs.
         """
         from fastnn import trainer
         from fastnn.blocks import Blocks
@@ -289,18 +289,18 @@ class Network(Stack):
         )
 
     def predict(self, X: RowsLike) -> np.ndarray:
-        """Return what the network says of each row.
+        """Return the prediction for each row.
 
         * Classes: the index of the unit with the largest output, int64 (n,); with one output unit,
-          1 where it exceeds 0.5.
+          1 if it exceeds 0.5, else 0.
         * A multilabel network: 1 where an output exceeds 0.5, else 0; int64 (n, sizes[-1]).
-        * With a cost for real targets: the outputs, (n,) where there is one unit, else
+        * With a cost for real targets: the outputs, (n,) if there is one unit, else
           (n, sizes[-1]), in the network's dtype.
 
         Parameters
         ----------
         X : array_like, sparse matrix or path, shape (n, n_inputs)
-            Rows as in `fit`, or the file of such.
+            Rows, or a file of rows, as in `fit`.
 
         Raises
         ------
@@ -314,21 +314,21 @@ class Network(Stack):
         return self._task.predictions(found.a, found.largest)
 
     def predict_proba(self, X: RowsLike) -> np.ndarray:
-        """Return the outputs of the network, (n, sizes[-1]) in its dtype; else as `predict`."""
+        """Return the outputs of the network, (n, sizes[-1]) in its dtype; `X` as in `predict`."""
         rows, _ = self._opened(X, None)
         return self._outputs(self._inputs(rows)).a
 
     def accuracy(self, X: RowsLike, y: TargetsLike = None) -> float:
-        """Return the share of rows, 0 to 1, whose prediction is that of `y` (in every label).
+        """Return the share of rows, 0 to 1, whose prediction equals `y` (in every label).
 
-        Where `X` is the path of an svmlight file, `y` may be left out: the file has the labels.
+        If `X` is the path of an svmlight file, `y` may be omitted: the file contains the labels.
 
         Raises
         ------
         ValueError
-            If the cost is one for real targets, of which `score` is the measure.
+            If the cost is one for real targets, which have no accuracy; use `score`.
         TypeError, ValueError, FileFormatError, OSError, ModuleNotFoundError
-            If rows or targets are not as in `fit`; likewise in `score` and `total_cost`.
+            If rows or targets are not as in `fit`; `score` and `total_cost` raise these too.
         """
         if isinstance(self._task, Values):
             raise ValueError(
@@ -337,9 +337,9 @@ class Network(Stack):
         return self.score(X, y)
 
     def score(self, X: RowsLike, y: TargetsLike = None) -> float:
-        """Return the `accuracy`, or with a cost for real targets the mean R**2 of the outputs.
+        """Return the `accuracy` or, with a cost for real targets, the mean R**2 of the outputs.
 
-        R**2 is 1 for perfect predictions and 0 for always predicting the mean of y, as
+        R**2 is 1 for perfect predictions and 0 for always predicting the mean of y, as in
         scikit-learn's ``r2_score``. `y` is as in `accuracy`.
         """
         rows, given = self._opened(X, y, with_targets=True)
@@ -353,9 +353,9 @@ class Network(Stack):
     ) -> float:
         """Return the mean cost of the rows, plus the penalty's value if one is given.
 
-        The penalty is divided by the rows of `X`, as in the book's ``total_cost``. The cost is
-        computed from the weighted inputs, so that a saturated output has a finite one. `y` is as in
-        `accuracy`.
+        The penalty is divided by the number of rows of `X`, as in the book's ``total_cost``. The
+        cost is computed from the weighted inputs, so that it is finite for a saturated output. `y`
+        is as in `accuracy`.
         """
         penalties = per_layer(penalty, len(self._sizes) - 1)
         rows, given = self._opened(X, y, with_targets=True)
@@ -367,7 +367,7 @@ class Network(Stack):
         return cost + value_of(penalties, self.weights, self.biases) / n
 
     def _opened(self, X: Any, y: Any, *, with_targets: bool = False) -> tuple[Any, Any]:
-        """Return X and y, from their files where they are paths; refuse to lack a y that is due."""
+        """Return X and y, opening them if they are paths; raise if a required y is missing."""
         if not isinstance(X, np.ndarray):
             from fastnn.blocks import Blocks
 
@@ -379,21 +379,21 @@ class Network(Stack):
         return X, y
 
     def _inputs(self, X: MatrixLike, *, all_columns: bool = False) -> Inputs:
-        """Return X for the engine: the columns that are used, or all that X must have."""
+        """Return X for the engine: the kept columns only, or all columns that X must have."""
         inputs = as_inputs(X, self._dtype, self._input_scale, self._n_inputs)
         if all_columns or self.kept_inputs is None:
             return inputs
         return inputs.columns(self.kept_inputs)
 
     def _outputs(self, inputs: Inputs) -> engine.Outputs:
-        """Return what the output layer says of every row."""
+        """Return the output layer's values for every row."""
         weights, biases = self._arrays()
         return engine.outputs(weights, biases, self._activations, inputs)
 
     def _evaluate(
         self, inputs: Inputs, targets: np.ndarray, wanted: np.ndarray
     ) -> tuple[float, float]:
-        """Return the mean cost, without a penalty, and the score, from one pass."""
+        """Return the mean cost, without a penalty, and the score, from one forward pass."""
         found = self._outputs(inputs)
         score = self._task.score(self._task.predictions(found.a, found.largest), wanted)
         return self._cost.mean(found.z, found.a, targets), score

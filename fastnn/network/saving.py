@@ -1,4 +1,4 @@
-"""A network from a file."""
+"""Loading a network from a file."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["load"]
 
 
 def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
-    """Read a network that `Network.save` or the ``save`` of the book's network2 has written.
+    """Read a network written by `Network.save` or by the ``save`` of the book's network2.
 
     Parameters
     ----------
     path : path
-        The file, in any of the forms of `Network.save`; the content tells which. One of the book's
-        becomes a float64 network with the file's cost.
+        The file, in any of the forms of `Network.save`; the content tells which. A file of the
+        book's becomes a float64 network with the file's cost.
     max_bytes : int, default 2 GiB
         The largest file that is read.
 
     Raises
     ------
     TypeError, ValueError
-        If `path` is not a path, or `max_bytes` no whole number of at least 1.
+        If `path` is not a path, or `max_bytes` is not a whole number of at least 1.
     FileFormatError
         If the file is not such a file, or is damaged; the message says what is wrong with it.
-        Nothing in it is run, and no memory is used beyond some multiple of its size.
+        Nothing in it is executed, and memory use is bounded by a multiple of its size.
     OSError
         If it cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What a network consists of, and what becomes of it: sparsity, files, other libraries."""
+"""The parts of a network, and what is done with them: sparsity, files, other libraries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["Arrays", "Stack"]
 
 
 class Arrays(NamedTuple):
-    """A network's arrays, the sizes of its layers, and which inputs these arrays are for."""
+    """A network's arrays, the sizes of its layers, and the inputs that it keeps."""
 
     weights: list[np.ndarray]
     biases: list[np.ndarray]
@@ -44,10 +44,10 @@ class Arrays(NamedTuple):
 
 
 class Stack:
-    """The layers of a network; `fastnn.Network` draws, trains and asks them.
+    """The layers of a network; `fastnn.Network` initializes, trains and evaluates them.
 
-    `fastnn.Network` documents the attributes. What has one underscore is the package's own: the
-    trainer, what exchanges networks and what draws them use it, and nobody else should.
+    `fastnn.Network` documents the attributes. Names with one underscore are internal: other modules
+    of the package use them, and nothing outside it should.
     """
 
     _rng: np.random.Generator
@@ -67,7 +67,7 @@ class Stack:
         dtype: DTypeLike,
         input_scale: float | None,
     ) -> None:
-        """Check and set everything but the arrays and the generator."""
+        """Check and set everything except the arrays and the generator."""
         self._sizes = sizes
         self._activations = checked_activations(activation, len(sizes) - 1)
         self._cost = cost_plugins.named("cost", cost)
@@ -100,7 +100,7 @@ class Stack:
         dtype: DTypeLike = "float32",
         input_scale: float | None = None,
     ) -> Self:
-        """Return a network of these arrays, (out, in) and (out,), with a generator of its own."""
+        """Return a network of these arrays, (out, in) and (out,), with an unseeded generator."""
         network = cls.__new__(cls)
         sizes = (weights[0].shape[1], *map(len, weights))
         network._consist(sizes, activation, cost, multilabel, dtype, input_scale)
@@ -125,12 +125,12 @@ class Stack:
 
     @property
     def n_inputs(self) -> int:
-        """The columns X must have: ``sizes[0]``, and those that `compact` has dropped."""
+        """The number of columns of X: ``sizes[0]`` plus those that `compact` has dropped."""
         return self._n_inputs
 
     @property
     def activations(self) -> list[str]:
-        """The name of each layer's activation, the output's last."""
+        """The name of each layer's activation; the output layer's is last."""
         return [activation.name for activation in self._activations]
 
     @property
@@ -140,7 +140,7 @@ class Stack:
 
     @property
     def multilabel(self) -> bool:
-        """Whether each output unit is a label of its own."""
+        """Whether each output unit is a separate label."""
         return isinstance(self._task, Labels)
 
     @property
@@ -150,7 +150,7 @@ class Stack:
 
     @property
     def input_scale(self) -> float | None:
-        """What X is multiplied by; None means 1 for floats and 1/256 for uint8."""
+        """The factor on X; None means 1 for floats and 1/256 for uint8."""
         return self._input_scale
 
     def sparsity(self) -> list[float]:
@@ -163,7 +163,7 @@ class Stack:
         Returns
         -------
         int
-            How many of them were not 0 before.
+            How many of these weights were not 0 before.
 
         Raises
         ------
@@ -173,46 +173,46 @@ class Stack:
         return sparsity.prune(self._arrays()[0], real("threshold", threshold))
 
     def compact(self) -> list[int]:
-        """Remove the inputs and hidden units that the outputs do not need; these stay the same.
+        """Remove inputs and hidden units that the outputs do not need; outputs stay the same.
 
-        An input goes where all its weights are 0. A hidden unit goes where all weights out of it
-        are 0, or all into it: its constant output is then added, through its weights, to the next
-        layer's biases. This is repeated, as one removal may empty another unit. At least one input
-        stays, and one unit in each hidden layer.
+        An input is removed if all its weights are 0. A hidden unit is removed if all weights out
+        of it are 0, or all weights into it: its constant output is then added, through its weights,
+        to the next layer's biases. This is repeated, because one removal may empty another unit.
+        At least one input stays, and one unit in each hidden layer.
 
-        The network still takes all columns of X (`n_inputs`) and uses those in `kept_inputs`.
-        Where something goes, `weights` and `biases` are new lists of new arrays.
+        The network still takes all columns of X (`n_inputs`) and uses those in `kept_inputs`. If
+        something is removed, `weights` and `biases` are new lists of new arrays.
 
         Returns
         -------
         list of int
-            How many went from each layer, inputs first.
+            How many were removed from each layer, inputs first.
         """
         before = self._sizes
         self._compact()
         return [b - now for b, now in zip(before, self._sizes, strict=True)]
 
     def save(self, path: str | os.PathLike[str], *, optimizer_state: bool = True) -> None:
-        """Write the network to `path`, from where `fastnn.load` reads it back exactly.
+        """Write the network to `path`; `fastnn.load` reads it back exactly.
 
-        The native form is safetensors. Where the suffix is ``.json`` it is JSON, and the book's
-        ``network2.load`` reads that too where the network is one of the book's: all sigmoid, with
-        the quadratic or the cross-entropy cost. Such a network takes ``X * input_scale``. Columns
-        that `compact` has dropped are written as zeros, so that every reader takes the same X. A
-        file already at `path` is replaced whole or not at all.
+        The native form is safetensors; with the suffix ``.json`` it is JSON. The book's
+        ``network2.load`` also reads the JSON of a network like the book's: all sigmoid, with the
+        quadratic or the cross-entropy cost. There, the inputs must be ``X * input_scale``. Columns
+        that `compact` has dropped are written as zeros, so that every reader takes the same X. An
+        existing file at `path` is replaced whole or not at all.
 
         Parameters
         ----------
         path : path
         optimizer_state : bool, default True
-            Whether `optimizer_state` is saved as well, in safetensors alone. A network that is only
-            to predict does without; of Adam it is twice the size of the weights.
+            Whether to include `optimizer_state`; only safetensors files can hold it. Prediction
+            does not need it, and Adam's is twice the size of the weights.
 
         Raises
         ------
         ValueError
-            If a weight, a bias or a number of `optimizer_state` is not finite, or that is of layers
-            of other sizes.
+            If a weight, a bias or a number in `optimizer_state` is not finite, or if
+            `optimizer_state` belongs to layers of other sizes.
         OSError
             If the file cannot be written.
         """
@@ -242,22 +242,22 @@ class Stack:
     def to_onnx(self, path: str | os.PathLike[str], *, input_dtype: str | None = None) -> None:
         """Write the network to `path` as an ONNX model (extra ``onnx``).
 
-        Its input ``X`` is (n, n_inputs), n being any number, and its output ``outputs`` what
-        `predict_proba` returns. The scale of the inputs and the choice of `kept_inputs` are in it.
-        A file already at `path` is replaced whole or not at all.
+        Its input ``X`` is (n, n_inputs) for any n, and its output ``outputs`` is what
+        `predict_proba` returns. The model contains the scaling of the inputs and the selection of
+        `kept_inputs`. An existing file at `path` is replaced whole or not at all.
 
         Parameters
         ----------
         path : path
         input_dtype : str, optional
-            That of X: the network's, which is the default, or "uint8".
+            The dtype of X: the network's dtype (the default) or "uint8".
 
         Raises
         ------
         ModuleNotFoundError
             If the package onnx is not installed.
         ValueError
-            If `input_dtype` is neither.
+            If `input_dtype` is neither of these.
         OSError
             If the file cannot be written.
         """
@@ -268,9 +268,9 @@ class Stack:
     def to_torch(self) -> nn.Sequential:
         """Return a ``torch.nn.Sequential`` of ``Linear`` and activations, with the same outputs.
 
-        It is of the network's dtype and takes the same float rows, all `n_inputs` columns: an
-        `input_scale` is multiplied into the first weights, and those of columns that `compact` has
-        dropped are zeros. `fastnn.from_torch` is the way back.
+        It has the network's dtype and takes the same float rows, with all `n_inputs` columns:
+        `input_scale` is multiplied into the first layer's weights, and the weights of columns that
+        `compact` has dropped are zeros. `fastnn.from_torch` converts back.
 
         Raises
         ------
@@ -284,13 +284,13 @@ class Stack:
         return exchange.to_torch(self)
 
     def _first_weights(self) -> np.ndarray:
-        """Return the first layer's weights for all columns of X, zeros for those dropped."""
+        """Return the first layer's weights for all columns of X, with zeros for dropped ones."""
         if self.kept_inputs is None:
             return self.weights[0]
         return sparsity.with_all_columns(self.weights[0], self.kept_inputs, self.n_inputs)
 
     def _compact(self) -> np.ndarray | None:
-        """Compact the network; return which of its columns it still uses, None if nothing goes."""
+        """Compact the network; return which of its columns remain, or None if nothing changes."""
         weights, biases, kept = sparsity.compact(*self._arrays(), self._activations)
         sizes, columns = (*map(len, kept), self._sizes[-1]), self.kept_inputs
         if sizes == self._sizes:
@@ -298,16 +298,16 @@ class Stack:
         if len(kept[0]) < self._sizes[0]:
             columns = kept[0] if columns is None else columns[kept[0]]
         self.weights, self.biases, self._sizes, self.kept_inputs = weights, biases, sizes, columns
-        self.optimizer_state = None  # of arrays that are no more
+        self.optimizer_state = None  # it belongs to the old arrays
         return kept[0]
 
     def _copied(self) -> Arrays:
-        """Return what `_restore` puts back."""
+        """Return a copy of the arrays, for `_restore`."""
         weights, biases = ([a.copy() for a in held] for held in (self.weights, self.biases))
         return Arrays(weights, biases, self._sizes, self.kept_inputs)
 
     def _restore(self, copied: Arrays) -> None:
-        """Put arrays back, in place unless `compact` has removed something since."""
+        """Restore copied arrays, in place unless `compact` has removed something since."""
         if copied.sizes == self._sizes:
             now = (*self.weights, *self.biases)
             for array, old in zip(now, (*copied.weights, *copied.biases), strict=True):
@@ -317,12 +317,12 @@ class Stack:
         self.kept_inputs = copied.kept_inputs
 
     def _trained_with(self, penalty: PenaltyLike) -> None:
-        """Note what a fit takes as penalty, as it begins; what an earlier fit left is used up."""
+        """Record the penalty of a fit that begins, and discard the last fit's optimizer state."""
         self.penalty = list(penalty) if isinstance(penalty, Sequence) else penalty
         self.optimizer_state = None
 
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Check what stands in `weights` and `biases` and return it, ready for the engine."""
+        """Check the current `weights` and `biases` and return them, ready for the engine."""
         shapes = layer_shapes(self._sizes)
         weights = checked_arrays("weights", self.weights, shapes, self._dtype)
         biases = checked_arrays("biases", self.biases, [s[:1] for s in shapes], self._dtype)

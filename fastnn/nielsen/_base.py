@@ -1,4 +1,4 @@
-"""What the book's two `Network` classes share: the arrays, their checks, and one sample's pass."""
+"""What the book's two `Network` classes share: arrays, checks, and backprop for one sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 def sigmoid(z: Any) -> Any:
     """Return 1/(1 + exp(-z)), elementwise (the book, chapter 1, equation 3)."""
-    with np.errstate(over="ignore"):  # exp of a saturated unit: 1/(1+inf) is the right 0
+    with np.errstate(over="ignore"):  # exp of a saturated unit; 1/(1+inf) is the correct 0
         return 1.0 / (1.0 + np.exp(-z))
 
 
@@ -33,7 +33,7 @@ def sigmoid_prime(z: Any) -> Any:
 
 
 def vectorized_result(j: int) -> np.ndarray:
-    """Return the unit vector (10, 1) with 1.0 in the place of the digit `j`."""
+    """Return the unit vector (10, 1) with 1.0 at the index of the digit `j`."""
     return _unit_vector(j, 10)
 
 
@@ -45,7 +45,7 @@ class BookNetwork:
     sizes : sequence of int
         The neurons of each layer, inputs first.
     dtype : {"float64", "float32"}
-        What the network computes in.
+        The dtype of the arrays and computations.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class BookNetwork:
         For fewer than two layers, a layer without neurons, or another dtype.
     """
 
-    _monitors: ClassVar[tuple[str, ...]]  # the methods that judge a network
+    _monitors: ClassVar[tuple[str, ...]]  # the methods that evaluate a network
 
     num_layers: int
     sizes: list[int]
@@ -69,7 +69,7 @@ class BookNetwork:
     def feedforward(self, a: ArrayLike) -> np.ndarray:
         """Return the output, (sizes[-1], 1), for the input `a`, (sizes[0], 1).
 
-        Several inputs may stand side by side as the columns of `a`.
+        `a` may also hold several inputs, one per column.
         """
         return self._layers(self._input("a", a))[1][-1]
 
@@ -80,12 +80,12 @@ class BookNetwork:
         ----------
         x : array-like, shape (sizes[0], 1)
         y : array-like, shape (sizes[-1], 1), or int
-            The desired output, or the number of its class.
+            The desired output, or the index of its class.
 
         Returns
         -------
         nabla_b, nabla_w : list of ndarray
-            Layer by layer, in the shapes of `biases` and `weights`.
+            One array per layer, in the shapes of `biases` and `weights`.
         """
         zs, activations = self._layers(self._input("x", x))
         if len(activations[0][0]) != 1:
@@ -100,18 +100,18 @@ class BookNetwork:
         return nabla_b, nabla_w
 
     def _has_own(self, name: str) -> bool:
-        """Return whether a program has put its own in the place of a method."""
+        """Return whether the method `name` has been replaced by a user-defined one."""
         module = getattr(getattr(self, name), "__module__", None) or ""
         return not module.startswith("fastnn.nielsen")
 
     def _output_delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the derivative of a sample's cost by `z`, the output's weighted input."""
+        """Return a sample cost's derivative with respect to the output's weighted input `z`."""
         raise NotImplementedError
 
     def _draw(self, *, normalized: bool) -> None:
         """Draw biases and weights from N(0, 1), in the book's order: all biases come first.
 
-        If `normalized`, weights are divided by the square root of their neuron's inputs.
+        If `normalized`, weights are divided by the square root of their neuron's number of inputs.
         """
         self.biases = [np.random.randn(y, 1).astype(self.dtype) for y in self.sizes[1:]]
         self.weights = [
@@ -124,7 +124,7 @@ class BookNetwork:
         return checked_layers(self.sizes, self.weights, self.biases, self.dtype)
 
     def _layers(self, a: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return every layer's z, and every layer's activation with the input `a` in front."""
+        """Return every layer's z, and the activations: the input `a`, then every layer's."""
         zs, activations = [], [a]
         for w, b in zip(*self._arrays(), strict=True):
             zs.append(np.dot(w, activations[-1]) + b)
@@ -153,7 +153,7 @@ class BookNetwork:
 def checked_layers(
     sizes: Sequence[int], weights: Any, biases: Any, dtype: DTypeLike
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return (weights, biases) as arrays of `dtype` if they fit a network of these sizes."""
+    """Return (weights, biases) as arrays of `dtype`; raise unless they fit these sizes."""
     shapes = layer_shapes(sizes)
     return (
         _checked("weights", weights, shapes, dtype),
@@ -162,7 +162,7 @@ def checked_layers(
 
 
 def as_list(parameter: str, data: Iterable[Any]) -> list[Any]:
-    """Return `data` itself if it is a list, and the list of what it yields otherwise."""
+    """Return `data` itself if it is a list, else a list of its items."""
     if isinstance(data, list):
         return data
     try:

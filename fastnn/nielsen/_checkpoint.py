@@ -1,4 +1,4 @@
-"""Checkpoints of `network2.Network.SGD`: what it takes to go on, to and from a file."""
+"""Checkpoints of `network2.Network.SGD`: writing its state to a file and resuming from it."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ __all__ = ["Trail"]
 
 
 class Trail:
-    """Where one call of SGD stands, and its checkpoints.
+    """The position of one call of `SGD`, and its checkpoints.
 
     Parameters
     ----------
     network : BookNetwork
     samples : Samples
-        The training data, in the order in which the call was given them.
+        The training data, in the order in which they were passed to the call.
     keeper : Keeper or None
-        None keeps no checkpoints.
+        None if no checkpoints are kept.
     options : dict
-        What must be the same for the call to go on, in words of JSON.
+        What must be the same for the call to resume, as a JSON value.
     monitors : sequence of Monitor
     """
 
@@ -69,26 +69,26 @@ class Trail:
 
     @property
     def figures(self) -> int:
-        """For how many epochs all figures that are asked for have been computed."""
+        """The number of epochs for which all requested figures have been computed."""
         return min((m.epochs for m in self._monitors if m.asked_for), default=self.position.epoch)
 
     def save(self, training: Training) -> None:
-        """Write a checkpoint between two batches; the engine's weights are written back."""
+        """Write a checkpoint between two batches; the engine has written its weights back."""
         if self.keeper is not None:
             self.keeper.save(lambda: self._saved(training))
 
     def resume(self) -> None:
-        """Go on from the keeper's checkpoint, if there is one: network, data, generators, figures.
+        """Restore network, data, generators and figures from the keeper's checkpoint, if any.
 
-        The data are in the order in which the call of the checkpoint was given them, or in that in
-        which it left them, as it shuffles a list in place.
+        The data may be in the order in which they were passed to the interrupted call or, because
+        it shuffles a list in place, in the order in which it left them.
 
         Raises
         ------
         FileFormatError
-            If it is damaged, or no checkpoint.
+            If the file is damaged, or not a checkpoint.
         ValueError
-            If it is one of another call; the message says what differs.
+            If it belongs to another call; the message says what differs.
         """
         assert self.keeper is not None
         path = self.keeper.path
@@ -109,7 +109,7 @@ class Trail:
             self._take(*found)
 
     def _order_left(self, path: Any, found: Checkpoint) -> np.ndarray | None:
-        """Return the order in which a checkpoint's call left its list, if the data may have it."""
+        """Return the order in which the interrupted call left its list, if it may be the data's."""
         count = len(self._samples)
         with understood(path, WHAT):
             is_same = found.record["fit"]["data"] == self._options["data"]
@@ -132,7 +132,7 @@ class Trail:
         figures = [(list(map(float, c)), list(map(int, a))) for c, a in record["figures"]]
         version, internal, gauss = record["random"]
         mersenne = (int(version), tuple(map(int, internal)), gauss)
-        random.Random().setstate(mersenne)  # raises what is wrong with it
+        random.Random().setstate(mersenne)  # raises if the state is invalid
         np.random.RandomState().set_state(record["numpy_random"])
         for monitor, (costs, accuracies) in zip(self._monitors, figures, strict=True):
             monitor.costs[:], monitor.accuracies[:] = costs, accuracies

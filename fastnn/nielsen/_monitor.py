@@ -1,4 +1,4 @@
-"""The figures that SGD prints after every epoch."""
+"""The figures that `SGD` prints after every epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TotalCost = Callable[[np.ndarray, Samples, "Penalty | None"], float]
 
 
 class Monitor:
-    """The figures of one data set: which are asked for, and those of the epochs so far."""
+    """The figures of one data set: which are requested, and their values so far."""
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class Monitor:
 
     @property
     def asked_for(self) -> str:
-        """The figures that are asked for, in words."""
+        """The requested figures, in words."""
         asked = {"cost": self._with_cost, "accuracy": self._with_accuracy}
         return " and ".join(f"{self._name} {what}" for what, is_asked in asked.items() if is_asked)
 
     @property
     def epochs(self) -> int:
-        """For how many epochs all of them have been computed."""
+        """The number of epochs for which all requested figures have been computed."""
         both = (self._with_cost, self.costs), (self._with_accuracy, self.accuracies)
         return min(len(figures) for is_asked, figures in both if is_asked)
 
@@ -49,9 +49,9 @@ class Monitor:
         return digest_of(self._samples.inputs, self._samples.targets)
 
     def report(self, total_cost: TotalCost) -> None:
-        """Compute what is asked for, from one pass over the data, and print it.
+        """Compute the requested figures in one pass over the data, and print them.
 
-        `total_cost` is of the outputs for some samples, with a penalty.
+        `total_cost` takes the outputs, the samples and the penalty.
         """
         if not (self._with_cost or self._with_accuracy):
             return
@@ -66,6 +66,6 @@ class Monitor:
 
 
 def epochs_without_gain(accuracies: list[int]) -> int:
-    """Return how many epochs have passed since the best accuracy; the best before training is 0."""
+    """Return how many epochs have passed since the best accuracy, which is 0 before training."""
     best = max(accuracies, default=0)
     return len(accuracies) - (1 + accuracies.index(best) if best > 0 else 0)

@@ -1,8 +1,8 @@
 """Each epoch's order: exactly what ``random.shuffle(training_data)`` gives.
 
-Python's shuffle takes one 32-bit word of its Mersenne Twister per try and throws a try away where
-its top bits are too large. numpy has the same generator and draws words in bulk; a compiled loop
-does the rest and leaves `random` in the state that Python's shuffle would leave.
+For each try, Python's shuffle takes a 32-bit word from its Mersenne Twister, and rejects it if its
+top bits are too large. numpy has the same generator and draws words in bulk. A compiled loop does
+the rest and leaves `random` in the state in which Python's shuffle would leave it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fastnn.interrupts import held_back
 
 __all__ = ["Shuffler"]
 
-# A shuffle takes 1.39 words per item on average, 1.47 for the worst length.
+# A shuffle takes 1.39 to 1.47 words per item on average, depending on the number of items.
 WORDS_PER_ITEM = 1.5
 
 _STANDARD_SHUFFLE = random.Random.shuffle
@@ -28,13 +28,13 @@ _HOOKS = ("shuffle", "_randbelow", "getrandbits", "random")
 class Shuffler:
     """Does what ``random.shuffle(items)`` does, epoch after epoch.
 
-    To hand 50,000 items on to new places takes longer than to draw where they go, so that the list
-    itself is reordered at the end, by `settle`.
+    Moving 50,000 items to new places takes longer than drawing the places, so the list itself is
+    reordered only at the end, by `settle`.
 
     Parameters
     ----------
     items : list
-        The caller's own.
+        The caller's list.
     """
 
     def __init__(self, items: list[Any]) -> None:
@@ -42,20 +42,20 @@ class Shuffler:
         self._places: np.ndarray | None = None
 
     def shuffle(self) -> np.ndarray:
-        """Shuffle once more, and say how.
+        """Shuffle once more, and return the permutation.
 
-        `random.shuffle` is looked up here, at every call: where a program put its own in place,
-        that one is called, on the list as it should be by then.
+        `random.shuffle` is looked up at every call. If it has been replaced by a user-defined
+        function, that function is called, on the list as it should be by then.
 
         Returns
         -------
         ndarray of int64, shape (len(items),)
-            For each item its place before this shuffle.
+            For each item, its index before this shuffle.
 
         Raises
         ------
         ValueError
-            If a program's own shuffle did anything but reorder (or repeat) the items.
+            If a user-defined shuffle did anything but reorder (or repeat) the items.
         """
         generator = _plain_generator(random.shuffle)
         if generator is None:
@@ -66,7 +66,7 @@ class Shuffler:
         return order
 
     def settle(self) -> None:
-        """Reorder the list as it has been shuffled since."""
+        """Bring the list itself into the order of the shuffles so far."""
         if self._places is not None:
             with held_back():
                 self._items[:] = [self._items[i] for i in self._places.tolist()]
@@ -82,7 +82,7 @@ def _plain_generator(function: Any) -> random.Random | None:
 
 
 def _call(function: Callable[[list[Any]], object], items: list[Any]) -> np.ndarray:
-    before = list(items)  # keeps every item alive, so that its id stays its own
+    before = list(items)  # keeps every item alive, so that ids stay unique
     place = {id(item): i for i, item in enumerate(before)}
     function(items)
     if len(items) != len(before) or any(id(item) not in place for item in items):
@@ -114,7 +114,7 @@ def _draw_order(generator: random.Random, n: int) -> np.ndarray:
 
 
 def _twister(internal: tuple[int, ...]) -> np.random.MT19937:
-    """Return numpy's generator in the state of Python's: 624 words and the place of the next."""
+    """Return numpy's generator in the state of Python's: 624 words and the index of the next."""
     twister = np.random.MT19937()
     key = np.array(internal[:-1], dtype=np.uint32)
     twister.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": internal[-1]}}
@@ -123,7 +123,7 @@ def _twister(internal: tuple[int, ...]) -> np.random.MT19937:
 
 @functools.cache
 def _compiled_fisher_yates() -> Callable[[np.ndarray, np.ndarray], int] | None:
-    """Return the compiled loop, or None where the JIT is off and Python's own is faster."""
+    """Return the compiled loop, or None if the JIT is off, as Python's shuffle is then faster."""
     from fastnn.engine.jit import is_on, kernel
 
     if not is_on():

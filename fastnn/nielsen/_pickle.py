@@ -1,9 +1,9 @@
-"""The book's ``mnist.pkl.gz``, read without running anything it may contain.
+"""Reading the book's ``mnist.pkl.gz`` without executing anything it may contain.
 
-A pickle is a program. This reader knows four names of numpy and puts stand-ins of its own in their
-place, which take a type, a shape and bytes; any other name ends the reading. Some instructions ask
-for memory in proportion to a number they name. So the program is read through before it runs: only
-the instructions that arrays need are let through, and none that names more than there is.
+A pickle is a program. This reader accepts four names of numpy and replaces them by stand-ins, which
+take a type, a shape and bytes; any other name ends the reading. Some instructions allocate memory
+in proportion to a number in the file. So the program is checked before it runs: only instructions
+that arrays need are allowed, and none that claims more data than the file has.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from fastnn.files import read_at_most
 
 __all__ = ["load_arrays"]
 
-# Of the protocols 2 to 5. Their numbers and bytes begin with a length, which `genops` compares with
-# what is there.
+# Of protocols 2 to 5. Their numbers and bytes begin with a length, which `genops` compares with the
+# data that follow.
 INSTRUCTIONS = re.compile(
     "PROTO|FRAME|STOP|MARK|GLOBAL|STACK_GLOBAL|REDUCE|BUILD|NONE|NEWTRUE|NEWFALSE|BININT[12]?|LONG1"
     "|(SHORT_)?BIN(STRING|BYTES|UNICODE)|BINBYTES8|(EMPTY_)?TUPLE|TUPLE[123]|EMPTY_LIST|APPENDS?"
@@ -35,7 +35,7 @@ NUMBERS = re.compile("[iuf][1248]")
 
 
 class _DType:
-    """Stands for `numpy.dtype`: keeps the type code and the byte order."""
+    """Stand-in for `numpy.dtype`: keeps the type code and the byte order."""
 
     def __init__(self, code: bytes | str, *_copy_flags: object) -> None:
         self.code = code.decode("ascii") if isinstance(code, bytes) else str(code)
@@ -52,7 +52,7 @@ class _DType:
 
 
 class _Array:
-    """Stands for `numpy.ndarray`: keeps its state."""
+    """Stand-in for `numpy.ndarray`: keeps its state."""
 
     def __init__(self, *_empty_array: object) -> None:
         pass
@@ -89,15 +89,15 @@ def load_arrays(path: str | os.PathLike[str], *, max_bytes: int = 1 << 30) -> An
     ----------
     path : path
     max_bytes : int
-        The largest content that is read, default 1 GiB; that of the book's file is 220 MB.
+        The largest decompressed content that is read, default 1 GiB; the book's file has 220 MB.
 
     Raises
     ------
     FileFormatError
-        If the file is damaged, larger, or holds anything but tuples, lists, numbers, strings and
-        arrays of numbers. No memory is used beyond a few times its content.
+        If the file is damaged, too large, or holds anything but tuples, lists, numbers, strings and
+        arrays of numbers. Memory use is bounded by a few times the size of the content.
     OSError
-        If it cannot be opened.
+        If the file cannot be opened.
     """
     with gzip.open(path, "rb") as file:
         try:
@@ -118,18 +118,18 @@ def _check_instructions(content: bytes) -> None:
     for instruction, argument, _ in pickletools.genops(content):
         if not INSTRUCTIONS.fullmatch(instruction.name):
             raise pickle.UnpicklingError(f"the instruction {instruction.name}")
-        # The unpickler's memo is an array as long as the largest place in it.
+        # The unpickler's memo is an array as long as the largest index into it.
         if instruction.name == "LONG_BINPUT" and int(argument or 0) > len(content):
             raise pickle.UnpicklingError(f"a place {argument:,} in its memo")
 
 
 class _Converted:
-    """Makes the arrays; each value once, as a pickle may name the same one many times.
+    """Converts values to arrays, each only once, as a pickle may name the same one many times.
 
     Parameters
     ----------
     most : int
-        The bytes that all arrays together may have.
+        The most bytes that all arrays together may have.
     """
 
     def __init__(self, most: int) -> None:
@@ -139,10 +139,10 @@ class _Converted:
     def of(self, value: Any) -> Any:
         if value is None or isinstance(value, int | float | str | bytes):
             return value
-        if not isinstance(value, tuple | list | _Array):  # a name, or the stand-in of a dtype
+        if not isinstance(value, tuple | list | _Array):  # a name, or the stand-in for a dtype
             raise pickle.UnpicklingError(f"a {type(value).__name__}")
         if id(value) not in self._known:
-            self._known[id(value)] = None  # what a list finds that holds itself
+            self._known[id(value)] = None  # found again only by a list that contains itself
             self._known[id(value)] = self._made(value)
         made = self._known[id(value)]
         if made is None:

@@ -1,4 +1,4 @@
-"""The book's pairs (x, y), and a cost of the book's form, as the engine takes them."""
+"""The book's pairs (x, y), and user-defined costs in the book's form, adapted to the engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Samples:
     Attributes
     ----------
     pairs : list
-        The caller's own list, if it was one.
+        The caller's list itself, if a list was given.
     inputs : Inputs
         One row for each pair.
     targets : ndarray
@@ -42,14 +42,14 @@ class Samples:
         return len(self.targets)
 
     def reorder(self, order: np.ndarray) -> None:
-        """Bring the pairs, in their list, and the rows into an order."""
+        """Reorder the pairs, in place in their list, and the rows."""
         self.pairs[:] = [self.pairs[i] for i in order.tolist()]
         self.inputs, self.targets = self.inputs.rows(order), self.targets[order]
 
     def activations(self) -> np.ndarray:
         """Return the network's output for every row, (n, outputs).
 
-        A program's own `feedforward` is called for it.
+        If `feedforward` is user-defined, it is called for this.
         """
         if self._network._has_own("feedforward"):
             return self._fed_forward()
@@ -61,7 +61,7 @@ class Samples:
         return a
 
     def _fed_forward(self) -> np.ndarray:
-        """Return the outputs of a program's own `feedforward`, called pair by pair."""
+        """Return the outputs of a user-defined `feedforward`, called pair by pair."""
         outputs = self._network.sizes[-1]
         a = np.empty((len(self), outputs), self._network.dtype)
         for i, (x, _) in enumerate(self.pairs):
@@ -74,10 +74,10 @@ class Samples:
         return a
 
     def correct(self, a: np.ndarray, *, convert: bool) -> int:
-        """Return in how many rows the largest of the outputs `a` is the desired one.
+        """Return the number of rows in which the largest of the outputs `a` is the desired one.
 
-        With one output the largest is always the first, as in the book; `convert` then says
-        whether a target is a vector, or a number to compare with 0.
+        With one output, the largest is always the first, as in the book; `convert` then says
+        whether a target is a vector or a number to compare with 0.
         """
         labels = self.targets
         if labels.ndim == 2:
@@ -92,12 +92,12 @@ class Samples:
 
 
 class SampleDeltas:
-    """A cost of the user's own, as the engine's numpy path takes it.
+    """A user-defined cost, adapted to the engine's numpy path.
 
     Parameters
     ----------
     delta : callable
-        ``delta(z, a, y)`` as the book's costs have it: columns (outputs, 1) in, such a column out.
+        ``delta(z, a, y)`` as in the book's costs: it takes and returns columns (outputs, 1).
     """
 
     def __init__(self, delta: Callable[[np.ndarray, np.ndarray, np.ndarray], Any]) -> None:

@@ -46,9 +46,9 @@ def sgd(
     resume: bool = False,
     monitors: Sequence[Monitor] = (),
 ) -> Generator[int]:
-    """Check the arguments, then return an iterator that trains one epoch for each number it yields.
+    """Check the arguments and return an iterator that trains an epoch for each number it yields.
 
-    Once the iterator ends, the list in `samples` is as the book's code would leave it.
+    When the iterator ends, the list in `samples` is in the order the book's code would leave it in.
 
     Parameters
     ----------
@@ -56,23 +56,23 @@ def sgd(
     samples : Samples
         The training data.
     epochs, mini_batch_size, eta
-        As the book's `SGD` takes them.
+        As in the book's `SGD`.
     cost : Cost or RowCost
     penalty : Penalty, optional
     progress : bool
         Whether to show a progress bar.
     keeper : Keeper, optional
-        Of checkpoints.
+        Writes the checkpoints.
     resume : bool
-        Whether to go on from the keeper's checkpoint, if there is one.
+        Whether to resume from the keeper's checkpoint, if there is one.
     monitors : sequence of Monitor
-        What stands in them when the next epoch is asked for goes into the checkpoints.
+        Their figures at the time the next epoch is requested go into the checkpoints.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not right, the network has a method of a program's own that would not be
-        called, or the checkpoint is one of another call.
+        If an argument is invalid, the network has a user-defined method that would not be called,
+        or the checkpoint belongs to another call.
     """
     _refuse_own(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
     epochs = whole("epochs", epochs, minimum=0)
@@ -105,7 +105,7 @@ def _epochs(
     progress: bool,
     trail: Trail,
 ) -> Generator[int]:
-    track_cost = progress and isinstance(cost, Cost)  # the running cost is the engine's
+    track_cost = progress and isinstance(cost, Cost)  # only the engine's costs can be tracked
     training = _training(
         network, samples, mini_batch_size, eta, cost, penalty, track_cost=track_cost,
         state=trail.state,
@@ -126,11 +126,11 @@ def _epochs(
         if progress:
             history = History()
             bar = stack.enter_context(ProgressBar(epochs, len(samples)))
-        if trail.figures < position.epoch:  # it was stopped while it computed the last ones
+        if trail.figures < position.epoch:  # it was stopped while computing the last ones
             yield from _told(trail.figures, trail, training)
         for epoch in range(position.epoch, epochs):
             if position.order is None:
-                with held_back():  # an order that is drawn is not lost
+                with held_back():  # a signal must not lose a drawn order
                     trail.rows = trail.rows[shuffler.shuffle()]
                     position.begin(trail.rows, eta)
             start = perf_counter()
@@ -153,12 +153,12 @@ def _epochs(
 
 
 def penalty_of(lmbda: float, penalty: str | Penalty) -> Penalty | None:
-    """Return the penalty that a call names, with the strength `lmbda`, or gives; None for none.
+    """Return a given penalty, or the named one with the strength `lmbda`; None for no penalty.
 
     Raises
     ------
     TypeError, ValueError
-        If there is no such penalty, or strength, or it has a strength of its own besides.
+        If there is no such penalty or strength, or `lmbda` is given with a `Penalty` object.
     """
     if isinstance(penalty, Penalty):
         if lmbda:
@@ -166,13 +166,13 @@ def penalty_of(lmbda: float, penalty: str | Penalty) -> Penalty | None:
         return penalty
     one_of("penalty", penalty, [*(kind.name for kind in penalties.ALL), "none"])
     lmbda = real("lmbda", lmbda)
-    if penalty == "none" or (lmbda == 0 and penalty != MaxNorm.name):  # whose limit it is
+    if penalty == "none" or (lmbda == 0 and penalty != MaxNorm.name):  # max_norm's is a limit
         return None
     return penalties.named("penalty", penalty, lmbda)
 
 
 def _told(epoch: int, trail: Trail, training: Training) -> Generator[int]:
-    """Yield the number of an epoch; write a checkpoint if nothing is asked for after it."""
+    """Yield the number of an epoch; write a checkpoint if the caller stops iterating there."""
     try:
         yield epoch
     except GeneratorExit:
@@ -186,7 +186,7 @@ def _name_of(cost: Any) -> str:
 
 
 def _refuse_own(network: BookNetwork, caller: str, names: Sequence[str]) -> None:
-    """Raise a `TypeError` if a program has put its own in place of a method that is not called."""
+    """Raise a `TypeError` if a method has been replaced that would not be called."""
     for name in names:
         if network._has_own(name):
             raise TypeError(
@@ -213,7 +213,7 @@ def update(
     penalty: Penalty | None = None,
     n: int | None = None,
 ) -> None:
-    """Take one step of gradient descent over `mini_batch`; n is the n of lmbda/n."""
+    """Take one step of gradient descent over `mini_batch`; n is the n in lmbda/n."""
     _refuse_own(network, "update_mini_batch", ["backprop"])
     samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
     size = len(samples)
@@ -233,9 +233,9 @@ def _training(
     n: int | None = None,
     state: State | None = None,
 ) -> Training:
-    """Give the network new arrays, as each step of the book's code does, and the engine these.
+    """Give the network new arrays, as each step of the book's code does; return their engine.
 
-    Arrays that a program has kept from before the call stay as they were.
+    Arrays that the caller has kept from before the call are not changed.
     """
     weights, biases = (
         [np.array(array, order="C") for array in arrays] for arrays in network._arrays()

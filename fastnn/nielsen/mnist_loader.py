@@ -1,7 +1,7 @@
-"""MNIST in the book's form, as the book's ``mnist_loader.py`` gives it.
+"""MNIST in the book's form, like the book's ``mnist_loader.py``.
 
-The data come from the first of these that is there: the book's own file
-``../data/mnist.pkl.gz``, the IDX files in the folder ``$FASTNN_DATA``, the download.
+The data come from the first of these that exists: the book's own file ``../data/mnist.pkl.gz``,
+the IDX files in the folder ``$FASTNN_DATA``, the download in the cache, which is made if needed.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def load_data() -> tuple[Part, Part, Part]:
     Returns
     -------
     tuple of three pairs (images, labels)
-        Images float32 of shape (n, 784), a pixel's value / 256; labels int64 of shape (n,);
-        n is 50,000, 10,000 and 10,000, in MNIST's own order.
+        Images: float32 of shape (n, 784), pixel values / 256. Labels: int64 of shape (n,). n is
+        50,000, 10,000 and 10,000; the rows are in MNIST's own order.
 
     Raises
     ------
     FileFormatError
-        If a file is there but is not what it should be.
+        If a file exists but does not have the expected content.
     OSError
         If there is no file and the download fails.
     """
@@ -64,7 +64,7 @@ def load_data_wrapper() -> tuple[Pairs, Pairs, Pairs]:
     Raises
     ------
     FileFormatError, OSError
-        As `load_data`.
+        As in `load_data`.
     """
     training, validation, test = load_data()
     targets = [vectorized_result(label) for label in training[1]]
@@ -84,7 +84,7 @@ def _columns(images: np.ndarray) -> np.ndarray:
 
 
 def _checked(parts: Any) -> tuple[Part, Part, Part]:
-    """Return what a pickle held if it is three pairs of images (n, 784) and labels (n,)."""
+    """Return a pickle's content; raise unless it is three pairs of images and labels."""
     if not isinstance(parts, tuple) or len(parts) != 3 or not all(map(_is_part, parts)):
         raise FileFormatError(f"{BOOK_FILE} must hold three pairs of images (n, 784) and labels")
     training, validation, test = (

@@ -21,14 +21,14 @@ __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
 
 class Network(BookNetwork):
-    """A network of sigmoid neurons that learns by the quadratic cost.
+    """A network of sigmoid neurons, trained with the quadratic cost.
 
     Parameters
     ----------
     sizes : sequence of int
         The neurons of each layer, inputs first: ``[784, 30, 10]``.
     dtype : {"float64", "float32"}
-        What it computes in.
+        The dtype of the arrays and computations.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class Network(BookNetwork):
     biases : list of ndarray, shape (y, 1)
         One for each layer after the input, drawn from N(0, 1) by `numpy.random.randn`.
     weights : list of ndarray, shape (y, x)
-        Drawn likewise, after the biases. Both lists may be edited or replaced; what stands there
-        is used at the next call.
+        Drawn in the same way, after the biases. Both lists may be edited or replaced; each call
+        uses the current arrays.
 
     Raises
     ------
@@ -64,8 +64,8 @@ class Network(BookNetwork):
     ) -> None:
         """Train by stochastic gradient descent over mini-batches.
 
-        After each epoch it prints ``Epoch 0: 9129 / 10000`` if there are test data, and
-        ``Epoch 0 complete`` otherwise.
+        After each epoch, it prints ``Epoch 0: 9129 / 10000`` if there are test data, else
+        ``Epoch 0 complete``.
 
         Parameters
         ----------
@@ -73,12 +73,12 @@ class Network(BookNetwork):
             x of shape (sizes[0], 1); y of shape (sizes[-1], 1), or the int of its class. A list
             is shuffled in place, by `random.shuffle`, before every epoch.
         epochs : int
-            A whole float is taken too.
+            A whole-number float is accepted.
         mini_batch_size : int
         eta : float
             The learning rate.
         test_data : iterable of (x, y), optional
-            Evaluated after every epoch, unless there are none.
+            Evaluated after every epoch, unless empty.
         progress : bool, default False
             Show a progress bar.
 
@@ -105,16 +105,16 @@ class Network(BookNetwork):
         update(self, mini_batch, eta, cost=self._cost())
 
     def evaluate(self, test_data: Iterable[tuple[Any, Any]]) -> int:
-        """Return for how many (x, y) the largest output is the one that y, a class, names."""
+        """Return for how many pairs (x, y) the largest output is that of the class y."""
         return _correct(Samples("test_data", test_data, self))
 
     def cost_derivative(self, output_activations: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the derivative of one sample's cost by its output; a subclass may have its own."""
+        """Return a sample cost's derivative with respect to the output; may be overridden."""
         derivative: np.ndarray = output_activations - y
         return derivative
 
     def _cost(self) -> Any:
-        """Return the engine's cost; the numpy path's where a subclass has its own derivative."""
+        """Return the engine's cost, or an adapter if a subclass overrides `cost_derivative`."""
         if getattr(self.cost_derivative, "__func__", None) is _QUADRATIC_DERIVATIVE:
             return costs.Quadratic()
         return SampleDeltas(self._output_delta)

@@ -1,8 +1,8 @@
 """The book's ``network2.py`` (chapter 3): costs, L1 and L2 penalties, monitoring, saving.
 
 Names, arguments, printed lines and random draws are those of the book's program; training runs on
-the compiled engine. A cost class of a program's own, with ``fn`` and ``delta``, works too: it is
-called for one sample at a time, as in the book, so that training with it is slower.
+the compiled engine. A user-defined cost class with ``fn`` and ``delta`` works too: it is called for
+one sample at a time, as in the book, so training with it is slower.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ __all__ = [
     "vectorized_result",
 ]
 
-# The logarithm of a saturated output is for `numpy.nan_to_num`; a sum of such may overflow.
+# `numpy.nan_to_num` handles the logarithm of a saturated output; a sum of these may overflow.
 SATURATED: dict[str, Any] = {"divide": "ignore", "invalid": "ignore", "over": "ignore"}
 
 
 class QuadraticCost:
-    """Half the squared distance of output and target (the book, equation 6)."""
+    """Half the squared distance between output and target (the book, equation 6)."""
 
     @staticmethod
     def fn(a: np.ndarray, y: np.ndarray) -> float:
-        """Return the cost of the output `a` where `y` is desired."""
+        """Return the cost of the output `a` if `y` is desired."""
         return float(0.5 * np.linalg.norm(a - y) ** 2)
 
     @staticmethod
     def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the derivative of the cost by `z`, the output layer's weighted input."""
+        """Return the derivative of the cost with respect to the output's weighted input `z`."""
         delta: np.ndarray = (a - y) * sigmoid_prime(z)
         return delta
 
@@ -68,16 +68,16 @@ class CrossEntropyCost:
 
     @staticmethod
     def fn(a: np.ndarray, y: np.ndarray) -> float:
-        """Return the cost of the output `a` where `y` is desired.
+        """Return the cost of the output `a` if `y` is desired.
 
-        `numpy.nan_to_num` stands for the limit 0 of 0*log(0), and a large number for log(0).
+        `numpy.nan_to_num` turns 0*log(0) into its limit 0, and an infinite cost into a large one.
         """
         with np.errstate(**SATURATED):
             return float(np.sum(_cross_entropies(a, y)))
 
     @staticmethod
     def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the derivative of the cost by `z`, which it is computed without."""
+        """Return the derivative of the cost with respect to `z`, whose value it does not need."""
         delta: np.ndarray = a - y
         return delta
 
@@ -90,10 +90,10 @@ class Network(BookNetwork):
     sizes : sequence of int
         The neurons of each layer, inputs first: ``[784, 30, 10]``.
     cost : class or instance, default CrossEntropyCost
-        It has ``fn(a, y)``, the cost of one sample, and ``delta(z, a, y)``, its derivative by z;
-        both are given columns.
+        It provides ``fn(a, y)``, the cost of one sample, and ``delta(z, a, y)``, its derivative
+        with respect to z; both take columns.
     dtype : {"float64", "float32"}
-        What it computes in.
+        The dtype of the arrays and computations.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Network(BookNetwork):
     biases : list of ndarray, shape (y, 1)
         One for each layer after the input.
     weights : list of ndarray, shape (y, x)
-        Both lists may be edited or replaced; what stands there is used at the next call.
+        Both lists may be edited or replaced; each call uses the current arrays.
 
     Raises
     ------
@@ -118,15 +118,15 @@ class Network(BookNetwork):
     ) -> None:
         super().__init__(sizes, dtype)
         self.cost = cost
-        self._engine_cost()  # refuses what is no cost before anything is drawn
+        self._engine_cost()  # raises, before anything is drawn, if it is no cost
         self.default_weight_initializer()
 
     def default_weight_initializer(self) -> None:
-        """Draw biases from N(0, 1), and weights from N(0, 1/sqrt(inputs of the neuron))."""
+        """Draw from N(0, 1); divide weights by the square root of their neuron's inputs."""
         self._draw(normalized=True)
 
     def large_weight_initializer(self) -> None:
-        """Draw biases and weights from N(0, 1), as chapter 1 does."""
+        """Draw biases and weights from N(0, 1), as in chapter 1."""
         self._draw(normalized=False)
 
     def SGD(
@@ -152,8 +152,8 @@ class Network(BookNetwork):
     ) -> tuple[list[float], list[int], list[float], list[int]]:
         """Train by stochastic gradient descent over mini-batches.
 
-        After each epoch it prints ``Epoch 0 training complete``, a line for each figure that is
-        monitored, and a blank line.
+        After each epoch, it prints ``Epoch 0 training complete``, a line for each monitored figure,
+        and a blank line.
 
         Parameters
         ----------
@@ -161,37 +161,37 @@ class Network(BookNetwork):
             x of shape (sizes[0], 1); y of shape (sizes[-1], 1), or the int of its class. A list
             is shuffled in place, by `random.shuffle`, before every epoch.
         epochs : int
-            A whole float is taken too.
+            A whole-number float is accepted.
         mini_batch_size : int
         eta : float
             The learning rate.
         lmbda : float, default 0.0
-            The strength of the penalty: a step shrinks the weights by eta*lmbda/n, n being the
+            The strength of the penalty: a step shrinks the weights by eta*lmbda/n, where n is the
             length of the training data.
         evaluation_data : iterable of (x, y), optional
-            In the same form.
+            In the same form as the training data.
         monitor_evaluation_cost, monitor_evaluation_accuracy : bool, default False
         monitor_training_cost, monitor_training_accuracy : bool, default False
             Which figures to compute after every epoch.
         early_stopping_n : int, default 0
-            Stop after so many epochs without a better accuracy on the evaluation data; 0 never
+            Stop after this many epochs without a better accuracy on the evaluation data; 0 never
             stops.
         penalty : str or Penalty, default "l2"
-            "none", whatever `lmbda`, or the name of one in `fastnn.penalties`, such as "l1",
-            "l1_proximal" or "elasticnet", in which L1 and L2 have half of `lmbda` each; or one
-            itself, with a strength of its own and `lmbda` 0.
+            The name of one in `fastnn.penalties`, such as "l1", "l1_proximal" or "elasticnet" (L1
+            and L2 with half of `lmbda` each); "none", which ignores `lmbda`; or a penalty object,
+            which has its own strength and requires `lmbda` to be 0.
         progress : bool, default False
             Show a progress bar.
         checkpoint, checkpoint_every, checkpoint_seconds, resume
-            As in `fastnn.Network.fit`. The states of `random` and of numpy's generator are in the
-            file too. To go on, give the training data in the order that they had at first, or that
-            they were left in; the list is then put into the order it had when the file was written.
-            The figures returned are those of all epochs.
+            As in `fastnn.Network.fit`. The file also holds the states of `random` and of numpy's
+            generator. To resume, give the training data in their initial order, or in the order in
+            which they were left; the list is then put into the order it had when the file was
+            written. The returned figures are those of all epochs.
 
         Returns
         -------
         evaluation_cost, evaluation_accuracy, training_cost, training_accuracy : list
-            A number for each epoch; empty where not monitored. An accuracy is a count.
+            A number for each epoch; empty if not monitored. An accuracy is a count.
 
         Raises
         ------
@@ -260,17 +260,17 @@ class Network(BookNetwork):
         """Take one step of gradient descent over `mini_batch`.
 
         The weights shrink by eta*lmbda/n, where `n` is the size of the whole training set. A
-        penalty that depends on the steps before starts anew with every call.
+        penalty that depends on earlier steps starts anew with every call.
         """
         strength, n = penalty_of(lmbda, penalty), whole("n", n, minimum=1)
         update(self, mini_batch, eta, cost=self._engine_cost(), penalty=strength, n=n)
 
     def accuracy(self, data: Iterable[tuple[Any, Any]], convert: bool = False) -> int:
-        """Return for how many (x, y) the largest output is the desired one.
+        """Return for how many pairs (x, y) the largest output is the desired one.
 
-        In the book `convert` says that y is a vector (as in the training data) and no int. Here
-        either form is seen from the data, and `convert` matters only to a network of one output,
-        whose largest output is always the first: its number y is compared with 0 if not convert.
+        In the book, `convert` says that y is a vector (as in the training data), not an int. Here
+        the form is detected from the data. `convert` matters only with a single output, which is
+        always the largest: unless `convert` is true, the number y is compared with 0.
         """
         samples = Samples("data", data, self)
         return samples.correct(samples.activations(), convert=convert)
@@ -285,14 +285,14 @@ class Network(BookNetwork):
     ) -> float:
         """Return the mean cost over `data`, plus the penalty with lmbda divided by their number.
 
-        In the book `convert` says that y is an int (as in the test data) and no vector. Here
-        either form is seen from the data.
+        In the book, `convert` says that y is an int (as in the test data), not a vector. Here the
+        form is detected from the data.
         """
         strength, samples = penalty_of(lmbda, penalty), Samples("data", data, self)
         return self._total_cost(samples.activations(), samples, strength)
 
     def save(self, filename: str | os.PathLike[str]) -> None:
-        """Write sizes, weights, biases and the name of the cost's class as JSON, wholly or not."""
+        """Write sizes, weights, biases and the cost class's name as JSON, whole or not at all."""
         weights, biases = self._arrays()
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
         content = {
@@ -319,7 +319,7 @@ class Network(BookNetwork):
         return total + penalties.value_of(chosen, weights, biases) / n
 
     def _engine_cost(self) -> Any:
-        """Return what the engine trains with: its own cost, or the program's in an adapter."""
+        """Return the engine's cost, or a user-defined one in an adapter."""
         if not callable(getattr(self.cost, "fn", None)) or not callable(
             getattr(self.cost, "delta", None)
         ):
@@ -338,18 +338,18 @@ class Network(BookNetwork):
 def load(filename: str | os.PathLike[str]) -> Network:
     """Return the network that `Network.save` (or the book's own program) wrote to `filename`.
 
-    Its cost is the attribute of this module that the file names: a program that saves a network
-    with a cost class of its own puts the class there before it loads.
+    Its cost is the attribute of this module that the file names. To load a network with a
+    user-defined cost class, first make the class an attribute of this module.
 
     Raises
     ------
     FileFormatError
         If the file holds no such network.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     raw = Path(filename).read_bytes()
-    if b"\0" in raw[:8]:  # of safetensors the length of the header
+    if b"\0" in raw[:8]:  # a safetensors file begins with a length
         raise FileFormatError(f"{filename} is not a network of network2: fastnn.load reads it")
     try:
         content = json.loads(raw.decode("utf-8"))
@@ -359,7 +359,7 @@ def load(filename: str | os.PathLike[str]) -> Network:
                 f"no cost class {content['cost']!r} in {__name__}; if it is your own, "
                 f"set it as an attribute of that module first"
             )
-        # The arrays come before the network: a file's sizes alone must not allocate anything.
+        # Check the arrays before making the network: sizes alone must not allocate anything.
         sizes = checked_sizes(content["sizes"])
         weights, biases = checked_layers(sizes, content["weights"], content["biases"], np.float64)
         network = Network(sizes, cost)

@@ -1,7 +1,7 @@
-"""Optimizers: how a batch's gradient becomes a step, each rule one small class.
+"""Optimizers: rules that turn a batch's gradient into a step, each one small class.
 
-The contract stands in `fastnn.optimizers.base`. In all formulas g is the gradient, w a weight, and
-t the number of the step, from 1 on.
+The contract is in `fastnn.optimizers.base`. In all formulas g is the gradient, w a weight, and t
+the number of the step, counted from 1.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ ALL: tuple[type[Optimizer], ...] = (
 
 
 def named(parameter: str, name: object, learning_rate: float | None = None) -> Optimizer:
-    """Return the optimizer with this name, all but its learning rate by default.
+    """Return the optimizer called `name`; all parameters but its rate have their defaults.
 
     Raises
     ------
     ValueError
-        If there is none; the message begins with `parameter` and names the nearest.
+        If there is none; the message begins with `parameter` and suggests the nearest name.
     TypeError, ValueError
-        If the learning rate is not one.
+        If `learning_rate` is not a valid rate.
     """
     kind: Any = one_named(parameter, name, ALL)
     optimizer: Optimizer = kind() if learning_rate is None else kind(learning_rate)
@@ -61,7 +61,7 @@ def named(parameter: str, name: object, learning_rate: float | None = None) -> O
 
 
 def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -> None:
-    """Raise a `ValueError` where a penalty cannot be had with this optimizer."""
+    """Raise a `ValueError` if a penalty cannot be combined with this optimizer."""
     for penalty in (p.simplified() for p in penalties if p is not None):
         if penalty is None:
             continue

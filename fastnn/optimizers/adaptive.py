@@ -1,4 +1,4 @@
-"""Optimizers whose steps have a size for each weight."""
+"""Optimizers whose step size differs from weight to weight."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Adagrad", "Adam", "AdamW", "RMSprop"]
 
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """s = decay*s + (1-decay)*g**2; w - rate*g/(sqrt(s)+epsilon) (Hinton's lecture 6e, 2012).
+    """s = decay*s + (1-decay)*g**2; w -= rate*g/(sqrt(s)+epsilon) (Hinton's lecture 6e, 2012).
 
     Parameters
     ----------
     learning_rate : float or Schedule, default 0.001
     decay : float, default 0.9
-        The share of s that stays, from 0 and below 1.
+        The share of s that is kept; at least 0 and below 1.
     epsilon : float, default 1e-8
         Above 0.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "rmsprop"
@@ -60,7 +60,7 @@ class RMSprop(Optimizer):
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """s = s + g**2; w - rate*g/(sqrt(s)+epsilon) (Duchi, Hazan and Singer 2011).
+    """s += g**2; w -= rate*g/(sqrt(s)+epsilon) (Duchi, Hazan and Singer 2011).
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Adagrad(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "adagrad"
@@ -98,7 +98,7 @@ class Adagrad(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Means of g and g**2, both without bias: w - rate*mean/(sqrt(square)+epsilon).
+    """Bias-corrected means of g and g**2: w -= rate*mean/(sqrt(square)+epsilon).
 
     Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1: m = beta1*m +
     (1-beta1)*g and s = beta2*s + (1-beta2)*g**2; mean = m/(1-beta1**t), square = s/(1-beta2**t).
@@ -107,14 +107,14 @@ class Adam(Optimizer):
     ----------
     learning_rate : float or Schedule, default 0.001
     beta1, beta2 : float, default 0.9 and 0.999
-        The shares of m and s that stay, from 0 and below 1.
+        The shares of m and s that are kept; at least 0 and below 1.
     epsilon : float, default 1e-8
         Above 0.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "adam"
@@ -161,7 +161,7 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam, and of every weight rate*weight_decay*w besides (Loshchilov and Hutter 2019).
+    """Adam that also subtracts rate*weight_decay*w from each weight (Loshchilov and Hutter 2019).
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class AdamW(Adam):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "adamw"

@@ -1,23 +1,23 @@
-"""What an optimizer is, to the engine: its contract.
+"""The contract of an optimizer, for the engine.
 
 A class in `optimizers.ALL` has these:
 
-* ``step(xp, w, g, *memories, *numbers)`` returns the weight after a step and its new memories: so
-  many numbers beside each weight as ``memories`` says. g is the gradient of the batch's mean cost,
-  with that of a penalty that has one (``slope``);
-* ``numbers(rate, count, of_biases)`` are the numbers that it takes, with the learning rate `rate`,
-  in step number `count`, counted from 1; a penalty of the optimizer's own is not of biases, and
-  where it has one ``biases_apart`` is true;
-* ``start(w)`` are the memories of a weight before the first step, and ``go_on(w, memories)`` those
-  of a weight that may have been edited since these were left, or left by other numbers;
-* ``reach`` is the size of the steps that a constant gradient comes to, divided by that of plain
-  descent's: a penalty that follows the step takes steps of this size, so that training comes to
-  rest where cost and penalty together are least;
+* ``step(xp, w, g, *memories, *numbers)`` returns the weight after a step and its new memories: the
+  numbers kept for each weight, as many as ``memories`` says. g is the gradient of the batch's mean
+  cost, plus that of a penalty that has one (``slope``);
+* ``numbers(rate, count, of_biases)`` are the numbers that ``step`` takes in step number `count`,
+  counted from 1, with the learning rate `rate`. If the optimizer has its own penalty, it does not
+  act on biases, and ``biases_apart`` is true;
+* ``start(w)`` are a weight's memories before the first step. ``go_on(w, memories)`` are those with
+  which training continues; the weight, or the optimizer's parameters, may have changed since;
+* ``reach`` is the size that steps attain with a constant gradient, divided by that of plain
+  descent. A penalty that follows the step takes steps of this size, so that training settles where
+  the sum of cost and penalty is least;
 * ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step
-  divided by that of plain descent: a proximal penalty that follows the step shrinks the weight by
-  this factor more or less.
+  divided by that of plain descent. A proximal penalty that follows the step multiplies its shrink
+  of the weight by it.
 
-In all formulas g is the gradient, w a weight, t the number of the step from 1 on.
+In all formulas g is the gradient, w a weight, t the number of the step, counted from 1.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Numbers = tuple["float | np.ndarray", ...]
 
 @dataclass(frozen=True)
 class Optimizer:
-    """A rule for the step, with its learning rate: a number, or a schedule for the epochs."""
+    """A rule for steps, with its learning rate: a number, or a schedule over the epochs."""
 
     name: ClassVar[str]
     memories: ClassVar[int] = 0
@@ -53,11 +53,11 @@ class Optimizer:
 
     @property
     def reach(self) -> float:
-        """How much larger than plain descent's the steps of a constant gradient become."""
+        """The factor by which steps with a constant gradient outgrow those of plain descent."""
         return 1.0
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
-        """Return what `step` takes in step number `count`, counted from 1."""
+        """Return the numbers that `step` takes in step number `count`, counted from 1."""
         return (rate,)
 
     def start(self, w: np.ndarray) -> Sequence[np.ndarray]:
@@ -65,7 +65,7 @@ class Optimizer:
         return [np.zeros_like(w) for _ in range(self.memories)]
 
     def go_on(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        """Return the memories with which training of `w` goes on from those that a fit has left."""
+        """Return the memories with which training of `w` continues, from those that a fit left."""
         return memories
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Optimizers whose steps have one size for all weights."""
+"""Optimizers whose step size is the same for all weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["SGD", "Momentum", "Nesterov"]
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """w - rate*g: plain descent (the book, chapter 1, equation 20).
+    """w -= rate*g: plain gradient descent (the book, chapter 1, equation 20).
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class SGD(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "sgd"
@@ -40,18 +40,18 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """v = momentum*v - rate*g; w + v (the book, chapter 3, equations 107 and 108).
+    """v = momentum*v - rate*g; w += v (the book, chapter 3, equations 107 and 108).
 
     Parameters
     ----------
     learning_rate : float or Schedule, default 0.1
     momentum : float, default 0.9
-        The share of the last step that goes on, from 0 and below 1 (the book's mu).
+        The share of the last step that is kept (the book's mu); at least 0 and below 1.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "momentum"
@@ -65,7 +65,10 @@ class Momentum(Optimizer):
 
     @property
     def reach(self) -> float:
-        """1/(1-momentum), the sum of the shares of all steps before; scikit-learn has 1, too."""
+        """1/(1-momentum), the sum of momentum**k for k >= 0.
+
+        It is infinite at momentum 1, which scikit-learn allows.
+        """
         return 1 / (1 - self.momentum) if self.momentum < 1 else math.inf
 
     def numbers(self, rate: float, count: np.ndarray, of_biases: bool) -> Numbers:
@@ -79,20 +82,20 @@ class Momentum(Optimizer):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """v = momentum*v - rate*g; w + momentum*v - rate*g (Sutskever et al. 2013).
+    """v = momentum*v - rate*g; w += momentum*v - rate*g (Sutskever et al. 2013).
 
-    The gradient is that at the place where momentum alone would lead, and w is that place.
+    w is the point to which momentum alone would lead; the gradient is the one at this point.
 
     Parameters
     ----------
     learning_rate : float or Schedule, default 0.1
     momentum : float, default 0.9
-        The share of the last step that goes on, from 0 and below 1.
+        The share of the last step that is kept; at least 0 and below 1.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "nesterov"

@@ -1,4 +1,4 @@
-"""Follow the proximal regularised leader."""
+"""FTRL-Proximal: follow the regularised leader."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ __all__ = ["FTRL"]
 
 @dataclass(frozen=True)
 class FTRL(Optimizer):
-    """Follow the proximal regularised leader, with L1 and L2 of its own (McMahan et al. 2013).
+    """FTRL-Proximal (follow the regularised leader), with L1 and L2 (McMahan et al. 2013).
 
-    McMahan et al., "Ad click prediction: a view from the trenches", 2013, algorithm 1, weight by
-    weight: s grows by g**2, z by g - (sqrt(new s)-sqrt(s))/alpha*w; then w is 0 where abs(z) <=
-    l1, else -(z-l1*sign(z))/((beta+sqrt(s))/alpha+l2). z starts so that this gives the weights that
-    the network starts with. It leaves exact zeros.
+    McMahan et al., "Ad click prediction: a view from the trenches", 2013, algorithm 1. For each
+    weight, s grows by g**2 and z by g - (sqrt(new s)-sqrt(s))/alpha*w. Then w is 0 where
+    abs(z) <= l1, else -(z-l1*sign(z))/((beta+sqrt(s))/alpha+l2). The first z is the one that gives
+    the network's initial weights. The rule leaves exact zeros.
 
     Parameters
     ----------
     alpha : float, default 0.1
-        The learning rate of the paper, above 0.
+        The paper's learning rate, above 0.
     beta : float, default 1.0
         Above 0.
     l1, l2 : float, default 0.0
-        Strengths as in the paper, at least 0; of weights, not of biases.
+        Strengths as in the paper, at least 0; they act on weights and not on biases.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "ftrl"
@@ -64,7 +64,7 @@ class FTRL(Optimizer):
         return [self._z_of(w, s), s]
 
     def go_on(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        """Return z as it was where it still gives the weight, but for rounding."""
+        """Keep z where it still gives the weight, up to rounding; else take the z that does."""
         (z, s), (l1, l2) = memories, self._strengths(w.ndim == 1)
         by = (self.beta + np.sqrt(s)) / self.alpha + l2
         given = np.where(np.abs(z) > l1, (np.copysign(l1, z) - z) / by, 0.0)
@@ -75,7 +75,7 @@ class FTRL(Optimizer):
         return (0.0, 0.0) if of_biases else (self.l1, self.l2)
 
     def _z_of(self, w: np.ndarray, s: np.ndarray) -> np.ndarray:
-        """Return the z that gives such weights or biases."""
+        """Return the z that gives the weights or biases `w`."""
         l1, l2 = self._strengths(w.ndim == 1)
         z: np.ndarray = -w * ((self.beta + np.sqrt(s)) / self.alpha + l2) - l1 * np.sign(w)
         return z.astype(w.dtype)

@@ -1,8 +1,8 @@
-"""Penalties: each one small class whose mathematics is written once.
+"""Penalties: each is one small class whose mathematics is written once.
 
-The contract stands in `fastnn.penalties.base`. lmbda is always the strength over the whole
-training set; other libraries' strengths become fastnn's, and back, by `from_sklearn`, `to_sklearn`
-and their like.
+The contract is in `fastnn.penalties.base`. lmbda is always the strength over the whole training
+set; `from_sklearn`, `to_sklearn` and their counterparts convert other libraries' strengths to
+fastnn's and back.
 """
 
 from __future__ import annotations
@@ -65,14 +65,16 @@ ALL: tuple[type[Penalty], ...] = (
 
 
 def named(parameter: str, name: object, strength: float) -> Penalty:
-    """Return the penalty with this name, all else by default; the limit is max_norm's strength.
+    """Return the penalty called `name`; for max_norm, `strength` is its limit.
+
+    All its other parameters have their defaults.
 
     Raises
     ------
     ValueError
-        If there is none; the message begins with `parameter` and names the nearest.
+        If there is none; the message begins with `parameter` and suggests the nearest name.
     TypeError, ValueError
-        If the strength is not one.
+        If `strength` is not a valid strength.
     """
     kind: Any = one_named(parameter, name, ALL)
     penalty: Penalty = kind(strength)

@@ -1,45 +1,47 @@
-"""What a penalty is, to the engine and to the tests: its contract.
+"""The contract of a penalty, for the engine and the tests.
 
 One convention, the book's: lmbda is the strength over the whole training set, so a step of
 gradient descent with the learning rate eta shrinks by eta*lmbda/n, n being the number of training
 rows (never the size of a mini-batch).
 
-A class in `penalties.ALL` has one of these, or both:
+A class in `penalties.ALL` has one of these formulas, or both:
 
-* ``shrink(xp, w, *numbers)`` is the weight that one step leaves; it comes before the gradient is
-  added, or after that where ``after_gradient`` is true. Where ``stateful`` is true, it is
-  ``shrink(xp, w, q, *numbers)`` and returns the weight and the new q, a number beside each weight
-  that starts at 0.
-* ``scale(xp, norm, size, steps, *numbers)`` is the factor by which `steps` steps multiply a group
-  of `size` weights with the Euclidean `norm`, after gradient and shrink; ``grouping`` says what
-  is a group. Where it takes from the norm, ``norm_number`` is the place among the numbers of what
-  one step takes, by the root of the size.
+* ``shrink(xp, w, *numbers)`` returns the weight after one step. It is applied before the gradient
+  is added, or afterwards where ``after_gradient`` is true. Where ``stateful`` is true, it is
+  ``shrink(xp, w, q, *numbers)`` and returns the weight and the new q, a number kept for each
+  weight, which starts at 0.
+* ``scale(xp, norm, size, steps, *numbers)`` returns the factor by which `steps` steps multiply a
+  group of `size` weights with the Euclidean norm `norm`, after gradient and shrink; ``grouping``
+  says what a group is. Where one step subtracts one of the numbers, times sqrt(size), from the
+  norm, ``norm_number`` is the index of that number.
 
-A penalty whose shrink comes before the gradient is a part of it: ``slope(xp, w, *numbers)`` is what
-shrink subtracts, and with the numbers of a step of 1/n its derivative, for optimizers that make
-their own step from the gradient. Where ``by_weight`` is true, one after the gradient may be of
-steps whose size differs from weight to weight: its numbers are multiplied by these sizes, or do not
-depend on them. One with a ``norm_number`` may, too, as `fastnn.penalties.groups.shortened` says.
+A shrink that comes before the gradient can also be a part of it: ``slope(xp, w, *numbers)`` is what
+shrink subtracts. With the numbers of a step of 1/n it is the penalty's derivative, for optimizers
+that make their own step from the gradient. A penalty after the gradient can follow an optimizer
+whose step size differs from weight to weight if ``by_weight`` is true: the numbers of shrink are
+then multiplied by these sizes, those of scale are not. A penalty with a ``norm_number`` can do so
+too, as `fastnn.penalties.groups.shortened` describes.
 
-numbers are ``coefficients(step)``, for ``step`` = eta/n (times the ``reach`` of an optimizer whose
-steps it follows), and after them ``moving(...)``, which change from step to step. Where ``rests``
-is true, a step whose last number is above 0 does nothing.
+The numbers are ``coefficients(step)``, where ``step`` is eta/n (times the ``reach`` of an optimizer
+whose steps the penalty follows), followed by ``moving(...)``, which change from step to step. Where
+``rests`` is true, a step whose last number is above 0 does nothing.
 
-An input column that a batch does not use has no gradient, and its weights may be lazy: wait until
-they are next used. For this ``caught_up(xp, w, steps, *numbers)`` (or ``(xp, w, q, steps,
-*numbers)``) is what `steps` >= 1 steps without a gradient leave, in closed form; the numbers are
-those of the last of these steps. `lazy` says for which step the closed form, of shrink or of scale,
-holds; by default any, but none where there are both shrink and scale, as a group's norm is that of
-weights up to date. Up to ``one_by_one`` steps take less time one by one.
+The weights of an input column that a batch does not use have no gradient, and their penalty may be
+deferred until the column is next used. For this, ``caught_up(xp, w, steps, *numbers)``, or
+``caught_up(xp, w, q, steps, *numbers)``, returns in closed form what `steps` >= 1 steps without a
+gradient leave; the numbers are those of the last of these steps. `lazy` says for which ``step`` the
+closed form, of shrink or of scale, holds: by default for any if there is a ``caught_up`` and no
+``scale``, else for none, since a group's norm must be that of up-to-date weights. Up to
+``one_by_one`` steps take less time one at a time.
 
-Where ``decays`` is true, shrink multiplies a weight by 1 minus the first number: then no weight is
-touched for it where columns may wait, as one factor is kept beside all of them (Shalev-Shwartz,
-Singer and Srebro, "Pegasos", 2007, section 2.3), and `lazy` says for which step that stays large
-enough.
+Where ``decays`` is true, shrink multiplies a weight by 1 minus the first number. If the penalty may
+be deferred, no weight is touched for it: one factor is kept for all columns (Shalev-Shwartz, Singer
+and Srebro, "Pegasos", 2007, section 2.3), and `lazy` says for which ``step`` this factor stays
+large enough.
 
 ``leaves_zeros`` says whether weights become exactly 0. ``value(w)`` is the penalty of a layer's
-weights times n, as `total_cost` divides it by n; ``strengths(step)`` is what one step takes: the L1
-part of every weight's size, and the L2 part's share of every weight.
+weights times n (`total_cost` divides it by n). ``strengths(step)`` is what one step subtracts: for
+L1 an amount from the size of every weight, for L2 a share of every weight.
 """
 
 from __future__ import annotations
@@ -75,35 +77,35 @@ class Penalty:
 
     @property
     def grouping(self) -> str:
-        """What `scale` takes as a group: an input's or a unit's weights; empty without `scale`."""
+        """What `scale` takes as a group: "inputs" or "neurons"; empty without `scale`."""
         return ""
 
     @property
     def on_biases(self) -> bool:
-        """Whether biases are shrunk too."""
+        """Whether biases are penalised too."""
         return False
 
     def acts_on(self, number: int, layers: int) -> bool:
-        """Return whether it acts on layer `number`, from 1 on, when it is given for all layers."""
+        """Return whether it acts on layer `number`, counted from 1, when given for all layers."""
         return True
 
     def coefficients(self, step: float) -> tuple[float, ...]:
-        """Return what the formulas take, for `step` = learning_rate / n."""
+        """Return the numbers that the formulas take, for `step` = learning_rate / n."""
         return ()
 
     def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return what the formulas take besides, as it is in step number `count`, counted from 1.
+        """Return the formulas' further numbers for step number `count`, counted from 1.
 
-        `total` is the sum of these steps' learning_rate / n.
+        `total` is the sum of learning_rate / n over the steps up to and including that one.
         """
         return ()
 
     def lazy(self, step: float) -> bool:
-        """Return whether unused columns may wait, for `step` = learning_rate / n."""
+        """Return whether unused columns may be deferred, for `step` = learning_rate / n."""
         return self.caught_up is not None and self.scale is None
 
     def simplified(self) -> Penalty | None:
-        """Return the simplest penalty that is the same, or None where it does nothing."""
+        """Return the simplest equivalent penalty, or None if it does nothing."""
         return self
 
     def value(self, w: np.ndarray) -> float:
@@ -111,13 +113,13 @@ class Penalty:
         raise NotImplementedError(f"{type(self).__name__} has no value(w)")
 
     def strengths(self, step: float) -> tuple[float, float]:
-        """Return (l1, l2): one step, `step` = learning_rate / n, takes l1*sign(w) + l2*w."""
+        """Return (l1, l2): one step subtracts l1*sign(w) + l2*w, for `step` = learning_rate / n."""
         raise NotImplementedError(f"{type(self).__name__} has no strengths(step)")
 
 
 @dataclass(frozen=True)
 class Shrinking(Penalty):
-    """A penalty of every weight for itself.
+    """A penalty that acts on each weight separately.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ class Shrinking(Penalty):
     Raises
     ------
     TypeError, ValueError
-        If `lmbda` is not such a number.
+        If an argument has the wrong type or is out of range.
     """
 
     lmbda: float
@@ -148,7 +150,7 @@ class Shrinking(Penalty):
 
 
 class OfSizes(Shrinking):
-    """A penalty of the sum of abs(w): every step takes as much from each weight's size."""
+    """A penalty on the sum of abs(w): a step takes the same amount from every weight's size."""
 
     def value(self, w: np.ndarray) -> float:
         return self.lmbda * sum_of_sizes(w)
@@ -158,12 +160,12 @@ class OfSizes(Shrinking):
 
 
 def soft(xp: Any, w: Any, most: Any) -> Any:
-    """Return `w` moved towards 0 by `most`, and not past it."""
+    """Return `w` moved towards 0 by `most`, but not past it."""
     return w - between(xp, w, -most, most)
 
 
 def between(xp: Any, w: Any, least: Any, most: Any) -> Any:
-    """Return `w`, but at least `least` and at most `most`; two instructions of a vector."""
+    """Return `w` clipped to [least, most], in two vector instructions."""
     below = xp.where(w > most, most, w)
     return xp.where(below < least, least, below)
 

@@ -1,4 +1,4 @@
-"""Other libraries' strengths as fastnn's, and back."""
+"""Conversions between other libraries' penalty strengths and fastnn's."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ __all__ = ["from_keras", "from_sklearn", "from_torch", "to_keras", "to_sklearn",
 def from_sklearn(alpha: float, n: int, batch_size: int) -> L2:
     """Return the penalty of scikit-learn's ``MLPClassifier(alpha=alpha)``.
 
-    It adds alpha*w to the gradient's sum over a batch of m rows and divides by m, so that a step
-    shrinks by eta*alpha/m: lmbda = alpha*n/m.
+    scikit-learn adds alpha*w to the gradient's sum over a batch of m rows and divides by m, so that
+    a step subtracts eta*alpha/m*w: lmbda = alpha*n/m.
 
     Parameters
     ----------
     alpha : float
     n : int
-        Training rows: those of ``fit``, without the ones kept for early stopping.
+        Training rows: those given to ``fit``, without those held out for early stopping.
     batch_size : int
         scikit-learn's own default is ``min(200, n)``.
 
     Raises
     ------
     TypeError, ValueError
-        If a number is not one, or out of range.
+        If an argument is not a number or is out of range.
     """
     n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
     return L2(real("alpha", alpha) * n / m)
 
 
 def to_sklearn(penalty: L2, n: int, batch_size: int) -> float:
-    """Return the ``alpha`` that gives scikit-learn's MLP this penalty, the way back.
+    """Return the ``alpha`` that gives scikit-learn's MLP this penalty.
 
     Raises
     ------
     TypeError, ValueError
-        If `penalty` has no equal there, or another argument is not a whole number above 0.
+        If `penalty` has no equivalent there, or another argument is not a whole number above 0.
     """
     n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
     return _parts(penalty, "scikit-learn's MLP has L2 alone", l1=False)[1] * m / n
@@ -47,8 +47,8 @@ def to_sklearn(penalty: L2, n: int, batch_size: int) -> float:
 def from_keras(l1: float, l2: float, n: int) -> Penalty:
     """Return the penalty of Keras's ``kernel_regularizer=L1L2(l1, l2)`` on every layer.
 
-    It adds l1*sum(abs(w)) + l2*sum(w**2) to the mean cost of a batch
-    (https://keras.io/api/layers/regularizers/): a step shrinks by eta*l1 and eta*2*l2*w.
+    Keras adds l1*sum(abs(w)) + l2*sum(w**2) to the mean cost of a batch
+    (https://keras.io/api/layers/regularizers/): a step subtracts eta*(l1*sign(w) + 2*l2*w).
 
     Parameters
     ----------
@@ -59,22 +59,22 @@ def from_keras(l1: float, l2: float, n: int) -> Penalty:
     Raises
     ------
     TypeError, ValueError
-        If a number is not one, or out of range.
+        If an argument is not a number or is out of range.
     """
     n = whole("n", n, minimum=1)
     return _penalty_of(real("l1", l1) * n, 2 * real("l2", l2) * n)
 
 
 def to_keras(penalty: Penalty, n: int) -> tuple[float, float]:
-    """Return the ``l1`` and ``l2`` that give a Keras layer this penalty, the way back.
+    """Return the ``l1`` and ``l2`` that give a Keras layer this penalty.
 
-    They are those of its ``kernel_regularizer``, and of its ``bias_regularizer`` too where the
-    penalty is of the biases.
+    They are for its ``kernel_regularizer``, and also for its ``bias_regularizer`` where the penalty
+    includes the biases.
 
     Raises
     ------
     TypeError, ValueError
-        If `penalty` has no equal there, or another argument is not a whole number above 0.
+        If `penalty` has no equivalent there, or another argument is not a whole number above 0.
     """
     n = whole("n", n, minimum=1)
     l1, l2 = _parts(penalty, "Keras has L1 and L2 alone")
@@ -84,8 +84,8 @@ def to_keras(penalty: Penalty, n: int) -> tuple[float, float]:
 def from_torch(weight_decay: float, n: int) -> L2:
     """Return the penalty of ``torch.optim.SGD(weight_decay=weight_decay)``.
 
-    It adds weight_decay*w to the mean gradient: a step shrinks by eta*weight_decay*w. PyTorch
-    applies it to the biases too, unless they are in a parameter group without it.
+    PyTorch adds weight_decay*w to the mean gradient: a step subtracts eta*weight_decay*w. It does
+    so for the biases too, unless they are in a parameter group without weight decay.
 
     Parameters
     ----------
@@ -96,20 +96,20 @@ def from_torch(weight_decay: float, n: int) -> L2:
     Raises
     ------
     TypeError, ValueError
-        If a number is not one, or out of range.
+        If an argument is not a number or is out of range.
     """
     return L2(real("weight_decay", weight_decay) * whole("n", n, minimum=1))
 
 
 def to_torch(penalty: L2, n: int) -> float:
-    """Return the ``weight_decay`` that gives PyTorch's SGD this penalty, the way back.
+    """Return the ``weight_decay`` that gives PyTorch's SGD this penalty.
 
-    Where the penalty is not of the biases, these belong in a parameter group without it.
+    Where the penalty excludes the biases, they belong in a parameter group without weight decay.
 
     Raises
     ------
     TypeError, ValueError
-        If `penalty` has no equal there, or another argument is not a whole number above 0.
+        If `penalty` has no equivalent there, or another argument is not a whole number above 0.
     """
     n = whole("n", n, minimum=1)
     return _parts(penalty, "PyTorch's weight_decay is L2 alone", l1=False)[1] / n
@@ -123,7 +123,7 @@ def _penalty_of(l1: float, l2: float) -> Penalty:
 
 
 def _parts(penalty: Penalty, reason: str, *, l1: bool = True) -> tuple[float, float]:
-    """Return the strengths of L1 and L2 in a penalty; a `ValueError` says why it has no equal."""
+    """Return a penalty's L1 and L2 strengths; a `ValueError` gives `reason` if it has others."""
     kind = type(penalty.simplified() or penalty)
     if kind not in ((L1, L2, ElasticNet) if l1 else (L2,)):
         raise ValueError(f"no equal there for {penalty!r}: {reason}")

@@ -1,4 +1,4 @@
-"""Penalties of groups of weights: a group is kept or goes as one."""
+"""Penalties on groups of weights, each of which is shrunk or scaled as a whole."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from fastnn.penalties.shrinking import ProximalL1
 
 __all__ = ["GroupLasso", "MaxNorm", "SparseGroupLasso", "shortened"]
 
-# Newton's method is at its end where a sum that is to be 1 is as near, or after so many steps.
+# Newton's method ends when the sum that is to be 1 exceeds 1 by at most _CLOSE, or after so many
+# steps.
 _CLOSE, _NEWTON_STEPS = 1e-13, 100
 
 
 @dataclass(frozen=True)
 class _OfGroups(Penalty):
-    """A penalty of the norms of groups of weights."""
+    """A penalty on the norms of groups of weights."""
 
     leaves_zeros = True
     lmbda: float
@@ -45,24 +46,26 @@ class _OfGroups(Penalty):
 
 
 class GroupLasso(_OfGroups):
-    """lmbda/n times the sum of the groups' norms, each times the root of its size: whole groups 0.
+    """lmbda/n times the sum over groups of sqrt(size)*norm; whole groups become 0.
 
     Yuan and Lin, "Model selection and estimation in regression with grouped variables", 2006. After
-    the gradient step a group v becomes v*max(0, 1 - kappa*sqrt(size)/norm(v)), kappa = eta*lmbda/n.
+    the gradient step, a group v becomes v*max(0, 1 - kappa*sqrt(size)/norm(v)), where kappa is
+    eta*lmbda/n.
 
     Parameters
     ----------
     lmbda : float
         Strength over the whole training set; finite and at least 0.
     groups : {"inputs", "neurons"}
-        A group is the weights that leave one input, in the first layer; or those that enter one
-        hidden unit, in every layer but the last. In a list with a penalty for each layer: those
-        that leave one unit (or input) of the layer below, or enter one of this layer.
+        "inputs": a group is the weights that leave one input, and only the first layer has groups.
+        "neurons": a group is the weights that enter one hidden unit, in every layer but the last.
+        In a list with a penalty for each layer, a group is the weights that leave one unit (or
+        input) of the layer below, or that enter one unit of this layer.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "group_lasso"
@@ -86,8 +89,8 @@ class GroupLasso(_OfGroups):
 class SparseGroupLasso(_OfGroups):
     """L1 with the strength l1_ratio*lmbda, and group lasso with (1-l1_ratio)*lmbda.
 
-    Simon, Friedman, Hastie and Tibshirani, "A sparse-group lasso", 2013: after the gradient step
-    every weight moves towards 0 as in proximal L1, then every group as in group lasso.
+    Simon, Friedman, Hastie and Tibshirani, "A sparse-group lasso", 2013. After the gradient step,
+    every weight is shrunk as by proximal L1, then every group as by group lasso.
 
     Parameters
     ----------
@@ -96,12 +99,12 @@ class SparseGroupLasso(_OfGroups):
     groups : {"inputs", "neurons"}
         As in `GroupLasso`.
     l1_ratio : float, default 0.5
-        The share of L1, 0 to 1.
+        The share of L1, from 0 to 1.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "sparse_group_lasso"
@@ -140,7 +143,7 @@ class MaxNorm(Penalty):
     """The weights that enter a unit are scaled back where their norm exceeds a limit.
 
     Srebro and Shraibman, "Rank, trace-norm and max-norm", 2005; Srivastava et al., "Dropout", 2014,
-    section 5.1. After the gradient step w becomes w*min(1, limit/norm(w)).
+    section 5.1. After the gradient step, w becomes w*min(1, limit/norm(w)).
 
     Parameters
     ----------
@@ -150,7 +153,7 @@ class MaxNorm(Penalty):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "max_norm"
@@ -179,18 +182,19 @@ class MaxNorm(Penalty):
 
 
 def _block_soft(xp: Any, norm: Any, most: Any) -> Any:
-    """Return the factor that shortens a group's `norm` by `most`, or to 0."""
+    """Return the factor that shortens a group's `norm` by `most`, or to 0 if it is shorter."""
     return xp.where(norm > most, 1 - most / norm, norm * 0)
 
 
 def shortened(v: np.ndarray, most: np.ndarray, axis: int) -> np.ndarray:
-    """Return groups of weights after a step of group lasso that differs from weight to weight.
+    """Return groups of weights after a group lasso step whose size differs from weight to weight.
 
-    Of a group v it is the w that minimises sum((w-v)**2/(2*pace)) + strength*norm(w), or 0 where
-    norm(v/(strength*pace)) <= 1 (Deleu and Bengio, "Structured sparsity inducing adaptive
-    optimizers for deep learning", 2021). With `most` = strength*pace it is v*t/(t+most), where
-    t = norm(w) solves sum((v/(t+most))**2) = 1. The root of that sum's inverse is concave in t, so
-    that Newton's method on it comes from below, and with equal paces is there at once.
+    A group v becomes the w that minimises sum((w-v)**2/(2*pace)) + strength*norm(w), which is 0
+    where norm(v/(strength*pace)) <= 1 (Deleu and Bengio, "Structured sparsity inducing adaptive
+    optimizers for deep learning", 2021). With `most` = strength*pace, w is v*t/(t+most), where
+    t = norm(w) solves sum((v/(t+most))**2) = 1. One over the square root of this sum is concave in
+    t, so that Newton's method on it approaches from below; with equal paces it starts at the
+    solution.
 
     Parameters
     ----------
@@ -198,14 +202,14 @@ def shortened(v: np.ndarray, most: np.ndarray, axis: int) -> np.ndarray:
     most : ndarray, of the same shape
         Above 0.
     axis : int
-        Along which a group lies.
+        The axis along which a group lies.
     """
     x, m = v.astype(np.float64), most.astype(np.float64)
     norm = np.sqrt(np.square(x).sum(axis=axis, keepdims=True))
     t = np.maximum(0.0, norm - m.max(axis=axis, keepdims=True))
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # most may underflow to 0
         ratio = np.where(x == 0, 0.0, x / m)
-        stays = ~(np.square(ratio).sum(axis=axis, keepdims=True) <= 1)  # NaN does
+        stays = ~(np.square(ratio).sum(axis=axis, keepdims=True) <= 1)  # NaN stays
         for _ in range(_NEWTON_STEPS):
             share = np.square(x / (t + m))
             f = share.sum(axis=axis, keepdims=True)

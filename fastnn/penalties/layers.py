@@ -15,21 +15,21 @@ PenaltyLike = Penalty | Sequence[Penalty | None] | None
 
 
 def per_layer(penalty: PenaltyLike, layers: int) -> tuple[Penalty | None, ...]:
-    """Return each layer's penalty, the first layer's first.
+    """Return each layer's penalty, in order from the first layer.
 
     Parameters
     ----------
     penalty : Penalty, sequence of Penalty or None, or None
         One for all layers, or one (or None) for each.
     layers : int
-        The layers after the input.
+        The number of layers after the input.
 
     Raises
     ------
     TypeError
-        If it is neither.
+        If `penalty` is none of these.
     ValueError
-        If a list has another length, or no layer has what the penalty acts on.
+        If a list has another length, or the penalty acts on none of the layers.
     """
     if penalty is None:
         return (None,) * layers
@@ -59,7 +59,7 @@ def per_layer(penalty: PenaltyLike, layers: int) -> tuple[Penalty | None, ...]:
 
 
 def shown(penalties: Sequence[Penalty | None]) -> list[str | None]:
-    """Return what tells whether each layer has the same penalty as another time."""
+    """Return each layer's penalty as a text, to compare it with that of another fit."""
     simple = [None if penalty is None else penalty.simplified() for penalty in penalties]
     return [None if penalty is None else repr(penalty) for penalty in simple]
 
@@ -69,7 +69,7 @@ def value_of(
 ) -> float:
     """Return the value of all layers' penalties, times n."""
     total = 0.0
-    with np.errstate(over="ignore"):  # of weights that diverge, it is infinite
+    with np.errstate(over="ignore"):  # with diverging weights it is infinite
         for penalty, w, b in zip(penalties, weights, biases, strict=True):
             if penalty is not None:
                 total += penalty.value(w)

@@ -1,4 +1,4 @@
-"""L1 rules for online learning that depend on the steps before."""
+"""L1 rules for online learning that depend on earlier steps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["CumulativeL1", "TruncatedGradient"]
 
 
 class CumulativeL1(OfSizes):
-    """L1 that a weight may owe: after the gradient, what all steps so far would have taken is due.
+    """L1 as a running debt: after the gradient, a weight shrinks by all that it still owes.
 
     Tsuruoka, Tsujii and Ananiadou, "Stochastic gradient descent training for L1-regularized
-    log-linear models with cumulative penalty", 2009. u is the sum of kappa = eta*lmbda/n over the
-    steps, q what a weight has been moved by the rule so far: v > 0 becomes max(0, v-(u+q)), v < 0
-    becomes min(0, v+(u-q)). It leaves exact zeros.
+    log-linear models with cumulative penalty", 2009. u is the sum of kappa = eta*lmbda/n over all
+    steps so far, and q is how far the rule has moved a weight. A weight v > 0 becomes
+    max(0, v-(u+q)), and v < 0 becomes min(0, v+(u-q)). The rule leaves exact zeros.
     """
 
     name = "l1_cumulative"
@@ -32,39 +32,39 @@ class CumulativeL1(OfSizes):
 
     @staticmethod
     def shrink(xp: Any, w: Any, q: Any, u: Any) -> Any:
-        """Both signs at once: as abs(q) <= u, a weight owes between q - u <= 0 and q + u >= 0."""
+        """Subtract `w` clipped to [q - u, q + u]: as abs(q) <= u, this serves both signs."""
         due = between(xp, w, q - u, q + u)
         return w - due, q - due
 
     @staticmethod
     def caught_up(xp: Any, w: Any, q: Any, steps: Any, u: Any) -> Any:
-        """One step with the last u: what was due before is due still."""
+        """Take one step with the last u, which includes all that was due before."""
         return CumulativeL1.shrink(xp, w, q, u)
 
 
 @dataclass(frozen=True)
 class TruncatedGradient(OfSizes):
-    """L1 once in a while: every so many steps, small weights move towards 0 by so many shrinks.
+    """L1 once every `every` steps, `every` times as strong, on weights of at most `theta`.
 
-    Langford, Li and Zhang, "Sparse online learning via truncated gradient", 2009, section 3.3:
-    after the gradient of every `every`-th step, where abs(v) <= theta, by every*kappa and not past
-    0; kappa = eta*lmbda/n. It leaves exact zeros.
+    Langford, Li and Zhang, "Sparse online learning via truncated gradient", 2009, section 3.3.
+    After the gradient of every `every`-th step, a weight v with abs(v) <= theta moves towards 0 by
+    every*kappa, but not past it; kappa = eta*lmbda/n. The rule leaves exact zeros.
 
     Parameters
     ----------
     lmbda : float
         Strength over the whole training set; finite and at least 0.
     every : int, default 10
-        Steps from one shrink to the next.
+        The number of steps from one shrink to the next.
     theta : float, optional
-        Larger weights do not shrink; by default all do.
+        Weights with a larger absolute value do not shrink; by default all do.
     biases : bool, default False
         Whether the biases are penalised too. Keyword only.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "truncated_gradient"
@@ -95,7 +95,7 @@ class TruncatedGradient(OfSizes):
     def caught_up(
         xp: Any, w: Any, steps: Any, most: Any, theta: Any, inverse: Any, phase: Any
     ) -> Any:
-        """Those of the last `steps` steps act that `every` divides: -floor((phase-steps)/every)."""
+        """Apply the -floor((phase-steps)/every) shrinks that fall into the last `steps` steps."""
         return _truncated(xp, w, -xp.floor((phase - steps + 0.5) * inverse) * most, theta)
 
     def value(self, w: np.ndarray) -> float:
@@ -103,5 +103,5 @@ class TruncatedGradient(OfSizes):
 
 
 def _truncated(xp: Any, w: Any, most: Any, theta: Any) -> Any:
-    """Return `w` moved towards 0 by `most`, and not past it, where it is not larger than theta."""
+    """Return `w` moved towards 0 by `most`, but not past it; unchanged if abs(w) > theta."""
     return w - xp.where(abs(w) > theta, 0.0, between(xp, w, -most, most))

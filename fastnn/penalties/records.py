@@ -1,4 +1,4 @@
-"""Penalties as JSON values, for the files that name them."""
+"""Penalties as JSON values, for the files that record them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["from_record", "to_record"]
 
 
 def to_record(penalty: PenaltyLike, known: Iterable[type[Penalty]]) -> Any:
-    """Return what `fit` took as ``penalty`` as a JSON value: the name and each parameter.
+    """Return the ``penalty`` given to `fit` as a JSON value: its name and its parameters.
 
-    It is None where one of them is a class that is not in `known`, which no file can bring back.
+    The value is None if the class of any penalty is not in `known`, as no file could restore it.
     """
     if penalty is None:
         return None
@@ -29,12 +29,12 @@ def to_record(penalty: PenaltyLike, known: Iterable[type[Penalty]]) -> Any:
 
 
 def from_record(record: Any, known: Iterable[type[Penalty]]) -> PenaltyLike:
-    """Return the penalty, or the list with one or None for each layer, that `to_record` recorded.
+    """Return what `to_record` recorded: a penalty, or a list with one or None for each layer.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not such a record, or a parameter is not one that the penalty takes.
+        If `record` is not such a record, or has a parameter that the penalty does not take.
     """
     if isinstance(record, list):
         return [None if one is None else _one(one, known) for one in record]

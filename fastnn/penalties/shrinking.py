@@ -1,4 +1,4 @@
-"""Penalties of every weight for itself that need no memory of the steps before."""
+"""Penalties that act on each weight separately and need no memory of earlier steps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fastnn.penalties.over_time import CumulativeL1
 
 __all__ = ["L1", "L2", "ElasticNet", "ProximalL1"]
 
-# The least that log(1-kappa) is taken for: kappa itself, and the quotient by it, may be too small,
-# or too large, for float32.
+# The least absolute value used for log(1-kappa): a smaller one could underflow in float32, or a
+# quotient by it overflow.
 TINY = 1e-30
 
 
@@ -30,14 +30,14 @@ class L1(OfSizes):
     lmbda : float
         Strength over the whole training set; finite and at least 0.
     method : {"book", "proximal", "cumulative"}
-        "proximal" is `ProximalL1` and "cumulative" `CumulativeL1`; both leave exact zeros.
+        "proximal" stands for `ProximalL1`, "cumulative" for `CumulativeL1`; both leave exact zeros.
     biases : bool, default False
         Whether the biases are penalised too. Keyword only.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "l1"
@@ -66,11 +66,12 @@ class L1(OfSizes):
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any, inverse: Any) -> Any:
-        """Take as many kappas from abs(w) as there are steps, or as bring it nearest to 0.
+        """Take one kappa per step from abs(w), or only as many as bring it nearest to 0.
 
-        The latter where its sign turns, an even number of them if `steps` is: from then on w goes
-        to and fro between -kappa and kappa. From 0 it does not move. They are counted in pairs,
-        from abs(w) on, so that many steps cost it no digit.
+        The latter applies once the sign turns: from then on w alternates between two values within
+        -kappa and kappa, and the number of kappas is even or odd as `steps` is. A w that reaches 0
+        stays there. The kappas are counted in pairs and from abs(w), so that many steps cost no
+        precision.
         """
         most = xp.floor(0.5 * steps)
         odd = 0.5 * steps - most
@@ -78,7 +79,7 @@ class L1(OfSizes):
         pairs = xp.floor(place)
         pairs = xp.where(pairs < most, pairs, most)
         left = w - xp.copysign(pairs + odd, w) * (2 * kappa)
-        return xp.where(place <= pairs, 0.0, left)  # half way between two: a whole number of kappas
+        return xp.where(place <= pairs, 0.0, left)  # a tie: w is a whole number of kappas
 
 
 class ProximalL1(OfSizes):
@@ -118,7 +119,7 @@ class L2(Shrinking):
         return (step * self.lmbda,)
 
     def lazy(self, step: float) -> bool:
-        return step * self.lmbda <= 0.5  # beyond, kept numbers would be lost soon
+        return step * self.lmbda <= 0.5  # beyond that, the factor kept would soon be too small
 
     @staticmethod
     def shrink(xp: Any, w: Any, kappa: Any) -> Any:
@@ -147,14 +148,14 @@ class ElasticNet(Shrinking):
     lmbda : float
         Strength over the whole training set; finite and at least 0.
     l1_ratio : float, default 0.5
-        The share of L1, 0 to 1.
+        The share of L1, from 0 to 1.
     biases : bool, default False
         Whether the biases are penalised too. Keyword only.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument has the wrong type or is out of range.
     """
 
     name = "elasticnet"
@@ -193,14 +194,14 @@ class ElasticNet(Shrinking):
     ) -> Any:
         """Return the sum of a geometric series until the sign turns, then of an alternating one.
 
-        With far = kappa1/kappa2, abs(w)+far shrinks by 1-kappa2 a step as long as the sign stays.
-        What is left then, rest, becomes kappa1-(1-kappa2)*rest with every further step, and the
-        sign turns each time; that settles at kappa1/(2-kappa2).
+        With far = kappa1/kappa2, each step multiplies abs(w)+far by 1-kappa2 until the sign turns.
+        From then on, each step turns what is left, rest, into kappa1-(1-kappa2)*rest and flips the
+        sign; this settles at kappa1/(2-kappa2).
         """
         size, kept = abs(w), 1 - kappa2
         whole = xp.floor(-xp.log1p(size / far) / log_kept)
         rest = size + xp.expm1(whole * log_kept) * (size + far)
-        whole = xp.where(rest < 0, whole - 1, whole)  # the quotient was rounded up, or down
+        whole = xp.where(rest < 0, whole - 1, whole)  # undo rounding of the quotient, either way
         rest = xp.where(rest < 0, (rest + kappa1) / kept, rest)
         further = kept * rest - kappa1
         whole = xp.where(further < 0, whole, whole + 1)
@@ -221,7 +222,7 @@ class ElasticNet(Shrinking):
 
 
 def _log_kept(kappa: float) -> float:
-    """Return log(1-kappa), of what a step of weight decay keeps, where `lazy` lets it be used."""
+    """Return log(1-kappa), for the share that weight decay keeps; 0 where `lazy` rules it out."""
     return math.log1p(-kappa) if kappa < 1 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The chart of what ``fastnn bench`` measured."""
+"""A chart of what ``fastnn bench`` measured."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def benchmark_times(cases: Sequence[dict[str, Any]], *, ax: Axes | None = None) 
     Returns
     -------
     matplotlib.axes.Axes
-        A line for each case, the first on top. The horizontal scale is logarithmic; fastnn's times
-        are diamonds, the others' circles.
+        One line per case, the first on top. The horizontal scale is logarithmic; fastnn's times are
+        diamonds, those of the others circles.
     """
     ax = ax or new_axes()
     names = list(dict.fromkeys(name for measured in cases for name in measured["results"]))

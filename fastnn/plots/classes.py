@@ -1,4 +1,4 @@
-"""Pictures of what a network says of rows whose classes are known."""
+"""Pictures of a network's predictions for rows whose classes are known."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ def confusion_matrix(
     names: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how many rows of each class the network takes for which.
+    """Draw how many rows of each class the network assigns to each class.
 
     Parameters
     ----------
     network : Network
-        One for classes.
+        A network for classes.
     X : array_like or sparse matrix of scipy, shape (n, n_inputs), or path
     y : array_like, shape (n,) or (n, sizes[-1]), or path
-        The right classes, as `Network.accuracy` takes them.
+        The true classes, as in `Network.accuracy`.
     names : sequence of str, optional
-        Those of the classes; by default their numbers.
+        The names of the classes; by default their numbers.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default the axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        A line for each right class, a column for each class said. The colour is the share of the
-        line, the number the rows.
+        A line for each true class, a column for each predicted class. Each number is a count of
+        rows of `X`, and the colour is its share of the line.
 
     Raises
     ------
     ValueError
-        If the network is not for classes, or `names` has not one for each.
+        If the network is not for classes, or `names` does not have one name for each.
     """
     X, y = opened(X, y, network.n_inputs)
     right, said = _classes(network, X, y)
@@ -85,34 +85,34 @@ def misclassified_digits(
     shape: tuple[int, int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the images that the network takes for another class, those it is surest of first.
+    """Draw the images that the network misclassifies, its most confident errors first.
 
     Parameters
     ----------
     network : Network
-        One for classes.
+        A network for classes.
     X : array_like or sparse matrix of scipy, shape (n, n_inputs), or path
-        An image a row.
+        One image per row.
     y : array_like, shape (n,) or (n, sizes[-1]), or path
-        The right classes, as `Network.accuracy` takes them.
+        The true classes, as in `Network.accuracy`.
     most : int, default 25
-        How many are drawn at most.
+        The most images that are drawn.
     shape : tuple of int, optional
-        Height and width of an image; by default a square, or one row where there is none.
+        Height and width of an image; by default a square if possible, else a height of 1.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default the axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Beside each image stand the right class and the one said. The title is how many of how many
-        rows were wrong; where none was, there is no image.
+        The true class and the predicted one are next to each image. The title says how many of how
+        many rows are wrong; if none is, there are no images.
 
     Raises
     ------
     ValueError
-        If the network is not for classes, or an image of this shape has not as many pixels as the
-        network has inputs.
+        If the network is not for classes, or an image of this shape does not have one pixel per
+        input of the network.
     """
     X, y = opened(X, y, network.n_inputs)
     right, said = _classes(network, X, y)
@@ -126,7 +126,7 @@ def misclassified_digits(
     ax.set_axis_off()
     if len(shown):
         images = _dense_rows(X, shown).reshape(-1, height, width)
-        # The labels stand in a margin of blank columns on the right of each image.
+        # The labels are in a margin of blank columns on the right of each image.
         margin = max(width // 2, 2)
         blank = np.full((len(shown), height, margin), np.nan)
         canvas, places = tiles(np.concatenate([images, blank], axis=2), gap=np.nan)
@@ -138,13 +138,13 @@ def misclassified_digits(
 
 
 def _dense_rows(X: Any, rows: np.ndarray) -> np.ndarray:
-    """Return some rows of an array or a sparse matrix, float64."""
+    """Return some rows of an array or a sparse matrix as a float64 array."""
     chosen = X.tocsr()[rows].toarray() if is_sparse(X) else np.asarray(X)[rows]
     return np.asarray(chosen, np.float64)
 
 
 def _classes(network: Network, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the right classes and those that the network says."""
+    """Return the true classes and those that the network predicts."""
     if not isinstance(network._task, Classes):
         raise ValueError(f"the network must be one for classes, not {network!r}")
     said = network.predict(X)

@@ -16,7 +16,7 @@ __all__ = ["image_shape", "new_axes", "tiles"]
 
 
 def new_axes() -> Axes:
-    """Return the axes of a new figure; without matplotlib say what to install."""
+    """Return the axes of a new figure; without matplotlib, the error says what to install."""
     try:
         import matplotlib.pyplot as plt
     except ModuleNotFoundError as error:
@@ -25,7 +25,7 @@ def new_axes() -> Axes:
 
 
 def image_shape(width: int, shape: tuple[int, int] | None) -> tuple[int, int]:
-    """Return height and width of an image of so many pixels."""
+    """Return the height and width of an image of `width` pixels."""
     if shape is None:
         side = math.isqrt(width)
         shape = (side, side) if side * side == width else (1, width)
@@ -35,9 +35,9 @@ def image_shape(width: int, shape: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def tiles(images: np.ndarray, gap: float) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Return the images side by side in a near square, and where the top left corner of each is.
+    """Return the images side by side in a near square, and the position of each top left corner.
 
-    Between them are lines of the value `gap`.
+    Lines of the value `gap` separate them.
     """
     count, height, width = images.shape
     across = math.ceil(math.sqrt(count * height / width))

@@ -27,8 +27,8 @@ def penalty_overhead(profile: Profile, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        Its horizontal scale is linear up to 10 % and logarithmic beyond. A line through a bar's
-        end goes from one quartile to the other.
+        The horizontal scale is linear up to 10 % and logarithmic beyond. A line through a bar's end
+        goes from one quartile to the other.
     """
     ax = ax or new_axes()
     ways = {"fused": "in the engine", "separate": "a separate pass", "batched": "batched numpy"}
@@ -64,7 +64,7 @@ def epoch_phases(profile: Profile, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        If the profile has no phases: its CPU has no counter to read.
+        If the profile has no phases because its CPU has no readable counter.
     """
     if profile.phases is None:
         raise ValueError("this profile has no phases: its CPU has no cycle counter to read")

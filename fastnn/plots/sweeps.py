@@ -29,23 +29,24 @@ def sweep_scores(
     Parameters
     ----------
     records : sequence of dict
-        What `fastnn.sweep` returned; those without a score are left out.
+        What `fastnn.sweep` returned; records without a score are left out.
     parameter : str
-        On the horizontal axis: logarithmic where its numbers span a factor of 10 or more.
+        The horizontal axis, logarithmic if its values are positive and span a factor of 10 or more.
     by : str, optional
-        A second parameter, each of whose values gets a line through the means.
+        A second parameter; each of its values gets a line through the means.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default the axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        A point for each trial: its validation accuracy or R**2, or without one minus its cost.
+        A point for each trial: its validation accuracy or R**2 or, without these, minus its
+        training cost.
 
     Raises
     ------
     ValueError
-        If no record has a score, or one has no such parameter.
+        If no record has a score, or one lacks the parameter.
     """
     known = [record for record in records if math.isfinite(score_of(record))]
     for name in (parameter, *([] if by is None else [by])):

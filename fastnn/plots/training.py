@@ -27,7 +27,7 @@ def learning_curves(history: History, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The axes of the cost. The accuracy, in percent, is on a twin with the same epochs.
+        The axes of the cost. The accuracy in percent, or R**2, is on a twin with the same epochs.
     """
     ax = ax or new_axes()
     epochs = range(1, len(history.train_cost) + 1)

@@ -1,4 +1,4 @@
-"""Pictures of weights: as images, and how many are zeros."""
+"""Pictures of weights: as images, and how many of them are zeros."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ __all__ = ["sparsity_by_layer", "sparsity_path", "weight_images"]
 def weight_images(
     network: Network, *, shape: tuple[int, int] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the weights into each unit of the first layer as an image, one tile a unit.
+    """Draw the weights into each unit of the first layer as an image, one tile per unit.
 
     Parameters
     ----------
     network : Network
-        Inputs that `Network.compact` has dropped are zeros in their old places.
+        Inputs that `Network.compact` has dropped are drawn as zeros in their old places.
     shape : tuple of int, optional
-        Height and width of an image; by default a square, or one row where there is none.
+        Height and width of an image; by default a square if possible, else a height of 1.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default the axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Red is above 0, blue below, and exact zeros are grey.
+        Weights above 0 are red, those below 0 are blue, and exact zeros are grey.
 
     Raises
     ------
     ValueError
-        If an image of this shape has not as many pixels as the network has inputs.
+        If an image of this shape does not have one pixel per input of the network.
     """
-    network._arrays()  # which are checked
+    network._arrays()  # checks them
     w, width = network._first_weights(), network.n_inputs
     shape = image_shape(width, shape)
     limit = float(np.abs(w).max()) or 1.0
@@ -67,15 +67,15 @@ def sparsity_path(steps: Sequence[PathStep], *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     steps : sequence of PathStep
-        What `fastnn.lambda_path` returned. The bars of the accuracy are its standard
-        error.
+        What `fastnn.lambda_path` returned.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default the axes of a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes of the accuracy, in percent. The share of exact zeros in each layer is on a twin.
+        The axes of the accuracy, in percent, with error bars of its standard error. The share of
+        exact zeros in each layer is on a twin.
     """
     ax = ax or new_axes()
     lambdas = [step.lmbda for step in steps]

@@ -1,4 +1,4 @@
-"""The measuring: epochs in alternation, round after round, and the engine's counters."""
+"""The measurements: epochs in alternation, round after round, and the engine's counters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WRITE_BACK = "write back"
 
 
 class Path(Protocol):
-    """What is timed of either path of the engine."""
+    """The parts of either path of the engine that are timed."""
 
     def run(self, order: np.ndarray) -> float:
         """Train over the rows in `order`."""
@@ -50,11 +50,11 @@ def profile(
 ) -> Profile:
     """Measure what penalties cost in an epoch on this machine, and where an epoch's time goes.
 
-    A round trains an epoch in each of five ways: the engine without and with the penalty, as many
+    A round runs an epoch in each of five ways: the engine without and with the penalty, as many
     numpy passes over the weights as there are batches, and the numpy path without and with the
-    penalty. They take turns after every tenth of the epoch, in one order and then in the opposite
-    one, so that what is compared ran side by side. The first round, which compiles, is not counted.
-    The process is pinned to `threads` of its CPUs where the system can do that, and released
+    penalty. They take turns after every tenth of the epoch, alternately in forward and in reverse
+    order, so that compared times are from the same moments. The first round, which compiles, is not
+    counted. If the system supports it, the process is pinned to `threads` of its CPUs and released
     afterwards.
 
     Parameters
@@ -63,19 +63,20 @@ def profile(
         Units of each layer, inputs first. All are sigmoid, with the cross-entropy cost.
     batch_size : int, default 10
     penalty : str, Penalty or sequence of these, default "all"
-        "all", or names in `fastnn.penalties.ALL`, also with commas between them; or a penalty
-        itself, one of your own too, with its own strength.
+        "all"; or names in `fastnn.penalties.ALL`, which one string may list with commas; or penalty
+        objects, which have their own strengths and may be user-defined.
     lmbda : float, default 5.0
-        The strength of those that are named; above 0. All are over 50,000 rows, whatever `rows` is.
+        The strength of the penalties given by name; above 0. All strengths are divided by 50,000
+        rows, whatever `rows` is.
     dtype : {"float32", "float64"}, default "float32"
     threads : int, default 1
     rounds : int, default 21
-        Those that are counted.
+        The number of counted rounds.
     rows : int, optional
-        Rows of an epoch; by default 10,000, or as many as there are.
+        Rows per epoch; by default 10,000, or all if there are fewer.
     data : {"mnist", "fashion", "digits", "synthetic"}, optional
-        By default MNIST if it is at hand and fits the network, else synthetic rows with as many
-        zeros. A data set that is named is downloaded if it has to be.
+        By default MNIST if it is available and fits the network, else synthetic rows with as many
+        zeros. A data set that is named is downloaded if necessary.
     folder : path, optional
         The folder of the data set, as in `fastnn.data.load`.
     on_penalty : callable, optional
@@ -87,17 +88,17 @@ def profile(
 
     Notes
     -----
-    "separate" is a sum: the engine's epoch without a penalty, and numpy's passes, which are timed
-    alone. So it holds no time for handing the weights over between the two.
+    "separate" is a sum: the engine's epoch without a penalty plus numpy's passes, which are timed
+    alone. It includes no time for handing the weights over between the two.
 
-    The phases come from the CPU's cycle counter, in a kernel of its own that is 2 to 3 % slower for
-    it with the default arguments. The cycles of a second are found by the clock around it.
+    The phases come from the CPU's cycle counter, read in a separate kernel that is 2 to 3 % slower
+    because of it with the default arguments. Cycles are converted to seconds by timing that kernel.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is not one of these, the data do not fit the network, there are not as many
-        CPUs as `threads`, or ``NUMBA_DISABLE_JIT`` is set.
+        If an argument is not as above, the data do not fit the network, there are fewer CPUs than
+        `threads`, or ``NUMBA_DISABLE_JIT`` is set.
     OSError
         If the data cannot be read.
     """
@@ -132,7 +133,7 @@ def profile(
 
 
 def _labelled(wanted: Sequence[Penalty]) -> dict[str, Penalty]:
-    """Return penalties by their names, with a number where another one has it already."""
+    """Return penalties by name; a repeated name gets a number."""
     found: dict[str, Penalty] = {}
     for penalty in wanted:
         same = sum(one.name == penalty.name for one in found.values())
@@ -170,7 +171,7 @@ def _measure(setting: Setting, name: str, penalty: Penalty, rounds: int) -> Pena
 
 
 class _Passes:
-    """As many passes of a penalty over the weights as there are batches, and nothing else."""
+    """A path that applies a penalty once per batch in a pass over the weights, without training."""
 
     def __init__(self, path: NumpyPath, batch_size: int) -> None:
         self._path, self._batch_size = path, batch_size
@@ -186,9 +187,9 @@ class _Passes:
 def _in_alternation(
     paths: Mapping[str, Path], setting: Setting, rounds: int
 ) -> dict[str, np.ndarray]:
-    """Return the seconds of an epoch, for each of `paths`, from every part of every round.
+    """Return, for each of `paths`, the seconds per epoch measured in every part of every round.
 
-    The round before them is not counted: it compiles.
+    One round more is run first and not counted, because it compiles.
     """
     times: dict[str, list[float]] = {name: [] for name in paths}
     ends: dict[str, list[float]] = {name: [] for name in paths}
@@ -208,7 +209,7 @@ def _in_alternation(
 def _phases(setting: Setting, penalty: Penalty | None, rounds: int) -> dict[str, float] | None:
     """Return the seconds of an epoch's phases: the medians over every part of every round.
 
-    Of several threads it is their mean: cycles and rates are both sums over them.
+    With several threads, this is their mean: cycles and rates are both sums over the threads.
     """
     from fastnn.engine.compiled import Path as Engine
 

@@ -16,7 +16,7 @@ __all__ = ["as_text"]
 
 WIDTH = 100
 
-# So much faster than memory, the weights are read and written in a cache.
+# The weights count as being in a cache if they are read and written this much faster than memory.
 CACHED = 1.3
 
 

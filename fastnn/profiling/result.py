@@ -1,4 +1,4 @@
-"""What a profile holds, and its parts."""
+"""The result of a profile, and its parts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Floor", "PenaltyProfile", "Profile", "Way"]
 
 @dataclass(frozen=True)
 class Way:
-    """An epoch with a penalty that is applied in one way.
+    """The times of an epoch whose penalty is applied in one particular way.
 
     Attributes
     ----------
     seconds : float
-        Of an epoch: the median over the tenths of an epoch of all rounds.
+        Seconds per epoch: the median over the tenths of an epoch in all rounds.
     ratio : float
-        To the same tenth without the penalty, which ran beside it: the median.
+        The median ratio of these times to those of the same tenths without the penalty.
     low, high : float
         The quartiles of these ratios.
     """
@@ -31,7 +31,7 @@ class Way:
 
     @classmethod
     def of(cls, seconds: np.ndarray, plain: np.ndarray) -> Way:
-        """Return what the parts come to; `plain` are the same parts without the penalty."""
+        """Return the summary of the parts; `plain` are the same parts without the penalty."""
         low, ratio, high = np.percentile(seconds / plain, [25, 50, 75])
         return cls(float(np.median(seconds)), float(ratio), float(low), float(high))
 
@@ -48,20 +48,20 @@ class PenaltyProfile:
     Attributes
     ----------
     name : str
-        Of the penalty, as in `fastnn.penalties.ALL`.
+        The penalty's name, as in `fastnn.penalties.ALL`; a repeated name has a number.
     seconds_without : float
-        Of the engine's epoch without a penalty, beside this one; a median.
+        The median seconds of the engine's epoch without a penalty, run alternately with this one.
     fused : Way
         In the engine, in its pass over the weights.
     separate : Way
-        The engine without a penalty, and after every batch a pass of numpy's over the weights.
+        The engine without a penalty, and a numpy pass over the weights after every batch.
     batched : Way
-        The numpy path with the penalty, beside the numpy path without it.
+        The numpy path with the penalty, compared with the numpy path without it.
     ns_per_weight : float
-        The nanoseconds that the fused penalty adds for each weight and batch; by noise it may be
-        below 0.
+        The nanoseconds that the fused penalty adds for each weight and batch; noise may make it
+        negative.
     phases : dict of str to float, or None
-        The seconds of each phase of the fused epoch; None where the CPU has no counter to read.
+        The seconds of each phase of the fused epoch; None if the CPU has no readable counter.
     """
 
     name: str
@@ -75,16 +75,16 @@ class PenaltyProfile:
 
 @dataclass(frozen=True)
 class Floor:
-    """The time that it takes to read and write every weight once, in nanoseconds a weight.
+    """The least time in which every weight can be read and written once.
 
     Attributes
     ----------
     weight_bytes : int
-        Of all weights.
+        The size of all weights.
     memory, cache : float
-        Bytes a second, read and written, of an array in memory, and of one as large as the weights.
+        Bytes read and written per second in an array in memory, and in one as large as the weights.
     memory_ns, cache_ns : float
-        Nanoseconds a weight at these rates.
+        Nanoseconds per weight at these rates.
     """
 
     weight_bytes: int
@@ -96,14 +96,14 @@ class Floor:
 
 @dataclass(frozen=True)
 class Profile:
-    """What `fastnn.profile` has measured; ``print`` shows it as tables.
+    """The measurements of `fastnn.profile`; ``print`` shows them as tables.
 
     Attributes
     ----------
     sizes : tuple of int
     batch_size, rows, threads, rounds : int
     dtype, data, cpu : str
-        The network's dtype, where the rows come from, what the CPU is called.
+        The network's dtype, the origin of the rows, and the name of the CPU.
     lmbda : float
     floor : Floor
     phases : dict of str to float, or None
@@ -126,7 +126,7 @@ class Profile:
 
     @property
     def phases_by_penalty(self) -> dict[str, dict[str, float]]:
-        """The seconds of each phase without a penalty, called "none", and with each of them."""
+        """The seconds of each phase, without a penalty (as "none") and with each penalty."""
         if self.phases is None:
             return {}
         with_each = {penalty.name: penalty.phases or {} for penalty in self.penalties}

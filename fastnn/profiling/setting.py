@@ -1,4 +1,4 @@
-"""What is profiled: a network, rows and a penalty, ready for either path of the engine."""
+"""The setting of a profile: a network, rows and a penalty, for either path of the engine."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ DATA_NAMES = (*data_sets.NAMES, "synthetic")
 SYNTHETIC = "synthetic rows with the zeros of MNIST"
 USUAL_ROWS = 10_000
 
-# What is compared takes turns after so many parts of an epoch: of parts that are short, few are hit
-# where another process takes the CPU.
+# An epoch is divided into this many parts, after each of which the compared ways take turns. If
+# another process takes the CPU, it disturbs only a few of such short parts.
 PARTS = 10
 
-# The book's setting: lmbda counts over its 50,000 rows, however many are profiled.
+# The book's setting: lmbda is divided by its 50,000 rows, however many are profiled.
 LEARNING_RATE, LMBDA_ROWS = 0.5, 50_000
 
 
 def chosen(given: str | Penalty | Sequence[str | Penalty], lmbda: float) -> list[Penalty]:
-    """Return penalties, each once; of those that are named, other numbers are their defaults.
+    """Return the penalties, each once; named ones have defaults for all but their strength.
 
     Parameters
     ----------
     given : str, Penalty or sequence of these
-        "all", or names in `fastnn.penalties.ALL`: a list, or a string with commas between them. A
-        penalty itself has its own strength.
+        "all", or names in `fastnn.penalties.ALL`: a list, or a string with commas between them.
+        A penalty object has its own strength.
     lmbda : float
-        The strength of those that are named.
+        The strength of the penalties given by name.
 
     Raises
     ------
     TypeError, ValueError
-        If a name is none of them, or `lmbda` is not a strength above 0.
+        If a name is unknown, or `lmbda` is not above 0.
     """
     lmbda = real("lmbda", lmbda, above=0)
     if isinstance(given, Penalty):
@@ -73,7 +73,7 @@ def chosen(given: str | Penalty | Sequence[str | Penalty], lmbda: float) -> list
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows, uint8 (n, D) with their scale; their classes, int64 (n,); and where they come from."""
+    """Rows, uint8 (n, D), with their scale; their classes, int64 (n,); and their origin."""
 
     inputs: Inputs
     labels: np.ndarray
@@ -86,7 +86,7 @@ def rows_for(
     name: str | None,
     folder: str | os.PathLike[str] | None,
 ) -> Sample:
-    """Return rows for a network of `sizes`: at most, or by default, as `profile` says."""
+    """Return rows for a network of `sizes`; the other arguments are those of `profile`."""
     columns, classes = sizes[0], sizes[-1]
     if name is None and folder is not None:
         name = "mnist"
@@ -113,7 +113,7 @@ def rows_for(
 
 @dataclass(frozen=True)
 class Setting:
-    """A network and rows; sigmoid units, the cross-entropy cost, the book's learning rate."""
+    """A network and rows; sigmoid units, the cross-entropy cost and the book's learning rate."""
 
     network: Network
     rows: Sample
@@ -122,27 +122,27 @@ class Setting:
 
     @property
     def n(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.rows.labels)
 
     @property
     def batches(self) -> int:
-        """How many batches an epoch has."""
+        """The number of batches in an epoch."""
         return -(-self.n // self.batch_size)
 
     @property
     def weights(self) -> int:
-        """How many weights the network has."""
+        """The number of weights of the network."""
         return sum(w.size for w in self.network.weights)
 
     def rounds(self, count: int) -> Iterator[list[np.ndarray]]:
-        """Yield an epoch's order of the rows, whole batches in `PARTS` parts, `count` times."""
+        """Yield, `count` times, an order of the rows, in up to `PARTS` parts of whole batches."""
         rng, rows = np.random.default_rng(5), self.batch_size * -(-self.batches // PARTS)
         for _ in range(count):
             yield np.split(rng.permutation(self.n), range(rows, self.n, rows))
 
     def problem(self, penalty: Penalty | None) -> Problem:
-        """Return the same start for every call, with arrays of its own."""
+        """Return the problem; every call copies the same starting arrays."""
         weights = [w.copy() for w in self.network.weights]
         return Problem(
             weights=weights,

@@ -1,4 +1,4 @@
-"""`fit`: the epoch loop, and checkpoints of it."""
+"""`fit`: the epoch loop and its checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of what `fit` is given: what was expected, what came, what to do."""
+"""Checks of the arguments of `fit`; errors say what was expected, what came and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def checked_optimizer(optimizer: object, learning_rate: float | Schedule | None) -> Optimizer:
-    """Return what makes the steps: plain descent unless an optimizer is given."""
+    """Return the optimizer: plain gradient descent unless one is given."""
     if optimizer is None:
         return SGD() if learning_rate is None else SGD(learning_rate)
     if not isinstance(optimizer, Optimizer):
@@ -36,16 +36,16 @@ def checked_optimizer(optimizer: object, learning_rate: float | Schedule | None)
 
 
 def held_out(n: int, fraction: object, *, validates: bool) -> int:
-    """Return how many of `n` rows are for validation and not for training.
+    """Return how many of `n` rows to hold out for validation.
 
-    `validates` says whether there are validation data besides.
+    `validates` says whether validation data are given as well.
     """
     if fraction is None:
         return 0
     share = real("validation_fraction", fraction)
     if validates:
         raise ValueError("give validation_data or validation_fraction, not both")
-    count = math.ceil(round(n * share, 9))  # 0.07 of 100 is 7 and a little, in floats
+    count = math.ceil(round(n * share, 9))  # in floats, 0.07 * 100 is slightly above 7
     if not 0 < share < 1 or count == n:
         raise ValueError(
             "validation_fraction must be above 0, below 1, and leave rows to train on; "
@@ -55,7 +55,7 @@ def held_out(n: int, fraction: object, *, validates: bool) -> int:
 
 
 def checked_dropout(dropout: object, layers: int) -> list[float] | None:
-    """Return the rate of each hidden layer; None where nothing is dropped."""
+    """Return the dropout rate of each hidden layer, or None if nothing is dropped."""
     if dropout is None:
         return None
     if isinstance(dropout, (list, tuple)):
@@ -75,7 +75,7 @@ def checked_dropout(dropout: object, layers: int) -> list[float] | None:
 def checked_callbacks(
     callbacks: object, early_stopping: object
 ) -> tuple[list[Callback], BestWeights | None]:
-    """Return the callbacks, and what does the early stopping, if that is asked for."""
+    """Return the callbacks, and the early-stopping callback if one is requested, else None."""
     if not isinstance(callbacks, Sequence) or not all(isinstance(c, Callback) for c in callbacks):
         given = callbacks if isinstance(callbacks, Sequence) else [callbacks]
         stops = any(isinstance(c, EarlyStopping) for c in given)
@@ -101,7 +101,7 @@ def _patience(early_stopping: object) -> int:
 
 
 def refuse_unwatched(schedule: Schedule, best: BestWeights | None, *, validates: bool) -> None:
-    """Raise a `ValueError` where something looks at validation rows and there are none."""
+    """Raise a `ValueError` if something watches validation rows and there are none."""
     if validates:
         return
     for what, needs in (
@@ -115,7 +115,7 @@ def refuse_unwatched(schedule: Schedule, best: BestWeights | None, *, validates:
 
 
 def refuse_noise(input_noise: float, inputs: Inputs) -> None:
-    """Raise a `ValueError` if there is to be noise on sparse rows."""
+    """Raise a `ValueError` if noise is requested for sparse rows."""
     if input_noise and inputs.is_sparse:
         raise ValueError(
             "input_noise fills the zeros of X, which a sparse matrix is without: leave it out, or "

@@ -1,7 +1,7 @@
-"""Checkpoints: a fit between two batches, in one file, and when one is written.
+"""Checkpoints: the state of a fit between two batches in one file, and when to write it.
 
-The file is a safetensors file: arrays by name, and a JSON record in its metadata. Nothing in it is
-code, and nothing in it names another file.
+The file is a safetensors file: named arrays, and a JSON record in its metadata. It contains no code
+and refers to no other file.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ __all__ = [
 
 KEY, FORMAT = "fastnn_checkpoint", 1
 
-# What a damaged file is not.
+# What error messages call such a file.
 WHAT = "checkpoint"
 
 
 class Checkpoint(NamedTuple):
-    """What stands in the file.
+    """The content of a checkpoint file.
 
     record : dict
-        What JSON can say; numbers are read back exactly.
+        The part stored as JSON; numbers are read back exactly.
     arrays : dict of ndarray
     """
 
@@ -48,12 +48,12 @@ class Checkpoint(NamedTuple):
 
 
 def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; one that is there is replaced whole or not at all.
+    """Write a checkpoint; an existing file is replaced whole or not at all.
 
     Raises
     ------
     OSError
-        If it cannot be written.
+        If the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -63,14 +63,14 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> Checkpoint | None:
-    """Read a checkpoint; None where there is no such file.
+    """Read a checkpoint; return None if there is no such file.
 
     Raises
     ------
     FileFormatError
         If the file is not a checkpoint, or is damaged.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -92,9 +92,10 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
 def refuse_another(
     path: str | os.PathLike[str], found: Checkpoint, ours: Mapping[str, Any], what: str
 ) -> None:
-    """Raise a `ValueError` that says what differs, if a checkpoint is not of the same `what`.
+    """Raise a `ValueError` that names the difference if a checkpoint is of another fit or call.
 
-    That is a fit or a call; `ours` is what the record must have as "fit".
+    `what` is the word for it in the message, "fit" or "call"; `ours` is what the record's entry
+    "fit" must contain.
     """
     with understood(path, WHAT):
         theirs = dict(found.record["fit"])
@@ -124,18 +125,18 @@ def numbered(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 
 
 class Keeper:
-    """Writes the checkpoints of one fit, when they are due.
+    """Writes the checkpoints of one fit when they are due.
 
-    A file that cannot be written is no reason to lose a run: the first failure warns, training goes
-    on, and the next checkpoint is tried as if nothing had been.
+    A failed write is no reason to lose a run: the first failure warns, training continues, and the
+    next checkpoint is attempted as usual.
 
     Parameters
     ----------
     path : path
     every : int
-        Epochs from one checkpoint to the next; at least 1.
+        Epochs between checkpoints; at least 1.
     seconds : float, optional
-        Also write one, in mid-epoch if need be, when so much time has passed since the last.
+        Also write one, in mid-epoch if need be, when this much time has passed since the last.
     """
 
     def __init__(self, path: object, every: object, seconds: object) -> None:
@@ -148,15 +149,15 @@ class Keeper:
         remove_pieces(path)
 
     def due_after(self, epochs: int) -> bool:
-        """Return whether one is due after so many finished epochs."""
+        """Return whether a checkpoint is due after this many finished epochs."""
         return epochs % self._every == 0 or self.due_now()
 
     def due_now(self) -> bool:
-        """Return whether one is due for the time that has passed."""
+        """Return whether a checkpoint is due because enough time has passed."""
         return self._seconds is not None and monotonic() - self._last >= self._seconds
 
     def save(self, make: Callable[[], Checkpoint]) -> None:
-        """Write what `make` returns; warn once where that fails."""
+        """Write the checkpoint that `make` returns; warn the first time that fails."""
         try:
             write(self.path, make())
         except OSError as error:
@@ -171,7 +172,7 @@ class Keeper:
 
 
 def keeper_of(path: object, every: object, seconds: object, *, resume: bool) -> Keeper | None:
-    """Return what keeps checkpoints as the arguments of a fit say; None without a path."""
+    """Return the keeper that the arguments of a fit describe, or None without a path."""
     if path is not None:
         return Keeper(path, every, seconds)
     if resume or seconds is not None or every != 1:

@@ -1,4 +1,4 @@
-"""An epoch's rate, its figures in the history, and what may end a fit after it."""
+"""The learning rate of an epoch, its entry in the history, and reasons to end a fit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["asked_to_stop", "diverged", "note", "rate_of"]
 
 
 def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str) -> DivergenceError:
-    """Return the error that says where weights left the finite numbers, and what they went back to.
+    """Return the error that says where training diverged and what state the network is left in.
 
-    `weights` are those that diverged, or finite where it is the optimizer's numbers that did.
+    `weights` are the diverged ones; they are finite if only the optimizer's numbers diverged.
     """
     sizes = [np.abs(w) for w in weights]
     largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
@@ -40,9 +40,9 @@ def note(
     shrinkage: float,
     scores: tuple[float, float] | None,
 ) -> None:
-    """Put the figures of the epoch at `position` at the end of `history`.
+    """Append the figures of the epoch at `position` to `history`.
 
-    `shrinkage` is what the penalties add to a cost, and `scores` cost and score of the validation.
+    `shrinkage` is what the penalties add to a cost; `scores` are the validation cost and score.
     """
     history.train_cost.append(position.cost + shrinkage)
     if scores is not None:
@@ -54,9 +54,9 @@ def note(
 
 
 def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
-    """Return the learning rate of an epoch; None ends the training."""
+    """Return the learning rate of an epoch, or None to end the training."""
     rate = schedule.rate(epoch, epochs, history.val_score)
-    if rate is None or (rate == 0 < schedule.largest):  # it is too small for a float
+    if rate is None or (rate == 0 < schedule.largest):  # it has underflowed
         return None
     if not (0 < rate <= schedule.largest or rate == schedule.largest):
         raise ValueError(
@@ -69,13 +69,13 @@ def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> fl
 def asked_to_stop(
     callbacks: Sequence[Callback], method: str, epoch: int, network: Network, *others: History
 ) -> bool:
-    """Call a method of each callback; return whether one asks for the end, with True or numpy's.
+    """Call a method of each callback; return whether one returned True (Python's or numpy's).
 
     Raises
     ------
     RuntimeError
-        If one has changed the network's arrays, which would be lost: the engine has its own. They
-        are then as they were.
+        If a callback has changed the network's arrays: the change would be lost, because the engine
+        trains its own copy. The arrays are restored first.
     """
     if not callbacks:
         return False

@@ -1,4 +1,4 @@
-"""One fit of a network at a time."""
+"""Only one fit of a network at a time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _trained: set[int] = set()
 
 @contextmanager
 def alone(network: object) -> Iterator[None]:
-    """Keep a second fit of the same network out, of another thread or of a callback.
+    """Refuse a second fit of the same network, from another thread or from a callback.
 
     Raises
     ------
     RuntimeError
-        If it is being trained.
+        If the network is being trained already.
     """
     with _lock:
         if id(network) in _trained:
@@ -37,9 +37,9 @@ def alone(network: object) -> Iterator[None]:
 
 
 def _forget() -> None:
-    """In a child process: what threads of the parent were training, nobody trains here."""
+    """Start afresh in a forked child, which has none of the parent's training threads."""
     global _lock
-    _lock = threading.Lock()  # which one of them may have held
+    _lock = threading.Lock()  # one of them may have held the old lock
     _trained.clear()
 
 

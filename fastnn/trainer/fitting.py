@@ -1,4 +1,4 @@
-"""`fit`: its arguments checked, and a run of them."""
+"""`fit`: it checks the arguments and runs the training."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fit(
     resume: bool,
     warm_start: bool,
 ) -> History:
-    """Train `network`, as `Network.fit` says, which has the defaults."""
+    """Train `network`; `Network.fit` documents the arguments and has the defaults."""
     with ExitStack() as stack:
         stack.enter_context(alone(network))
         resume, warm_start = flag("resume", resume), flag("warm_start", warm_start)

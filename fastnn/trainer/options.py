@@ -1,4 +1,4 @@
-"""How a network is trained, whatever brings the rows: what every kind of fit is given, checked."""
+"""The options that every kind of fit takes, wherever its rows come from, checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Options", "options_for"]
 
 @dataclass(frozen=True)
 class Options:
-    """How steps are made, and of which rows; `options_for` makes them."""
+    """How batches are formed and steps are made; `options_for` creates them."""
 
     batch_size: int
     optimizer: Optimizer
@@ -34,17 +34,17 @@ class Options:
     shuffle: bool
 
     def begin(self, network: Network, n: int, *, warm_start: bool) -> engine.State | None:
-        """Return what a fit of `n` rows begins with; warn if a penalty is too strong for them.
+        """Return the state a fit of `n` rows starts from; warn if a penalty is too strong.
 
         Raises
         ------
         ValueError
-            If it is to go on with what another optimizer has left.
+            If the fit is to continue from the state of another optimizer.
         """
         weights, biases = network._arrays()
         left = network.optimizer_state if warm_start else None
         state = begun_from(left, self.optimizer, self.penalties, [*weights, *biases])
-        if self.optimizer.pace is None:  # else a step's size is the gradient's only in part
+        if self.optimizer.pace is None:  # else the gradient alone does not set a step's size
             warn_if_too_strong(
                 weights, self.penalties, learning_rate=self.schedule.largest, n=n,
                 batch_size=self.batch_size, reach=self.optimizer.reach,
@@ -52,7 +52,7 @@ class Options:
         return state
 
     def seed(self, state: engine.State | None, rng: np.random.Generator) -> int:
-        """Return the seed of dropout and noise, drawn where `state` has not their generators."""
+        """Return a seed for dropout and noise, drawn if `state` lacks their generators, else 0."""
         draws = not (state and state.draws) and (self.dropout or self.input_noise)
         return int(rng.integers(2**63)) if draws else 0
 
@@ -69,12 +69,12 @@ class Options:
         seed: int,
         row_weights: np.ndarray | None = None,
     ) -> engine.Training:
-        """Return the engine ready to train these arrays of a network like `network`, in place.
+        """Return the engine, ready to train these arrays of a network like `network` in place.
 
         Parameters
         ----------
         n : int
-            The training rows of lmbda/n.
+            The number of training rows in lmbda/n.
         threads, state, seed, row_weights
             As in `engine.Training`.
         """
@@ -110,12 +110,12 @@ def options_for(
     input_noise: float,
     shuffle: bool,
 ) -> Options:
-    """Check arguments of `Network.fit` and return them.
+    """Check arguments of `Network.fit` and return them as `Options`.
 
     Raises
     ------
     TypeError, ValueError
-        If one is not right, or not for this network or with that optimizer.
+        If an argument is invalid, or does not suit this network or that optimizer.
     """
     layers = len(network.sizes) - 1
     optimizer = checked_optimizer(optimizer, learning_rate)

@@ -1,4 +1,4 @@
-"""Where a fit stands, and all of it to and from a checkpoint."""
+"""The position of a fit, and the conversion of a run to and from a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Position", "digest_of", "distinct_numbers", "load", "saved"]
 
-# Rows of the data that are looked at to tell them from others.
+# About how many rows go into the digest by which data are recognized.
 SAMPLED_ROWS = 256
 
 
 @dataclass
 class Position:
-    """Where a fit stands between two batches.
+    """The position of a fit between two batches.
 
-    epoch: epochs finished. order: the rows of the one begun, None between two. rate: its learning
-    rate. done: its rows that are trained on. total: the sum of their costs. seconds: the time they
-    took. cost: the epoch's mean cost, when it is trained. ended: whether there is to be no other.
+    epoch: the number of finished epochs. order: the row order of the current epoch; None between
+    epochs. rate: its learning rate. done: how many of its rows have been trained on. total: the sum
+    of their costs. seconds: the time they took. cost: the epoch's mean cost, once it is finished.
+    ended: whether no further epoch may follow.
     """
 
     epoch: int = 0
@@ -63,17 +64,17 @@ class Position:
         self.epoch, self.order = self.epoch + 1, None
 
     def to_record(self) -> dict[str, Any]:
-        """Return this as a JSON value, without `order`, which is an array."""
+        """Return the fields as a JSON value, except `order`, which is an array."""
         return vars(self) | {"order": None}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], order: np.ndarray | None, n: int) -> Position:
-        """Return what `to_record` recorded, in a training set of `n` rows.
+        """Return the position recorded by `to_record`, in a training set of `n` rows.
 
         Raises
         ------
         TypeError, ValueError
-            If it is no such record.
+            If `record` is not such a record.
         """
         position = cls(**{**record, "order": order})
         if not 0 <= position.done <= n:
@@ -82,10 +83,10 @@ class Position:
 
 
 class Found(NamedTuple):
-    """What a checkpoint holds, understood, and nothing changed yet.
+    """The content of a checkpoint, parsed and checked but not yet applied.
 
-    arrays: what `Network._restore` takes. best: what `BestWeights` takes, None without it. chosen,
-    drawn: the rows that are trained on, and those that validate.
+    arrays: for `Network._restore`. best: for `BestWeights.set_state`; None without early stopping.
+    chosen, drawn: the rows to train on, and the rows held out for validation.
     """
 
     arrays: Arrays
@@ -99,7 +100,7 @@ class Found(NamedTuple):
 
 
 def saved(run: Run) -> Checkpoint:
-    """Return all of a run, between two batches; the engine's weights are written back."""
+    """Return a run's state between two batches; the engine has written its weights back."""
     network, position, best = run.network, run.position, run.loop.best
     state = run.training.state()
     arrays = _named("", network.weights, network.biases, network.kept_inputs)
@@ -131,14 +132,14 @@ def saved(run: Run) -> Checkpoint:
 
 
 def load(path: Any, run: Run) -> Found | None:
-    """Read the checkpoint of an earlier run of the same fit; None where there is none.
+    """Read the checkpoint of an earlier run of the same fit; return None if there is none.
 
     Raises
     ------
     FileFormatError
-        If it is damaged, or no checkpoint.
+        If the file is damaged, or not a checkpoint.
     ValueError
-        If it is one of another fit; the message says what differs.
+        If it belongs to another fit; the message says what differs.
     """
     checkpoint = read(path)
     if checkpoint is None:
@@ -156,14 +157,14 @@ def load(path: Any, run: Run) -> Found | None:
             f"{own.__name__}: resume with a generator of that kind as its seed"
         )
     with understood(path, WHAT):
-        own().state = found.rng  # raises what is wrong with it
+        own().state = found.rng  # raises if the state is invalid
     return found
 
 
 def _check_epochs(path: Any, found: Found, then: int, run: Run) -> None:
-    """Raise a `ValueError` if a fit of these epochs would not have come to where a checkpoint is.
+    """Raise a `ValueError` if a fit with this run's `epochs` could not have reached the checkpoint.
 
-    It was one of as many epochs as `then`.
+    The fit that wrote the checkpoint had `then` epochs.
     """
     done, now = found.position.epoch, run.loop.epochs
     if now < done:
@@ -182,7 +183,7 @@ def _check_epochs(path: Any, found: Found, then: int, run: Run) -> None:
 
 
 def fit_of(run: Run) -> dict[str, Any]:
-    """Return what must be the same for a fit to go on, in words of JSON."""
+    """Return everything that must be the same for a fit to resume, as a JSON value."""
     network, options, loop = run.network, run.options, run.loop
     return {
         "n_inputs": network.n_inputs,
@@ -210,7 +211,7 @@ def fit_of(run: Run) -> dict[str, Any]:
 
 
 def digest_of(inputs: Inputs, *others: np.ndarray | None) -> str:
-    """Return a digest of the scale and a sample of the rows of inputs, and all of other arrays."""
+    """Return a digest of the inputs' scale and a sample of their rows, and of all of `others`."""
     digest = hashlib.blake2b(f"{inputs.scale!r}/{inputs.divisor!r}".encode(), digest_size=8)
     held = [(array, max(1, len(array) // SAMPLED_ROWS)) for array in inputs.arrays()]
     for array, step in held + [(array, 1) for array in others if array is not None]:
@@ -267,7 +268,7 @@ def _named(
 
 
 def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> Arrays:
-    """Return what `Network._restore` takes."""
+    """Return the arrays stored under `prefix`, checked, for `Network._restore`."""
     layers = len(network.sizes) - 1
     sizes = [arrays[f"{prefix}weights.0"].shape[1]]
     sizes += [len(arrays[f"{prefix}weights.{layer}"]) for layer in range(layers)]
@@ -283,7 +284,7 @@ def _held(arrays: dict[str, np.ndarray], prefix: str, network: Any) -> Arrays:
 
 
 def distinct_numbers(name: str, array: np.ndarray, count: int, below: int) -> np.ndarray:
-    """Check that an array is `count` different numbers from 0 and below `below`."""
+    """Return `array` as int64; raise unless it is `count` different numbers in [0, `below`)."""
     numbers = array.astype(np.int64, casting="safe")
     inside = numbers.ndim == 1 and numbers.size and 0 <= numbers.min() <= numbers.max() < below
     if numbers.shape != (count,) or not inside or len(np.unique(numbers)) != count:

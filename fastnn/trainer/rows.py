@@ -15,9 +15,9 @@ __all__ = ["Rows", "rows_of", "validation_of"]
 
 
 class Rows(NamedTuple):
-    """Rows, their targets as the engine takes them, and what predictions are compared with.
+    """Rows, their targets in the engine's form, and the values that predictions should equal.
 
-    The last is None where there will be no predictions.
+    `wanted` is None if there will be no predictions.
     """
 
     inputs: Inputs
@@ -26,7 +26,7 @@ class Rows(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return self.inputs.n
 
 
@@ -35,8 +35,8 @@ def rows_of(
 ) -> Rows:
     """Check rows and targets and return them, ready for the engine.
 
-    `predicted` says whether predictions of them will be looked at, `all_columns` whether the rows
-    are to have those that `compact` has dropped.
+    `predicted` says whether predictions for these rows will be scored, `all_columns` whether to
+    keep the columns that `compact` has dropped.
     """
     inputs = network._inputs(X, all_columns=all_columns)
     n, outputs = inputs.n, network.sizes[-1]
@@ -50,7 +50,7 @@ def validation_of(network: Network, validation_data: object, *, all_columns: boo
     try:
         X, y = network._opened(X, y, with_targets=True)
         return rows_of(network, X, y, predicted=True, all_columns=all_columns)
-    except FileFormatError:  # which names the file
+    except FileFormatError:  # it names the file already
         raise
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError

@@ -1,4 +1,4 @@
-"""One fit at work: the epoch loop with orders, rates, chunks, history, and what may end it."""
+"""A running fit: the epoch loop with orders, rates, chunks and history, and what may end it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = ["Loop", "Run"]
 
 
 class _NotFiniteError(Exception):
-    """Ends an epoch."""
+    """Ends an epoch in which training has diverged."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """The arguments of `fit` for its loop, checked; `best` does the early stopping."""
+    """The checked arguments of `fit` that control its loop; `best` does the early stopping."""
 
     epochs: int
     threads: int | None
@@ -52,14 +52,14 @@ class Run:
     options : Options
     loop : Loop
     rows : Rows
-        All that were given.
+        All given rows, including those to be held out.
     counts : ndarray, shape (rows,), optional
-        The weight of each.
+        The weight of each row.
     validation : Rows, optional
     held : int
-        How many of `rows` are drawn for validation.
+        How many of `rows` to hold out for validation.
     keeper : Keeper, optional
-        Of checkpoints.
+        Writes the checkpoints.
     """
 
     def __init__(
@@ -86,25 +86,25 @@ class Run:
         if keeper is not None and validation is not None:
             self.validation_digest = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
-        # Between two epochs the network's arrays are up to date for those who look at them.
+        # Whether something reads the network's arrays between epochs, when they must be up to date.
         validates = validation is not None or held > 0
         self._is_watched = bool(loop.callbacks or loop.best or validates or loop.compact_every)
-        # What penalties add to the last epochs' costs: where nobody reads these yet, it waits.
+        # The penalties' part of the last epochs' costs; computed later if nothing reads these yet.
         self._shrinkages: list[Callable[[], float]] = []
 
     @property
     def history(self) -> History:
-        """What is recorded so far."""
+        """The history recorded so far."""
         assert self.network.history is not None
         return self.network.history
 
     @property
     def n(self) -> int:
-        """The rows that are trained on."""
+        """The number of rows that are trained on."""
         return self.rows.total - self.held
 
     def start(self, state: engine.State | None) -> None:
-        """Begin at the first epoch, with what an earlier fit has left."""
+        """Start at the first epoch, from the state that an earlier fit has left, if any."""
         network = self.network
         if network.kept_inputs is not None:
             self._keep_columns(network.kept_inputs)
@@ -116,14 +116,14 @@ class Run:
         network.history = History()
 
     def resume(self) -> bool:
-        """Go on from the keeper's checkpoint; return False where there is none.
+        """Resume from the keeper's checkpoint; return False if there is none.
 
         Raises
         ------
         FileFormatError
             If the file is damaged, or not a checkpoint.
         ValueError
-            If it is one of another fit; the message says what differs.
+            If it belongs to another fit; the message says what differs.
         """
         assert self.keeper is not None
         found = load(self.keeper.path, self)
@@ -144,7 +144,7 @@ class Run:
         return True
 
     def train(self) -> History:
-        """Train from where the run stands to its end."""
+        """Train from the current position to the end."""
         position, loop, stopped = self.position, self.loop, False
         try:
             while position.epoch < loop.epochs and not (position.ended or stopped):
@@ -179,15 +179,15 @@ class Run:
         self.keeper.save(lambda: saved(self))
 
     def _leave_state(self) -> None:
-        """Leave what is remembered to the next fit."""
+        """Store what the optimizer and the penalties remember in the network, for the next fit."""
         options, state = self.options, self.training.state()
         self.network.optimizer_state = left_by(options.optimizer, options.penalties, state)
 
     def _begin(self) -> bool:
-        """Draw the order and the rate of an epoch; return False if there is to be none.
+        """Set the rate and draw the order of the next epoch; return False if there is to be none.
 
-        That the schedule has ended the training is kept in checkpoints, and that a callback has is
-        not: one that looks at a clock ends a run that is to go on later.
+        Checkpoints record that the schedule has ended the training, but not that a callback has: a
+        callback with a time limit ends a run that is to be resumed later.
         """
         position, options, epoch = self.position, self.options, self.position.epoch
         rate = rate_of(options.schedule, epoch, self.loop.epochs, self.history)
@@ -197,7 +197,7 @@ class Run:
         if asked_to_stop(self.loop.callbacks, "epoch_begin", epoch, self.network):
             return False
         rng, rows = self.network._rng, self.chosen
-        with held_back():  # an order that is drawn is not lost
+        with held_back():  # a signal must not lose an order that is drawn
             order = rng.permutation(rows) if options.shuffle else rows
             position.begin(order.astype(np.int64, copy=False), rate)
         return True
@@ -227,7 +227,7 @@ class Run:
             raise self._diverged(begun) from None
 
     def _end_epoch(self) -> bool:
-        """Compact, evaluate, and note the epoch; return whether a callback asks for the end."""
+        """Compact, evaluate and record the epoch; return whether a callback asks to stop."""
         position, loop, network = self.position, self.loop, self.network
         history, every = self.history, loop.compact_every
         if every is not None and (position.epoch + 1) % every == 0:
@@ -239,7 +239,7 @@ class Run:
         shrinkage = self.training.penalty_value()
         scores = None if self.validation is None else network._evaluate(*self.validation)
         epoch = position.epoch
-        with held_back():  # an epoch is noted once
+        with held_back():  # an epoch is recorded exactly once
             if self._is_watched or self.bar is not None:
                 note(history, network, position, shrinkage() / self.n, scores)
             else:
@@ -253,14 +253,14 @@ class Run:
         return asked_to_stop(loop.callbacks, "epoch_end", epoch, network, history)
 
     def _complete_costs(self) -> None:
-        """Add to the last epochs' costs what waits to be added."""
+        """Add the deferred values of the penalties to the last epochs' costs."""
         costs = self.history.train_cost
         for epoch, shrinkage in enumerate(self._shrinkages, len(costs) - len(self._shrinkages)):
             costs[epoch] += shrinkage() / self.n
         self._shrinkages = []
 
     def _diverged(self, begun: int) -> DivergenceError:
-        """Return to the weights where the epoch began, or was resumed, and say what happened."""
+        """Restore the weights from where the epoch began or was resumed; return the error."""
         position, size = self.position, self.options.batch_size
         batch, first = -(-position.done // size), -(-begun // size)
         where = f"epoch {position.epoch + 1}, at batch {batch} or not long before it"
@@ -285,12 +285,12 @@ class Run:
         )
 
     def _hold_out(self) -> None:
-        """Take the drawn rows for validation."""
+        """Use the drawn rows as validation data."""
         inputs, targets, wanted = self.rows
         self.validation = Rows(inputs.rows(self.drawn), targets[self.drawn], wanted[self.drawn])
 
     def _keep_columns(self, columns: np.ndarray) -> None:
-        """Go on with some of the columns."""
+        """Drop all other columns from the rows and the validation rows."""
         self.rows = self.rows._replace(inputs=self.rows.inputs.columns(columns))
         if self.validation is not None:
             held = self.validation.inputs.columns(columns)

@@ -1,4 +1,4 @@
-"""What one fit leaves to the next: from the engine's state, and back to it."""
+"""What one fit leaves to the next: conversion from the engine's state and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["begun_from", "left_by"]
 def left_by(
     optimizer: Optimizer, penalties: Sequence[Penalty | None], state: State | None
 ) -> OptimizerState | None:
-    """Return what a fit leaves; None where there is nothing, or something in it is not finite."""
+    """Return what a fit leaves to the next; None if that is nothing, or not all finite."""
     if state is None:
         return None
     kept = state.kept if any(array.any() for array in state.kept) else []
@@ -36,14 +36,14 @@ def begun_from(
     penalties: Sequence[Penalty | None],
     arrays: Sequence[np.ndarray],
 ) -> State | None:
-    """Return the state that a fit of `arrays`, weights and then biases, begins with.
+    """Return the state that a fit of `arrays` (weights, then biases) starts from.
 
-    What penalties remember goes on where these are the same.
+    What penalties remember is kept only if the penalties are the same.
 
     Raises
     ------
     ValueError
-        If another optimizer left it, or arrays of other shapes.
+        If `left` is of another optimizer, or of arrays of other shapes.
     """
     if left is None or (not left.memories and left.optimizer != optimizer.name):
         return None
