@@ -7,6 +7,7 @@ import csv
 import errno
 import glob
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -119,9 +120,16 @@ def _writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def _short(name: str) -> str:
+    """Return a file's name, or a start of it with a digest if it is long."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.blake2b(os.fsencode(name), digest_size=4).hexdigest()}"
+
+
 def _beside(target: Path) -> Path:
     """Return a name for what is to become a file; the file's own may be as long as names can be."""
-    return target.with_name(f".{target.name[:LONGEST_NAME]}.{secrets.token_hex(4)}.tmp")
+    return target.with_name(f".{_short(target.name)}.{secrets.token_hex(4)}.tmp")
 
 
 def replace_text(path: str | os.PathLike[str], text: str) -> None:
@@ -132,7 +140,7 @@ def replace_text(path: str | os.PathLike[str], text: str) -> None:
 def remove_pieces(path: str | os.PathLike[str]) -> None:
     """Remove what writers of `path` that were killed have left beside it."""
     target = Path(os.path.realpath(path))
-    name = glob.escape(target.name[:LONGEST_NAME])
+    name = glob.escape(_short(target.name))
     for piece in target.parent.glob(f".{name}.{8 * '[0-9a-f]'}.tmp"):
         with contextlib.suppress(OSError):  # a folder that has become read-only
             piece.unlink(missing_ok=True)

@@ -8,7 +8,9 @@ lists, is not seen; another Python compiles to another code.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -52,8 +54,7 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
         yield repr(code_of(value.__code__, value.__doc__))
         names = [name for name in names_in(value.__code__) if name in value.__globals__]
         named = [value.__globals__[name] for name in names]
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        for one in (*named, *cells, *(value.__defaults__ or ())):
+        for one in (*named, *given_to(value)):
             if isinstance(one, _PLAIN):
                 yield plain_repr(one)
             elif isinstance(one, FunctionType):
@@ -61,7 +62,8 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
     elif isinstance(value, type):
         for kind in value.__mro__:
             for name, member in vars(kind).items() if not _is_foreign(kind) else ():
-                member = getattr(member, "__func__", getattr(member, "fget", member))
+                for wrapped in ("__func__", "fget", "func"):  # of a method, property, cached one
+                    member = getattr(member, wrapped, member)
                 if isinstance(member, FunctionType):
                     yield name
                     yield from _content(member, seen)
@@ -73,6 +75,16 @@ def _is_foreign(value: Any) -> bool:
     """Return whether a class or function is not the program's: fastnn's, Python's or numpy's."""
     module = str(getattr(value, "__module__", "")).partition(".")[0]
     return module in ("fastnn", "builtins", "numpy")
+
+
+def given_to(function: FunctionType) -> list[Any]:
+    """Return the values in a function's closure and its defaults."""
+    values: list[Any] = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # an empty one, whose name has no value yet
+            values.append(cell.cell_contents)
+    defaults = function.__defaults__ or (), (function.__kwdefaults__ or {}).values()
+    return [*values, *itertools.chain(*defaults)]
 
 
 def names_in(code: CodeType) -> list[str]:
