@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -170,7 +170,7 @@ class Blocks:
                 count, start = count + len(parts[-1][1]), end
                 if count == self.buffer:
                     yield _joined(parts, number)
-                    parts, count = [], 0
+                    count = 0
         if parts:
             yield _joined(parts, number)
 
@@ -229,9 +229,10 @@ def _form_of(X: Any, y: Any) -> str:
     return f"{sparse}{X.dtype} X of {columns} columns and y of {kind}"
 
 
-def _joined(parts: Sequence[Block], last: int) -> Buffer:
-    """Return the parts copied into one buffer."""
+def _joined(parts: list[Block], last: int) -> Buffer:
+    """Return the parts copied into one buffer, and empty the list, so that they can be freed."""
     Xs, ys = zip(*parts, strict=True)
+    parts.clear()
     if not is_sparse(Xs[0]):
         return Buffer(np.concatenate(Xs), np.concatenate(ys), last)
     from scipy import sparse

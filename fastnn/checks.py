@@ -113,18 +113,23 @@ def real(
     ValueError
         If it is NaN, infinite or out of bounds.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{parameter} must be a number, not {value!r} ({type(value).__name__})")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond the range of floats
-        number = math.inf
+    number = _as_float(parameter, value)
     is_high = number >= minimum if above is None else number > above
     is_low = number <= maximum if below is None else number < below
     if not (math.isfinite(number) and is_high and is_low):
         bounds = _bounds(minimum, maximum, above, below)
         raise ValueError(f"{parameter} must be {bounds}, not {value!r}")
     return number
+
+
+def _as_float(parameter: str, value: object) -> float:
+    """Return a real number as a float; a `TypeError` says that it is none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{parameter} must be a number, not {value!r} ({type(value).__name__})")
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return math.inf
 
 
 def _bounds(minimum: float, maximum: float, above: float | None, below: float | None) -> str:
@@ -147,8 +152,8 @@ def whole(parameter: str, value: object, *, minimum: int) -> int:
     ValueError
         If it is not whole, or is below `minimum`.
     """
-    number = real(parameter, value, minimum=-math.inf)
-    if number != int(number) or number < minimum:
+    number = _as_float(parameter, value)
+    if not number.is_integer() or number < minimum:
         raise ValueError(f"{parameter} must be a whole number of at least {minimum}, not {value!r}")
     return int(value) if isinstance(value, numbers.Integral) else int(number)
 

@@ -7,6 +7,7 @@ import csv
 import errno
 import glob
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -120,9 +121,17 @@ def _writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def _short(name: str) -> str:
+    """Return a file name, shortened to its start and a digest if it is long."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    start = name[: LONGEST_NAME - 3]  # as the digest takes 9 bytes
+    return f"{start}-{hashlib.blake2b(os.fsencode(name), digest_size=4).hexdigest()}"
+
+
 def _beside(target: Path) -> Path:
     """Return a name for the temporary file of `target`, whose own name may have any length."""
-    return target.with_name(f".{target.name[:LONGEST_NAME]}.{secrets.token_hex(4)}.tmp")
+    return target.with_name(f".{_short(target.name)}.{secrets.token_hex(4)}.tmp")
 
 
 def replace_text(path: str | os.PathLike[str], text: str) -> None:
@@ -133,7 +142,7 @@ def replace_text(path: str | os.PathLike[str], text: str) -> None:
 def remove_pieces(path: str | os.PathLike[str]) -> None:
     """Remove temporary files that killed writers of `path` have left behind."""
     target = Path(os.path.realpath(path))
-    name = glob.escape(target.name[:LONGEST_NAME])
+    name = glob.escape(_short(target.name))
     for piece in target.parent.glob(f".{name}.{8 * '[0-9a-f]'}.tmp"):
         with contextlib.suppress(OSError):  # the folder may be read-only by now
             piece.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def threads_allowed() -> int:
     Programs that start several processes at once, such as joblib, set it for each of them.
     """
     most = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(cpus(), int(most)) if most.isdigit() and int(most) > 0 else cpus()
+    return min(cpus(), int(most)) if most.isdecimal() and int(most) > 0 else cpus()
 
 
 def environment(threads: int) -> dict[str, str]:

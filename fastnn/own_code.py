@@ -9,7 +9,9 @@ code, and so give other digests.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -53,8 +55,7 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
         yield repr(code_of(value.__code__, value.__doc__))
         names = [name for name in names_in(value.__code__) if name in value.__globals__]
         named = [value.__globals__[name] for name in names]
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        for one in (*named, *cells, *(value.__defaults__ or ())):
+        for one in (*named, *given_to(value)):
             if isinstance(one, _PLAIN):
                 yield plain_repr(one)
             elif isinstance(one, FunctionType):
@@ -62,7 +63,8 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
     elif isinstance(value, type):
         for kind in value.__mro__:
             for name, member in vars(kind).items() if not _is_foreign(kind) else ():
-                member = getattr(member, "__func__", getattr(member, "fget", member))
+                for wrapped in ("__func__", "fget", "func"):  # of a method, property, cached one
+                    member = getattr(member, wrapped, member)
                 if isinstance(member, FunctionType):
                     yield name
                     yield from _content(member, seen)
@@ -74,6 +76,16 @@ def _is_foreign(value: Any) -> bool:
     """Return whether a class or function is part of fastnn, numpy or Python's builtins."""
     module = str(getattr(value, "__module__", "")).partition(".")[0]
     return module in ("fastnn", "builtins", "numpy")
+
+
+def given_to(function: FunctionType) -> list[Any]:
+    """Return the values in a function's closure and its defaults."""
+    values: list[Any] = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # an empty one, whose name has no value yet
+            values.append(cell.cell_contents)
+    defaults = function.__defaults__ or (), (function.__kwdefaults__ or {}).values()
+    return [*values, *itertools.chain(*defaults)]
 
 
 def names_in(code: CodeType) -> list[str]:

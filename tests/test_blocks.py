@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,25 @@ def test_the_next_buffer_is_read_while_this_one_trains(parts) -> None:
         trained.append(len(buffer.X))
         assert read.wait(30)  # while this buffer is still in the caller's hands
     assert trained == [300, 300, 290]
+
+
+def test_blocks_are_let_go_once_they_are_in_a_buffer(parts) -> None:
+    made: list[Any] = []
+
+    class Made:
+        def __iter__(self) -> Iterator[Any]:
+            for X, y in parts:
+                rows = X.copy()
+                made.append(weakref.ref(rows))
+                yield rows, y
+                del rows
+
+    sizes = [len(y) for _, y in parts]
+    filled = Blocks(Made(), buffer=sum(sizes[:2]), rows=sum(sizes))._filled(None)
+    next(filled)
+    assert [one() is None for one in made] == [True, False]  # the last one may have more rows
+    next(filled)
+    assert [one() is None for one in made][:2] == [True, True]
 
 
 def test_a_block_that_fails_is_named_and_weights_are_kept(parts) -> None:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fastnn
-from fastnn import L1, FileFormatError, Network, TruncatedGradient
+from fastnn import L1, FileFormatError, Network, TruncatedGradient, files
 from fastnn.engine import jit, training
 from fastnn.engine.draws import plain
 from fastnn.trainer.checkpoints import read
@@ -250,11 +250,21 @@ def test_a_folder_that_has_become_read_only_is_no_reason_to_stop(tmp_path: Path,
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    (tmp_path / ".run.0123.tmp").write_bytes(b"of a process that was killed")
+    (tmp_path / ".run.01234567.tmp").write_bytes(b"of a process that was killed")
     monkeypatch.setattr(Path, "unlink", refused)
     with pytest.warns(RuntimeWarning, match="Permission denied"):
         history = new().fit(X, Y, epochs=1, checkpoint=tmp_path / "run")
     assert len(history.seconds) == 1
+
+
+def test_what_is_removed_is_of_no_other_file(tmp_path: Path) -> None:
+    """Names as long as they may be, that differ at their ends."""
+    one, other = (tmp_path / (254 * "l" + end) for end in ("1", "2"))
+    pieces = [files._beside(path) for path in (one, other)]
+    for piece in pieces:
+        piece.write_bytes(b"part of it")
+    files.remove_pieces(one)
+    assert [piece.exists() for piece in pieces] == [False, True]
 
 
 @pytest.mark.parametrize("where", ["evaluation", "epoch_begin", "epoch_end", "an order is drawn"])

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastnn
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, blas, compiled, jit
+from fastnn.engine import Training, blas, cache, compiled, jit
 from fastnn.engine.team import call_together
 from fastnn.interrupts import held_back
 from fastnn.trainer import exclusive
@@ -327,7 +327,7 @@ def test_a_signal_waits_for_a_kernel_to_be_compiled() -> None:
 
     done, codegen = [], types.SimpleNamespace(codegen=lambda: None)
     kernel = types.SimpleNamespace(
-        _cache=types.SimpleNamespace(alone=nobody_else), targetctx=codegen
+        _cache=types.SimpleNamespace(alone=nobody_else), targetctx=codegen, overloads={}
     )
 
     def compile_so(signature: str) -> None:
@@ -337,6 +337,19 @@ def test_a_signal_waits_for_a_kernel_to_be_compiled() -> None:
     with pytest.raises(KeyboardInterrupt):
         jit._alone(kernel, compile_so)("of floats")
     assert done == ["of floats"]
+
+
+def test_a_kernel_that_is_compiled_asks_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The team's kernels are compiled before its threads begin, in every fit; locks take time."""
+    rows, classes = np.eye(20, dtype=np.float32), np.arange(20) % 3
+    network = fastnn.Network([20, 40, 3], seed=1)
+    network.fit(rows, classes, epochs=1, batch_size=20, threads=2)
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the lock was asked for")
+
+    monkeypatch.setattr(cache, "_lock_file", refused)
+    network.fit(rows, classes, epochs=1, batch_size=20, threads=2)
 
 
 @pytest.mark.parametrize("released", [True, False])

@@ -251,7 +251,8 @@ def test_grid_search_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "most"), [("1", 1), ("1,4", 1), ("1000", None), ("0", None), ("many", None)]
+    ("value", "most"),
+    [("1", 1), ("1,4", 1), ("1000", None), ("0", None), ("many", None), ("\u00b2", None)],
 )
 def test_threads_that_the_environment_allows(value: str, most: int | None, monkeypatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", value)
@@ -367,6 +368,8 @@ def test_float32_that_is_asked_for() -> None:
         net = fastnn.MLPClassifier(**TEN, solver="lbfgs", penalty=penalty, dtype="float32")
         net.fit(X, CLASSES)
         assert {a.dtype.name for a in (*net.coefs_, *net.intercepts_)} == {"float32"}
+        net.set_params(dtype=None).fit(X.astype(np.float32), CLASSES)  # as in scikit-learn
+        assert {a.dtype.name for a in (*net.coefs_, *net.intercepts_)} == {"float64"}
     for huge in (np.where(X > 1, 1e39, X), sparse.csr_array(np.where(X > 1, 1e39, 0))):
         with pytest.raises(ValueError, match="too large for float32"):
             fastnn.MLPClassifier(**SGD, dtype="float32").fit(huge, CLASSES)

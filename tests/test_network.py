@@ -281,7 +281,16 @@ def test_a_copy_goes_on_as_the_original(twin, pixels) -> None:
         ([784, 0, 10], ValueError, r"sizes\[1\] must be a whole number of at least 1, not 0"),
         ([784, -3, 10], ValueError, r"sizes\[1\]"),
         ([784, 30.5, 10], ValueError, r"sizes\[1\] must be a whole number"),
-        ([784, float("inf")], ValueError, r"sizes\[1\]"),
+        (
+            [784, float("inf")],
+            ValueError,
+            r"sizes\[1\] must be a whole number of at least 1, not inf",
+        ),
+        (
+            [784, float("nan")],
+            ValueError,
+            r"sizes\[1\] must be a whole number of at least 1, not nan",
+        ),
         ([784, "30", 10], TypeError, r"sizes\[1\] must be a number"),
         (784, TypeError, "sizes must be a list of whole numbers"),
         ("784", TypeError, "sizes must be a list of whole numbers"),

@@ -125,6 +125,8 @@ def test_what_has_no_equal_there() -> None:
     for away in (penalties.to_torch, lambda p, n: penalties.to_sklearn(p, n, 10)):
         with pytest.raises(ValueError, match=r"no equal there for L1\(lmbda=1"):
             away(penalties.L1(1.0), 60)
+    with pytest.raises(ValueError, match="scikit-learn's is of weights alone"):
+        penalties.to_sklearn(penalties.L2(1.0, biases=True), 60, 10)
     for proximal in (penalties.ProximalL1(1.0), penalties.L1(1.0, "proximal")):
         with pytest.raises(ValueError, match="Keras has L1 and L2 alone"):
             penalties.to_keras(proximal, 60)

@@ -206,10 +206,16 @@ numbers.inner.other = 29.0
 PAIR = (11.0, 1.0)
 SINGLE = np.float32(13.0)
 
-def closed(least):
-    return lambda x, most=17.0: x - least + most
+class Held:
+    least = 37.0
 
-inner = closed(19.0)
+class Late:
+    least = 41.0
+
+def closed(least, held):
+    return lambda x, most=17.0, other=Late: x - least + most + held.least * other.least
+
+inner = closed(19.0, Held)
 
 def helper(x):
     return x * 3.0
@@ -224,7 +230,8 @@ def formula(xp, z):
 EDITS = [
     ("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE"), ("5.0", "5.5"), (" 7.0", " 7.5"),
     ("11.0", "11.5"), ("13.0", "13.5"), ("17.0", "17.5"), ("19.0", "19.5"),
-    ("23.0", "23.5"), ("29.0", "29.5"), ("31.0", "31.5"),
+    ("23.0", "23.5"), ("29.0", "29.5"), ("31.0", "31.5"), ("37.0", "37.5"),
+    ("41.0", "41.5"),
 ]  # fmt: skip
 
 

@@ -107,6 +107,8 @@ def _alone(compiled: Any, compile_: Callable[[Any], Any]) -> Callable[[Any], Any
 
     @functools.wraps(compile_)
     def compile_so(signature: Any) -> Any:
+        if signature in compiled.overloads:
+            return compile_(signature)
         with held_back(), compiled._cache.alone(signature, compiled.targetctx.codegen()):
             return compile_(signature)
 

@@ -26,7 +26,7 @@ import numpy as np
 from llvmlite import ir
 
 from fastnn.engine.conditions import Condition, refuse_truth
-from fastnn.own_code import code_of, names_in
+from fastnn.own_code import code_of, given_to, names_in
 
 __all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
 
@@ -74,13 +74,12 @@ def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...]:
     code, callers = function.__code__, (*callers, function)
     if function in callers[:-1]:
         return ()
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    given = [*cells, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     names = names_in(code)
     of_module = [function.__globals__[name] for name in names if name in function.__globals__]
-    values = [_value(one, callers, function) for one in (*given, *of_module)]
+    named = [*given_to(function), *of_module]
+    values = [_value(one, callers, function) for one in named]
     # A name may also match an unrelated attribute of a class or module, which is not used.
-    held = _held(of_module, names)
+    held = _held(named, names)
     values += [_value(one, callers, function) for one in held if isinstance(one, _PLAIN + _UNSEEN)]
     return code_of(code, function.__doc__), values
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 from fastnn import engine
 from fastnn.arrays import as_inputs
 from fastnn.engine import blas
-from fastnn.estimators import lbfgs, settings, stochastic
+from fastnn.estimators import lbfgs, plain_batch, settings, stochastic
 from fastnn.estimators.private import Interval, StrOptions
 from fastnn.penalties import Penalty
 
@@ -57,6 +57,9 @@ class EngineMixin:
             settings.check_incremental(self)
         if self.solver == "lbfgs":
             lbfgs.check(self)
+        batch = plain_batch.checked(self, X, y) if incremental and not reset else None
+        if batch is not None:
+            return settings.with_dtype(self, batch[0]), batch[1]
         X, y = super()._validate_input(X, y, incremental, reset)  # type: ignore[misc]
         if y.dtype.kind not in "fiub":  # numpy would parse strings as numbers
             raise TypeError(

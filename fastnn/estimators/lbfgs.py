@@ -72,9 +72,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> No
             f"Increase max_iter ({mlp.max_iter}) or max_fun ({mlp.max_fun}), or scale the data",
             ConvergenceWarning,
         )
-    arrays = objective.arrays(parameters)
-    dtype = mlp.coefs_[0].dtype
-    mlp.coefs_, mlp.intercepts_ = ([a.astype(dtype) for a in some] for some in arrays)
+    mlp.coefs_, mlp.intercepts_ = objective.arrays(parameters)
 
 
 class WithL1:

@@ -41,7 +41,10 @@ def to_sklearn(penalty: L2, n: int, batch_size: int) -> float:
         If `penalty` has no equivalent there, or another argument is not a whole number above 0.
     """
     n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
-    return _parts(penalty, "scikit-learn's MLP has L2 alone", l1=False)[1] * m / n
+    strength = _parts(penalty, "scikit-learn's MLP has L2 alone", l1=False)[1]
+    if penalty.on_biases:
+        raise ValueError(f"no equal there for {penalty!r}: scikit-learn's is of weights alone")
+    return strength * m / n
 
 
 def from_keras(l1: float, l2: float, n: int) -> Penalty:
