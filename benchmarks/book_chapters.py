@@ -47,8 +47,8 @@ class Program(NamedTuple):
     @property
     def epochs(self) -> int | None:
         """The epochs that the book prints, where it does not say all."""
-        shown = SHOWN.search(self.published)
-        return int(shown[1]) if shown else None
+        descriptions = SHOWN.search(self.published)
+        return int(descriptions[1]) if descriptions else None
 
 
 class Run(NamedTuple):

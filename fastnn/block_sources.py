@@ -12,12 +12,12 @@ import numpy as np
 from fastnn.checks import FileFormatError
 from fastnn.svmlight import classes_of, parse_svmlight
 
-__all__ = ["Block", "Lines", "Slices"]
+__all__ = ["ArrayBlocks", "Block", "SvmlightBlocks"]
 
 Block = tuple[Any, Any]
 
 
-class Slices(Sequence[Block]):
+class ArrayBlocks(Sequence[Block]):
     """Two arrays in blocks of `block` rows; the last block may be shorter.
 
     Parameters
@@ -48,7 +48,7 @@ class Slices(Sequence[Block]):
         return self._X[rows], self._y[rows]
 
 
-class Lines(Sequence[Block]):
+class SvmlightBlocks(Sequence[Block]):
     """An uncompressed svmlight file in blocks of `block` lines.
 
     The constructor reads the whole file once to find its rows, columns and labels.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastnn.block_sources import Block, Lines, Slices
+from fastnn.block_sources import ArrayBlocks, Block, SvmlightBlocks
 from fastnn.checks import optional, whole
 from fastnn.csr import compressed, is_sparse
 from fastnn.row_files import is_path, mapped, mapped_rows
@@ -119,13 +119,13 @@ class Blocks:
         if is_path(X) and has_svmlight_name(X):
             if y is not None:
                 raise ValueError("y must be left out where X is svmlight, which has its labels")
-            lines = Lines(X, block, n_features)
+            lines = SvmlightBlocks(X, block, n_features)
             return cls(lines, rows=lines.rows, buffer=buffer)
         if n_features is not None or y is None:
             raise ValueError("X must be an svmlight file for n_features, or where y is left out")
         rows: Any = mapped_rows(X) if is_path(X) else X
         targets: Any = mapped(y) if is_path(y) else y
-        return cls(Slices(rows, targets, block), rows=len(rows), buffer=buffer)
+        return cls(ArrayBlocks(rows, targets, block), rows=len(rows), buffer=buffer)
 
     @property
     def rows(self) -> int:
@@ -137,7 +137,7 @@ class Blocks:
         return self._rows
 
     def buffers(
-        self, rng: np.random.Generator | None, ready_made: Callable[[Buffer], T]
+        self, rng: np.random.Generator | None, prepare: Callable[[Buffer], T]
     ) -> Generator[T]:
         """Yield the buffers of one pass; a thread prepares the next one while the caller works.
 
@@ -146,10 +146,10 @@ class Blocks:
         rng : Generator, optional
             Draws the order of the blocks if the source can be indexed and has several. Without it
             the blocks come in their own order.
-        ready_made : callable
+        prepare : callable
             Applied to each buffer in that thread; its results are yielded.
         """
-        filled = map(ready_made, self._filled(rng))
+        filled = map(prepare, self._filled(rng))
         reader = ThreadPoolExecutor(1, "fastnn-reader")
         try:
             coming: Future[T | None] = reader.submit(next, filled, None)

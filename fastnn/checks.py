@@ -18,6 +18,7 @@ import numpy as np
 __all__ = [
     "DivergenceError",
     "FileFormatError",
+    "as_format_errors",
     "check_field",
     "flag",
     "not_installed",
@@ -27,7 +28,6 @@ __all__ = [
     "pair",
     "plain_repr",
     "real",
-    "understood",
     "warn",
     "whole",
 ]
@@ -48,7 +48,7 @@ class FileFormatError(ValueError):
 
 
 @contextlib.contextmanager
-def understood(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def as_format_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     """Turn errors in reading a damaged file into a `FileFormatError`: it is not a `what`."""
     name = os.fspath(path)
     try:

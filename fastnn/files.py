@@ -24,7 +24,7 @@ __all__ = [
     "json_text",
     "read_at_most",
     "refuse_unwritable",
-    "remove_pieces",
+    "remove_leftovers",
     "replace_file",
     "replace_text",
 ]
@@ -139,7 +139,7 @@ def replace_text(path: str | os.PathLike[str], text: str) -> None:
     replace_file(path, text.encode())
 
 
-def remove_pieces(path: str | os.PathLike[str]) -> None:
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
     """Remove temporary files that killed writers of `path` have left behind."""
     target = Path(os.path.realpath(path))
     name = glob.escape(_short(target.name))

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["held_back"]
+__all__ = ["signals_deferred"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -17,13 +17,13 @@ _releases: list[Callable[[], None]] = []
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[Callable[[], None]]:
+def signals_deferred() -> Iterator[Callable[[], None]]:
     """Defer Python's handlers of `SIGNALS` in a block; yield a function that calls pending ones.
 
     The end of the block also calls them, unless it ends with an exception.
 
     Nothing changes outside the main thread, where Python delivers no signals, or for signals
-    without a Python handler. Within another `held_back`, the outer one's function is yielded.
+    without a Python handler. Inside another `signals_deferred`, the outer function is yielded.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None

@@ -28,15 +28,15 @@ from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.checks import optional, whole
 from fastnn.engine import State
 from fastnn.history import History
-from fastnn.interrupts import held_back
+from fastnn.interrupts import signals_deferred
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import PenaltyLike, value_of
 from fastnn.row_files import RowsLike, TargetsLike
 from fastnn.schedules import Schedule
 from fastnn.trainer.arguments import checked_callbacks, refuse_noise, refuse_unwatched
-from fastnn.trainer.epochs import asked_to_stop, diverged, note, rate_of
-from fastnn.trainer.exclusive import alone
+from fastnn.trainer.epochs import asked_to_stop, diverged, rate_of, record_epoch
+from fastnn.trainer.exclusive import exclusive_fit
 from fastnn.trainer.options import Options, options_for
 from fastnn.trainer.position import Position
 from fastnn.trainer.rows import Rows, validation_of
@@ -242,7 +242,7 @@ def fit(
     input_noise, validation_data, early_stopping, callbacks, shuffle, warm_start
         As in `fastnn.dask.fit`.
     """
-    with alone(network):
+    with exclusive_fit(network):
         rounds = whole("rounds", rounds, minimum=0)
         if (local_epochs is None) == (local_batches is None):
             raise ValueError("give local_epochs or local_batches, and not both")
@@ -308,7 +308,7 @@ class _Averaging:
         if not mean.is_finite():
             raise diverged(f"round {number + 1}", rates[-1], mean.weights, f"round {number}")
         cost = sum(part.cost for part in done) / sum(part.rows for part in done)
-        with held_back():
+        with signals_deferred():
             for array, new in zip((*weights, *biases), (*mean.weights, *mean.biases), strict=True):
                 array[...] = new
             self._state, self._places = mean.state, [part.place for part in done]
@@ -317,7 +317,7 @@ class _Averaging:
             position = Position(rate=rates[-1], seconds=seconds, cost=cost)
             scores = None if validation is None else network._evaluate(*validation)
             assert network.history is not None
-            note(network.history, network, position, shrinkage, scores)
+            record_epoch(network.history, network, position, shrinkage, scores)
 
     def leave_state(self) -> None:
         """Leave the state of optimizer and penalties to the next fit."""

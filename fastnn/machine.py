@@ -37,7 +37,7 @@ LEAST_CACHE_BYTES = 1 << 18  # for smaller arrays the call itself takes too much
 REPEATS = 15
 
 # These make numpy's BLAS use an older kernel or other block sizes; peers should run at their best.
-HOLDS_BLAS_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PACKAGES = ("fastnn", "numpy", "numba", "scipy", "torch", "jax", "jaxlib", "scikit-learn")
 
@@ -60,7 +60,7 @@ def threads_allowed() -> int:
 
 def environment(threads: int) -> dict[str, str]:
     """Return this process's environment, adapted to a process that uses `threads` threads."""
-    changed = {k: v for k, v in os.environ.items() if k not in HOLDS_BLAS_BACK}
+    changed = {k: v for k, v in os.environ.items() if k not in BLAS_OVERRIDES}
     changed |= dict.fromkeys(THREAD_COUNTS, str(threads))
     if threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false"
@@ -148,7 +148,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
         "pools": [{key: pool.get(key) for key in known} for pool in threadpool_info()],
-        "held_back": [name for name in HOLDS_BLAS_BACK if name in os.environ],
+        "held_back": [name for name in BLAS_OVERRIDES if name in os.environ],
     }
 
 

@@ -22,7 +22,7 @@ class OptimizerState(NamedTuple):
         The number of steps so far.
     total : float
         The sum of learning_rate / n over the steps with these penalties, times the optimizer's
-        ``reach``.
+        ``gain``.
     memories : list of lists of ndarray
         For each number that the optimizer keeps per weight, the arrays of all layers: first those
         for the weights, (out, in), then those for the biases, (out,). Adam keeps two numbers, the

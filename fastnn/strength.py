@@ -35,7 +35,7 @@ def warn_if_too_strong(
     learning_rate: float,
     n: int,
     batch_size: int,
-    reach: float = 1.0,
+    gain: float = 1.0,
 ) -> None:
     """Warn if one L1 step takes over a quarter of a layer's rms weight, or one L2 step over half.
 
@@ -49,10 +49,10 @@ def warn_if_too_strong(
         The n of lmbda/n.
     batch_size : int
         The warning names it if it seems to have been mistaken for n.
-    reach : float, default 1
+    gain : float, default 1
         The optimizer's: how much larger its steps become than those of plain descent.
     """
-    step = learning_rate * reach / n
+    step = learning_rate * gain / n
     steps = [p.strengths(step) if p is not None else (0.0, 0.0) for p in penalties]
     with np.errstate(over="ignore"):  # an infinite root mean square is beyond any penalty
         rms = [float(np.sqrt(np.mean(np.square(w, dtype=np.float64)))) for w in weights]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import plain_repr, real, whole
-from fastnn.own_code import name_with_code, repr_with_code
+from fastnn.plugin_digests import name_with_code, repr_with_code
 
-__all__ = ["LogUniform", "checksum", "described", "grid", "key_of", "sample", "without_text"]
+__all__ = ["LogUniform", "ambiguous_reprs", "checksum", "described", "grid", "key_of", "sample"]
 
 TRIES = 100  # draws per requested trial, after which no others are assumed to exist
 
@@ -130,12 +130,12 @@ def described(value: Any) -> Any:
     return repr_with_code(value)
 
 
-def without_text(value: Any) -> list[str]:
+def ambiguous_reprs(value: Any) -> list[str]:
     """Return the repr of each value in a parameter whose text does not identify it."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [found for item in value for found in without_text(item)]
+        return [found for item in value for found in ambiguous_reprs(item)]
     if hasattr(value, "__array__") or isinstance(value, (str, bytes)):
         return []
     name, text = getattr(value, "__qualname__", None), repr(value)

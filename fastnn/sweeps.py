@@ -27,7 +27,7 @@ from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
 from fastnn.progress import SweepBar
 from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked
-from fastnn.sweep_space import checksum, described, grid, key_of, without_text
+from fastnn.sweep_space import ambiguous_reprs, checksum, described, grid, key_of
 
 __all__ = ["sweep", "train"]
 
@@ -132,7 +132,7 @@ def sweep(
             if halving is not None:
                 best = ranked(found)[: max(1, len(chosen) // halving ** (rung + 1))]
                 numbers = sorted(record["trial"] for record in best)
-    _tell_of_failures(records)
+    _warn_of_failures(records)
     return records
 
 
@@ -336,7 +336,7 @@ def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
     seen: dict[str, int] = {}
     for number, trial in enumerate(trials):
         for name, value in trial.items():
-            if nameless := without_text(value):
+            if nameless := ambiguous_reprs(value):
                 raise ValueError(
                     f"results tells trials apart by their parameters' text, and {name} has "
                     f"{nameless[0]}: give a class or a function of a module, an object whose repr "
@@ -370,7 +370,7 @@ def _reading(trial: Mapping[str, Any]) -> tuple[str, float | None]:
     )
 
 
-def _tell_of_failures(records: Records) -> None:
+def _warn_of_failures(records: Records) -> None:
     failed = [record for record in records if record["error"] is not None]
     if not failed:
         return

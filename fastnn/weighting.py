@@ -12,7 +12,7 @@ from fastnn.arrays import real_array
 from fastnn.checks import real
 from fastnn.tasks import Classes, Task
 
-__all__ = ["near_1", "row_weights"]
+__all__ = ["row_weights", "scaled_near_one"]
 
 
 def row_weights(
@@ -42,7 +42,7 @@ def row_weights(
     Returns
     -------
     ndarray of float64, shape (n,), or None
-        Scaled as by `near_1`.
+        Scaled as by `scaled_near_one`.
 
     Raises
     ------
@@ -52,13 +52,17 @@ def row_weights(
     weights = None if sample_weight is None else _checked(sample_weight, n)
     if class_weight is not None:
         of_classes = _of_classes(class_weight, task, y, n, outputs)
-        weights = of_classes if weights is None else near_1(weights)[0] * near_1(of_classes)[0]
+        weights = (
+            of_classes
+            if weights is None
+            else scaled_near_one(weights)[0] * scaled_near_one(of_classes)[0]
+        )
     if weights is not None and not weights.any():
         raise ValueError("every row has the weight 0: there is nothing to train on")
-    return None if weights is None else near_1(weights)[0]
+    return None if weights is None else scaled_near_one(weights)[0]
 
 
-def near_1(weights: np.ndarray) -> tuple[np.ndarray, int]:
+def scaled_near_one(weights: np.ndarray) -> tuple[np.ndarray, int]:
     """Return row weights times 2**k, and k, so that the largest is at least 1/2 and below 1.
 
     A batch's weighted means stay the same bit for bit. In float32 no weight becomes infinite, and

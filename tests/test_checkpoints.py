@@ -263,7 +263,7 @@ def test_what_is_removed_is_of_no_other_file(tmp_path: Path) -> None:
     pieces = [files._beside(path) for path in (one, other)]
     for piece in pieces:
         piece.write_bytes(b"part of it")
-    files.remove_pieces(one)
+    files.remove_leftovers(one)
     assert [piece.exists() for piece in pieces] == [False, True]
 
 

@@ -319,17 +319,17 @@ def test_a_terminal_shows_a_bar_and_a_file_does_not() -> None:
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
         os.close(terminal)
-        shown = b""
+        descriptions = b""
         try:
             while chunk := os.read(master, 4096):
-                shown += chunk
+                descriptions += chunk
         except OSError:  # how Linux ends a terminal that has no other side any more
             pass
     os.close(master)
     assert process.returncode == 0
-    assert "━".encode() in shown
+    assert "━".encode() in descriptions
     for line in (b"epoch 1/2  cost", b"epoch 2/2  cost"):
-        assert b"\r\x1b[2K" + line in shown  # above the bar, whose line is erased for it
+        assert b"\r\x1b[2K" + line in descriptions  # above the bar, whose line is erased for it
 
     plain = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert b"epoch 2/2  cost" in plain.stdout

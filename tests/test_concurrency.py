@@ -27,7 +27,7 @@ from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.engine import Training, blas, cache, compiled, jit
 from fastnn.engine.team import call_together
-from fastnn.interrupts import held_back
+from fastnn.interrupts import signals_deferred
 from fastnn.trainer import exclusive
 
 pytestmark = pytest.mark.cpu_tiles  # as in other processes
@@ -77,12 +77,12 @@ class Nested(fastnn.Callback):
 
 def test_a_network_is_trained_by_one_fit_at_a_time() -> None:
     network = fastnn.Network([64, 3], seed=1)
-    inside, go_on = threading.Event(), threading.Event()
+    inside, resume = threading.Event(), threading.Event()
 
     class Wait(fastnn.Callback):
         def epoch_begin(self, epoch, network) -> None:
             inside.set()
-            assert go_on.wait(SECONDS)
+            assert resume.wait(SECONDS)
 
     X, y = np.ones((3, 64)), [0, 1, 2]
     with ThreadPoolExecutor(1) as pool:
@@ -90,7 +90,7 @@ def test_a_network_is_trained_by_one_fit_at_a_time() -> None:
         assert inside.wait(SECONDS)
         with pytest.raises(RuntimeError, match="being trained already"):
             network.fit(X, y, epochs=1)
-        go_on.set()
+        resume.set()
         first.result()
     network.fit(X, y, epochs=1, callbacks=[Nested()])
 
@@ -153,16 +153,16 @@ def test_a_child_process(when: Callable[[str], bool], method: str) -> None:
 @pytest.mark.filterwarnings("ignore:os.fork")  # of a library that another test has loaded
 def test_a_forked_child_trains_what_a_thread_of_its_parent_trains() -> None:
     network = fastnn.Network([64, 3], seed=1)
-    with exclusive.alone(network), blas.limited(1):
+    with exclusive.exclusive_fit(network), blas.limited(1):
         child = os.fork()
         if not child:
             try:
-                with exclusive.alone(network), blas.limited(1):
+                with exclusive.exclusive_fit(network), blas.limited(1):
                     os._exit(0)
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        with pytest.raises(RuntimeError, match="trained already"), exclusive.alone(network):
+        with pytest.raises(RuntimeError, match="trained already"), exclusive.exclusive_fit(network):
             pass
 
 
@@ -358,7 +358,7 @@ def test_a_signal_that_comes_at_the_end_is_not_lost(released: bool) -> None:
     reached = []
 
     def interrupted() -> None:
-        with held_back() as release:
+        with signals_deferred() as release:
             if released:
                 release()
             signal.raise_signal(signal.SIGINT)

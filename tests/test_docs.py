@@ -297,11 +297,11 @@ def test_plugins_are_listed() -> None:
 def with_sources(text: str) -> str:
     """Return a document with the classes of `penalties` that it shows as they are now."""
 
-    def shown(match: re.Match[str]) -> str:
+    def descriptions(match: re.Match[str]) -> str:
         source = inspect.getsource(getattr(penalties, match[1]))
         return f"<!-- source {match[1]} -->\n\n```python\n{source}```\n"
 
-    return SOURCE.sub(shown, text)
+    return SOURCE.sub(descriptions, text)
 
 
 def test_code_that_is_shown_is_the_source() -> None:

@@ -92,10 +92,10 @@ def test_the_first_step(penalty: Any, numpy_path: None) -> None:
     v, step = plain.weights[0], start[0] - plain.weights[0]  # the step is rate*sign(g), nearly
     assert plain.optimizer_state is not None
     square = plain.optimizer_state.memories[1][0] / (1 - 0.999)
-    pace = 1 / (np.sqrt(square) + 1e-8)
+    step_size = 1 / (np.sqrt(square) + 1e-8)
     assert np.abs(np.abs(step) - rate).max() < 1e-3
     ratio = getattr(penalty, "l1_ratio", 0.0)
-    kappa, by_inputs = rate * penalty.lmbda / n * pace, penalty.groups == "inputs"
+    kappa, by_inputs = rate * penalty.lmbda / n * step_size, penalty.groups == "inputs"
     v = np.sign(v) * np.maximum(0, np.abs(v) - ratio * kappa)
     most = (1 - ratio) * kappa * np.sqrt(v.shape[0 if by_inputs else 1])
     groups = zip(v.T, most.T, strict=True) if by_inputs else zip(v, most, strict=True)

@@ -102,12 +102,12 @@ def slope(penalty, w: np.ndarray) -> np.ndarray:
 
 def followed(penalty, w: np.ndarray, optimizer, kept, t: int, n: int) -> np.ndarray:
     """Return what a penalty that comes after the step leaves."""
-    reach = 1 / (1 - getattr(optimizer, "momentum", 0.0))
+    gain = 1 / (1 - getattr(optimizer, "momentum", 0.0))
     if isinstance(penalty, L1) and penalty.method == "proximal":
-        most = optimizer.learning_rate * penalty.lmbda / n * kept.get("pace", reach)
+        most = optimizer.learning_rate * penalty.lmbda / n * kept.get("pace", gain)
         return np.sign(w) * np.maximum(0, np.abs(w) - most)
     if isinstance(penalty, L1) and penalty.method == "cumulative":
-        u, q = t * optimizer.learning_rate * penalty.lmbda / n * reach, kept.get("q", 0.0)
+        u, q = t * optimizer.learning_rate * penalty.lmbda / n * gain, kept.get("q", 0.0)
         moved = np.where(w > 0, np.maximum(0, w - (u + q)), np.minimum(0, w + (u - q)))
         kept["q"] = q + moved - w
         return moved
@@ -354,9 +354,9 @@ def test_a_strong_penalty_is_no_reason_to_warn_where_steps_have_their_own_size()
 @pytest.mark.parametrize("penalty", penalties.ALL, ids=lambda c: c.name)
 def test_a_pair_trains_or_is_refused(optimizer, penalty) -> None:
     """What is refused is what has no closed form; the check needs no training to show that."""
-    by_weight = optimizer.pace is not None
+    per_weight_steps = optimizer.step_size is not None
     wanted = optimizer is fastnn.FTRL or (
-        by_weight and penalty.name in ("l1_cumulative", "truncated_gradient")
+        per_weight_steps and penalty.name in ("l1_cumulative", "truncated_gradient")
     )
     network = new()
     before = network.weights[0].copy()

@@ -13,7 +13,7 @@ import fastnn
 from fastnn import activations
 from fastnn.engine import jit
 from fastnn.optimizers import FTRL, Momentum, Nesterov, Optimizer
-from fastnn.penalties import OfSizes, ProximalL1, Shrinking
+from fastnn.penalties import L1Like, ProximalL1, Shrinking
 from fastnn.penalties.base import soft
 
 RNG = np.random.default_rng(9)
@@ -183,7 +183,7 @@ def test_ftrl_goes_on_from_the_weights_as_they_are(path: str, on: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Odd(OfSizes):
+class Odd(L1Like):
     """Proximal L1 in odd steps."""
 
     name = "odd"
@@ -192,7 +192,7 @@ class Odd(OfSizes):
     def coefficients(self, step: float) -> tuple[float, ...]:
         return (2 * step * self.lmbda,)
 
-    def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+    def step_coefficients(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         return (count % 2,)
 
     @staticmethod

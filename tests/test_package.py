@@ -44,7 +44,7 @@ FLOORS = {
     "fastnn.row_files": 2,
     "fastnn.block_sources": 2,
     "fastnn.sweep_records": 1,
-    "fastnn.own_code": 1,
+    "fastnn.plugin_digests": 1,
     "fastnn.sweep_space": 2,
     "fastnn.blocks": 3,
     "fastnn.optimizers": 2,

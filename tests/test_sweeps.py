@@ -376,9 +376,9 @@ def test_a_figure_that_is_not_finite_is_none() -> None:
 
 def test_the_bar_shows_trials_and_the_best(run, capsys) -> None:
     records = run({"seed": [0, 1]}, progress=True)
-    shown = capsys.readouterr().err
-    assert "2/2 trials" in shown
-    assert f"best score {records.best()['val_accuracy']:.4f}" in shown
+    descriptions = capsys.readouterr().err
+    assert "2/2 trials" in descriptions
+    assert f"best score {records.best()['val_accuracy']:.4f}" in descriptions
 
 
 def test_in_a_process_of_its_own_a_kill_loses_the_running_trials_alone(

@@ -355,10 +355,10 @@ def test_chunks_change_no_result(rows, monkeypatch) -> None:
 
 def test_progress_is_shown_when_asked_for(rows, capsys) -> None:
     new().fit(*rows, epochs=2, validation_data=rows, progress=True)
-    shown = capsys.readouterr()
-    assert shown.out == ""
+    descriptions = capsys.readouterr()
+    assert descriptions.out == ""
     for part in ("epoch 2/2", "cost", "accuracy", "samples/s"):
-        assert part in shown.err
+        assert part in descriptions.err
     new().fit(*rows, epochs=2)
     assert capsys.readouterr() == ("", "")
 

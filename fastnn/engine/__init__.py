@@ -17,7 +17,7 @@ Where to look, from the outside in:
 * Elementwise work: `rows` (activations, costs), `shrink`, `decay`, `groups`, `shorten` (penalties),
   `steps` (optimizers), all with formulas that `trace` turns into vector instructions; `conditions`:
   the comparisons in these formulas.
-* Memory: `layout`, `panels`, `unpacking`; `aside`: columns that no row uses; `records` and
+* Memory: `layout`, `panels`, `unpacking`; `unused_columns`: columns that no row uses; `records` and
   `pointers`: how kernels address the arrays.
 * Compiling kernels: `spec` and `constants`, `emit`, `jit`, `lowering`, `cache`, `warmup`. Running
   them: `team` (threads), `denormals`, `phases` (counters). For the numpy path: `blas`.

@@ -128,7 +128,7 @@ class Path:
             derivative = p.activations[-1].derivative(np, z, a)
             delta = p.cost.delta(np, z, a, y, derivative)
             total = self._cost(z, a, y, rows) if p.track_cost else 0.0
-        delta = self._weighed(delta, rows)
+        delta = self._weighted(delta, rows)
         for layer, step, of_biases in gradients(p.weights, p.activations, zs, layers, delta, masks):
             self._take(layer, step, of_biases, numbers)
         return total
@@ -146,9 +146,9 @@ class Path:
             self._optimise(
                 len(p.weights) + layer, b, of_biases, biased, own, numbers[self._coefficients.own :]
             )
-            pace = self._pace(layer, numbers)
-            if penalty is not None and penalty.norm_number is not None and pace is not None:
-                shorten_groups(penalty, w, own, pace)
+            step_size = self._step_size(layer, numbers)
+            if penalty is not None and penalty.norm_index is not None and step_size is not None:
+                shorten_groups(penalty, w, own, step_size)
                 return
         else:
             if penalty is not None and not penalty.after_gradient:
@@ -177,19 +177,19 @@ class Path:
         for memory, new in zip(memories, now, strict=True):
             memory[...] = new
         if penalty is not None and penalty.after_gradient:
-            pace = self._pace(place, numbers)
-            shrink_layer(penalty, w, self._kept[place], of_penalty, pace)
+            step_size = self._step_size(place, numbers)
+            shrink_layer(penalty, w, self._kept[place], of_penalty, step_size)
 
-    def _pace(self, place: int, numbers: np.ndarray) -> np.ndarray | None:
+    def _step_size(self, place: int, numbers: np.ndarray) -> np.ndarray | None:
         """Return the relative step size of each weight of an array; None if all are equal."""
         stepper = self._problem.stepper
-        if stepper is None or stepper.pace is None:
+        if stepper is None or stepper.step_size is None:
             return None
         memories = [arrays[place] for arrays in self._memories]
-        pace: np.ndarray = stepper.pace(np, *memories, *numbers[: self._coefficients.own])
-        return pace
+        step_size: np.ndarray = stepper.step_size(np, *memories, *numbers[: self._coefficients.own])
+        return step_size
 
-    def _weighed(self, delta: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _weighted(self, delta: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return a batch's deltas times -learning_rate/m, so that gradients become steps.
 
         With an optimizer the factor is 1/m. With row weights, m is their sum and each row's delta
@@ -232,17 +232,17 @@ def shrink_layer(
     w: np.ndarray,
     q: np.ndarray,
     numbers: np.ndarray,
-    pace: np.ndarray | None = None,
+    step_size: np.ndarray | None = None,
 ) -> None:
     """Apply one step of a penalty to weights in place; `q` is what it keeps for each weight.
 
-    `numbers` begins with the penalty's coefficients; `pace` multiplies them, weight by weight.
+    `numbers` begins with the penalty's coefficients; `step_size` multiplies them, weight by weight.
     """
     own = list(numbers[: width_of(penalty)])
-    if penalty.shrink is None or (penalty.rests and own[-1] > 0):
+    if penalty.shrink is None or (penalty.skips and own[-1] > 0):
         return
-    if pace is not None:
-        own = [number * pace for number in own]
+    if step_size is not None:
+        own = [number * step_size for number in own]
     if penalty.stateful:
         w[...], q[...] = penalty.shrink(np, w, q, *own)
     else:
@@ -260,12 +260,14 @@ def scale_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray) -> None:
         w *= penalty.scale(np, norm, size, one, *numbers[: width_of(penalty)])
 
 
-def shorten_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray, pace: np.ndarray) -> None:
-    """Shorten the groups of a layer's weights in place, with the step sizes `pace`."""
-    assert penalty.norm_number is not None
+def shorten_groups(
+    penalty: Penalty, w: np.ndarray, numbers: np.ndarray, step_size: np.ndarray
+) -> None:
+    """Shorten the groups of a layer's weights in place, with the step sizes `step_size`."""
+    assert penalty.norm_index is not None
     axis = 0 if penalty.grouping == "inputs" else 1
-    strength = numbers[penalty.norm_number] * w.dtype.type(w.shape[axis]) ** 0.5
-    w[...] = shortened(w, strength * pace, axis)
+    strength = numbers[penalty.norm_index] * w.dtype.type(w.shape[axis]) ** 0.5
+    w[...] = shortened(w, strength * step_size, axis)
 
 
 def outputs(

@@ -17,7 +17,7 @@ _NO_STEPS = np.zeros(1)
 
 def width_of(penalty: Penalty) -> int:
     """Return how many numbers a penalty's formulas take."""
-    return len(penalty.coefficients(0.0)) + len(penalty.moving(_NO_STEPS, _NO_STEPS))
+    return len(penalty.coefficients(0.0)) + len(penalty.step_coefficients(_NO_STEPS, _NO_STEPS))
 
 
 def numbers_of(
@@ -62,15 +62,17 @@ class Coefficients:
         # By identity: penalties that compare equal may differ in attributes that are not fields.
         self._distinct = list({id(p): p for p in penalties if p is not None}.values())
         self._stepper = stepper
-        reach = 1.0 if stepper is None else stepper.reach
-        self._reach = reach if math.isfinite(reach) else 1.0  # if infinite: no penalty uses it
+        gain = 1.0 if stepper is None else stepper.gain
+        self._gain = gain if math.isfinite(gain) else 1.0  # if infinite: no penalty uses it
         self.count, self.total = 0, 0.0
         self.own = 0 if stepper is None else len(numbers_of(stepper))
         ends = np.cumsum([2 * self.own, *map(width_of, self._distinct)]).tolist()
         self.width = ends[-1]
         places = {id(p): end for p, end in zip(self._distinct, ends, strict=False)}
         self.places = [0 if p is None else places[id(p)] for p in penalties]
-        self._penalties_move = any(p.moving(_NO_STEPS, _NO_STEPS) for p in self._distinct)
+        self._penalties_move = any(
+            p.step_coefficients(_NO_STEPS, _NO_STEPS) for p in self._distinct
+        )
         self._moves = self._penalties_move or any(
             isinstance(number, np.ndarray) for number in self._of_stepper(0.0, _NO_STEPS)
         )
@@ -95,14 +97,14 @@ class Coefficients:
         """
         steps = np.full(batches + 1, step) if isinstance(step, float) else np.append(step[:1], step)
         count = self.count + np.arange(batches + 1.0)
-        total = self.total + np.append(0.0, np.cumsum(steps[1:] * self._reach))
+        total = self.total + np.append(0.0, np.cumsum(steps[1:] * self._gain))
         self.count, self.total = self.count + batches, float(total[-1])
         if isinstance(step, float) and not self._moves:
             count, total, steps = count[:1], total[:1], steps[:1]
         table = np.empty((len(count), self.width))
         for column, number in enumerate(self._of_stepper(rate, count)):
             table[:, column] = number
-        if self._stepper is not None and not self._stepper.biases_apart:
+        if self._stepper is not None and not self._stepper.separate_biases:
             table[:, self.own : 2 * self.own] = table[:, : self.own]
         if self.width > 2 * self.own:
             self._fill(table[:, 2 * self.own :], steps, count, total, rate)
@@ -136,7 +138,7 @@ class Coefficients:
         if self._stepper is None:
             return []
         numbers = numbers_of(self._stepper, rate, count)
-        if self._stepper.biases_apart:
+        if self._stepper.separate_biases:
             numbers += numbers_of(self._stepper, rate, count, biases=True)
         return numbers
 
@@ -151,7 +153,7 @@ class Coefficients:
         row: list[float | np.ndarray] = []
         for penalty in self._distinct:
             in_gradient = self._stepper is not None and penalty.slope is not None
-            reach = 1.0 if in_gradient else self._reach
-            row += penalty.coefficients(step / rate if in_gradient and rate else step * reach)
-            row += penalty.moving(count, total / self._reach if in_gradient else total)
+            gain = 1.0 if in_gradient else self._gain
+            row += penalty.coefficients(step / rate if in_gradient and rate else step * gain)
+            row += penalty.step_coefficients(count, total / self._gain if in_gradient else total)
         return row

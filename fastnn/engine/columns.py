@@ -92,7 +92,7 @@ def mark_users(
     a column's key is not zero. There are at least 64 columns; ``matrix`` points to rows of them.
     """
     signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
-    most, together = read_spec(spec).listed, read_spec(spec).together
+    most, rows_per_bit = read_spec(spec).listed, read_spec(spec).rows_per_bit
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, matrix, order, rows, columns, keys, bits = arguments
@@ -104,7 +104,9 @@ def mark_users(
             is_row = builder.icmp_signed("<", int64(r), rows)
             number = builder.load(builder.gep(order, [builder.select(is_row, int64(r), int64(0))]))
             starts.append(builder.gep(matrix, [builder.mul(number, columns)]))
-            mark = builder.select(is_row, ir.Constant(I8, 1 << r // together), ir.Constant(I8, 0))
+            mark = builder.select(
+                is_row, ir.Constant(I8, 1 << r // rows_per_bit), ir.Constant(I8, 0)
+            )
             spread.append(splat(builder, mark, marks))
         words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
         with cgutils.for_range(builder, words) as loop:

@@ -13,7 +13,6 @@ from numba import typeof
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team, unpacking
-from fastnn.engine.aside import columns_of
 from fastnn.engine.coefficients import Coefficients, width_of
 from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
@@ -21,6 +20,7 @@ from fastnn.engine.panels import Place, begin_memories, memory, pack, places_of,
 from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.records import PITCH
 from fastnn.engine.state import State, fresh
+from fastnn.engine.unused_columns import columns_of
 from fastnn.penalties import Penalty, value_of
 
 __all__ = ["Path", "outputs"]
@@ -49,10 +49,10 @@ class Path:
         self, problem: Problem, state: State | None = None, *, timed: bool = False
     ) -> None:
         dtype, sparse = problem.dtype, problem.inputs.is_sparse
-        skip_zeros = problem.noise is None and _worth_skipping(problem.inputs)
+        skip_zeros = problem.noise is None and _has_many_zeros(problem.inputs)
         first = problem.penalties[0]
         # For dense rows, an occasional step on all columns is less work than tracking their use.
-        acts_often = first is None or not first.rests
+        acts_often = first is None or not first.skips
         lazy = problem.lazy and (sparse or (skip_zeros and acts_often))
         wanted = spec.for_training(problem, lazy, skip_zeros)
         self._train = _kernel(kernels.build_train, replace(wanted, timed=timed).encode())
@@ -65,7 +65,7 @@ class Path:
         self._coefficients = Coefficients(problem.penalties, problem.stepper)
         self._state = state or fresh(problem)
         self._coefficients.count, self._coefficients.total = self._state.steps, self._state.total
-        order, self._aside = columns_of(problem, self._coefficients.places[0])
+        order, self._unused = columns_of(problem, self._coefficients.places[0])
         inputs = problem.weights[0].shape[1] if order is None else len(order)
         self._arrays = _arrays(
             [inputs, *map(len, problem.weights)], _choices(problem, self._coefficients.places),
@@ -82,10 +82,10 @@ class Path:
         self._rows = _either(problem.inputs, dtype, self._columns)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
-        self._labels = fixed(problem.targets if by_class else np.empty(0, np.int64))
-        self._targets = fixed(np.empty((0, 0), dtype) if by_class else problem.targets)
+        self._labels = read_only(problem.targets if by_class else np.empty(0, np.int64))
+        self._targets = read_only(np.empty((0, 0), dtype) if by_class else problem.targets)
         if problem.masks is not None:
-            self._keeps = fixed(np.array(problem.masks.keeps, dtype))
+            self._keeps = read_only(np.array(problem.masks.keeps, dtype))
             pitch = int(self._arrays.table[1:-1, PITCH].max())
             self._unmasked = np.zeros(problem.batch_size * pitch, dtype)
 
@@ -103,7 +103,7 @@ class Path:
         dropout = None
         if problem.masks is not None:
             masks = problem.masks.draw(len(order))
-            dropout = Dropout(fixed(masks), self._keeps, self._unmasked)
+            dropout = Dropout(read_only(masks), self._keeps, self._unmasked)
 
         arguments = (
             self._arrays.records,
@@ -112,21 +112,21 @@ class Path:
             problem.dtype.type(problem.inputs.divisor),
             self._labels,
             self._targets,
-            fixed(problem.row_weights),
-            fixed(order),
+            read_only(problem.row_weights),
+            read_only(order),
             problem.batch_size,
             -problem.learning_rate if problem.stepper is None else 1.0,
-            fixed(numbers),
+            read_only(numbers),
             self._coefficients.own,
             dropout,
-            fixed(noise),
+            read_only(noise),
             batches,
         )
         total = self._call(arguments)
         if self._settle is not None:  # so that resumed training has the same results
             self._settle(self._arrays.records, numbers[-1:])
-        if self._aside is not None:
-            self._aside.take(numbers, count, batches)
+        if self._unused is not None:
+            self._unused.take(numbers, count, batches)
         return total
 
     def _call(self, arguments: tuple[Any, ...]) -> float:
@@ -155,42 +155,42 @@ class Path:
     def write_back(self) -> None:
         """Copy the panels into the caller's arrays."""
         arrays = [*self._problem.weights, *self._problem.biases]
-        if self._aside is not None:
-            arrays[0] = self._aside.trained
+        if self._unused is not None:
+            arrays[0] = self._unused.trained
         self._unpack(self._places_of(arrays))
-        if self._aside is not None:
-            self._aside.write(self._problem.weights[0])
+        if self._unused is not None:
+            self._unused.write(self._problem.weights[0])
 
     def penalty_value(self, penalties: Sequence[Penalty | None]) -> Callable[[], float]:
         """Return a function that returns the penalties' value as it is now, times n.
 
         Columns kept aside catch up only when it is called.
         """
-        aside, own = self._aside, self._problem.penalties[0]
+        unused, own = self._unused, self._problem.penalties[0]
         does_nothing = own is None and penalties[0] is not None  # learning rate or strength 0
-        if aside is None or does_nothing:
+        if unused is None or does_nothing:
             self.write_back()
             value = value_of(penalties, self._problem.weights, self._problem.biases)
             return lambda: value
-        weights = [aside.trained, *map(np.empty_like, self._problem.weights[1:])]
+        weights = [unused.trained, *map(np.empty_like, self._problem.weights[1:])]
         biases = list(map(np.empty_like, self._problem.biases))
         self._unpack(self._places_of([*weights, *biases]))
-        in_panels, of_others = value_of(penalties, weights, biases), aside.value()
+        in_panels, of_others = value_of(penalties, weights, biases), unused.value()
         return lambda: in_panels + of_others()
 
     def mark(self) -> None:
         """Copy the weights and biases for `go_back`, and mark the state of columns kept aside."""
         for noted, now in zip(self._marked, self._of_network(), strict=True):
             noted[:] = now
-        if self._aside is not None:
-            self._aside.mark()
+        if self._unused is not None:
+            self._unused.mark()
 
     def go_back(self) -> None:
         """Return to the last `mark`, and bring the caller's arrays up to date."""
         for noted, now in zip(self._marked, self._of_network(), strict=True):
             now[:] = noted
-        if self._aside is not None:
-            self._aside.go_back()
+        if self._unused is not None:
+            self._unused.go_back()
         self.write_back()
 
     def _of_network(self) -> tuple[np.ndarray, np.ndarray]:
@@ -200,7 +200,7 @@ class Path:
         """Return whether all weights, biases and optimizer memories are finite."""
         held = *self._of_network(), self._arrays.memory, self._arrays.bias_memory
         in_panels = all(bool(np.isfinite(array).all()) for array in held)
-        return in_panels and (self._aside is None or self._aside.is_finite)
+        return in_panels and (self._unused is None or self._unused.is_finite)
 
     def state(self) -> State:
         """Return a copy of what the optimizer and the penalties remember."""
@@ -217,7 +217,7 @@ class Path:
         return self._state
 
     def _unpack(self, places: Sequence[Place]) -> None:
-        columns = self._columns if self._aside is None else None
+        columns = self._columns if self._unused is None else None
         unpack(places, self._copy, self._arrays.every, columns)
 
     def _places_of(self, arrays: Sequence[np.ndarray]) -> list[Place]:
@@ -250,7 +250,7 @@ def outputs(
 ) -> Outputs:
     """Return the network's outputs for every row."""
     dtype = weights[0].dtype
-    rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _worth_skipping(inputs)
+    rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _has_many_zeros(inputs)
     wanted = spec.for_outputs(weights, activations, inputs, skip_zeros)
     names = _numbered(activations)
     sizes = [weights[0].shape[1], *map(len, weights)]
@@ -264,7 +264,7 @@ def outputs(
     found, order = Outputs(z, a, np.empty(inputs.n, np.int64)), np.arange(inputs.n)
     run = _kernel(kernels.build_outputs, wanted.encode())
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
-    run(arrays.records, *_either(inputs, dtype), *factors, fixed(order), rows, *found)
+    run(arrays.records, *_either(inputs, dtype), *factors, read_only(order), rows, *found)
     return found
 
 
@@ -283,16 +283,16 @@ def _either(
     The columns of sparse rows are numbered by their `places`, if these are given.
     """
     if not inputs.is_sparse:
-        return fixed(inputs.matrix), None
+        return read_only(inputs.matrix), None
     csr, numbers = inputs.matrix, inputs.matrix.indices
     if places is not None:
         numbers = places[numbers]
     values = csr.data.astype(dtype, copy=False)
     arrays = [csr.indptr.astype(np.int64), numbers.astype(np.int32, copy=False), values]
-    return None, SparseRows(*map(fixed, arrays))
+    return None, SparseRows(*map(read_only, arrays))
 
 
-def fixed(array: Any) -> Any:
+def read_only(array: Any) -> Any:
     """Return a read-only view of an array; None stays None.
 
     Writability is part of an array's Numba type, and a kernel would be compiled for both types.
@@ -359,10 +359,10 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
     numbered, choices = _numbered(problem.activations), []
     for activation, penalty, numbers in zip(numbered, problem.penalties, places, strict=True):
         rule = spec.number_of(penalty, problem.penalties)
-        paced = problem.stepper is not None and problem.stepper.pace is not None
+        paced = problem.stepper is not None and problem.stepper.step_size is not None
         norm_at = 0
-        if paced and penalty is not None and penalty.norm_number is not None:
-            norm_at = numbers + penalty.norm_number
+        if paced and penalty is not None and penalty.norm_index is not None:
+            norm_at = numbers + penalty.norm_index
         choices.append(
             layout.Choice(
                 activation=activation,
@@ -371,7 +371,7 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
                 after_gradient=penalty is not None and penalty.after_gradient,
                 on_biases=penalty is not None and penalty.on_biases,
                 numbers=numbers,
-                rests=width_of(penalty) if penalty is not None and penalty.rests else 0,
+                skips=width_of(penalty) if penalty is not None and penalty.skips else 0,
                 norm_at=norm_at,
                 by_inputs=penalty is not None and penalty.grouping == "inputs",
             )
@@ -379,7 +379,7 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
     return choices
 
 
-def _worth_skipping(inputs: Inputs) -> bool:
+def _has_many_zeros(inputs: Inputs) -> bool:
     """Return whether a sample of the rows has enough zeros to skip unused columns.
 
     It is False for sparse rows, which have their column lists already.

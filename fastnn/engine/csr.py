@@ -13,11 +13,17 @@ from numba import types
 from numba.extending import overload
 
 from fastnn.engine.constants import by_layout, decays, lanes
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.pointers import after, at, get, layer_of, place_of, prefetch
 from fastnn.engine.simd import tile_forward, tile_update
 
-__all__ = ["SparseRows", "ask_ahead_listed", "pointers_of", "product_of_rows", "update_from_rows"]
+__all__ = [
+    "SparseRows",
+    "pointers_of",
+    "prefetch_sparse_rows",
+    "product_of_rows",
+    "update_from_rows",
+]
 
 # The column numbers in a cache line.
 LINE = 16
@@ -51,7 +57,7 @@ def _pointers_of(csr):
 
 
 @jit
-def ask_ahead_listed(csr, order, start, low, high):
+def prefetch_sparse_rows(csr, order, start, low, high):
     """Prefetch the rows `low` to `high` of the batch that begins at `start`."""
     for i in range(start + low, min(start + high, len(order))):
         for k in range(get(csr.starts, order[i]), get(csr.starts, order[i] + 1), LINE):
@@ -60,7 +66,7 @@ def ask_ahead_listed(csr, order, start, low, high):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def product_of_rows(spec, net, csr, rows, part, start):
     """Fill a part of the first layer's z: `start` + x @ w, over the columns that each row lists."""
     here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
@@ -76,7 +82,7 @@ def product_of_rows(spec, net, csr, rows, part, start):
             )  # fmt: skip
 
 
-@jit_apart
+@jit_outlined
 def update_from_rows(spec, net, csr, rows, m, rule, numbers, panel):
     """Add the gradient to the inputs of a panel of the first layer, and with input 0 to the biases.
 

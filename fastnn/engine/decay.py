@@ -9,20 +9,20 @@ kernel the panels hold the weights themselves.
 from __future__ import annotations
 
 from fastnn.engine.constants import by_layout, lanes
-from fastnn.engine.jit import jit_apart
+from fastnn.engine.jit import jit_outlined
 from fastnn.engine.pointers import after, layer_of
 from fastnn.engine.rows import multiply, sum_sizes
 from fastnn.engine.team import meet_all, share
 
-__all__ = ["LEAST", "bring_in", "sizes_of"]
+__all__ = ["LEAST", "fold_factor", "sizes_of"]
 
 # Below this the factor is multiplied into the panels, whose numbers would become too large.
 LEAST = 2.0**-20
 
 
 @by_layout
-@jit_apart
-def bring_in(spec, net, kept):
+@jit_outlined
+def fold_factor(spec, net, kept):
     """Multiply the first layer's panels by their factor `kept`."""
     here, below = layer_of(net, 1), layer_of(net, 0)
     begin, end = share(net, here.vectors * below.vectors * lanes(spec))
@@ -31,7 +31,7 @@ def bring_in(spec, net, kept):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def sizes_of(spec, net, kept):
     """Return the sums of abs(w) and of w**2 of all weights, the first layer's times `kept`."""
     here, below = layer_of(net, 1), layer_of(net, 0)

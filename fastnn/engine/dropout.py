@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.engine.constants import by_layout, lanes
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.pointers import after, at, get, layer_of, put
 
 __all__ = ["Dropout", "mask", "unmasked_outputs"]
@@ -41,7 +41,7 @@ def mask_of(net, dropout, number, row):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def mask(spec, net, dropout, number, values, start, part):
     """Multiply a part of ``values``, a hidden layer's a or delta, by the masks.
 
@@ -56,7 +56,7 @@ def mask(spec, net, dropout, number, values, start, part):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def unmasked_outputs(spec, net, dropout, number, part):
     """Return a hidden layer's a as it was before the masks; only `part` of it is filled."""
     here = layer_of(net, number)

@@ -14,17 +14,17 @@ from numba.core.errors import ForceLiteralArg
 from fastnn.engine.spec import Spec, decode
 
 __all__ = [
-    "ASKED_APART",
     "I1",
     "I8",
     "I32",
     "I64",
-    "ask_for",
+    "PREFETCH_STRIDE",
     "carried_loop",
     "decoded",
     "int64",
     "item_bytes",
     "load",
+    "prefetch_line",
     "read_spec",
     "short_loop",
     "store",
@@ -36,7 +36,7 @@ I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 
 # The elements from one prefetch of a row to the next: a cache line of bytes. With wider elements
 # the CPU's own prefetcher brings the lines between.
-ASKED_APART = 64
+PREFETCH_STRIDE = 64
 
 
 def read_spec(spec: Any) -> Spec:
@@ -85,7 +85,7 @@ def store(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
     builder.store(value, address, align=item_bytes(value.type))
 
 
-def ask_for(builder: Any, pointer: Any) -> None:
+def prefetch_line(builder: Any, pointer: Any) -> None:
     """Prefetch a cache line into the second-level cache."""
     address = builder.bitcast(pointer, I8.as_pointer())
     function = cgutils.get_or_insert_function(
@@ -97,7 +97,7 @@ def ask_for(builder: Any, pointer: Any) -> None:
     builder.call(function, [address, read, second_level, data_cache])
 
 
-def _keep_rolled(branch: Any) -> None:
+def _disable_unrolling(branch: Any) -> None:
     """Keep LLVM from unrolling the short loop that this branch closes."""
     module = branch.parent.function.module
     rolled = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
@@ -135,7 +135,7 @@ def carried_loop(
         phi.add_incoming(value, builder.block)
     back = builder.branch(head)
     if short:
-        _keep_rolled(back)
+        _disable_unrolling(back)
     builder.position_at_end(after)
     return now
 

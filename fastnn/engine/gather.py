@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.engine.constants import by_layout, lanes
-from fastnn.engine.emit import ASKED_APART
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.emit import PREFETCH_STRIDE
+from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.pointers import after, at, get, layer_of, prefetch, put
 from fastnn.engine.rows import divide, widen
 
 __all__ = [
     "Batch",
     "add_noise",
-    "ask_for_labels",
-    "ask_for_rows",
-    "coming_of",
     "gather",
+    "next_batch_of",
     "pieces_of",
+    "prefetch_labels",
+    "prefetch_rows",
     "set_labels",
     "set_row_weights",
     "set_targets",
@@ -36,7 +36,7 @@ BYTES_OF_NEXT = 1 << 18
 ROWS_AHEAD = 16
 
 
-class Coming(NamedTuple):
+class NextBatch(NamedTuple):
     """The next batch, which is prefetched while the current one is computed.
 
     matrix : pointer to all rows, of `columns` numbers each
@@ -79,7 +79,7 @@ def gather(spec, net, X, columns, scale, divisor, rows, low, high):
     in_time = low + rows_in_time(X, columns)
     for i in range(low, high):
         if in_time <= i + ROWS_AHEAD < high:
-            ask_for_row(matrix, columns, get(rows, i + ROWS_AHEAD))
+            prefetch_row(matrix, columns, get(rows, i + ROWS_AHEAD))
         row, x = after(matrix, get(rows, i) * columns), after(inputs.a, i * inputs.pitch)
         if columns < v:
             for j in range(columns):
@@ -94,18 +94,18 @@ def gather(spec, net, X, columns, scale, divisor, rows, low, high):
 
 
 @jit
-def coming_of(X, columns, rows, low, high, on_way):
+def next_batch_of(X, columns, rows, low, high, on_way):
     """Return the next batch and which of its rows are prefetched; None for sparse rows."""
     if X is None:  # decided when the kernel is compiled
         return None
     high = min(high, low + rows_in_time(X, columns))
-    return Coming(at(X, 0), columns, rows, low, high, on_way)
+    return NextBatch(at(X, 0), columns, rows, low, high, on_way)
 
 
 @jit
 def pieces_of(columns):
     """Return the number of pieces in which a row is prefetched."""
-    return (columns + ASKED_APART - 1) // ASKED_APART
+    return (columns + PREFETCH_STRIDE - 1) // PREFETCH_STRIDE
 
 
 @jit
@@ -115,23 +115,23 @@ def rows_in_time(X, columns):
 
 
 @jit
-def ask_for_rows(coming, begin, end):
+def prefetch_rows(coming, begin, end):
     """Prefetch the rows from `begin` to `end` of the next batch, if they are this thread's."""
     if coming is None:  # decided when the kernel is compiled
         return
     for i in range(max(begin, coming.low), min(end, coming.high)):
-        ask_for_row(coming.matrix, coming.columns, get(coming.rows, i))
+        prefetch_row(coming.matrix, coming.columns, get(coming.rows, i))
 
 
 @jit
-def ask_for_row(matrix, columns, row):
+def prefetch_row(matrix, columns, row):
     """Prefetch a row into the second-level cache."""
-    for j in range(0, columns, ASKED_APART):
+    for j in range(0, columns, PREFETCH_STRIDE):
         prefetch(matrix, row * columns + j)
 
 
 @jit
-def ask_for_labels(labels, order, start, m):
+def prefetch_labels(labels, order, start, m):
     """Prefetch the class indices of a later batch."""
     for i in range(start, min(start + m, len(order))):
         prefetch(labels, order[i])
@@ -166,7 +166,7 @@ def set_targets(net, targets, rows, low, high):
             put(net.targets, i * top.pitch + o, get(targets, get(rows, i) * top.units + o))
 
 
-@jit_apart
+@jit_outlined
 def set_row_weights(net, row_weights, rows, m, low, high):
     """Write the weights of a batch's rows over the ones in `real`; return the whole batch's sum.
 

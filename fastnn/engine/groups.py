@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from fastnn.engine.constants import by_layout, groups_inputs, lanes
 from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.shrink import spread
 from fastnn.engine.spec import Spec
@@ -62,7 +62,7 @@ def share_vectors(spec, net, count):
     return begin * lanes(spec), min(end * lanes(spec), count)
 
 
-@jit_apart
+@jit_outlined
 def scale_columns(spec, net, number, numbers, columns, count, step):
     """Scale the weights that leave the listed inputs by one step, or by those missed up to `step`.
 

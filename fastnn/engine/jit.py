@@ -16,16 +16,16 @@ from numba.extending import intrinsic
 
 from fastnn.engine.cache import KernelCache
 from fastnn.engine.lowering import ApartCompiler, KernelCompiler, PartCompiler
-from fastnn.interrupts import held_back
+from fastnn.interrupts import signals_deferred
 
 __all__ = [
     "is_on",
     "jit",
-    "jit_apart",
+    "jit_outlined",
     "kernel",
+    "never_inline",
     "packs_words",
     "register_count",
-    "stay_apart",
     "vector_bytes",
 ]
 
@@ -49,14 +49,14 @@ _OPTIONS = {
 _OF_PARTS = {"no_cpython_wrapper": True}
 
 # For a function that stays separate in the machine code if it is called from several places.
-jit_apart: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=ApartCompiler)
+jit_outlined: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=ApartCompiler)
 
 # For a function that is inlined into every caller: most are short, and see known arguments there.
 jit: Any = numba.njit(**_OPTIONS, **_OF_PARTS, pipeline_class=PartCompiler)
 
 
 @intrinsic
-def stay_apart(typing: Any) -> Any:
+def never_inline(typing: Any) -> Any:
     """Keep the function that calls this from being inlined, even if it is called only once.
 
     With few registers, inlined loops would have to reload the values that the caller keeps in
@@ -109,7 +109,7 @@ def _alone(compiled: Any, compile_: Callable[[Any], Any]) -> Callable[[Any], Any
     def compile_so(signature: Any) -> Any:
         if signature in compiled.overloads:
             return compile_(signature)
-        with held_back(), compiled._cache.alone(signature, compiled.targetctx.codegen()):
+        with signals_deferred(), compiled._cache.alone(signature, compiled.targetctx.codegen()):
             return compile_(signature)
 
     return compile_so

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.engine import phases
-from fastnn.engine.by_class import LEAST_ROWS, room_of, rows_by_class
+from fastnn.engine.by_class import LEAST_ROWS, order_buffer, rows_by_class
 from fastnn.engine.constants import (
     after_gradient,
     by_layout,
@@ -37,17 +37,17 @@ from fastnn.engine.constants import (
     shortens,
     shrinks,
 )
-from fastnn.engine.csr import ask_ahead_listed, pointers_of
-from fastnn.engine.decay import LEAST, bring_in, sizes_of
+from fastnn.engine.csr import pointers_of, prefetch_sparse_rows
+from fastnn.engine.decay import LEAST, fold_factor, sizes_of
 from fastnn.engine.denormals import flush_denormals, restore_denormals
 from fastnn.engine.gather import (
     Batch,
     add_noise,
-    ask_for_labels,
-    ask_for_rows,
-    coming_of,
     gather,
+    next_batch_of,
     pieces_of,
+    prefetch_labels,
+    prefetch_rows,
     set_labels,
     set_row_weights,
     set_targets,
@@ -116,20 +116,20 @@ def build_train(spec: str) -> Any:
         phases.start_laps(spec, net.ticks)
         by_class = lists(spec) and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
         if by_class:
-            room, count = room_of(net, batch_size, 0), min(batch_size, len(order))
+            room, count = order_buffer(net, batch_size, 0), min(batch_size, len(order))
             rows_by_class(net, at(labels, 0), at(order, 0), count, room)
         for start in range(0, len(order), batch_size):
             m, number = min(batch_size, len(order) - start), start // batch_size
-            rows = room_of(net, batch_size, number) if by_class else at(order, start)
+            rows = order_buffer(net, batch_size, number) if by_class else at(order, start)
             step, (low, high) = first_step + number, rows_of(spec, net, m)
-            begin, end = (0, m) if net.alone else (low, high)
+            begin, end = (0, m) if net.owns_inputs else (low, high)
             if X is not None:  # decided when the kernel is compiled
                 take_rows(spec, net, X, scale, divisor, noise, rows, start, begin, end)
             if csr is not None:
-                ask_ahead_listed(nonzeros, order, start + batch_size, low, high)
+                prefetch_sparse_rows(nonzeros, order, start + batch_size, low, high)
             counted = take_targets(net, labels, targets, row_weights, rows, m, low, high)
             if decays(spec) and kept < LEAST:
-                bring_in(spec, net, kept)
+                fold_factor(spec, net, kept)
                 kept = 1.0
             if batches is not None and net.thread == 0:  # before any thread changes the weights
                 batches[number, 1], batches[number, 2] = sizes_of(spec, net, kept)
@@ -144,7 +144,7 @@ def build_train(spec: str) -> Any:
             phases.lap(spec, net.ticks, phases.LIST)
 
             if lazy(spec) and get(net.counts, ENTERING):
-                come_back(spec, net, last, step)
+                catch_up_entering(spec, net, last, step)
             last, before_step = numbers, kept
             if decays(spec):
                 kept *= 1.0 - get(numbers, layer_of(net, 1).numbers)
@@ -166,7 +166,7 @@ def build_train(spec: str) -> Any:
             meet_all(net)
             phases.lap(spec, net.ticks, phases.DELTA)
         if decays(spec):
-            bring_in(spec, net, kept)
+            fold_factor(spec, net, kept)
         restore_denormals(mode)
         if net.thread == 0:
             put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
@@ -186,10 +186,10 @@ def build_outputs(spec: str) -> Any:
         for start in range(0, len(order), batch_size):
             m, rows = min(batch_size, len(order) - start), at(order, start)
             if csr is not None:
-                ask_ahead_listed(nonzeros, order, start + batch_size, 0, batch_size)
+                prefetch_sparse_rows(nonzeros, order, start + batch_size, 0, batch_size)
             later, block = start + batch_size, block_rows(spec, m)
             count = min(batch_size, len(order) - later)
-            coming = coming_of(X, columns, at(order, later), 0, count, pieces_of(columns))
+            coming = next_batch_of(X, columns, at(order, later), 0, count, pieces_of(columns))
             batch = Batch(m, start, matrix, nonzeros, rows, coming)
             if X is not None:
                 if not reads_rows(spec, X):
@@ -199,7 +199,7 @@ def build_outputs(spec: str) -> Any:
                     if lists(spec):
                         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
                     else:
-                        ask_for_rows(coming, begin, end)
+                        prefetch_rows(coming, begin, end)
             for number in range(1, net.layers + 1):
                 forward(spec, net, number, batch, 1.0)
             for i in range(m):
@@ -285,13 +285,13 @@ def next_batch(spec, net, X, labels, order, start, m, begin, end, batch_size, by
     columns, rows = layer_of(net, 0).units, at(order, start)
     count, on_way = max(0, min(batch_size, len(order) - start)), 0
     if by_class:
-        room = room_of(net, batch_size, start // batch_size)
+        room = order_buffer(net, batch_size, start // batch_size)
         rows = rows_by_class(net, at(labels, 0), rows, count, room)
     if lists(spec) and has_all_rows(spec, net, m):
         on_way = pieces_of(columns) // 2
     if len(labels):
-        ask_for_labels(at(labels, 0), order, start + batch_size, batch_size)
-    return coming_of(X, columns, rows, begin, min(end, count), on_way)
+        prefetch_labels(at(labels, 0), order, start + batch_size, batch_size)
+    return next_batch_of(X, columns, rows, begin, min(end, count), on_way)
 
 
 @jit
@@ -305,7 +305,7 @@ def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
     phases.lap(spec, net.ticks, phases.LIST)
     for number in range(2, net.layers + 1):
         transpose_weights(spec, net, number)
-    if not net.alone:
+    if not net.owns_inputs:
         meet_all(net)
     phases.lap(spec, net.ticks, phases.DELTA)
     if lists(spec) and net.thread == 0:
@@ -316,7 +316,7 @@ def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
 
 @by_rules
 @jit
-def come_back(spec, net, numbers, step):
+def catch_up_entering(spec, net, numbers, step):
     """Make the columns that come into use catch up with the penalty steps they have missed."""
     first, last = share_vectors(spec, net, get(net.counts, ENTERING))
     listed, count = after(net.entering, first), last - first
@@ -332,11 +332,11 @@ def come_back(spec, net, numbers, step):
 def change_weights(spec, net, batch, numbers, of_stepper, kept):
     """Make the step in all layers: penalties, gradients and the optimizer's step, if any."""
     if is_sparse(spec) and shrinks(spec) and not after_gradient(spec):
-        shrink_apart(spec, net, batch.m, numbers)
+        shrink_sparse_first(spec, net, batch.m, numbers)
     for number in range(net.layers, 0, -1):
         update(spec, net, number, batch, numbers, kept)
     if is_sparse(spec) and shrinks(spec) and after_gradient(spec):
-        shrink_apart(spec, net, batch.m, numbers)
+        shrink_sparse_first(spec, net, batch.m, numbers)
     if has_stepper(spec):
         meet_all(net)
         for number in range(1, net.layers + 1):
@@ -349,7 +349,7 @@ def change_weights(spec, net, batch, numbers, of_stepper, kept):
 
 
 @jit
-def shrink_apart(spec, net, m, numbers):
+def shrink_sparse_first(spec, net, m, numbers):
     """Shrink the first layer if the update of sparse rows does not.
 
     Only the columns that the batch uses are shrunk, or all of them if the penalty is not deferred.

@@ -91,7 +91,7 @@ class Choice(NamedTuple):
     after_gradient: int = 0
     on_biases: int = 0
     numbers: int = 0
-    rests: int = 0
+    skips: int = 0
     norm_at: int = 0
     by_inputs: int = 0
 
@@ -114,7 +114,7 @@ class Arrays(NamedTuple):
     memory, bias_memory : 1-D, the network's dtype
         The gradient, laid out like the weights and biases; after it, in the same layout, each
         number that an optimizer stores for them. Of length 1 without an optimizer.
-    paces, members : 1-D, the network's dtype
+    step_sizes, members : 1-D, the network's dtype
         The size of each weight's step; two rows for each thread. Of length 1 if no groups are
         shortened by these sizes.
     targets, real : 1-D, the network's dtype
@@ -179,7 +179,7 @@ class Arrays(NamedTuple):
     bias_state: np.ndarray
     memory: np.ndarray
     bias_memory: np.ndarray
-    paces: np.ndarray
+    step_sizes: np.ndarray
     members: np.ndarray
     work: np.ndarray
     targets: np.ndarray
@@ -284,8 +284,8 @@ def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
             row[PITCH] = 0
         size = shape.batch_size * int(row[PITCH])
         if not layer:
-            alone = shape.threads <= OWN_THREADS and size * itemsize <= OWN_BYTES
-            inputs, copies = size, shape.threads if alone else 1
+            owns_inputs = shape.threads <= OWN_THREADS and size * itemsize <= OWN_BYTES
+            inputs, copies = size, shape.threads if owns_inputs else 1
         for column in (Z_AT, A_AT, DELTA_AT) if layer else (A_AT,):
             row[column] = work
             work += size if layer else copies * size
@@ -332,7 +332,7 @@ def _plan(shape: Shape) -> Plan:
         bias_state=(1, biases if shape.stateful else 1),
         memory=(1, shape.memories * weights or 1),
         bias_memory=(1, shape.memories * biases or 1),
-        paces=(1, weights if shape.shortens else 1),
+        step_sizes=(1, weights if shape.shortens else 1),
         members=(threads, 2 * max(sizes) if shape.shortens else 1),
         work=(1, work + more * width),  # V rows, or a block, are read at a time
         targets=(1, rows),
@@ -366,7 +366,7 @@ def _plan(shape: Shape) -> Plan:
         ticks=(threads, PHASE_COUNT + 1),
     )
     numbers = {
-        "layers": len(sizes) - 1, "alone": int(copies == threads), "list_room": columns,
+        "layers": len(sizes) - 1, "owns_inputs": int(copies == threads), "list_room": columns,
         "end_room": ends, "span_words": span_words, "weight_count": weights, "bias_count": biases,
         "member_room": max(sizes),
     }  # fmt: skip

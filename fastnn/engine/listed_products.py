@@ -9,8 +9,8 @@ import numpy as np
 
 from fastnn.engine.constants import after_gradient, by_layout, decays, lanes, list_parts, sorts
 from fastnn.engine.gather import pieces_of
-from fastnn.engine.jit import jit, jit_apart, stay_apart
-from fastnn.engine.listed_tiles import Ask, Block, listed_forward, listed_update
+from fastnn.engine.jit import jit, jit_outlined, never_inline
+from fastnn.engine.listed_tiles import Block, Prefetch, listed_forward, listed_update
 from fastnn.engine.pointers import after, get, layer_of, put, words_to
 
 __all__ = ["product_of_listed", "update_listed"]
@@ -40,7 +40,7 @@ def block_of(spec, net, batch, number, begin, end, word, words):
 
 
 @jit
-def ask_of(coming, rows, begin, end, on_way):
+def prefetch_of(coming, rows, begin, end, on_way):
     """Return what to prefetch of the next batch's rows from `begin` to `end`, if there are any.
 
     If `on_way` is true it is the part of each row for the forward pass, else the other part.
@@ -51,17 +51,17 @@ def ask_of(coming, rows, begin, end, on_way):
         first, last = coming.on_way, pieces_of(coming.columns)
         if on_way:
             first, last = 0, coming.on_way
-    return Ask(order, low, high, first, last)
+    return Prefetch(order, low, high, first, last)
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def product_of_listed(spec, net, batch, part, block, start):
     """Fill a part of the first layer's z: `start` plus the rows times the weights.
 
     Each block prefetches as many rows of the next batch, of each the part for the forward pass.
     """
-    stay_apart()
+    never_inline()
     here, inputs, words = layer_of(net, 1), layer_of(net, 0), words_to(layer_of(net, 0).units)
     all_rows = part.low == 0 and part.high == batch.m
     low, blocks = part.low // block, (part.high - part.low + block - 1) // block
@@ -76,7 +76,7 @@ def product_of_listed(spec, net, batch, part, block, start):
                 some = block_of(spec, net, batch, number, i, end, word, span)
                 to = after(here.z, i * here.pitch + column)
                 asked = end if first == part.first and word == 0 and all_rows else i
-                ask = ask_of(batch.coming, batch.rows, i, asked, True)
+                ask = prefetch_of(batch.coming, batch.rows, i, asked, True)
                 begin, begin_row = after(start, column), 0
                 if word > 0:  # continue the sums so far
                     begin, begin_row = to, here.pitch
@@ -85,7 +85,7 @@ def product_of_listed(spec, net, batch, part, block, start):
                 )  # fmt: skip
 
 
-@jit_apart
+@jit_outlined
 def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
     """Update a panel of the first layer for its inputs, and the biases if these begin at 0.
 
@@ -93,7 +93,7 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
     follows the gradient. If `asks` is true, each block prefetches as many rows of the next batch,
     of each the part that the forward pass did not.
     """
-    stay_apart()
+    never_inline()
     m, pitch, low, high = batch.m, layer_of(net, 1).pitch, panel.low, panel.high
     whole = low == 0 and high == layer_of(net, 0).units
     with_b = low == 0 and not decays(spec)
@@ -104,7 +104,7 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
         for number in range((m + block - 1) // block):
             i = number * block
             end = min(i + block, m)
-            ask = ask_of(batch.coming, batch.rows, i, end if asks and span == 0 else i, False)
+            ask = prefetch_of(batch.coming, batch.rows, i, end if asks and span == 0 else i, False)
             some = block_of(
                 spec, net, batch, number, i, end, lowest + word, min(net.span_words, words - word)
             )
@@ -119,7 +119,7 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def part_of_block(spec, net, some, low, high):
     """Return a block whose sorted list is restricted to the columns from `low` to `high`."""
     count = k = 0

@@ -19,11 +19,11 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import (
-    ASKED_APART,
     I64,
-    ask_for,
+    PREFETCH_STRIDE,
     int64,
     load,
+    prefetch_line,
     read_spec,
     short_loop,
     store,
@@ -35,7 +35,7 @@ from fastnn.engine.simd import add_rows_to, fused, sum_loop, sum_products
 from fastnn.engine.spec import Rule, Spec
 from fastnn.engine.trace import splat
 
-__all__ = ["Ask", "Block", "listed_forward", "listed_update"]
+__all__ = ["Block", "Prefetch", "listed_forward", "listed_update"]
 
 
 class Block(NamedTuple):
@@ -63,7 +63,7 @@ class Block(NamedTuple):
     words: Any
 
 
-class Ask(NamedTuple):
+class Prefetch(NamedTuple):
     """What to prefetch of the next batch while a block is processed, a share with each kind.
 
     order : the numbers of the next batch's rows
@@ -78,14 +78,14 @@ class Ask(NamedTuple):
     last: Any
 
 
-def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[int], None]:
+def _prefetcher(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[int], None]:
     """Return a function that emits a kind's prefetches, given the number of kinds before it.
 
     A CPU handles few requests at a time; if all were made at once, the products would wait for
     them. With a single kind, all are made before it, which cost nothing on the AVX2 machine
     measured.
     """
-    ask = Ask(*cgutils.unpack_tuple(builder, packed))
+    ask = Prefetch(*cgutils.unpack_tuple(builder, packed))
     kinds = max(1, kernel.list_parts - 1)
     turns = max(1, kinds // kernel.listed)
     pieces = builder.sub(ask.last, ask.first)
@@ -107,7 +107,9 @@ def _asker(builder: Any, kernel: Spec, block: Block, packed: Any) -> Callable[[i
             start = builder.gep(block.matrix, [builder.mul(number, block.columns)])
 
             def one(piece: Any) -> None:
-                ask_for(builder, builder.gep(start, [builder.mul(piece, int64(ASKED_APART))]))
+                prefetch_line(
+                    builder, builder.gep(start, [builder.mul(piece, int64(PREFETCH_STRIDE))])
+                )
 
             short_loop(builder, first, last, one)
 
@@ -171,7 +173,7 @@ def _kinds(
         return
     kinds = range(1, kernel.list_parts)
     for kind in reversed(kinds) if backwards else kinds:
-        those = [r for r in users if kind >> r // kernel.together & 1]
+        those = [r for r in users if kind >> r // kernel.rows_per_bit & 1]
         yield those, place(int64(kind - 1)), place(int64(kind))
 
 
@@ -192,7 +194,7 @@ def listed_forward(
 
     ``b`` is a panel of `vectors` vectors. The rows of ``start`` and ``out`` are `start_row` and
     `out_row` elements apart; a `start_row` of 0 means a single row. `block` is a `Block`, `ask` an
-    `Ask`.
+    `Prefetch`.
     """
     signature = types.void(spec, block, types.int64, start, types.int64, b, out, types.int64, ask)
     kernel = read_spec(spec)
@@ -203,7 +205,10 @@ def listed_forward(
             return context.get_dummy_value()
         _, packed, vectors, start, start_row, b, out, out_row, asked = arguments
         rows = _unpacked(builder, packed)
-        ask_along, (count, counts) = _asker(builder, kernel, rows, asked), _counts(kernel, rows)
+        prefetch, (count, counts) = (
+            _prefetcher(builder, kernel, rows, asked),
+            _counts(kernel, rows),
+        )
 
         def tile(most: int, c_count: int) -> None:
             read = _reader(builder, kernel, block, rows, most)
@@ -212,7 +217,7 @@ def listed_forward(
             sums = [[load(builder, begin, p, vector) for p in places] for begin in begins]
             for kind, (users, begin, end) in enumerate(_kinds(builder, kernel, rows, most)):
                 if kernel.sorts:
-                    ask_along(kind)
+                    prefetch(kind)
 
                 def operands(i: Any, users: list[int] = users) -> Any:
                     column = builder.sext(builder.load(builder.gep(rows.used, [i])), I64)
@@ -237,7 +242,7 @@ def listed_forward(
                         store(builder, value, out, builder.add(row, p))
 
         if not kernel.sorts:
-            ask_along(0)
+            prefetch(0)
         tiles = [(n, width) for n in counts for width in kernel.listed_widths]
         switch(builder, (count, vectors), tiles, tile)
         return context.get_dummy_value()
@@ -264,7 +269,7 @@ def listed_update(
     """w[j] = shrink(w[j], *numbers) + the sum over the rows r that use j, of a[r, j] * delta[r].
 
     This is done for the columns of a `Block`, the last kind first, which speeds up L1
-    (docs/performance.md). `ask` is an `Ask`; all else is as in `simd.tile_update`.
+    (docs/performance.md). `ask` is an `Prefetch`; all else is as in `simd.tile_update`.
     """
     signature = types.void(
         spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean,
@@ -281,7 +286,10 @@ def listed_update(
             arguments
         )
         rows = _unpacked(builder, packed)
-        ask_along, (count, counts) = _asker(builder, kernel, rows, asked), _counts(kernel, rows)
+        prefetch, (count, counts) = (
+            _prefetcher(builder, kernel, rows, asked),
+            _counts(kernel, rows),
+        )
 
         def tile(number: int, most: int, c_count: int) -> None:
             read = _reader(builder, kernel, block, rows, most)
@@ -301,7 +309,7 @@ def listed_update(
             kinds = _kinds(builder, kernel, rows, most, backwards=True)
             for kind, (users, begin, end) in enumerate(kinds):
                 if kernel.sorts:
-                    ask_along(kind)
+                    prefetch(kind)
                 add_products(rule, numbers, places, users, deltas, read, begin, end)
 
         def add_products(
@@ -343,7 +351,7 @@ def listed_update(
                 body(index)
 
         if not kernel.sorts:
-            ask_along(0)
+            prefetch(0)
         numbers = [0, kernel.first] if kernel.shrinks else [0]
         tiles = [(n, r, width) for n in numbers for r in counts for width in kernel.listed_widths]
         switch(builder, (chosen, count, vectors), tiles, tile)

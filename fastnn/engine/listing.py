@@ -16,10 +16,10 @@ from fastnn.engine.constants import (
     shrinks,
     sorts,
 )
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
 from fastnn.engine.pointers import after, get, layer_of, put, words_to
-from fastnn.engine.products import acting, rests
+from fastnn.engine.products import acting, skips
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
 from fastnn.engine.sorting import sort_columns
 from fastnn.engine.team import share
@@ -73,7 +73,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
     entering = idle = used = 0
     words, blocks = words_to(columns), (m + block - 1) // block
     its_block = blocks - 1 if after_gradient(spec) else 0
-    acts = shrinks(spec) and not rests(layer_of(net, 1), numbers)
+    acts = shrinks(spec) and not skips(layer_of(net, 1), numbers)
     for word in range(words):
         now, before = np.uint64(0), get(net.in_use, word)
         for number in range(blocks):
@@ -99,7 +99,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def list_used(spec, net, csr, rows, m, step):
     """List the columns that sparse rows use, and those of them that have missed a step.
 

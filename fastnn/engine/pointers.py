@@ -23,7 +23,7 @@ from numba.extending import (
 )
 from numba.np.numpy_support import from_dtype
 
-from fastnn.engine.emit import I64, ask_for, int64
+from fastnn.engine.emit import I64, int64, prefetch_line
 from fastnn.engine.jit import jit
 from fastnn.engine.records import ARRAYS, LAYER, NET
 
@@ -197,7 +197,7 @@ def prefetch(typing: Any, pointer: Any, offset: Any) -> Any:
     """Prefetch the cache line of an element into the second-level cache."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        ask_for(builder, builder.gep(arguments[0], [arguments[1]]))
+        prefetch_line(builder, builder.gep(arguments[0], [arguments[1]]))
         return context.get_dummy_value()
 
     return types.void(pointer, types.int64), generate

@@ -25,8 +25,8 @@ from fastnn.engine.constants import (
     tile_rows,
 )
 from fastnn.engine.csr import product_of_rows, update_from_rows
-from fastnn.engine.gather import ask_for_rows
-from fastnn.engine.jit import jit, jit_apart, stay_apart
+from fastnn.engine.gather import prefetch_rows
+from fastnn.engine.jit import jit, jit_outlined, never_inline
 from fastnn.engine.layout import IDLE
 from fastnn.engine.listed_products import product_of_listed, update_listed
 from fastnn.engine.pointers import after, get, layer_of, place_of, words_to
@@ -46,8 +46,8 @@ __all__ = [
     "part_back",
     "part_of",
     "product",
-    "rests",
     "rows_of",
+    "skips",
     "transpose_weights",
     "update",
     "weigh",
@@ -206,7 +206,7 @@ def weigh(spec, net, number, batch, part):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def product(
     spec, net, part, m, k, a, a_row, panels, panel_rows, vectors, panel, start, out, out_row
 ):  # fmt: skip
@@ -269,7 +269,7 @@ def update_part(spec, net, number, batch, numbers, kept, part, asks):
     """Update a part of a layer: its vectors, for its inputs."""
     here, m = layer_of(net, number), batch.m
     biases = part.low == 0 and not has_stepper(spec)
-    with_biases = biases and here.on_biases and not rests(here, numbers)
+    with_biases = biases and here.on_biases and not skips(here, numbers)
     if with_biases and not here.after_gradient:
         shrink_biases(spec, net, number, numbers, part.first, part.last)
     of_layer = after(numbers, here.numbers)
@@ -309,7 +309,7 @@ def panel_of(spec, net, number, first, part):
 def shrink_idle(spec, net, numbers, panel):
     """Shrink the idle inputs of a panel, whose penalty step is in no block's update."""
     here, count = layer_of(net, 1), get(net.counts, IDLE)
-    if not rests(here, numbers):
+    if not skips(here, numbers):
         first = place_of(net.idle, 0, count, panel.low)
         some = place_of(net.idle, first, count, panel.high) - first
         listed, of_layer = after(net.idle, first), after(numbers, here.numbers)
@@ -325,15 +325,15 @@ def fuses(spec, m):
 
 
 @jit
-def rests(here, numbers):
+def skips(here, numbers):
     """Return whether the penalty of a layer does nothing in this step."""
-    return here.rests > 0 and get(numbers, here.numbers + here.rests - 1) > 0
+    return here.skips > 0 and get(numbers, here.numbers + here.skips - 1) > 0
 
 
 @jit
 def acting(here, numbers):
     """Return the number of the penalty that shrinks a layer's weights in this step, 0 for none."""
-    return 0 if rests(here, numbers) else here.shrunk
+    return 0 if skips(here, numbers) else here.shrunk
 
 
 @jit
@@ -345,7 +345,7 @@ def shrink_biases(spec, net, number, numbers, first, last):
     shrink_columns(spec, here.shrunk, last - first, of_layer, net.every, 1, b, q)
 
 
-@jit_apart
+@jit_outlined
 def update_panel(spec, net, number, batch, numbers, asks, panel):
     """Update a panel for its inputs, and the biases if these begin at 0.
 
@@ -353,7 +353,7 @@ def update_panel(spec, net, number, batch, numbers, asks, panel):
     batch are prefetched. The penalty acts with the first rows, or with the last ones if it follows
     the gradient.
     """
-    stay_apart()
+    never_inline()
     here, below, m = layer_of(net, number), layer_of(net, number - 1), batch.m
     rows, of_layer = rows_at_once(spec, m, panel.vectors), after(numbers, here.numbers)
     pitch, d_row = below.pitch, here.pitch
@@ -363,7 +363,7 @@ def update_panel(spec, net, number, batch, numbers, asks, panel):
     for begin in range(low, high, CHUNK):
         if asks:
             some = nth_part(m, (begin - low) // CHUNK, (high - low + CHUNK - 1) // CHUNK)
-            ask_for_rows(batch.coming, some[0], some[1])
+            prefetch_rows(batch.coming, some[0], some[1])
         used, count, with_b = after(net.every, begin), min(CHUNK, high - begin), begin == 0
         for i in range(0, m, rows):
             some, a, d = min(rows, m - i), after(below.a, i * pitch), after(panel.delta, i * d_row)

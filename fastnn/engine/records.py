@@ -38,7 +38,7 @@ __all__ = [
 # Columns of `layout.Arrays.table`, which has a row for the inputs and one for each later layer.
 UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
 # The remaining columns are the fields of `layout.Choice`, in its order.
-ACTIVATION, SHRUNK, SCALED, AFTER_GRADIENT, ON_BIASES, NUMBERS, RESTS, NORM_AT, BY_INPUTS = range(
+ACTIVATION, SHRUNK, SCALED, AFTER_GRADIENT, ON_BIASES, NUMBERS, SKIPS, NORM_AT, BY_INPUTS = range(
     11, 20
 )
 FIELDS = 20
@@ -52,7 +52,7 @@ ARRAYS: dict[str, type[np.generic] | None] = {
     "bias_state": None,
     "memory": None,
     "bias_memory": None,
-    "paces": None,
+    "step_sizes": None,
     "members": None,
     "work": None,
     "targets": None,
@@ -92,8 +92,8 @@ ARRAYS: dict[str, type[np.generic] | None] = {
 # end. span_words: the length of a span, in units of 64 columns. weight_count, bias_count: the
 # elements of `weights` and `biases`. member_room: the elements of a row of `members`.
 NUMBERS_OF_NET = (
-    "thread", "threads", "layers", "alone", "list_room", "end_room", "span_words", "weight_count",
-    "bias_count", "member_room",
+    "thread", "threads", "layers", "owns_inputs", "list_room", "end_room", "span_words",
+    "weight_count", "bias_count", "member_room",
 )  # fmt: skip
 
 # A layer's fields: a column of the table and, if it holds an offset, the array it points into.
@@ -113,14 +113,14 @@ LAYER: dict[str, tuple[int, str]] = {
     "bias_q": (B_AT, "bias_state"),
     "g": (W_AT, "memory"),
     "bias_g": (B_AT, "bias_memory"),
-    "paces": (W_AT, "paces"),
+    "step_sizes": (W_AT, "step_sizes"),
     "activation": (ACTIVATION, ""),
     "shrunk": (SHRUNK, ""),
     "scaled": (SCALED, ""),
     "after_gradient": (AFTER_GRADIENT, ""),
     "on_biases": (ON_BIASES, ""),
     "numbers": (NUMBERS, ""),
-    "rests": (RESTS, ""),
+    "skips": (SKIPS, ""),
     "norm_at": (NORM_AT, ""),
     "by_inputs": (BY_INPUTS, ""),
 }
@@ -147,15 +147,15 @@ class Records(NamedTuple):
     """Records for a piece of memory at any address, with offsets instead of addresses.
 
     rows : int64 (threads, fields)
-    are_places : int64 (fields,), 1 where a field is such an offset
+    are_offsets : int64 (fields,), 1 where a field is such an offset
     """
 
     rows: np.ndarray
-    are_places: np.ndarray
+    are_offsets: np.ndarray
 
     def at(self, address: int) -> np.ndarray:
         """Return the records for a piece of memory at this address."""
-        records: np.ndarray = self.rows + self.are_places * address
+        records: np.ndarray = self.rows + self.are_offsets * address
         return records
 
 
@@ -169,7 +169,7 @@ def records_of(
     """Return a record for each thread; `tables` has a table of layers for each, or one for all."""
     itemsize, rows = np.dtype(dtype).itemsize, []
     of_layer = [bool(array) for _, array in LAYER.values()]
-    are_places = [name in ARRAYS for name in NET] + of_layer * tables.shape[1]
+    are_offsets = [name in ARRAYS for name in NET] + of_layer * tables.shape[1]
     for thread in range(threads):
         own = {"thread": thread, "threads": threads, **numbers}
         row = [own[name] for name in NUMBERS_OF_NET]
@@ -179,4 +179,4 @@ def records_of(
                 place = pieces[array].start + layer[column] * itemsize if array else layer[column]
                 row.append(place)
         rows.append(row)
-    return Records(np.array(rows, np.int64), np.array(are_places, np.int64))
+    return Records(np.array(rows, np.int64), np.array(are_offsets, np.int64))

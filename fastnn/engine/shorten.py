@@ -1,9 +1,9 @@
 """Penalties of group norms where an optimizer's step size differs from weight to weight.
 
-A group v becomes the w that minimises sum((w-v)**2 / (2*pace)) + strength*norm(w), with strength =
-kappa*sqrt(size): w = v*t/(t + strength*pace), where t = norm(w) is found by Newton's method, as in
-`fastnn.penalties.groups.shortened`. Each thread processes one group at a time, in two rows of its
-own.
+A group v becomes the w that minimises sum((w-v)**2 / (2*s)) + strength*norm(w), with the step sizes
+s and strength = kappa*sqrt(size): w = v*t/(t + strength*s), where t = norm(w) is found by Newton's
+method, as in `fastnn.penalties.groups.shortened`. Each thread processes one group at a time, in two
+rows of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from fastnn.engine.constants import lanes
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.team import share
 
@@ -22,11 +22,11 @@ __all__ = ["shorten_layers"]
 # kernels notices changes in the engine's sources only.
 CLOSE, NEWTON_STEPS = 1e-13, 100
 
-# Replaces a product of strength and pace that has underflowed.
+# Replaces a product of strength and step size that has underflowed.
 TINY = 1e-300
 
 
-@jit_apart
+@jit_outlined
 def shorten_layers(spec, net, numbers):
     """Shorten the groups of each layer that has a `norm_at`, after a step of the optimizer."""
     for number in range(1, net.layers + 1):
@@ -45,19 +45,19 @@ def shorten_groups(spec, net, number, numbers):
     v, most = net.members, after(net.members, net.member_room)
     begin, end = share(net, groups)
     for group in range(begin, end):
-        move(spec, net, number, by_inputs, group, v, here.w, False)
-        move(spec, net, number, by_inputs, group, most, here.paces, False)
+        copy_group(spec, net, number, by_inputs, group, v, here.w, False)
+        copy_group(spec, net, number, by_inputs, group, most, here.step_sizes, False)
         for k in range(size):
             put(most, k, get(most, k) * strength)
-        t = norm_left(v, most, size)
+        t = shortened_norm(v, most, size)
         for k in range(size):
             put(v, k, get(v, k) * (t / (t + get(most, k)) if t > 0 else 0.0))
-        move(spec, net, number, by_inputs, group, v, here.w, True)
+        copy_group(spec, net, number, by_inputs, group, v, here.w, True)
 
 
 @jit
-def norm_left(v, most, size):
-    """Return the norm that a group is shortened to; `most` is the strength times each pace."""
+def shortened_norm(v, most, size):
+    """Return the norm that a group is shortened to; `most` is the strength times each step size."""
     beyond = squares = largest = 0.0
     for k in range(size):
         x, m = float(get(v, k)), float(get(most, k))
@@ -81,7 +81,7 @@ def norm_left(v, most, size):
 
 
 @jit
-def move(spec, net, number, by_inputs, group, row, panels, back):
+def copy_group(spec, net, number, by_inputs, group, row, panels, back):
     """Copy a group's elements from a layer's panels into a row or, if `back` is true, back."""
     here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
     done = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn.engine.columns import append_bits
 from fastnn.engine.constants import by_layout, key_bits, list_parts, packs
-from fastnn.engine.jit import jit, jit_apart
+from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.layout import ROOM_MORE, STREAMS
 from fastnn.engine.pointers import after, get, put, words_to
 from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
@@ -36,7 +36,7 @@ def key_at(spec):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def sort_by_bits(spec, net, words, bits, keys, used, ends):
     """List columns sorted by their keys, one bit after another.
 
@@ -75,7 +75,7 @@ def sort_by_bits(spec, net, words, bits, keys, used, ends):
 
 
 @by_layout
-@jit_apart
+@jit_outlined
 def sort_by_counting(spec, net, words, bits, keys, used, ends):
     """List columns sorted by their keys, with a counting sort.
 

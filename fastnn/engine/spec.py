@@ -89,12 +89,12 @@ class Rule(NamedTuple):
 class Stepper(NamedTuple):
     """An optimizer that makes its own step from the gradient, as a kernel sees it.
 
-    step, pace: keys of its formulas; `pace` is empty if there is none. memories: how many numbers
-    it keeps for each weight. numbers: how many coefficients its formulas take.
+    step, step_size: keys of its formulas; `step_size` is empty if there is none. memories: how many
+    numbers it keeps for each weight. numbers: how many coefficients its formulas take.
     """
 
     step: str
-    pace: str
+    step_size: str
     memories: int
     numbers: int
 
@@ -119,7 +119,7 @@ class Layout:
     packs: bool = False
     listed_widths: tuple[int, ...] = ()
     sorts: bool = False
-    together: int = 1
+    rows_per_bit: int = 1
     sparse: bool = False
 
     def encode(self) -> str:
@@ -156,7 +156,7 @@ class Layout:
     @property
     def key_bits(self) -> int:
         """The number of bits that say which rows of a block use a column."""
-        return self.listed // self.together
+        return self.listed // self.rows_per_bit
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Rules(Layout):
     def shortens(self) -> bool:
         """Whether group norms are shortened by step sizes that differ from weight to weight."""
         by_norm = any(rule.by_norm for rule in self.rules)
-        return by_norm and self.stepper is not None and bool(self.stepper.pace)
+        return by_norm and self.stepper is not None and bool(self.stepper.step_size)
 
     @property
     def groups_inputs(self) -> bool:
@@ -268,18 +268,18 @@ def for_outputs(
     sorts = skip_zeros and 0 < tiles.sorted_from <= vectors
     if skip_zeros:
         widths = _sorted_widths(vectors, tiles) if sorts else _all_widths(len(tiles.rows))
-    together = 2 if sorts and max(widths) <= tiles.paired_to else 1
+    rows_per_bit = 2 if sorts and max(widths) <= tiles.paired_to else 1
     return Spec(
         lanes_,
         rows=tiles.rows,
-        listed=tiles.listed * together,
+        listed=tiles.listed * rows_per_bit,
         values=tuple(trace.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
         packs=jit.packs_words(),
         listed_widths=widths,
         sorts=sorts,
-        together=together,
+        rows_per_bit=rows_per_bit,
         sparse=inputs.is_sparse,
     )
 
@@ -305,7 +305,7 @@ def for_training(problem: Problem, lazy: bool, skip_zeros: bool) -> Spec:
     decays = lazy and penalties[0] is not None and penalties[0].decays
     outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
     if skip_zeros and problem.batch_size <= outputs.key_bits:  # pairs are not needed
-        outputs = replace(outputs, listed=problem.batch_size, together=1)
+        outputs = replace(outputs, listed=problem.batch_size, rows_per_bit=1)
     if outputs.sorts and problem.batch_size == 1:  # its columns are in order
         outputs = replace(outputs, sorts=False, listed_widths=_all_widths(outputs.panel))
     return replace(
@@ -355,13 +355,13 @@ def _rule(penalty: Penalty, stepper: Optimizer | None) -> Rule:
         one_by_one=penalty.one_by_one,
         numbers=width_of(penalty),
         slope="" if stepper is None else _key(penalty.slope),
-        by_norm=penalty.norm_number is not None,
+        by_norm=penalty.norm_index is not None,
     )
 
 
 def _stepper(optimizer: Optimizer) -> Stepper:
-    step, pace = _key(optimizer.step), _key(optimizer.pace)
-    return Stepper(step, pace, optimizer.memories, len(numbers_of(optimizer)))
+    step, step_size = _key(optimizer.step), _key(optimizer.step_size)
+    return Stepper(step, step_size, optimizer.memories, len(numbers_of(optimizer)))
 
 
 def _key(formula: Callable[..., Any] | None) -> str:

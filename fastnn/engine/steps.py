@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from fastnn.engine.constants import lanes
 from fastnn.engine.emit import int64, load, read_spec, store, switch, vector_of
-from fastnn.engine.jit import jit_apart
+from fastnn.engine.jit import jit_outlined
 from fastnn.engine.pointers import after, layer_of
 from fastnn.engine.products import acting
 from fastnn.engine.shrink import shrunk, spread
@@ -26,7 +26,7 @@ from fastnn.engine.trace import Vec, VecSpace, formula
 __all__ = ["step_layer"]
 
 
-@jit_apart
+@jit_outlined
 def step_layer(spec, net, number, numbers, of_stepper):
     """Apply the optimizer's step to this thread's part of a layer, and set the gradient to 0.
 
@@ -41,7 +41,7 @@ def step_layer(spec, net, number, numbers, of_stepper):
         spec, rule, begin, end, of_penalty, numbers, here.w, here.g, net.weight_count, here.q
     )
     if here.norm_at:
-        keep_paces(spec, begin, end, numbers, here.g, net.weight_count, here.paces)
+        keep_step_sizes(spec, begin, end, numbers, here.g, net.weight_count, here.step_sizes)
     if net.thread == 0:
         rule = rule if here.on_biases else 0
         step_vectors(
@@ -91,8 +91,8 @@ def step_vectors(
                 old = [Vec(builder, load(builder, p, place, vector)) for p in (w, *memories)]
                 weight, *new = _stepped(stepper, rule, old, own, of_rule)
                 if rule is not None and rule.after_gradient:
-                    pace = _pace(stepper, new, own)
-                    scaled = [n * pace for n in of_rule] if pace is not None else of_rule
+                    step_size = _step_size_of(stepper, new, own)
+                    scaled = [n * step_size for n in of_rule] if step_size is not None else of_rule
                     (value,) = shrunk(builder, rule, [weight.value], q, [place], scaled)
                     weight = Vec(builder, value)
                 store(builder, ir.Constant(vector, [0.0] * vector.count), g, place)
@@ -107,11 +107,11 @@ def step_vectors(
 
 
 @intrinsic(prefer_literal=True)
-def keep_paces(
-    typing: Any, spec: Any, begin: Any, end: Any, numbers: Any, g: Any, apart: Any, paces: Any
+def keep_step_sizes(
+    typing: Any, spec: Any, begin: Any, end: Any, numbers: Any, g: Any, apart: Any, step_sizes: Any
 ) -> Any:
-    """Write each weight's step size to ``paces``, computed from the memories that follow g."""
-    signature = types.void(spec, types.int64, types.int64, numbers, g, types.int64, paces)
+    """Write each weight's step size to ``step_sizes``, computed from the memories that follow g."""
+    signature = types.void(spec, types.int64, types.int64, numbers, g, types.int64, step_sizes)
     kernel = read_spec(spec)
     vector = vector_of(g, kernel.lanes)
 
@@ -119,15 +119,15 @@ def keep_paces(
         stepper = kernel.stepper
         if stepper is None or not kernel.shortens:
             return context.get_dummy_value()
-        _, begin, end, numbers, g, apart, paces = arguments
+        _, begin, end, numbers, g, apart, step_sizes = arguments
         own = spread(builder, stepper.numbers, numbers, vector)
         memories = _places(builder, g, apart, stepper)
         with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
             place = builder.mul(builder.add(begin, loop.index), int64(vector.count))
             now = [Vec(builder, load(builder, p, place, vector)) for p in memories[1:]]
-            pace = _pace(stepper, now, own)
-            if pace is not None:
-                store(builder, pace.value, paces, place)
+            step_size = _step_size_of(stepper, now, own)
+            if step_size is not None:
+                store(builder, step_size.value, step_sizes, place)
         return context.get_dummy_value()
 
     return signature, generate
@@ -152,9 +152,9 @@ def _stepped(
     return stepped
 
 
-def _pace(stepper: Stepper, memories: list[Vec], own: list[Vec]) -> Vec | None:
-    """Return each weight's step size relative to plain descent's; None if there is no `pace`."""
-    if not stepper.pace:
+def _step_size_of(stepper: Stepper, memories: list[Vec], own: list[Vec]) -> Vec | None:
+    """Return each weight's step size, in steps of plain descent; None without `step_size`."""
+    if not stepper.step_size:
         return None
-    pace: Vec = formula(stepper.pace)(VecSpace(), *memories, *own)
-    return pace
+    step_size: Vec = formula(stepper.step_size)(VecSpace(), *memories, *own)
+    return step_size

@@ -26,7 +26,7 @@ import numpy as np
 from llvmlite import ir
 
 from fastnn.engine.conditions import Condition, refuse_truth
-from fastnn.own_code import code_of, given_to, names_in
+from fastnn.plugin_digests import code_of, given_to, names_in
 
 __all__ = ["Vec", "VecSpace", "formula", "register", "splat"]
 

@@ -16,7 +16,7 @@ from fastnn.engine.masks import Masks
 from fastnn.engine.noise import Noise
 from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.state import State
-from fastnn.interrupts import held_back
+from fastnn.interrupts import signals_deferred
 from fastnn.machine import threads_allowed
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.penalties import Penalty
@@ -222,7 +222,7 @@ class Training:
         if learning_rate is not None and learning_rate != self._problem.learning_rate:
             self._problem = replace(self._problem, learning_rate=learning_rate)
             self._path.change(self._problem)
-        with held_back() as release:
+        with signals_deferred() as release:
             self._path.mark()
             try:
                 for first in range(start, len(order), self._chunk):

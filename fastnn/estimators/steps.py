@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.engine import State
 from fastnn.optimizers import Adam, Momentum, Nesterov, Optimizer
 from fastnn.penalties import Penalty
-from fastnn.penalties.layers import shown
+from fastnn.penalties.layers import descriptions
 
 __all__ = ["Steps", "steps_of"]
 
@@ -83,7 +83,7 @@ class Steps:
                     "what the solver remembers is of layers of other sizes than the weights: "
                     "fit a clone, or call fit, with warm_start=False"
                 )
-        now = shown(penalties)
+        now = descriptions(penalties)
         same, self.penalties = self.penalties == now, now
         return None if state is None else state.carried(arrays[0].dtype, same_penalties=same)
 

@@ -14,8 +14,8 @@ from fastnn.arrays import as_inputs
 from fastnn.checks import warn
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
-from fastnn.interrupts import held_back
-from fastnn.weighting import near_1
+from fastnn.interrupts import signals_deferred
+from fastnn.weighting import scaled_near_one
 
 __all__ = ["fit"]
 
@@ -53,12 +53,12 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     if was_best:
         mlp._best_coefs, mlp._best_intercepts = mlp.coefs_, mlp.intercepts_
     try:
-        with held_back():
+        with signals_deferred():
             _run(mlp, epochs, held, incremental)
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
     finally:
-        with held_back():
+        with signals_deferred():
             epochs.training.write_back()
             mlp._optimizer.state = epochs.training.state()
     if mlp.early_stopping:
@@ -82,7 +82,7 @@ class Epochs:
         self._looked_at = mlp.early_stopping  # the estimator reads the weights after every epoch
         self._counts, exponent = None, 0
         if rows.sample_weight is not None:
-            self._counts, exponent = near_1(np.asarray(rows.sample_weight, np.float64))
+            self._counts, exponent = scaled_near_one(np.asarray(rows.sample_weight, np.float64))
         self._penalties = settings.penalties_of(mlp, exponent)
         dropout, steps = settings.dropout_of(mlp), mlp._optimizer
         self.training = engine.Training(
@@ -130,7 +130,7 @@ class Epochs:
             l1, l2 = first.strengths(1.0)
             costs = costs + l1 * sizes + 0.5 * l2 * squares
         else:
-            with held_back() as release:
+            with signals_deferred() as release:
                 of_all = self.training.penalty_value()() / self._all_rows
                 release()
         return float(np.sum(costs / sums * rows) / self.n + of_all)

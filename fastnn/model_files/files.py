@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn.checks import FileFormatError, understood
+from fastnn.checks import FileFormatError, as_format_errors
 from fastnn.files import read_at_most, replace_file
 from fastnn.model_files import json_form, safetensors_form
 from fastnn.model_files.model import Model
@@ -62,5 +62,5 @@ def read_model(path: str | os.PathLike[str], *, max_bytes: int) -> Model:
         )
     # safetensors begins with the header's length in eight bytes, some of them zero; JSON has none.
     decode = safetensors_form.decode if b"\0" in raw[:8] else json_form.decode
-    with understood(path, "model file"):
+    with as_format_errors(path, "model file"):
         return decode(raw)

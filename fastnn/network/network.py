@@ -99,7 +99,7 @@ class Network(Stack):
         seed: int | np.random.Generator | None = None,
     ) -> None:
         start = initializers.named("initializer", initializer)
-        self._consist(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
+        self._configure(checked_sizes(sizes), activation, cost, multilabel, dtype, input_scale)
         self._rng = checked_generator(seed)
         self.weights, self.biases = start.draw(self._rng, self._sizes, self._dtype)
 

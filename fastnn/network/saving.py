@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from fastnn import penalties
-from fastnn.checks import understood, whole
+from fastnn.checks import as_format_errors, whole
 from fastnn.model_files import Model, read_model
 from fastnn.network.network import Network
 from fastnn.penalties import per_layer, records
@@ -39,7 +39,7 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a path, not {path!r}")
     model = read_model(path, max_bytes=whole("max_bytes", max_bytes, minimum=1))
-    with understood(path, "model file"):
+    with as_format_errors(path, "model file"):
         return _network(model)
 
 

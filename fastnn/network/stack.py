@@ -58,7 +58,7 @@ class Stack:
     optimizer_state: OptimizerState | None = None
     history: History | None
 
-    def _consist(
+    def _configure(
         self,
         sizes: tuple[int, ...],
         activation: str | Sequence[str],
@@ -103,7 +103,7 @@ class Stack:
         """Return a network of these arrays, (out, in) and (out,), with an unseeded generator."""
         network = cls.__new__(cls)
         sizes = (weights[0].shape[1], *map(len, weights))
-        network._consist(sizes, activation, cost, multilabel, dtype, input_scale)
+        network._configure(sizes, activation, cost, multilabel, dtype, input_scale)
         network._rng = np.random.default_rng()
         network.weights, network.biases = weights, biases
         network._arrays()

@@ -99,7 +99,7 @@ class BookNetwork:
             nabla_w.insert(0, np.dot(delta, activations[layer].T))
         return nabla_b, nabla_w
 
-    def _has_own(self, name: str) -> bool:
+    def _is_overridden(self, name: str) -> bool:
         """Return whether the method `name` has been replaced by a user-defined one."""
         module = getattr(getattr(self, name), "__module__", None) or ""
         return not module.startswith("fastnn.nielsen")

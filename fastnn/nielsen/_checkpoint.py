@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import understood
+from fastnn.checks import as_format_errors
 from fastnn.engine import State, Training
 from fastnn.engine.draws import plain
 from fastnn.network_checks import layer_shapes
 from fastnn.trainer.checkpoints import (
     WHAT,
     Checkpoint,
-    Keeper,
+    CheckpointWriter,
+    check_same_fit,
     listed,
     numbered,
     read,
-    refuse_another,
 )
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from fastnn.nielsen._monitor import Monitor
     from fastnn.nielsen._samples import Samples
 
-__all__ = ["Trail"]
+__all__ = ["SgdCheckpoints"]
 
 
-class Trail:
+class SgdCheckpoints:
     """The position of one call of `SGD`, and its checkpoints.
 
     Parameters
@@ -39,7 +39,7 @@ class Trail:
     network : BookNetwork
     samples : Samples
         The training data, in the order in which they were passed to the call.
-    keeper : Keeper or None
+    writer : CheckpointWriter or None
         None if no checkpoints are kept.
     options : dict
         What must be the same for the call to resume, as a JSON value.
@@ -50,16 +50,16 @@ class Trail:
         self,
         network: BookNetwork,
         samples: Samples,
-        keeper: Keeper | None,
+        writer: CheckpointWriter | None,
         options: dict[str, Any],
         monitors: Sequence[Monitor],
     ) -> None:
-        self.keeper, self.position = keeper, Position()
+        self.writer, self.position = writer, Position()
         self.state: State | None = None
         self.rows = np.arange(len(samples))
         self._network, self._samples, self._monitors = network, samples, monitors
         self._options = options
-        if keeper is not None:
+        if writer is not None:
             data = digest_of(samples.inputs, samples.targets)
             self._options = {"sizes": network.sizes, "dtype": network.dtype.name, "data": data}
             self._options |= options
@@ -74,11 +74,11 @@ class Trail:
 
     def save(self, training: Training) -> None:
         """Write a checkpoint between two batches; the engine has written its weights back."""
-        if self.keeper is not None:
-            self.keeper.save(lambda: self._saved(training))
+        if self.writer is not None:
+            self.writer.save(lambda: self._saved(training))
 
     def resume(self) -> None:
-        """Restore network, data, generators and figures from the keeper's checkpoint, if any.
+        """Restore network, data, generators and figures from the writer's checkpoint, if any.
 
         The data may be in the order in which they were passed to the interrupted call or, because
         it shuffles a list in place, in the order in which it left them.
@@ -90,8 +90,8 @@ class Trail:
         ValueError
             If it belongs to another call; the message says what differs.
         """
-        assert self.keeper is not None
-        path = self.keeper.path
+        assert self.writer is not None
+        path = self.writer.path
         found, options = read(path), self._options
         if found is None:
             return
@@ -101,17 +101,17 @@ class Trail:
             data = digest_of(self._samples.inputs.rows(first), self._samples.targets[first])
             monitored = [data if d == options["data"] else d for d in options["monitored_data"]]
             options = options | {"data": data, "monitored_data": monitored}
-        refuse_another(path, found, options, "call")
+        check_same_fit(path, found, options, "call")
         if first is not None:
             self._samples.reorder(first)
             self._options = options
-        with understood(path, WHAT):
+        with as_format_errors(path, WHAT):
             self._take(*found)
 
     def _order_left(self, path: Any, found: Checkpoint) -> np.ndarray | None:
         """Return the order in which the interrupted call left its list, if it may be the data's."""
         count = len(self._samples)
-        with understood(path, WHAT):
+        with as_format_errors(path, WHAT):
             is_same = found.record["fit"]["data"] == self._options["data"]
             if is_same or found.arrays["rows"].shape != (count,):
                 return None

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.interrupts import held_back
+from fastnn.interrupts import signals_deferred
 
 __all__ = ["Shuffler"]
 
@@ -68,7 +68,7 @@ class Shuffler:
     def settle(self) -> None:
         """Bring the list itself into the order of the shuffles so far."""
         if self._places is not None:
-            with held_back():
+            with signals_deferred():
                 self._items[:] = [self._items[i] for i in self._places.tolist()]
                 self._places = None
 

@@ -51,7 +51,7 @@ class Samples:
 
         If `feedforward` is user-defined, it is called for this.
         """
-        if self._network._has_own("feedforward"):
+        if self._network._is_overridden("feedforward"):
             return self._fed_forward()
         weights, biases = self._network._arrays()
         flat, sigmoids = [b.reshape(-1) for b in biases], [Sigmoid()] * len(biases)

@@ -16,18 +16,18 @@ from fastnn.checks import one_of, real, whole
 from fastnn.costs import Cost
 from fastnn.engine import State, Training
 from fastnn.history import History
-from fastnn.interrupts import held_back
+from fastnn.interrupts import signals_deferred
 from fastnn.nielsen import _base, _order
 from fastnn.nielsen._base import BookNetwork
-from fastnn.nielsen._checkpoint import Trail
+from fastnn.nielsen._checkpoint import SgdCheckpoints
 from fastnn.nielsen._monitor import Monitor
 from fastnn.nielsen._samples import Samples
-from fastnn.own_code import name_with_code, repr_with_code
 from fastnn.penalties import MaxNorm, Penalty, per_layer
+from fastnn.plugin_digests import name_with_code, repr_with_code
 from fastnn.progress import ProgressBar
 from fastnn.strength import warn_if_too_strong
-from fastnn.trainer.checkpoints import Keeper
-from fastnn.trainer.exclusive import alone
+from fastnn.trainer.checkpoints import CheckpointWriter
+from fastnn.trainer.exclusive import exclusive_fit
 
 __all__ = ["penalty_of", "sgd", "update"]
 
@@ -42,7 +42,7 @@ def sgd(
     cost: Any,
     penalty: Penalty | None = None,
     progress: bool = False,
-    keeper: Keeper | None = None,
+    writer: CheckpointWriter | None = None,
     resume: bool = False,
     monitors: Sequence[Monitor] = (),
 ) -> Generator[int]:
@@ -61,10 +61,10 @@ def sgd(
     penalty : Penalty, optional
     progress : bool
         Whether to show a progress bar.
-    keeper : Keeper, optional
+    writer : CheckpointWriter, optional
         Writes the checkpoints.
     resume : bool
-        Whether to resume from the keeper's checkpoint, if there is one.
+        Whether to resume from the writer's checkpoint, if there is one.
     monitors : sequence of Monitor
         Their figures at the time the next epoch is requested go into the checkpoints.
 
@@ -74,7 +74,7 @@ def sgd(
         If an argument is invalid, the network has a user-defined method that would not be called,
         or the checkpoint belongs to another call.
     """
-    _refuse_own(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
+    _refuse_overridden(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
     epochs = whole("epochs", epochs, minimum=0)
     mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
     eta = real("eta", eta)
@@ -88,10 +88,12 @@ def sgd(
     )
     options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr_with_code(penalty)}
     options["cost"] = _name_of(getattr(network, "cost", cost))
-    trail = Trail(network, samples, keeper, options, monitors)
+    checkpoints = SgdCheckpoints(network, samples, writer, options, monitors)
     if resume:
-        trail.resume()
-    return _epochs(network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, trail)
+        checkpoints.resume()
+    return _epochs(
+        network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, checkpoints
+    )
 
 
 def _epochs(
@@ -103,22 +105,22 @@ def _epochs(
     cost: Any,
     penalty: Penalty | None,
     progress: bool,
-    trail: Trail,
+    checkpoints: SgdCheckpoints,
 ) -> Generator[int]:
     track_cost = progress and isinstance(cost, Cost)  # only the engine's costs can be tracked
     training = _training(
         network, samples, mini_batch_size, eta, cost, penalty, track_cost=track_cost,
-        state=trail.state,
+        state=checkpoints.state,
     )  # fmt: skip
-    position, keeper = trail.position, trail.keeper
+    position, writer = checkpoints.position, checkpoints.writer
 
     def on_chunk(done: int, total: float) -> None:
         position.done, position.total = done, total
         if bar is not None:
             bar.chunk(done)
-        if keeper is not None and done < len(samples) and keeper.due_now():
+        if writer is not None and done < len(samples) and writer.due_now():
             training.write_back()
-            trail.save(training)
+            checkpoints.save(training)
 
     shuffler, bar = _order.Shuffler(samples.pairs), None
     with ExitStack() as stack:
@@ -126,30 +128,30 @@ def _epochs(
         if progress:
             history = History()
             bar = stack.enter_context(ProgressBar(epochs, len(samples)))
-        if trail.figures < position.epoch:  # it was stopped while computing the last ones
-            yield from _told(trail.figures, trail, training)
+        if checkpoints.figures < position.epoch:  # it was stopped while computing the last ones
+            yield from _yield_epoch(checkpoints.figures, checkpoints, training)
         for epoch in range(position.epoch, epochs):
             if position.order is None:
-                with held_back():  # a signal must not lose a drawn order
-                    trail.rows = trail.rows[shuffler.shuffle()]
-                    position.begin(trail.rows, eta)
+                with signals_deferred():  # a signal must not lose a drawn order
+                    checkpoints.rows = checkpoints.rows[shuffler.shuffle()]
+                    position.begin(checkpoints.rows, eta)
             start = perf_counter()
             try:
-                with alone(network):
+                with exclusive_fit(network):
                     running_cost = training.epoch(
-                        trail.rows, on_chunk, start=position.done, total=position.total
+                        checkpoints.rows, on_chunk, start=position.done, total=position.total
                     )
             except (KeyboardInterrupt, SystemExit):
-                trail.save(training)
+                checkpoints.save(training)
                 raise
             if bar is not None:
                 history.train_cost.append(running_cost)
                 history.seconds.append(perf_counter() - start)
                 bar.epoch(history)
             position.end()
-            yield from _told(epoch, trail, training)
-            if keeper is not None and (epoch + 1 == epochs or keeper.due_after(epoch + 1)):
-                trail.save(training)
+            yield from _yield_epoch(epoch, checkpoints, training)
+            if writer is not None and (epoch + 1 == epochs or writer.due_after(epoch + 1)):
+                checkpoints.save(training)
 
 
 def penalty_of(lmbda: float, penalty: str | Penalty) -> Penalty | None:
@@ -171,12 +173,12 @@ def penalty_of(lmbda: float, penalty: str | Penalty) -> Penalty | None:
     return penalties.named("penalty", penalty, lmbda)
 
 
-def _told(epoch: int, trail: Trail, training: Training) -> Generator[int]:
+def _yield_epoch(epoch: int, checkpoints: SgdCheckpoints, training: Training) -> Generator[int]:
     """Yield the number of an epoch; write a checkpoint if the caller stops iterating there."""
     try:
         yield epoch
     except GeneratorExit:
-        trail.save(training)
+        checkpoints.save(training)
         raise
 
 
@@ -185,10 +187,10 @@ def _name_of(cost: Any) -> str:
     return f"{kind.__module__}.{name_with_code(kind)}"
 
 
-def _refuse_own(network: BookNetwork, caller: str, names: Sequence[str]) -> None:
+def _refuse_overridden(network: BookNetwork, caller: str, names: Sequence[str]) -> None:
     """Raise a `TypeError` if a method has been replaced that would not be called."""
     for name in names:
-        if network._has_own(name):
+        if network._is_overridden(name):
             raise TypeError(
                 f"{caller} does not call {name}, it trains in compiled code, so that {name} must "
                 f"be the class's own; write a {caller} that calls yours, or a cost class with fn "
@@ -214,7 +216,7 @@ def update(
     n: int | None = None,
 ) -> None:
     """Take one step of gradient descent over `mini_batch`; n is the n in lmbda/n."""
-    _refuse_own(network, "update_mini_batch", ["backprop"])
+    _refuse_overridden(network, "update_mini_batch", ["backprop"])
     samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
     size = len(samples)
     training = _training(network, samples, size, eta, cost, penalty, track_cost=False, n=n)

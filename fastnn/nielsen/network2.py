@@ -32,7 +32,7 @@ from fastnn.nielsen._base import (
 from fastnn.nielsen._monitor import Monitor, epochs_without_gain
 from fastnn.nielsen._samples import SampleDeltas, Samples
 from fastnn.nielsen._sgd import penalty_of, sgd, update
-from fastnn.trainer.checkpoints import keeper_of
+from fastnn.trainer.checkpoints import checkpoint_writer
 
 __all__ = [
     "CrossEntropyCost",
@@ -208,7 +208,7 @@ class Network(BookNetwork):
             raise ValueError("early_stopping_n needs monitor_evaluation_accuracy=True")
         strength = penalty_of(lmbda, penalty)
         resume, progress = flag("resume", resume), flag("progress", progress)
-        keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
+        writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         training = Samples("training_data", training_data, self)
         evaluation = training
         if evaluated and evaluation_data is not None:
@@ -228,7 +228,7 @@ class Network(BookNetwork):
             cost=self._engine_cost(),
             penalty=strength,
             progress=progress,
-            keeper=keeper,
+            writer=writer,
             resume=resume,
             monitors=(on_training, on_evaluation),
         )

@@ -74,10 +74,12 @@ def check_penalties(optimizer: Optimizer, penalties: Sequence[Penalty | None]) -
                 f"{what}: its rule comes before the gradient, of which it has to be a part here: "
                 "give it a slope, what its shrink subtracts, or use SGD"
             )
-        if math.isinf(optimizer.reach) and not penalty.slope:
+        if math.isinf(optimizer.gain) and not penalty.slope:
             raise ValueError(f"{what}, whose steps grow without end: give a momentum below 1")
-        of_norms = penalty.norm_number is not None
-        if optimizer.pace is not None and not (penalty.slope or penalty.by_weight or of_norms):
+        of_norms = penalty.norm_index is not None
+        if optimizer.step_size is not None and not (
+            penalty.slope or penalty.per_weight_steps or of_norms
+        ):
             raise ValueError(
                 f"{what}: its rule is for steps of one size, and this optimizer's differ from "
                 "weight to weight. Use SGD, Momentum or Nesterov, or L1, L2, ElasticNet, proximal "

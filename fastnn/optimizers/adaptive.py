@@ -54,7 +54,7 @@ class RMSprop(Optimizer):
         return w - rate * g / (xp.sqrt(s) + epsilon), s
 
     @staticmethod
-    def pace(xp: Any, s: Any, rate: Any, decay: Any, new: Any, epsilon: Any) -> Any:
+    def step_size(xp: Any, s: Any, rate: Any, decay: Any, new: Any, epsilon: Any) -> Any:
         return 1 / (xp.sqrt(s) + epsilon)
 
 
@@ -92,7 +92,7 @@ class Adagrad(Optimizer):
         return w - rate * g / (xp.sqrt(s) + epsilon), s
 
     @staticmethod
-    def pace(xp: Any, s: Any, rate: Any, epsilon: Any) -> Any:
+    def step_size(xp: Any, s: Any, rate: Any, epsilon: Any) -> Any:
         return 1 / (xp.sqrt(s) + epsilon)
 
 
@@ -152,7 +152,7 @@ class Adam(Optimizer):
         return kept * w - rate * m / (xp.sqrt(s) * root + epsilon), m, s
 
     @staticmethod
-    def pace(
+    def step_size(
         xp: Any, m: Any, s: Any, rate: Any, root: Any, beta1: Any, new1: Any, beta2: Any,
         new2: Any, epsilon: Any, kept: Any,
     ) -> Any:  # fmt: skip
@@ -180,7 +180,7 @@ class AdamW(Adam):
     """
 
     name = "adamw"
-    biases_apart = True
+    separate_biases = True
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:

@@ -7,13 +7,13 @@ A class in `optimizers.ALL` has these:
   cost, plus that of a penalty that has one (``slope``);
 * ``numbers(rate, count, of_biases)`` are the numbers that ``step`` takes in step number `count`,
   counted from 1, with the learning rate `rate`. If the optimizer has its own penalty, it does not
-  act on biases, and ``biases_apart`` is true;
-* ``start(w)`` are a weight's memories before the first step. ``go_on(w, memories)`` are those with
+  act on biases, and ``separate_biases`` is true;
+* ``start(w)`` are a weight's memories before the first step. ``resume(w, memories)`` are those with
   which training continues; the weight, or the optimizer's parameters, may have changed since;
-* ``reach`` is the size that steps attain with a constant gradient, divided by that of plain
+* ``gain`` is the size that steps attain with a constant gradient, divided by that of plain
   descent. A penalty that follows the step takes steps of this size, so that training settles where
   the sum of cost and penalty is least;
-* ``pace(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step
+* ``step_size(xp, *memories, *numbers)``, where there is one, is the size of each weight's own step
   divided by that of plain descent. A proximal penalty that follows the step multiplies its shrink
   of the weight by it.
 
@@ -41,8 +41,8 @@ class Optimizer:
 
     name: ClassVar[str]
     memories: ClassVar[int] = 0
-    pace: ClassVar[Callable[..., Any] | None] = None
-    biases_apart: ClassVar[bool] = False
+    step_size: ClassVar[Callable[..., Any] | None] = None
+    separate_biases: ClassVar[bool] = False
 
     learning_rate: float | Schedule
 
@@ -52,7 +52,7 @@ class Optimizer:
             object.__setattr__(self, "learning_rate", rate)
 
     @property
-    def reach(self) -> float:
+    def gain(self) -> float:
         """The factor by which steps with a constant gradient outgrow those of plain descent."""
         return 1.0
 
@@ -64,7 +64,7 @@ class Optimizer:
         """Return the memories of the weights or biases `w` before the first step."""
         return [np.zeros_like(w) for _ in range(self.memories)]
 
-    def go_on(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    def resume(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Return the memories with which training of `w` continues, from those that a fit left."""
         return memories
 

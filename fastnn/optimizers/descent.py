@@ -64,7 +64,7 @@ class Momentum(Optimizer):
         check_field(self, "momentum", real, below=1)
 
     @property
-    def reach(self) -> float:
+    def gain(self) -> float:
         """1/(1-momentum), the sum of momentum**k for k >= 0.
 
         It is infinite at momentum 1, which scikit-learn allows.

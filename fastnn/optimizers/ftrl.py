@@ -41,7 +41,7 @@ class FTRL(Optimizer):
 
     name = "ftrl"
     memories = 2
-    biases_apart = True
+    separate_biases = True
     learning_rate: float | Schedule = field(init=False, repr=False)
     alpha: float = 0.1
     beta: float = 1.0
@@ -63,7 +63,7 @@ class FTRL(Optimizer):
         s = np.zeros_like(w)
         return [self._z_of(w, s), s]
 
-    def go_on(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    def resume(self, w: np.ndarray, memories: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Keep z where it still gives the weight, up to rounding; else take the z that does."""
         (z, s), (l1, l2) = memories, self._strengths(w.ndim == 1)
         by = (self.beta + np.sqrt(s)) / self.alpha + l2

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn.checks import one_named
-from fastnn.penalties.base import OfSizes, Penalty, Shrinking
+from fastnn.penalties.base import L1Like, Penalty, Shrinking
 from fastnn.penalties.converters import (
     from_keras,
     from_sklearn,
@@ -31,8 +31,8 @@ __all__ = [
     "CumulativeL1",
     "ElasticNet",
     "GroupLasso",
+    "L1Like",
     "MaxNorm",
-    "OfSizes",
     "Penalty",
     "PenaltyLike",
     "ProximalL1",

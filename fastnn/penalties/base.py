@@ -13,18 +13,18 @@ A class in `penalties.ALL` has one of these formulas, or both:
 * ``scale(xp, norm, size, steps, *numbers)`` returns the factor by which `steps` steps multiply a
   group of `size` weights with the Euclidean norm `norm`, after gradient and shrink; ``grouping``
   says what a group is. Where one step subtracts one of the numbers, times sqrt(size), from the
-  norm, ``norm_number`` is the index of that number.
+  norm, ``norm_index`` is the index of that number.
 
 A shrink that comes before the gradient can also be a part of it: ``slope(xp, w, *numbers)`` is what
 shrink subtracts. With the numbers of a step of 1/n it is the penalty's derivative, for optimizers
 that make their own step from the gradient. A penalty after the gradient can follow an optimizer
-whose step size differs from weight to weight if ``by_weight`` is true: the numbers of shrink are
-then multiplied by these sizes, those of scale are not. A penalty with a ``norm_number`` can do so
+whose step size differs from weight to weight if ``per_weight_steps`` is true: the numbers of shrink
+are then multiplied by these sizes, those of scale are not. A penalty with ``norm_index`` can do so
 too, as `fastnn.penalties.groups.shortened` describes.
 
-The numbers are ``coefficients(step)``, where ``step`` is eta/n (times the ``reach`` of an optimizer
-whose steps the penalty follows), followed by ``moving(...)``, which change from step to step. Where
-``rests`` is true, a step whose last number is above 0 does nothing.
+The numbers are ``coefficients(step)``, where ``step`` is eta/n (times the ``gain`` of an optimizer
+whose steps the penalty follows), followed by ``step_coefficients(...)``, which change from step to
+step. Where ``skips`` is true, a step whose last number is above 0 does nothing.
 
 The weights of an input column that a batch does not use have no gradient, and their penalty may be
 deferred until the column is next used. For this, ``caught_up(xp, w, steps, *numbers)``, or
@@ -54,7 +54,7 @@ import numpy as np
 
 from fastnn.checks import check_field, flag, real
 
-__all__ = ["OfSizes", "Penalty", "Shrinking", "between", "soft", "sum_of_sizes"]
+__all__ = ["L1Like", "Penalty", "Shrinking", "between", "soft", "sum_of_sizes"]
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Penalty:
     name: ClassVar[str]
     after_gradient: ClassVar[bool] = False
     stateful: ClassVar[bool] = False
-    rests: ClassVar[bool] = False
+    skips: ClassVar[bool] = False
     leaves_zeros: ClassVar[bool] = False
     one_by_one: ClassVar[int] = 0
-    by_weight: ClassVar[bool] = False
-    norm_number: ClassVar[int | None] = None
+    per_weight_steps: ClassVar[bool] = False
+    norm_index: ClassVar[int | None] = None
     decays: ClassVar[bool] = False
     shrink: ClassVar[Callable[..., Any] | None] = None
     slope: ClassVar[Callable[..., Any] | None] = None
@@ -93,7 +93,7 @@ class Penalty:
         """Return the numbers that the formulas take, for `step` = learning_rate / n."""
         return ()
 
-    def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+    def step_coefficients(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the formulas' further numbers for step number `count`, counted from 1.
 
         `total` is the sum of learning_rate / n over the steps up to and including that one.
@@ -149,7 +149,7 @@ class Shrinking(Penalty):
         return self if self.lmbda > 0 else None
 
 
-class OfSizes(Shrinking):
+class L1Like(Shrinking):
     """A penalty on the sum of abs(w): a step takes the same amount from every weight's size."""
 
     def value(self, w: np.ndarray) -> float:

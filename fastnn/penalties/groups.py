@@ -69,7 +69,7 @@ class GroupLasso(_OfGroups):
     """
 
     name = "group_lasso"
-    norm_number = 0
+    norm_index = 0
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         return (step * self.lmbda,)
@@ -109,7 +109,7 @@ class SparseGroupLasso(_OfGroups):
 
     name = "sparse_group_lasso"
     after_gradient = True
-    norm_number = 1
+    norm_index = 1
     l1_ratio: float = 0.5
 
     def __post_init__(self) -> None:
@@ -157,7 +157,7 @@ class MaxNorm(Penalty):
     """
 
     name = "max_norm"
-    by_weight = True
+    per_weight_steps = True
     limit: float
 
     def __post_init__(self) -> None:
@@ -189,12 +189,12 @@ def _block_soft(xp: Any, norm: Any, most: Any) -> Any:
 def shortened(v: np.ndarray, most: np.ndarray, axis: int) -> np.ndarray:
     """Return groups of weights after a group lasso step whose size differs from weight to weight.
 
-    A group v becomes the w that minimises sum((w-v)**2/(2*pace)) + strength*norm(w), which is 0
-    where norm(v/(strength*pace)) <= 1 (Deleu and Bengio, "Structured sparsity inducing adaptive
-    optimizers for deep learning", 2021). With `most` = strength*pace, w is v*t/(t+most), where
-    t = norm(w) solves sum((v/(t+most))**2) = 1. One over the square root of this sum is concave in
-    t, so that Newton's method on it approaches from below; with equal paces it starts at the
-    solution.
+    A group v becomes the w that minimises sum((w-v)**2/(2*s)) + strength*norm(w), with the step
+    sizes s. It is 0 where norm(v/(strength*s)) <= 1 (Deleu and Bengio, "Structured sparsity
+    inducing adaptive optimizers for deep learning", 2021). With `most` = strength*s, w is
+    v*t/(t+most), where t = norm(w) solves sum((v/(t+most))**2) = 1. One over the square root of
+    this sum is concave in t, so that Newton's method on it approaches from below; with equal step
+    sizes it starts at the solution.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.penalties.base import Penalty
 
-__all__ = ["PenaltyLike", "per_layer", "shown", "value_of"]
+__all__ = ["PenaltyLike", "descriptions", "per_layer", "value_of"]
 
 PenaltyLike = Penalty | Sequence[Penalty | None] | None
 """What `fit` takes: one penalty for all layers, or one (or None) for each."""
@@ -58,7 +58,7 @@ def per_layer(penalty: PenaltyLike, layers: int) -> tuple[Penalty | None, ...]:
     return tuple(penalty)
 
 
-def shown(penalties: Sequence[Penalty | None]) -> list[str | None]:
+def descriptions(penalties: Sequence[Penalty | None]) -> list[str | None]:
     """Return each layer's penalty as a text, to compare it with that of another fit."""
     simple = [None if penalty is None else penalty.simplified() for penalty in penalties]
     return [None if penalty is None else repr(penalty) for penalty in simple]

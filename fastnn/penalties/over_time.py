@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import check_field, real, whole
-from fastnn.penalties.base import OfSizes, between
+from fastnn.penalties.base import L1Like, between
 
 __all__ = ["CumulativeL1", "TruncatedGradient"]
 
 
-class CumulativeL1(OfSizes):
+class CumulativeL1(L1Like):
     """L1 as a running debt: after the gradient, a weight shrinks by all that it still owes.
 
     Tsuruoka, Tsujii and Ananiadou, "Stochastic gradient descent training for L1-regularized
@@ -27,7 +27,7 @@ class CumulativeL1(OfSizes):
     after_gradient = True
     stateful = True
 
-    def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+    def step_coefficients(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         return (self.lmbda * total,)
 
     @staticmethod
@@ -43,7 +43,7 @@ class CumulativeL1(OfSizes):
 
 
 @dataclass(frozen=True)
-class TruncatedGradient(OfSizes):
+class TruncatedGradient(L1Like):
     """L1 once every `every` steps, `every` times as strong, on weights of at most `theta`.
 
     Langford, Li and Zhang, "Sparse online learning via truncated gradient", 2009, section 3.3.
@@ -68,7 +68,7 @@ class TruncatedGradient(OfSizes):
     """
 
     name = "truncated_gradient"
-    rests = True
+    skips = True
     leaves_zeros = True
     after_gradient = True
     every: int = 10
@@ -84,7 +84,7 @@ class TruncatedGradient(OfSizes):
         theta = float("inf") if self.theta is None else self.theta
         return step * self.lmbda * self.every, theta, 1 / self.every
 
-    def moving(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+    def step_coefficients(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
         return (count % self.every,)
 
     @staticmethod

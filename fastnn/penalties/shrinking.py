@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checks import check_field, one_of, real
-from fastnn.penalties.base import OfSizes, Penalty, Shrinking, soft
+from fastnn.penalties.base import L1Like, Penalty, Shrinking, soft
 from fastnn.penalties.over_time import CumulativeL1
 
 __all__ = ["L1", "L2", "ElasticNet", "ProximalL1"]
@@ -20,7 +20,7 @@ TINY = 1e-30
 
 
 @dataclass(frozen=True)
-class L1(OfSizes):
+class L1(L1Like):
     """lmbda/n times the sum of abs(w): every step subtracts kappa*sign(w), and sign(0) is 0.
 
     The book, chapter 3, equation 95 and the exercise that follows it; kappa = eta*lmbda/n.
@@ -82,7 +82,7 @@ class L1(OfSizes):
         return xp.where(place <= pairs, 0.0, left)  # a tie: w is a whole number of kappas
 
 
-class ProximalL1(OfSizes):
+class ProximalL1(L1Like):
     """L1 after the gradient: sign(v)*max(0, abs(v)-kappa), which leaves exact zeros.
 
     Duchi and Singer, "Efficient online and batch learning using forward backward splitting", 2009;
@@ -92,7 +92,7 @@ class ProximalL1(OfSizes):
     name = "l1_proximal"
     leaves_zeros = True
     after_gradient = True
-    by_weight = True
+    per_weight_steps = True
 
     def coefficients(self, step: float) -> tuple[float, ...]:
         return (step * self.lmbda,)

@@ -14,18 +14,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.checks import optional, real, understood, warn, whole
-from fastnn.files import remove_pieces, replace_file
+from fastnn.checks import as_format_errors, optional, real, warn, whole
+from fastnn.files import remove_leftovers, replace_file
 
 __all__ = [
     "WHAT",
     "Checkpoint",
-    "Keeper",
-    "keeper_of",
+    "CheckpointWriter",
+    "check_same_fit",
+    "checkpoint_writer",
     "listed",
     "numbered",
     "read",
-    "refuse_another",
     "write",
 ]
 
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
 
     if not os.path.exists(path):
         return None
-    with understood(path, WHAT):
+    with as_format_errors(path, WHAT):
         try:
             with safe_open(os.fspath(path), framework="numpy") as file:
                 record = json.loads((file.metadata() or {})[KEY])
@@ -89,7 +89,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
         return Checkpoint(record, arrays)
 
 
-def refuse_another(
+def check_same_fit(
     path: str | os.PathLike[str], found: Checkpoint, ours: Mapping[str, Any], what: str
 ) -> None:
     """Raise a `ValueError` that names the difference if a checkpoint is of another fit or call.
@@ -97,7 +97,7 @@ def refuse_another(
     `what` is the word for it in the message, "fit" or "call"; `ours` is what the record's entry
     "fit" must contain.
     """
-    with understood(path, WHAT):
+    with as_format_errors(path, WHAT):
         theirs = dict(found.record["fit"])
     for name, value in ours.items():
         if theirs.get(name) != value:
@@ -124,7 +124,7 @@ def numbered(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{name}.{number}": array for number, array in enumerate(arrays)}
 
 
-class Keeper:
+class CheckpointWriter:
     """Writes the checkpoints of one fit when they are due.
 
     A failed write is no reason to lose a run: the first failure warns, training continues, and the
@@ -146,7 +146,7 @@ class Keeper:
         self._every = whole("checkpoint_every", every, minimum=1)
         self._seconds = optional(real, "checkpoint_seconds", seconds)
         self._last, self._warned = monotonic(), False
-        remove_pieces(path)
+        remove_leftovers(path)
 
     def due_after(self, epochs: int) -> bool:
         """Return whether a checkpoint is due after this many finished epochs."""
@@ -171,10 +171,12 @@ class Keeper:
         self._last = monotonic()
 
 
-def keeper_of(path: object, every: object, seconds: object, *, resume: bool) -> Keeper | None:
-    """Return the keeper that the arguments of a fit describe, or None without a path."""
+def checkpoint_writer(
+    path: object, every: object, seconds: object, *, resume: bool
+) -> CheckpointWriter | None:
+    """Return the writer that the arguments of a fit describe, or None without a path."""
     if path is not None:
-        return Keeper(path, every, seconds)
+        return CheckpointWriter(path, every, seconds)
     if resume or seconds is not None or every != 1:
         raise ValueError(
             "resume, checkpoint_every and checkpoint_seconds need checkpoint, the path of the file"

@@ -14,7 +14,7 @@ from fastnn.network.stack import Arrays
 from fastnn.schedules import Schedule
 from fastnn.trainer.position import Position
 
-__all__ = ["asked_to_stop", "diverged", "note", "rate_of"]
+__all__ = ["asked_to_stop", "diverged", "rate_of", "record_epoch"]
 
 
 def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str) -> DivergenceError:
@@ -33,7 +33,7 @@ def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str)
     )
 
 
-def note(
+def record_epoch(
     history: History,
     network: Network,
     position: Position,

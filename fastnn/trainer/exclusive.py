@@ -7,14 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["alone"]
+__all__ = ["exclusive_fit"]
 
 _lock = threading.Lock()
 _trained: set[int] = set()
 
 
 @contextmanager
-def alone(network: object) -> Iterator[None]:
+def exclusive_fit(network: object) -> Iterator[None]:
     """Refuse a second fit of the same network, from another thread or from a callback.
 
     Raises

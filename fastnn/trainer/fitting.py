@@ -19,8 +19,8 @@ from fastnn.progress import ProgressBar
 from fastnn.row_files import RowsLike, TargetsLike
 from fastnn.schedules import Schedule
 from fastnn.trainer.arguments import checked_callbacks, held_out, refuse_noise, refuse_unwatched
-from fastnn.trainer.checkpoints import keeper_of
-from fastnn.trainer.exclusive import alone
+from fastnn.trainer.checkpoints import checkpoint_writer
+from fastnn.trainer.exclusive import exclusive_fit
 from fastnn.trainer.options import options_for
 from fastnn.trainer.rows import rows_of, validation_of
 from fastnn.trainer.run import Loop, Run
@@ -59,7 +59,7 @@ def fit(
 ) -> History:
     """Train `network`; `Network.fit` documents the arguments and has the defaults."""
     with ExitStack() as stack:
-        stack.enter_context(alone(network))
+        stack.enter_context(exclusive_fit(network))
         resume, warm_start = flag("resume", resume), flag("warm_start", warm_start)
         progress = flag("progress", progress)
         options = options_for(
@@ -74,7 +74,7 @@ def fit(
             callbacks=called,
             best=best,
         )
-        keeper = keeper_of(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
+        writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
         refuse_noise(options.input_noise, rows.inputs)
         counts = row_weights(
@@ -87,7 +87,7 @@ def fit(
         held = held_out(rows.total, validation_fraction, validates=validation is not None)
         refuse_unwatched(options.schedule, best, validates=validation is not None or held > 0)
         state = options.begin(network, rows.total - held, warm_start=warm_start)
-        run = Run(network, options, loop, rows, counts, validation, held, keeper)
+        run = Run(network, options, loop, rows, counts, validation, held, writer)
         if not (resume and run.resume()):
             run.start(state)
         network._trained_with(penalty)

@@ -44,10 +44,10 @@ class Options:
         weights, biases = network._arrays()
         left = network.optimizer_state if warm_start else None
         state = begun_from(left, self.optimizer, self.penalties, [*weights, *biases])
-        if self.optimizer.pace is None:  # else the gradient alone does not set a step's size
+        if self.optimizer.step_size is None:  # else the gradient alone does not set a step's size
             warn_if_too_strong(
                 weights, self.penalties, learning_rate=self.schedule.largest, n=n,
-                batch_size=self.batch_size, reach=self.optimizer.reach,
+                batch_size=self.batch_size, gain=self.optimizer.gain,
             )  # fmt: skip
         return state
 

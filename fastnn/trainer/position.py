@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn.arrays import Inputs
-from fastnn.checks import understood
+from fastnn.checks import as_format_errors
 from fastnn.engine import State
 from fastnn.engine.draws import plain
 from fastnn.history import History
 from fastnn.network.stack import Arrays
 from fastnn.network_checks import layer_shapes
-from fastnn.own_code import repr_with_code
+from fastnn.plugin_digests import repr_with_code
 from fastnn.trainer.checkpoints import (
     WHAT,
     Checkpoint,
+    check_same_fit,
     listed,
     numbered,
     read,
-    refuse_another,
 )
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def load(path: Any, run: Run) -> Found | None:
     checkpoint = read(path)
     if checkpoint is None:
         return None
-    refuse_another(path, checkpoint, fit_of(run), "fit")
+    check_same_fit(path, checkpoint, fit_of(run), "fit")
     record, arrays = checkpoint
-    with understood(path, WHAT):
+    with as_format_errors(path, WHAT):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
         epochs = int(record.get("epochs", run.loop.epochs))
     _check_epochs(path, found, epochs, run)
@@ -156,7 +156,7 @@ def load(path: Any, run: Run) -> Found | None:
             f"the checkpoint {path} is of a network that draws from {generator}, and this one from "
             f"{own.__name__}: resume with a generator of that kind as its seed"
         )
-    with understood(path, WHAT):
+    with as_format_errors(path, WHAT):
         own().state = found.rng  # raises if the state is invalid
     return found
 

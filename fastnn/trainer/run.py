@@ -13,10 +13,10 @@ from fastnn import engine
 from fastnn.callbacks import BestWeights, Callback
 from fastnn.checks import DivergenceError
 from fastnn.history import History
-from fastnn.interrupts import held_back
+from fastnn.interrupts import signals_deferred
 from fastnn.network import Network
-from fastnn.trainer.checkpoints import Keeper
-from fastnn.trainer.epochs import asked_to_stop, diverged, note, rate_of
+from fastnn.trainer.checkpoints import CheckpointWriter
+from fastnn.trainer.epochs import asked_to_stop, diverged, rate_of, record_epoch
 from fastnn.trainer.options import Options
 from fastnn.trainer.position import Position, digest_of, load, saved
 from fastnn.trainer.rows import Rows
@@ -58,7 +58,7 @@ class Run:
     validation : Rows, optional
     held : int
         How many of `rows` to hold out for validation.
-    keeper : Keeper, optional
+    writer : CheckpointWriter, optional
         Writes the checkpoints.
     """
 
@@ -71,19 +71,19 @@ class Run:
         counts: np.ndarray | None,
         validation: Rows | None,
         held: int,
-        keeper: Keeper | None,
+        writer: CheckpointWriter | None,
     ) -> None:
         self.network, self.options, self.loop = network, options, loop
         self.rows, self.counts = rows, counts
-        self.validation, self.held, self.keeper = validation, held, keeper
+        self.validation, self.held, self.writer = validation, held, writer
         self.bar: ProgressBar | None = None
         self.position = Position()
         self.chosen = np.arange(rows.total)
         self.drawn = np.empty(0, np.int64)
         self.digest = self.validation_digest = ""
-        if keeper is not None:
+        if writer is not None:
             self.digest = digest_of(rows.inputs, rows.targets, counts)
-        if keeper is not None and validation is not None:
+        if writer is not None and validation is not None:
             self.validation_digest = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
         # Whether something reads the network's arrays between epochs, when they must be up to date.
@@ -116,7 +116,7 @@ class Run:
         network.history = History()
 
     def resume(self) -> bool:
-        """Resume from the keeper's checkpoint; return False if there is none.
+        """Resume from the writer's checkpoint; return False if there is none.
 
         Raises
         ------
@@ -125,8 +125,8 @@ class Run:
         ValueError
             If it belongs to another fit; the message says what differs.
         """
-        assert self.keeper is not None
-        found = load(self.keeper.path, self)
+        assert self.writer is not None
+        found = load(self.writer.path, self)
         if found is None:
             return False
         network, best = self.network, self.loop.best
@@ -154,15 +154,15 @@ class Run:
                 else:
                     stopped = True
                 last = position.ended or stopped or position.epoch == loop.epochs
-                if self.keeper is not None and (last or self.keeper.due_after(position.epoch)):
+                if self.writer is not None and (last or self.writer.due_after(position.epoch)):
                     self._save()
         except (KeyboardInterrupt, SystemExit):
-            if self.keeper is not None:
+            if self.writer is not None:
                 self._save()
             self._leave_state()
             raise
         finally:
-            with held_back():
+            with signals_deferred():
                 self.training.write_back()
                 self._complete_costs()
         self._leave_state()
@@ -172,11 +172,11 @@ class Run:
 
     def _save(self) -> None:
         """Write a checkpoint."""
-        assert self.keeper is not None
-        with held_back():
+        assert self.writer is not None
+        with signals_deferred():
             self.training.write_back()
             self._complete_costs()
-        self.keeper.save(lambda: saved(self))
+        self.writer.save(lambda: saved(self))
 
     def _leave_state(self) -> None:
         """Store what the optimizer and the penalties remember in the network, for the next fit."""
@@ -197,7 +197,7 @@ class Run:
         if asked_to_stop(self.loop.callbacks, "epoch_begin", epoch, self.network):
             return False
         rng, rows = self.network._rng, self.chosen
-        with held_back():  # a signal must not lose an order that is drawn
+        with signals_deferred():  # a signal must not lose an order that is drawn
             order = rng.permutation(rows) if options.shuffle else rows
             position.begin(order.astype(np.int64, copy=False), rate)
         return True
@@ -215,7 +215,7 @@ class Run:
                 raise _NotFiniteError
             if self.bar is not None:
                 self.bar.chunk(done)
-            if self.keeper is not None and done < len(order) and self.keeper.due_now():
+            if self.writer is not None and done < len(order) and self.writer.due_now():
                 self._save()
 
         try:
@@ -231,7 +231,7 @@ class Run:
         position, loop, network = self.position, self.loop, self.network
         history, every = self.history, loop.compact_every
         if every is not None and (position.epoch + 1) % every == 0:
-            with held_back():
+            with signals_deferred():
                 columns = network._compact()
                 if columns is not None:
                     self._keep_columns(columns)
@@ -239,11 +239,11 @@ class Run:
         shrinkage = self.training.penalty_value()
         scores = None if self.validation is None else network._evaluate(*self.validation)
         epoch = position.epoch
-        with held_back():  # an epoch is recorded exactly once
+        with signals_deferred():  # an epoch is recorded exactly once
             if self._is_watched or self.bar is not None:
-                note(history, network, position, shrinkage() / self.n, scores)
+                record_epoch(history, network, position, shrinkage() / self.n, scores)
             else:
-                note(history, network, position, 0.0, scores)
+                record_epoch(history, network, position, 0.0, scores)
                 self._shrinkages.append(shrinkage)
             if loop.best is not None:
                 position.ended = loop.best.epoch_end(epoch, network, history)

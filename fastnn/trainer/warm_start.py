@@ -10,7 +10,7 @@ from fastnn.engine import State
 from fastnn.optimizer_state import OptimizerState
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
-from fastnn.penalties.layers import shown
+from fastnn.penalties.layers import descriptions
 
 __all__ = ["begun_from", "left_by"]
 
@@ -26,7 +26,7 @@ def left_by(
     if not arrays or not all(np.isfinite(array).all() for array in arrays):
         return None
     return OptimizerState(
-        optimizer.name, shown(penalties), state.steps, state.total, state.memories, kept
+        optimizer.name, descriptions(penalties), state.steps, state.total, state.memories, kept
     )
 
 
@@ -61,7 +61,7 @@ def begun_from(
         )
     kept = left.kept or [np.zeros_like(array) for array in arrays]
     each = zip(arrays, zip(*left.memories, strict=True), strict=True) if left.memories else ()
-    going_on = [optimizer.go_on(array, memories) for array, memories in each]
+    going_on = [optimizer.resume(array, memories) for array, memories in each]
     memories = [list(one) for one in zip(*going_on, strict=True)]
     state = State(left.steps, left.total, memories, kept, {})
-    return state.carried(arrays[0].dtype, same_penalties=left.penalties == shown(penalties))
+    return state.carried(arrays[0].dtype, same_penalties=left.penalties == descriptions(penalties))

@@ -13,7 +13,7 @@ import pytest
 
 import fastnn
 from fastnn import penalties, schedules, sweeps
-from fastnn.own_code import name_with_code, repr_with_code
+from fastnn.plugin_digests import name_with_code, repr_with_code
 from fastnn.sweep_space import described
 
 SOURCE = """
@@ -94,7 +94,7 @@ def test_a_class_within_another_is_seen() -> None:
 
 
 IN_ANY_PROCESS = """
-from fastnn.own_code import name_with_code
+from fastnn.plugin_digests import name_with_code
 
 HELPERS, FACTOR = (print, len), {factor}
 

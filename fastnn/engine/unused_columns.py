@@ -29,7 +29,7 @@ from fastnn.engine.spec import Rule, Spec, lanes
 from fastnn.engine.trace import Vec, VecSpace, formula
 from fastnn.penalties import Penalty
 
-__all__ = ["Aside", "columns_of"]
+__all__ = ["UnusedColumns", "columns_of"]
 
 # If rows use more than this share of the columns, setting the others aside gains nothing.
 MOSTLY_USED = 0.75
@@ -42,7 +42,7 @@ MOST_MISSED = 16
 PIECE = 2048
 
 
-def columns_of(problem: Problem, numbers_at: int) -> tuple[np.ndarray | None, Aside | None]:
+def columns_of(problem: Problem, numbers_at: int) -> tuple[np.ndarray | None, UnusedColumns | None]:
     """Return the columns in the first layer's panels, in order, and those kept aside.
 
     The first is None if the panels have all columns in their own order, the second if no column is
@@ -58,7 +58,7 @@ def columns_of(problem: Problem, numbers_at: int) -> tuple[np.ndarray | None, As
         return None, None
     columns = np.flatnonzero(used)
     if _can_wait(problem):
-        return columns, Aside(problem.weights[0], columns, problem.penalties[0], numbers_at)
+        return columns, UnusedColumns(problem.weights[0], columns, problem.penalties[0], numbers_at)
     # Used columns come first, so that the cache holds only these.
     return np.concatenate([columns, np.flatnonzero(~used)]), None
 
@@ -70,7 +70,7 @@ def _can_wait(problem: Problem) -> bool:
         return False
     if first is None:
         return True
-    return problem.lazy and first.scale is None and not first.rests and _is_of_sums(first)
+    return problem.lazy and first.scale is None and not first.skips and _is_of_sums(first)
 
 
 def _is_of_sums(penalty: Penalty) -> bool:
@@ -81,7 +81,7 @@ def _is_of_sums(penalty: Penalty) -> bool:
     return math.isclose(penalty.value(some), of_sums, rel_tol=1e-9)
 
 
-class Aside:
+class UnusedColumns:
     """The weights of the columns that no row uses, and their deferred steps of the penalty.
 
     The steps are recorded run by run and applied in that order, so that the results do not depend

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from fastnn import DivergenceError, Network, activations, callbacks, costs, penalties, schedules
 from fastnn.arrays import as_inputs
-from fastnn.engine import Training, aside, batched, compiled, jit
+from fastnn.engine import Training, batched, compiled, jit, unused_columns
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path has no panels")
 
@@ -179,7 +179,7 @@ def test_a_checkpoint_has_all_columns(X, y, tmp_path, penalty) -> None:
     ids=repr,
 )
 @pytest.mark.parametrize(
-    "place", [(aside.Aside, "_aged"), (Training, "is_finite")], ids=["sums", "end"]
+    "place", [(unused_columns.UnusedColumns, "_aged"), (Training, "is_finite")], ids=["sums", "end"]
 )
 def test_ctrl_c_leaves_no_value_out_and_none_twice(X, y, tmp_path, place, penalty, dtype) -> None:
     """As values are added up for a checkpoint; after an epoch's last batch."""
@@ -225,7 +225,7 @@ def test_it_cannot_be_told_when_they_got_their_steps(X, y, penalty) -> None:
 @pytest.mark.parametrize("rule", [penalties.L1, penalties.L2], ids=lambda rule: rule.__name__)
 def test_more_runs_than_are_kept(X, y, rule) -> None:
     ours, dense = network(), network()
-    given = {"epochs": aside.MOST_MISSED + 3, "penalty": rule(0.05), "learning_rate": 0.01}
+    given = {"epochs": unused_columns.MOST_MISSED + 3, "penalty": rule(0.05), "learning_rate": 0.01}
     given["batch_size"] = 7
     training = training_of(ours, X, y, rule(0.05))
     for _ in range(given["epochs"]):
@@ -291,10 +291,10 @@ def test_arrays_in_another_order(X, y) -> None:
 
 def test_long_pieces_and_a_rest() -> None:
     """More weights than a piece, and not whole vectors."""
-    w = np.random.default_rng(3).standard_normal((3, aside.PIECE + 5)) / 100
+    w = np.random.default_rng(3).standard_normal((3, unused_columns.PIECE + 5)) / 100
     used, rule = np.array([7, 9]), penalties.L1(1.0)
     numbers = np.array([rule.coefficients(1e-4)] * 6)
-    waiting = aside.Aside(w, used, rule, numbers_at=0)
+    waiting = unused_columns.UnusedColumns(w, used, rule, numbers_at=0)
     wanted = w.copy()
     waiting.take(numbers, 5, None)
     for _ in range(5):
@@ -340,7 +340,7 @@ def test_a_value_that_is_no_sum_is_taken_of_all_weights(X: sparse.csr_array, y: 
 
 def test_going_back_behind_a_value_is_refused(X: sparse.csr_array) -> None:
     w = np.ones((1, COLUMNS))
-    beside = aside.Aside(w, np.unique(X.indices), penalties.L1(1.0), 0)
+    beside = unused_columns.UnusedColumns(w, np.unique(X.indices), penalties.L1(1.0), 0)
     beside.mark()
     beside.take(np.full((2, 1), 0.01), 2, None)
     beside.value()()

@@ -48,7 +48,7 @@ def _digest(value: Any) -> str:
 
 def _content(value: Any, seen: list[Any]) -> Iterator[str]:
     """Yield the code and the values that a class or function computes with."""
-    if _is_foreign(value) or any(value is one for one in seen):
+    if _is_builtin(value) or any(value is one for one in seen):
         return
     seen.append(value)
     if isinstance(value, FunctionType):
@@ -62,7 +62,7 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
                 yield from _content(one, seen)
     elif isinstance(value, type):
         for kind in value.__mro__:
-            for name, member in vars(kind).items() if not _is_foreign(kind) else ():
+            for name, member in vars(kind).items() if not _is_builtin(kind) else ():
                 for wrapped in ("__func__", "fget", "func"):  # of a method, property, cached one
                     member = getattr(member, wrapped, member)
                 if isinstance(member, FunctionType):
@@ -72,7 +72,7 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
                     yield f"{name} {plain_repr(member)}"
 
 
-def _is_foreign(value: Any) -> bool:
+def _is_builtin(value: Any) -> bool:
     """Return whether a class or function is part of fastnn, numpy or Python's builtins."""
     module = str(getattr(value, "__module__", "")).partition(".")[0]
     return module in ("fastnn", "builtins", "numpy")
