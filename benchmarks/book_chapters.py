@@ -1,8 +1,8 @@
-"""The programs of the book's chapters 1 to 3, as docs/book.md has them, run in full.
+"""The programs of the book's chapters 1 to 3, as in docs/book.md, run in full.
 
-``python benchmarks/book_chapters.py`` prints the page's table of results, and with ``--write`` puts
-it into the page. It needs MNIST (`fastnn.nielsen.mnist_loader`) and runs for minutes, on one
-thread; ``--only TEXT`` runs the programs whose titles contain this text.
+``python benchmarks/book_chapters.py`` prints the page's table of results, and with ``--write`` also
+writes it to the page. It needs MNIST (`fastnn.nielsen.mnist_loader`) and takes minutes on one
+thread; ``--only TEXT`` runs only the programs whose titles contain this text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PRINTED = re.compile(r"^(?:Epoch \d+|Accuracy on evaluation data): (\d+) / (\d+)
 
 
 class Program(NamedTuple):
-    """A block of the page: in which chapter, what it is, what the book reports, its text."""
+    """A block of the page: its chapter, its title, what the book reports, and its text."""
 
     chapter: int
     title: str
@@ -46,7 +46,7 @@ class Program(NamedTuple):
 
     @property
     def epochs(self) -> int | None:
-        """The epochs that the book prints, where it does not say all."""
+        """The number of epochs that the book prints, or None for all."""
         descriptions = SHOWN.search(self.published)
         return int(descriptions[1]) if descriptions else None
 
@@ -64,19 +64,19 @@ def programs() -> list[Program]:
 
 
 def namespace() -> dict[str, Any]:
-    """Return what the page's first block leaves to the programs."""
+    """Return the names that the page's first block defines for the programs."""
     names = ("training_data", "validation_data", "test_data")
     data = dict(zip(names, mnist_loader.load_data_wrapper(), strict=True))
     return {"network": network, "network2": network2} | data
 
 
 def few(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the same names with 100 images for each list."""
+    """Return the same names with each list cut to 100 images."""
     return {name: v[:100] if isinstance(v, list) else v for name, v in given.items()}
 
 
 def run(program: Program, seed: int, given: dict[str, Any]) -> Run:
-    """Run a program from a seed, and read what it prints; `given` is left as it is."""
+    """Run a program from a seed and read its accuracies from its output; leave `given` as it is."""
     own = {name: list(value) if isinstance(value, list) else value for name, value in given.items()}
     random.seed(seed)
     np.random.seed(seed)
@@ -100,7 +100,7 @@ def lines(seeds: Sequence[int], only: str) -> Iterator[str]:
     given = namespace()
     for program in programs():
         if only in program.title:
-            run(program, 0, few(given))  # compiles what is not yet on disk
+            run(program, 0, few(given))  # compiles what the disk cache lacks
             runs = [run(program, seed, given) for seed in seeds]
             best = ", ".join(f"{each.best:.2f}" for each in runs)
             seconds = min(each.seconds for each in runs)

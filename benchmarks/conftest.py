@@ -1,11 +1,11 @@
 """How the benchmarks run: pinned to some CPUs and timed, or once each on few rows.
 
-``pytest benchmarks`` pins the process to ``--bench-threads`` CPUs (1) and skips the cases that name
-another number. Where the environment sets OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE, which hold numpy's
-BLAS back, put ``env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE`` before it. With
-``--benchmark-disable`` nothing is pinned and everything runs once, on few rows: to see that it
-runs. Without MNIST in a known folder the digits are synthetic ones, which the ``data`` in the saved
-results says.
+``pytest benchmarks`` pins the process to ``--bench-threads`` CPUs (1) and skips the cases that need
+another number. If the environment sets OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE, which slow numpy's
+BLAS down, run pytest with ``env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE``. With
+``--benchmark-disable`` nothing is pinned and everything runs once, on few rows, only to check that
+it runs. Without MNIST in a known folder, most benchmarks use synthetic digits, and ``data`` in the
+saved results says so; test_dask.py and test_book_chapters.py need MNIST.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Pin before numpy and the peers are loaded, which then start as many threads.
+    """Pin the process before numpy and the peers load, so that they start as many threads.
 
-    Where nothing is timed, kernels have small tiles.
+    If nothing is timed, give the kernels small tiles instead.
     """
     if not config.getoption("benchmark_disable"):
         threads = config.getoption("bench_threads")
@@ -53,14 +53,14 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 @pytest.fixture(scope="session")
 def runs_once(request: pytest.FixtureRequest) -> bool:
-    """Whether everything runs once, untimed, on few rows."""
+    """Return whether everything runs once, untimed, on few rows."""
     return bool(request.config.getoption("benchmark_disable"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _limited_pools(request: pytest.FixtureRequest, runs_once: bool) -> Iterator[None]:
     """Limit the BLAS pools too, in case one was loaded before the process was pinned."""
-    import numpy  # noqa: F401 - a pool that is not loaded is not limited
+    import numpy  # noqa: F401 - only a loaded pool is limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(None if runs_once else request.config.getoption("bench_threads")):

@@ -1,11 +1,11 @@
-"""Local SGD with many workers, by simulation: accuracy by rounds, bytes and time a round.
+"""A simulation of local SGD with many workers: accuracy, bytes and time of each round.
 
 ``python benchmarks/local_sgd.py [--rounds 10] [--workers 1 2 8 64 1000]`` runs all workers of a
-round one after another in this process, through the code that `fastnn.dask` runs on a cluster, on
-MNIST. Accuracy and bytes are what a cluster's would be. The seconds of a round are computed: the
-workers' own from the measured samples a second of one core, the network's from ``--gigabits`` and
-``--overhead`` of the machine that averages, through which all weights go (a star, as Dask's client
-is).
+round one after another in this process, on MNIST, with the code that `fastnn.dask` runs on a
+cluster. Accuracy and bytes are what a cluster's would be. The seconds of a round are computed: the
+workers' from the measured samples per second of one core; the network's from ``--gigabits`` and
+``--overhead`` of the machine that averages. All weights pass through this machine: a star, with
+Dask's client at its centre.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
 
 
 def simulate(workers: int, rounds: int, hidden: int, dataset: Any) -> dict[str, Any]:
-    """Train with so many workers; return accuracies, and what the workers' own work took."""
+    """Train with `workers` workers; return accuracies, bytes, and the seconds of their work."""
     network = Network([784, hidden, 10], input_scale=dataset.input_scale, seed=1)
     images, labels = dataset.train_images[:ROWS], dataset.train_labels[:ROWS]
     cuts = [worker * ROWS // workers for worker in range(workers + 1)]

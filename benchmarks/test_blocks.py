@@ -1,7 +1,7 @@
-"""A file of 4 GiB: how much memory training on it takes; an epoch from a file and in memory.
+"""A file of 4 GiB: the memory that training on it takes, and an epoch from a file and in memory.
 
-Anonymous memory alone is counted (RssAnon): pages of the file are the kernel's cache. The epochs
-are compared on as many rows as a GiB holds, read once before.
+Only anonymous memory is counted (RssAnon): pages of the file belong to the kernel's cache. The
+epochs are compared on 1 GiB of rows, which have been read once before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def anonymous() -> float:
 
 
 def written(folder: Path, size: int) -> tuple[Path, Path]:
-    """Write float32 rows of so many bytes and their labels, piece by piece."""
+    """Write `size` bytes of float32 rows, piece by piece, and their labels; return both paths."""
     rng = np.random.default_rng(1)
     rows = size // (4 * WIDTH)
     paths = folder / "X.npy", folder / "y.npy"

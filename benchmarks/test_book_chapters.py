@@ -1,4 +1,4 @@
-"""The seconds of the programs in docs/book.md, from one seed."""
+"""The time that the programs in docs/book.md take, from one seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastnn import data
 
 
 def script() -> ModuleType:
-    """Return benchmarks/book_chapters.py, which is on no path, as a module."""
+    """Import benchmarks/book_chapters.py, which is not on the path, and return the module."""
     spec = importlib.util.spec_from_file_location(
         "book_chapters", Path(__file__).with_name("book_chapters.py")
     )

@@ -1,7 +1,7 @@
 """The engine's own products against BLAS: a whole training step, and the two BLAS products alone.
 
-On layers of `width` inputs and `width` units, full of nonzeros. What numpy's BLAS would save in a
-large layer is at most the difference; ``gflop`` in the saved results is that of the two products.
+The layers have `width` inputs, all nonzero, and `width` units. The difference is the most that
+numpy's BLAS could save in a large layer. ``gflop`` in the saved results counts the two products.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One network on a Dask cluster of 1 and 2 workers beside `Network.fit`: accuracy and seconds.
+"""One network on a Dask cluster of 1 and 2 workers, and in `Network.fit`: accuracy and seconds.
 
-``pytest benchmarks/test_dask.py --bench-threads 2``. The workers are processes of this machine
-with one thread each, which open their part of MNIST from files.
+``pytest benchmarks/test_dask.py --bench-threads 2``. The workers are processes on this machine,
+with one thread each; they open their parts of MNIST from files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`fastnn.MLPClassifier` beside scikit-learn's own: the same call of `fit`, one thread, float32."""
+"""`fastnn.MLPClassifier` against scikit-learn's: the same call of `fit`, one thread, float32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ neural_network = pytest.importorskip("sklearn.neural_network")
 ESTIMATORS = {"fastnn": fastnn.MLPClassifier, "scikit-learn": neural_network.MLPClassifier}
 FEW_ROWS = 200
 
-# Epochs after which the fit of the digits has ended by itself.
+# More epochs than the fit of the digits needs to converge.
 ENOUGH = 2000
 
 
@@ -44,7 +44,7 @@ CASES = {
 
 
 def rows_of(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return a case's rows, from 0 to 1, its labels and where they come from."""
+    """Return a case's rows, scaled to 0..1, its labels, and where they come from."""
     if case.data == "mnist":
         found = problem.digits(evaluated=False)
         few = slice(case.rows)

@@ -1,6 +1,6 @@
-"""The table of goals: each case a group, in it fastnn and every peer that is installed.
+"""The table of goals: a group per case, with fastnn and every installed peer.
 
-`fastnn bench` runs the same cases, each in a process of its own and all contestants in turn.
+`fastnn bench` runs the same cases, each in its own process and with the contestants in turn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENTRANTS = [
 
 @pytest.fixture
 def sized(runs_once: bool) -> Callable[[Case], Case]:
-    """Return a function that cuts a case down where it only runs once."""
+    """Return a function that cuts a case to few rows if everything runs once."""
     return lambda case: case.with_rows(min(case.n, FEW_ROWS)) if runs_once else case
 
 
@@ -61,10 +61,10 @@ def test_goal(
 
 @pytest.mark.parametrize("case", COMPARED, ids=[case.name for case in COMPARED])
 def test_all_compute_the_same(sized: Callable[[Case], Case], runs_once: bool, case: Case) -> None:
-    """A condition of the comparison, and the one thing here that can fail.
+    """This is what makes times comparable, and the only check in this file.
 
-    Where all runs once, those alone that have the case's own penalty: another one is another
-    kernel to compile.
+    If everything runs once, only peers with the case's penalty are checked: another penalty would
+    need another kernel to be compiled.
     """
     case = sized(case)
     known = [name for name, peer in PEERS.items() if case.penalty in peer.penalties]

@@ -1,6 +1,6 @@
-"""The book's program and this one: MNIST, [784,30,10], batches of 10, three epochs.
+"""The book's program against fastnn: MNIST, [784,30,10], batches of 10, three epochs.
 
-A round is three epochs for each of them; for network2 the conversion of the lists is in it.
+A round is three epochs of each; for network2 it includes the conversion of the lists.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a whole process needs: memory, and the time to its first trained batch.
 
-Each is measured in processes of their own. The memory is in `extra_info` of the saved results, and
+Each measurement starts new processes. The memory is saved in `extra_info` of the results, and
 printed: ``pytest benchmarks/test_processes.py -s``.
 """
 
@@ -18,8 +18,8 @@ import pytest
 FEW_ROWS = 1_000
 ROWS = 50_000
 
-# Resident memory in MB, now and at its peak. The peak can be set back, so that what came before
-# (reading files) does not hide what follows.
+# Resident memory in MiB, now and at its peak. The peak can be reset, so that earlier work (reading
+# files) does not hide the peak of what follows.
 GAUGES = """
 import json, re, sys
 def status(key):

@@ -1,7 +1,7 @@
-"""How the time of an epoch moves with each property of a case, from a common middle.
+"""How the time of an epoch changes as each property of one middle case is varied.
 
-The book's per-sample algorithm, numpy on whole batches, and fastnn; ``seconds`` divided by ``rows``
-is the time per sample.
+Timed are the book's per-sample algorithm, numpy on whole batches, and fastnn. ``seconds`` divided
+by ``rows`` is the time per sample.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WIDE = replace(MIDDLE, learning_rate=0.01)
 
 
 def series() -> Iterator[tuple[str, Any, Case, tuple[str, ...]]]:
-    """Yield what varies, its value, the case and who is timed."""
+    """Yield what is varied, its value, the case and the contestants."""
     all_three = (FASTNN, "numpy", "per-sample")
     batched = (FASTNN, "numpy")
     for m in (1, 3, 10, 30, 100, 300, 1000):

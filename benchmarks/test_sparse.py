@@ -1,9 +1,9 @@
 """Sparse rows: an epoch against scikit-learn's SGD, against dense rows, and with twice the columns.
 
-The rows are RCV1's, a file of the svmlight format named by ``FASTNN_RCV1``; without it synthetic
-ones of the same shape: few nonzeros a row, and columns used the less the later they come. A round
-is five epochs, `epochs` of them, as `fit` does them where nobody looks at the weights in between,
-with the penalty's values for the history; scikit-learn's round is a fit of as many.
+The rows are RCV1's, read from the svmlight file that ``FASTNN_RCV1`` names. Without it they are
+synthetic, of the same shape: few nonzeros per row, and later columns used less. A round is five
+epochs (``epochs`` in the saved results), run as `fit` runs them when nothing reads the weights in
+between, with the penalty's values for the history. scikit-learn's round is a fit of as many epochs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PENALTIES = {"l1": L1(LMBDA), "l2": L2(LMBDA)}
 
 
 def synthetic(rows: int, seed: int = 0) -> tuple[Any, np.ndarray]:
-    """Return rows whose columns are drawn by Zipf's law, and labels that a linear model finds."""
+    """Return rows with columns drawn by Zipf's law, and labels that a linear model can learn."""
     rng = np.random.default_rng(seed)
     drawn = rng.zipf(1.3, (rows, 4 * ROW_NONZEROS))
     columns = [np.unique(row[row <= COLUMNS])[:ROW_NONZEROS] - 1 for row in drawn]
@@ -77,7 +77,7 @@ def training(
 
 
 def orders_of(y: np.ndarray) -> Callable[[], list[np.ndarray]]:
-    """Return a function that draws a round's orders."""
+    """Return a function that draws the orders of a round's epochs."""
     rng = np.random.default_rng(5)
     return lambda: [rng.permutation(len(y)) for _ in range(EPOCHS)]
 
@@ -112,7 +112,7 @@ def test_epoch(
 
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_scikit_learn(benchmark: Any, timed: Callable[..., Any], rows: Any, penalty: str) -> None:
-    """SGDClassifier's fit of as many epochs, from its own start."""
+    """Time SGDClassifier's fit of as many epochs, from its own initial weights."""
     X, y, data = rows
     benchmark.group = f"sparse, [D,1], batch 1, {penalty}"
     narrow, alpha = sparse.csr_matrix(X).astype(np.float32), LMBDA / len(y)
@@ -134,7 +134,7 @@ def model(penalty: str, alpha: float, epochs: int) -> Any:
 
 @pytest.mark.parametrize("rows_are", ["sparse", "dense"])
 def test_dense_rows(benchmark: Any, timed: Callable[..., Any], rows: Any, rows_are: str) -> None:
-    """The first 1,000 rows as a matrix, which is 190 MB, and as they are."""
+    """Time the first 1,000 rows as a dense matrix of 190 MB, and as sparse rows."""
     X, y, data = rows
     benchmark.group = "sparse against dense, [D,1], batch 10, l1"
     X, y = X[:1000], y[:1000]

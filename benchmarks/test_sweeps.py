@@ -1,7 +1,7 @@
-"""Many networks on few cores: 16 of them on 2 cores beside one alone.
+"""Many networks on few cores: 16 of them on 2 cores, and one alone.
 
-``pytest benchmarks/test_sweeps.py --bench-threads 2``. What one alone takes is the shortest of its
-runs, with one thread, before and after the sweep's.
+``pytest benchmarks/test_sweeps.py --bench-threads 2``. The time of one alone is the shortest of its
+single-threaded runs, before and after each sweep.
 """
 
 from __future__ import annotations

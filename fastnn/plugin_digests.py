@@ -1,7 +1,7 @@
 """Digests of user-defined plug-ins, so that a file is not resumed with another version of one.
 
 For a class that is not fastnn's, such as a penalty, the digest covers the code of its functions and
-the numbers and functions that they use from their module, a closure or positional defaults.
+the numbers and functions that they use from their module, a closure or their defaults.
 Anything else that they use, such as a list, is not covered. Other Python versions compile to other
 code, and so give other digests.
 """

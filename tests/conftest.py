@@ -1,7 +1,7 @@
-"""Data sets for all tests, and the rule for tests that need MNIST.
+"""Fixtures for all tests, guards between a kernel's arrays, and the rule for tests that need MNIST.
 
-Without ``FASTNN_DATA`` such a test is skipped. With it, a skip is a failure: data that are there
-but not found would otherwise go unnoticed.
+Without ``FASTNN_DATA``, tests that need MNIST are skipped. With it, a skip is a failure, so that
+a failure to find existing data does not go unnoticed.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ from typing import Any
 
 import numba
 import numpy as np
-import pooch  # noqa: F401 - its logger keeps the stderr of its first import: not a CliRunner's
+import pooch  # noqa: F401 - imported now, or its logger would keep a CliRunner's stderr
 import pytest
 
 from fastnn import data
 from fastnn.engine import layout, spec, training
 
-# Kernels with tiles of two rows by two vectors, of which there is less to compile, and spans of 64
-# columns of these.
+# Tiles of at most two rows by two vectors, which compile faster, and spans of as few as 64 columns.
 SMALL = spec.Tiles((2, 2), 2, 0, 0)
 OF_CPUS, spec.TILES = spec.TILES, {16: SMALL, 32: SMALL}
 SPAN_BYTES, layout.SPAN_BYTES = layout.SPAN_BYTES, 64 * 64
 
-# Bytes behind each part of a kernel's arrays, all ones: NaN, or -1, to who reads them.
+# Guard bytes after each part of a kernel's arrays. All bits are set: they read as NaN, or as -1.
 GUARD = 4 * layout.CACHE_LINE
 PIECES, ALLOCATE = layout._pieces, layout.allocate
-WATCHED: deque[tuple[np.ndarray, np.ndarray]] = deque()  # memory, and where its guards are
+WATCHED: deque[tuple[np.ndarray, np.ndarray]] = deque()  # memory, offsets of its guards
 WATCHED_AT_ONCE = 8
 
 
 def guarded_pieces(floats: Any, **lengths: tuple[int, int]) -> tuple[dict[str, Any], int]:
-    """Return where arrays lie, with a guard behind each part."""
+    """Return where arrays lie, as `layout._pieces` does, with a guard after each part."""
     pieces, total = {}, 0
     for name, (parts, length) in lengths.items():
         alone, room = PIECES(floats, **{name: (parts, length)})
@@ -49,7 +48,7 @@ def guarded_pieces(floats: Any, **lengths: tuple[int, int]) -> tuple[dict[str, A
 
 @functools.lru_cache(maxsize=64)
 def guards(shape: layout.Shape) -> np.ndarray:
-    """Return the places of all bytes of guards, but for two arrays that Python clears whole."""
+    """Return the offsets of all guard bytes, except in two arrays that Python clears whole."""
     starts, pieces = [], layout._plan(shape).pieces
     for piece in (one for name, one in pieces.items() if name not in ("met", "ticks")):
         size = (piece.end - piece.start) // piece.parts
@@ -61,7 +60,7 @@ def guards(shape: layout.Shape) -> np.ndarray:
 
 
 def guarded_allocate(shape: layout.Shape) -> layout.Arrays:
-    """Return a kernel's arrays with the guards filled."""
+    """Return a kernel's arrays, with the guards filled."""
     arrays = ALLOCATE(shape)
     memory: Any = arrays.weights.base
     memory = memory[-memory.ctypes.data % layout.CACHE_LINE :]
@@ -72,7 +71,7 @@ def guarded_allocate(shape: layout.Shape) -> layout.Arrays:
 
 
 def look_at_guards(left: int) -> None:
-    """Look at the oldest ones, and forget them, until so many are left."""
+    """Check and forget the oldest guards, until those of `left` kernels remain."""
     while len(WATCHED) > left:
         memory, places = WATCHED.popleft()
         assert (memory[places] == 255).all(), "a kernel wrote past an array"
@@ -89,9 +88,10 @@ def nothing_is_written_between_arrays() -> Iterator[None]:
 
 @contextmanager
 def tiles_for(node: pytest.Item | pytest.Module) -> Iterator[None]:
-    """Give what is marked ``cpu_tiles`` the tiles of this CPU.
+    """Use the tiles of this CPU if `node` is marked ``cpu_tiles``.
 
-    Most tests are of what a kernel is made of; those of its shapes are marked.
+    Most tests check what a kernel computes, for which small tiles suffice. The mark is for tests
+    that depend on the tiles' shapes, and for results that are compared with other processes.
     """
     with pytest.MonkeyPatch.context() as patch:
         if node.get_closest_marker("cpu_tiles") is not None:
@@ -102,7 +102,7 @@ def tiles_for(node: pytest.Item | pytest.Module) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def tiles_of_module(request: pytest.FixtureRequest) -> Iterator[None]:
-    """For the fixtures of whole modules."""
+    """Choose the tiles for module-scoped fixtures."""
     with tiles_for(request.node):
         yield
 
@@ -115,20 +115,20 @@ def tiles(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def compiled_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outputs by compiled kernels, of more than a few rows, however small the network is."""
+    """Compute outputs with compiled kernels for any size of network, unless the rows are few."""
     monkeypatch.setattr(training, "FEW_PRODUCTS", 0)
 
 
 @pytest.fixture(autouse=True)
 def usual_outputs(request: pytest.FixtureRequest) -> None:
-    """Compiled ones, but for what is compared with other processes."""
+    """Use `compiled_outputs` in all tests that are not marked ``cpu_tiles``."""
     if request.node.get_closest_marker("cpu_tiles") is None:
         request.getfixturevalue("compiled_outputs")
 
 
 @pytest.fixture
 def numpy_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine's numpy path, for tests of what is around it: there is nothing to compile."""
+    """Use the numpy path, for tests of the code around the engine: nothing is compiled."""
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
 
 
@@ -147,7 +147,7 @@ def mnist() -> data.Dataset:
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C where this was started in the background of a shell, which ignores it."""
+    """Accept Ctrl-C even if a shell has started pytest in the background, with SIGINT ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,11 +1,11 @@
-"""Coverage-guided fuzzing of what reads files, one format at a time; needs the package atheris.
+"""Coverage-guided fuzzing of the file readers, one format at a time; needs the package atheris.
 
     pip install atheris
     python tests/fuzz.py json -runs=200000
 
-The formats and what must hold are those of test_hostile_files.py; what follows the format is for
-libFuzzer. It starts from the same sound files, and keeps what reaches new code in a folder of its
-own, which is gone afterwards. An input that breaks a rule is written to the current folder.
+The formats and the rules are those of test_hostile_files.py; options after the format are passed to
+libFuzzer. It starts from the same valid files, and keeps inputs that reach new code in a temporary
+folder. An input that breaks a rule is written to the current folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ os.environ["NUMBA_DISABLE_JIT"] = "1"  # nothing is compiled, and formulas are i
 
 import atheris
 
-# fastnn loads its modules where they are used, most of them with what this one imports.
+# fastnn imports its modules lazily; this import triggers most of them.
 with atheris.instrument_imports(include=["fastnn"]):
     import test_hostile_files as hostile
 
@@ -30,8 +30,8 @@ import fastnn
 
 
 def main(name: str, options: list[str]) -> None:
-    """Fuzz one format until libFuzzer's options say that it is enough."""
-    warnings.simplefilter("ignore")  # to show one, Python opens the source file
+    """Fuzz one format until a limit in libFuzzer's options is reached."""
+    warnings.simplefilter("ignore")  # to show one, Python would open the source file
     with tempfile.TemporaryDirectory() as folder:
         form = hostile.FORMATS[name]
         path = Path(folder) / form.name
@@ -48,7 +48,7 @@ def main(name: str, options: list[str]) -> None:
             write(content)
             hostile.outcome(form, path)
 
-        for content in (*seeds, b"", b"other"):  # what is imported at first use is no other file
+        for content in (*seeds, b"", b"other"):  # so that lazy imports open no files later
             write(content)
             with suppress(fastnn.FileFormatError):
                 form.sound(form.read(path))

@@ -1,4 +1,4 @@
-"""Whole training runs of the book's modules, against the oracle with the same seeds and data."""
+"""Whole training runs of the book's modules against the oracle, with the same seeds and data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Pairs = list[tuple[np.ndarray, Any]]
 
 
 def pairs(dataset: data.Dataset, n: int, outputs: int) -> Pairs:
-    """Return the first `n` training samples; with one output the target is whether it is odd."""
+    """Return the first `n` training samples; with one output, the target is 1 for odd digits."""
     images = (dataset.train_images[:n] * dataset.input_scale).reshape(n, -1, 1)
     labels = dataset.train_labels[:n]
     if outputs == 1:
@@ -49,8 +49,8 @@ def assert_close(net: network2.Network | network.Network, oracle: Any, start: An
 def learning_rate(batch: int) -> float:
     """Return a rate at which a run is stable.
 
-    With single samples at 0.5, the last bit of a starting weight decides the outcome: the oracle
-    itself then moves by as much as the weights, and there is nothing to compare.
+    With single samples at 0.5, the last bit of an initial weight decides the outcome: changing it
+    moves the oracle's own result by as much as the weights, so that a comparison means nothing.
     """
     return 0.05 if batch == 1 else 0.5
 
@@ -94,7 +94,7 @@ def test_digits(
 
 
 def covering_set() -> list[Any]:
-    """Return every size with every cost and penalty; batches go round, so that all pairs occur."""
+    """Return every size with every cost and penalty; batch sizes cycle, so all pairs occur."""
     sizes = ([784, 30, 10], [784, 30, 30, 10], [784, 1, 10])
     rows = enumerate(itertools.product(sizes, COSTS, PENALTIES))
     return [(*row, BATCHES[number % len(BATCHES)]) for number, row in rows]
@@ -142,7 +142,7 @@ def oracle_trajectory(training: Pairs) -> tuple[list[float], list[int]]:
     return costs, correct
 
 
-# What the oracle gives on the embedded digits; [64, 30, 10], batch 10, eta 0.5, L1 with lmbda 2.
+# The oracle's results on the embedded digits: [64, 30, 10], batch 10, eta 0.5, L1 with lmbda 2.
 COST_TRAJECTORY = [
     2.4304084948106235,
     1.6817474936901597,

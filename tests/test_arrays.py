@@ -1,4 +1,4 @@
-"""Inputs and targets at the edge: stored in the smallest exact type, or refused with the reason."""
+"""A caller's inputs and targets are stored in the smallest exact type, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLOATS = [np.float32, np.float64]
 
 
 def grid(n: int = 6, width: int = 5, seed: int = 0) -> np.ndarray:
-    """Integers 0..255 that no larger scale than the intended one can hold."""
+    """Return integers 0..255 with a 255 and a 1, so that only the intended scale fits them."""
     k = np.random.default_rng(seed).integers(0, 256, (n, width))
     k[0, :2] = 255, 1
     return k
@@ -33,7 +33,7 @@ def bytes_of_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of two rows of five float32, so that small arrays have several."""
+    """Make a block hold two rows of five float32, so that small arrays have several blocks."""
     monkeypatch.setattr(arrays, "_BLOCK_BYTES", 40)
 
 
@@ -76,7 +76,7 @@ def test_input_scale_multiplies_the_exact_one(scale: float) -> None:
     X = grid() * scale
     inputs = as_inputs(X, np.float64, 0.3)
     assert inputs.matrix.dtype == np.uint8
-    np.testing.assert_array_equal(meant(inputs), X * 0.3)  # to the bit
+    np.testing.assert_array_equal(meant(inputs), X * 0.3)  # bit for bit
 
 
 def test_the_largest_scale_that_fits_is_taken() -> None:
@@ -124,7 +124,7 @@ def test_nearly_exact_is_not_exact(value: float, side: int) -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.usefixtures("small_blocks")
 def test_quotients_become_uint8(dtype: type, target: type) -> None:
-    """Every k/255, unless what float32 makes of it would have to be float64's."""
+    """Every k/255 is stored as k, except for float32 quotients in float64, which would differ."""
     k = np.arange(256).reshape(64, 4)
     X = k.astype(dtype) / dtype(DIVISOR)
     inputs = as_inputs(X, target, None)
@@ -139,7 +139,7 @@ def test_quotients_become_uint8(dtype: type, target: type) -> None:
 
 
 def test_quotients_times_an_input_scale_stay_floats() -> None:
-    """Two roundings one after the other are not those of the engine."""
+    """k/255*0.3 rounds differently from k*0.3/255, which the engine would compute."""
     assert as_inputs(grid() / DIVISOR, np.float64, 0.3).matrix.dtype == np.float64
 
 
@@ -304,7 +304,7 @@ def test_targets_that_are_not_real_numbers(y: Any) -> None:
     with pytest.raises(TypeError, match=r"y must hold real numbers") as caught:
         as_targets(y, 2, 2, np.float32)
     assert ("np.unique" in str(caught.value)) == isinstance(y[0], str)
-    with pytest.raises(TypeError, match=r"np\.asarray"):  # real targets have no names
+    with pytest.raises(TypeError, match=r"np\.asarray"):  # no hint on class names
         as_targets(y, 2, 2, np.float32, classes=False)
 
 
@@ -452,7 +452,7 @@ def test_pairs_with_a_target_too_large_for_float32(y: Any) -> None:
         (np.ones((5, 1)), 7 if isinstance(y, int) else np.ones((1, 1))),
         (np.ones((5, 1)), y),
     ]
-    error = TypeError if isinstance(y, int) else ValueError  # numpy has no such integer
+    error = TypeError if isinstance(y, int) else ValueError  # numpy has no integer type for it
     with pytest.raises(error, match="y of pair 1"):
         from_pairs(data_list, 5, 1, np.float32)
 
@@ -517,7 +517,7 @@ def test_no_pairs() -> None:
 
 
 def extra_bytes(convert: Any) -> int:
-    """Return how much more memory a conversion needs at its peak than its result has."""
+    """Return by how many bytes a conversion's peak memory exceeds the memory of its result."""
     tracemalloc.start()
     try:
         result = convert()

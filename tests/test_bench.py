@@ -1,4 +1,4 @@
-"""The benchmark: its cases, that peers compute what fastnn computes, what the command says."""
+"""The benchmark: its cases, the agreement of peers with fastnn, and the command's output."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_stand_in_has_the_zeros_of_mnist(monkeypatch: pytest.MonkeyPatch) ->
     stand_in = problem(replace(TINY, sizes=(784, 10), data="mnist", n=5_000))
     digits.cache_clear()
     assert "synthetic" in stand_in.origin
-    for batch_size, share in ((1, 0.19), (10, 0.48), (100, 0.66)):  # MNIST's
+    for batch_size, share in ((1, 0.19), (10, 0.48), (100, 0.66)):  # as in MNIST
         assert used_share(stand_in.rows, batch_size) == pytest.approx(share, abs=0.02)
 
 
@@ -100,7 +100,7 @@ def test_the_stand_in_has_the_zeros_of_mnist(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def oracle(case: Case, given: Problem, order: np.ndarray) -> list[np.ndarray]:
-    """Return the weights after an epoch of `reference`."""
+    """Return the weights after an epoch of the oracle."""
     weights, biases = given.start("float64")
     trained, _ = reference.epoch(
         weights,
@@ -119,7 +119,7 @@ def oracle(case: Case, given: Problem, order: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("penalty", ["none", "l1", "l2"])
 @pytest.mark.parametrize("name", [FASTNN, *INSTALLED])
 def test_an_epoch_is_the_oracles(name: str, penalty: str) -> None:
-    """Two hidden layers, and a short last batch where the peer allows one (its penalty is one)."""
+    """Two hidden layers; a short last batch, but not for scikit-learn, whose alpha is per batch."""
     rows = 60 if name == "scikit-learn" else 58
     case = replace(TINY, sizes=(12, 7, 6, 5), penalty=penalty, peers=tuple(PEERS)).with_rows(rows)
     given, order = problem(case), np.random.default_rng(0).permutation(rows)
@@ -192,7 +192,7 @@ def test_rounds_are_interleaved_and_slow_ones_drop_out(monkeypatch: pytest.Monke
 
     effort = timing.Effort(rounds=3, seconds=60.0, rows=None)
     times = timing.in_turn({name: contestant(name) for name in orders}, 5, effort)
-    assert calls == ["a", "b"] * 4  # one round before those that count
+    assert calls == ["a", "b"] * 4  # the first round does not count
     assert [len(found.seconds) for found in times.values()] == [3, 3]
     for mine, other in zip(orders["a"], orders["b"], strict=True):
         np.testing.assert_array_equal(mine, other)
@@ -254,7 +254,7 @@ def test_environment_lets_peers_run_at_their_best(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What two quick cases gave, with their output and files."""
+    """Run two quick cases; return their output, results and files."""
     folder = tmp_path_factory.mktemp("bench")
     files = {"--json": folder / "bench.json", "--plot": folder / "bench.png"}
     arguments = [part for pair in files.items() for part in pair]

@@ -1,7 +1,8 @@
-"""Networks that the oracle does not know, against the algorithm written out in numpy.
+"""Networks that the oracle does not cover, compared with the algorithm written out in numpy.
 
-The formulas here are written once more, from their definitions and in whole batches: nothing of
-fastnn is used but the network under test. An activation, cost or penalty that is new needs its row.
+The formulas are written again here, from their definitions and for whole batches. Apart from the
+network under test, fastnn only provides the penalties' names, parameters and layers.
+Every new activation, cost or penalty needs an entry here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fastnn import L1, L2, ElasticNet, Network, activations, costs, penalties
 
 N, SIZES = 45, [12, 7, 4]
 
-# The output, and the cost's derivative by z from that by the output.
+# The output a, and the cost's derivative with respect to z from that with respect to a (slope).
 ACTIVATIONS = {
     "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z, a, slope: slope * a * (1 - a)),
     "tanh": (np.tanh, lambda z, a, slope: slope * (1 - a**2)),
@@ -44,7 +45,7 @@ ACTIVATIONS = {
 }
 gelu = ACTIVATIONS["gelu"][0]
 
-# What is summed over the output units, and its derivative by the output.
+# The cost of each output unit, to be summed, and its derivative with respect to the output.
 COSTS = {
     "quadratic": (lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
     "cross_entropy": (
@@ -62,8 +63,8 @@ COSTS = {
 }
 
 
-# What a step leaves of a layer's weights w, (out, in); g is what the gradient takes from it, eta is
-# learning_rate/n, t the number of the step from 1 on, and q what the rule has kept in a dict.
+# Each rule returns a layer's weights w, (out, in), after a step. The gradient step subtracts g; eta
+# is learning_rate/n, t the step's number, counted from 1; the rule keeps what it needs in `kept`.
 def cumulative(p, w, g, eta, t, kept):
     u, q = t * eta * p.lmbda, kept.get("q", 0.0)
     v = w - g
@@ -131,7 +132,7 @@ def new(hidden: str, output: str, cost: str) -> Network:
 
 
 def layers_of(names, weights, biases, x: np.ndarray) -> list[np.ndarray]:
-    """Return what each layer gives out for the rows `x`, the inputs first."""
+    """Return the outputs of each layer for the rows `x`, starting with the inputs."""
     layers = [x]
     for name, w, b in zip(names, weights, biases, strict=True):
         layers.append(ACTIVATIONS[name][0](layers[-1] @ w.T + b))
@@ -139,7 +140,7 @@ def layers_of(names, weights, biases, x: np.ndarray) -> list[np.ndarray]:
 
 
 def train(network: Network, x, y, *, epochs: int, batch_size: int, learning_rate: float, penalty):
-    """Return the weights and biases after gradient descent in the order of the rows."""
+    """Return weights and biases after gradient descent over the rows in their order."""
     weights, biases = [w.copy() for w in network.weights], [b.copy() for b in network.biases]
     names, slope_of = network.activations, COSTS[network.cost][1]
     chosen = penalties.per_layer(penalty, len(weights))
@@ -232,7 +233,7 @@ def test_fit(hidden: str, output: str, cost: str, batch_size: int, rows) -> None
         penalties.GroupLasso(2.0),
         penalties.SparseGroupLasso(2.0, "neurons", 0.3),
         penalties.MaxNorm(0.8),
-        # Layers of their own, biases, and every rule that keeps or scales something in one kernel.
+        # A penalty for each layer, penalised biases, and rules with memories or scaling together.
         [L1(4.0, method="cumulative", biases=True), penalties.GroupLasso(1.0, "neurons")],
         [penalties.SparseGroupLasso(2.0), L1(2.0, biases=True)],
         [None, ElasticNet(4.0, 0.3, biases=True)],

@@ -1,4 +1,4 @@
-"""Training on blocks: the same as on rows in memory, read as they are needed."""
+"""Training on blocks that are read when needed is the same as on rows in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_it_is(buffer: Any) -> Any:
 
 
 class Stream:
-    """The protocol at its least: it begins anew each time."""
+    """The minimal protocol: each iteration starts again from the first block."""
 
     def __init__(self, *blocks: Any) -> None:
         self.blocks, self.begun = blocks, 0
@@ -71,7 +71,7 @@ def test_one_buffer_of_all_rows_is_fit(optimizer: Any, digits, parts) -> None:
 
 
 def test_buffers_go_on_with_what_is_remembered(digits, parts) -> None:
-    """In order, buffers of whole batches are the batches of one epoch."""
+    """Without shuffling, buffers of whole batches give the batches of an epoch in memory."""
     options: dict[str, Any] = {
         "epochs": 2, "optimizer": Adam(0.01), "penalty": L1(1.0), "batch_size": 20,
         "shuffle": False,
@@ -125,7 +125,7 @@ def test_the_next_buffer_is_read_while_this_one_trains(parts) -> None:
 
     for buffer in Blocks(Watched(), rows=890, buffer=300).buffers(None, as_it_is):
         trained.append(len(buffer.X))
-        assert read.wait(30)  # while this buffer is still in the caller's hands
+        assert read.wait(30)  # while the caller still has this buffer
     assert trained == [300, 300, 290]
 
 
@@ -143,7 +143,7 @@ def test_blocks_are_let_go_once_they_are_in_a_buffer(parts) -> None:
     sizes = [len(y) for _, y in parts]
     filled = Blocks(Made(), buffer=sum(sizes[:2]), rows=sum(sizes))._filled(None)
     next(filled)
-    assert [one() is None for one in made] == [True, False]  # the last one may have more rows
+    assert [one() is None for one in made] == [True, False]  # the last block may have more rows
     next(filled)
     assert [one() is None for one in made][:2] == [True, True]
 
@@ -177,7 +177,7 @@ def test_n_is_that_of_all_rows(parts) -> None:
 
 
 def test_blocks_must_be_of_one_form(parts) -> None:
-    """uint8 beside floats would lose its scale where both are in one buffer."""
+    """In one buffer with floats, uint8 would lose its scale."""
     (X, y), (X2, y2) = parts[0], parts[2]
     others = [(X2 / 16, y2), (sparse.csr_array(X2), y2), (X2[:, 1:], y2), (X2, np.eye(10)[y2])]
     for other in others:
@@ -196,7 +196,7 @@ def test_blocks_must_be_of_one_form(parts) -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_sparse_blocks_keep_their_dtype(parts) -> None:
-    """Entries for the same place are added; uint8 has its own scale, if they fit it."""
+    """Duplicate entries are added, and the sums must fit uint8, which has its own scale."""
     X, y = parts[1]
     expected, network = Network(SIZES, seed=3), Network(SIZES, seed=3)
     expected.fit(Blocks([(sparse.csr_array(X), y)]), epochs=1)
@@ -217,7 +217,7 @@ def test_the_penalty_is_noted_as_fit_does(parts) -> None:
 
 
 def test_ctrl_c_does_not_wait_for_a_block(parts) -> None:
-    """What the caller raises ends the pass while a block is still on its way."""
+    """An exception in the caller closes the pass, which must not wait for a block being read."""
     goes_on = threading.Event()
 
     class Slow:
@@ -272,7 +272,7 @@ def test_rows_that_are_refused_leave_the_weights_of_the_epoch_before(parts) -> N
 
 @pytest.mark.usefixtures("numpy_path")
 def test_weights_that_diverge_are_put_back(parts) -> None:
-    """At once: a block that cannot be read later in the pass does not leave what diverged."""
+    """They are restored at once, even if a later block of the pass cannot be read."""
     network, stream = new(), Stream(*parts, OSError("disk on fire"))
     with pytest.raises(fastnn.DivergenceError, match=r"no longer finite in round 1.*the largest"):
         network.fit(Blocks(stream, rows=2000, buffer=300), epochs=1, learning_rate=1e38)
@@ -292,7 +292,7 @@ def test_ctrl_c_never_leaves_half_an_average(parts, monkeypatch: pytest.MonkeyPa
         local_sgd.fit(network, run, [part.total for part in rows], rounds=rounds, local_epochs=1)
 
     def value_of(*arguments) -> float:
-        signal.raise_signal(signal.SIGINT)  # as the round is noted
+        signal.raise_signal(signal.SIGINT)  # while the round is recorded
         return 0.0
 
     fit(expected, 1)
@@ -305,7 +305,7 @@ def test_ctrl_c_never_leaves_half_an_average(parts, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.usefixtures("numpy_path")
 def test_a_source_of_items_without_a_length_comes_in_its_own_order(parts) -> None:
-    """As PyTorch's iterable data sets do."""
+    """PyTorch's iterable data sets are such sources."""
 
     class Items(Stream):
         def __getitem__(self, number: int) -> Any:

@@ -1,7 +1,7 @@
-"""The 400 epochs that the book's own program published, run again through `network2`.
+"""The 400 epochs whose figures the book's program published, repeated with `network2`.
 
-The figures are those of the book's chapter 3, "Overfitting and regularization". Its program ran
-under Python 2, whose `random.shuffle` is put in place of today's.
+The figures are those of the book's chapter 3, "Overfitting and regularization". The program ran
+under Python 2, so its `random.shuffle` replaces today's here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def _seeds() -> Iterator[None]:
 @pytest.mark.skipif(not PUBLISHED.is_file(), reason="needs book/overfitting.json in FASTNN_DATA")
 @pytest.mark.usefixtures("_seeds")
 def test_the_published_run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    request.getfixturevalue("mnist")  # not in the signature: the published file may be missing
+    # Not a parameter, which would mark the test `mnist` even if the published file is missing.
+    request.getfixturevalue("mnist")
     monkeypatch.setattr(random, "shuffle", python2_shuffle)
     training_data, _, test_data = mnist_loader.load_data_wrapper()
     net = network2.Network([784, 30, 10], cost=network2.CrossEntropyCost())

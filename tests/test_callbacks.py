@@ -1,4 +1,4 @@
-"""What happens between epochs: callbacks, early stopping, validation rows, the history."""
+"""What happens between epochs: callbacks, early stopping, validation and the history."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_other_lists_in_the_place_of_those_trained_are_refused(where: str) -> No
 @pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("where", ["weights", "biases", "prune"])
 def test_arrays_that_a_callback_changes_are_put_back(where: str, blocks: bool) -> None:
-    """The engine has copies of its own, and what is written here would be lost."""
+    """The engine trains its own copies, so the changes would be lost."""
 
     class Writes(Callback):
         def epoch_end(self, epoch, network, history):
@@ -122,7 +122,7 @@ def test_what_a_callback_raises_ends_the_fit_there() -> None:
 
 
 class Keep(Callback):
-    """The arrays after every epoch."""
+    """Copies the arrays after every epoch."""
 
     def __init__(self) -> None:
         self.arrays = []
@@ -154,7 +154,7 @@ def test_the_best_epochs_weights_are_put_back(monitor: str, min_delta: float) ->
 
 
 def test_a_fit_that_was_stopped_has_no_best_epoch() -> None:
-    """Its weights are those of the last one."""
+    """Its weights are those of the last epoch."""
 
     class Stops(Callback):
         def epoch_end(self, epoch: int, network: Network, history: History) -> None:
@@ -204,7 +204,7 @@ def test_bad_early_stopping(keywords, message: str) -> None:
 
 @pytest.mark.parametrize("targets", ["labels", "rows"])
 def test_a_fraction_is_held_out(targets: str) -> None:
-    """As if the caller had split the rows with the same draw."""
+    """The fit is the same as if the caller had split the rows with the same draw."""
     y = Y if targets == "labels" else np.eye(4)[Y]
     network, split = new(), new()
     drawn = split._rng.permutation(45)

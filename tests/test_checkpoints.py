@@ -1,4 +1,4 @@
-"""Checkpoints: stopped anywhere, in any setting, a run goes on as one that never was."""
+"""Checkpoints: a run stopped anywhere, in any setting, resumes as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SETTINGS = {
     },
     "compacting": {"penalty": fastnn.GroupLasso(4.0), "compact_every": 2, "learning_rate": 0.2},
 }  # fmt: skip
-COMPILED = ("adam", "cumulative", "dropout and noise")  # the numpy path has the rest in common
+COMPILED = ("adam", "cumulative", "dropout and noise")  # the others test what both paths share
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def new(seed: int = 1) -> Network:
 
 
 def stopped_after(batches: int, network: Network, path: Path, **keywords) -> bool:
-    """Fit until so many batches are done; return whether there was an end before."""
+    """Resume a fit and interrupt it after `batches` batches; return whether it ended before."""
     run, done = training.Training.is_finite, []
 
     def counting(self) -> bool:
@@ -105,7 +105,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(name, tmp_path: Path, monk
 
 
 def test_by_epochs_and_to_more_of_them(tmp_path: Path) -> None:
-    """The same network goes on, and a finished run has nothing left to do."""
+    """The same network resumes, and a finished run has nothing left to do."""
     path, expected = tmp_path / "run", new()
     expected.fit(X, Y, epochs=5)
     network = new()
@@ -163,7 +163,7 @@ def test_another_target_or_hidden_layer_is_refused(tmp_path: Path) -> None:
     path, targets = tmp_path / "run", np.resize(Y, 1000)
     rows = np.resize(X, (1000, COLUMNS))
     new().fit(rows, targets, epochs=1, checkpoint=path)
-    for row in range(0, 1000, 333):  # not only those of a sample
+    for row in range(0, 1000, 333):  # every target counts, not only a sample of them
         others = targets.copy()
         others[row] = 1 - others[row]
         with pytest.raises(ValueError, match="of another fit: its data is"):
@@ -178,7 +178,7 @@ def test_another_target_or_hidden_layer_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_labels_are_not_classes(tmp_path: Path) -> None:
-    """Whose scores are of another kind."""
+    """Labels have other scores than targets, so a checkpoint of a fit on targets is refused."""
     labels = (np.random.default_rng(6).random((N, 3)) < 0.5).astype(np.uint8)
     as_targets, as_labels = (Network([COLUMNS, 3], multilabel=m, seed=1) for m in (False, True))
     as_targets.fit(X, labels, epochs=1, checkpoint=tmp_path / "run")
@@ -189,7 +189,7 @@ def test_labels_are_not_classes(tmp_path: Path) -> None:
 def test_pixels_by_another_scale_are_other_data(tmp_path: Path) -> None:
     pixels = np.random.default_rng(6).integers(256, size=(N, COLUMNS), dtype=np.uint8)
     new().fit(pixels, Y, epochs=1, checkpoint=tmp_path / "run")
-    with pytest.raises(ValueError, match="of another fit: its data is"):  # kept as bytes, too
+    with pytest.raises(ValueError, match="of another fit: its data is"):  # also stored as bytes
         new().fit(pixels / 255, Y, epochs=2, checkpoint=tmp_path / "run", resume=True)
 
 
@@ -238,14 +238,14 @@ def test_a_file_that_is_read_only_stays_and_training_goes_on(tmp_path: Path, mon
     path = tmp_path / "run"
     new().fit(X, Y, epochs=1, checkpoint=path)
     last = path.read_bytes()
-    monkeypatch.setattr(os, "access", lambda *_: False)  # as for users who are not root
+    monkeypatch.setattr(os, "access", lambda *_: False)  # what a user who is not root gets
     with pytest.warns(RuntimeWarning, match="Permission denied") as caught:
         new().fit(X, Y, epochs=3, checkpoint=path)
     assert len(caught) == 1
     assert path.read_bytes() == last
 
 
-@pytest.mark.usefixtures("numpy_path")  # a kernel could not be saved either
+@pytest.mark.usefixtures("numpy_path")  # a kernel could not be cached either
 def test_a_folder_that_has_become_read_only_is_no_reason_to_stop(tmp_path: Path, monkeypatch):
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -258,7 +258,7 @@ def test_a_folder_that_has_become_read_only_is_no_reason_to_stop(tmp_path: Path,
 
 
 def test_what_is_removed_is_of_no_other_file(tmp_path: Path) -> None:
-    """Names as long as they may be, that differ at their ends."""
+    """The names have the maximum length and differ only in their last character."""
     one, other = (tmp_path / (254 * "l" + end) for end in ("1", "2"))
     pieces = [files._beside(path) for path in (one, other)]
     for piece in pieces:
@@ -269,7 +269,7 @@ def test_what_is_removed_is_of_no_other_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["evaluation", "epoch_begin", "epoch_end", "an order is drawn"])
 def test_ctrl_c_between_two_epochs_writes_one_too(where: str, tmp_path: Path, monkeypatch) -> None:
-    """Whatever is at work then, and the run ends in the same bits."""
+    """Whatever is interrupted, the resumed run ends in the same bits."""
     path, network, expected = tmp_path / "run", new(), new()
     options: dict[str, Any] = {"epochs": 6, "validation_data": (X[:9], Y[:9])}
     options["early_stopping"] = 2
@@ -315,7 +315,7 @@ def test_ctrl_c_between_two_epochs_writes_one_too(where: str, tmp_path: Path, mo
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("where", ["begin", "end"])
 def test_a_run_that_a_callback_has_ended_goes_on(where: str, tmp_path: Path) -> None:
-    """It may have been one that looks at the clock."""
+    """The callback may have ended the run because of a time limit."""
 
     class TimeIsUp(fastnn.Callback):
         def epoch_begin(self, epoch: int, network: Network) -> bool:
@@ -334,7 +334,7 @@ def test_a_run_that_a_callback_has_ended_goes_on(where: str, tmp_path: Path) -> 
 
 
 class ByFunction(fastnn.Schedule):
-    """A schedule whose repr has an address in it."""
+    """A schedule whose repr contains an address."""
 
     largest = 0.5
 
@@ -362,7 +362,7 @@ def test_a_schedule_of_a_function_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_files_of_others_beside_it_stay(tmp_path: Path) -> None:
-    """What writers of this very file have left goes."""
+    """Only what writers of this very file have left behind is removed."""
     others = [".run.notes.tmp", ".run.a.1234abcd.tmp", ".run.1234abcde.tmp"]
     for name in (*others, ".run.1234abcd.tmp"):
         (tmp_path / name).write_text("x")
@@ -403,7 +403,7 @@ def test_a_damaged_file_is_refused_or_understood(data, a_checkpoint: Path, tmp_p
     before = network.weights[0].copy()
     try:
         network.fit(X, Y, epochs=1, checkpoint=path, resume=True, **SETTINGS["early stopping"])
-    except ValueError as error:  # a FileFormatError is one
+    except ValueError as error:  # FileFormatError is a subclass
         if not isinstance(error, FileFormatError) and "of another fit" not in str(error):
             raise
         np.testing.assert_array_equal(network.weights[0], before)
@@ -428,7 +428,7 @@ net.save(sys.argv[2])
 
 
 def runs_killed(tmp_path: Path, kills: int) -> None:
-    """Kill a program at random moments, often while it writes, and let it go on each time."""
+    """Kill a program at random moments, often while it writes, and restart it each time."""
     checkpoint, rng = tmp_path / "run", np.random.default_rng(3)
     killed, command = 0, [sys.executable, "-c", PROGRAM]
     while True:
@@ -500,7 +500,7 @@ def test_epochs_that_would_not_have_come_to_the_checkpoint(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("numpy_path")
 def test_a_network_that_was_compacted_goes_on(tmp_path: Path) -> None:
-    """One that was before the fit, and the very one that was stopped, whatever it has since."""
+    """Resume in a compacted network, in one that is not, and in the one that was stopped."""
     start = new()
     start.weights[0][:, :3] = 0
     start.compact()
@@ -521,7 +521,7 @@ def test_a_network_that_was_compacted_goes_on(tmp_path: Path) -> None:
 def test_what_an_optimizer_remembers_can_diverge(
     compiled: bool, blocks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the checkpoint could not be read."""
+    """Training stops with an error, since a checkpoint of such a state could not be read."""
     monkeypatch.setattr(jit, "is_on", lambda: compiled and not numba.config.DISABLE_JIT)
     network, before = Network([6, 3], seed=1), Network([6, 3], seed=1).weights[0]
     huge = np.random.default_rng(0).random((20, 6)).astype(np.float32) * 1e25

@@ -22,7 +22,7 @@ from fastnn.cli import app
 from fastnn.cli.options import OptimizerName, PenaltyName
 from fastnn.trainer.checkpoints import read
 
-pytestmark = pytest.mark.cpu_tiles  # as in other processes
+pytestmark = pytest.mark.cpu_tiles  # as the processes that these tests start
 
 COMMAND = [sys.executable, "-m", "fastnn"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
@@ -199,7 +199,7 @@ def test_defaults_reach_95_percent_on_the_digits_held_out() -> None:
 
 
 def test_mnist_with_the_books_l1_reaches_96_percent(mnist: data.Dataset) -> None:
-    """The best epoch of the median seed: single ones end a few tenths to either side."""
+    """Judge the best epoch of the median seed, as seeds differ by a few tenths of a percent."""
     options = ["--penalty", "l1", "--lmbda", "5", "--learning-rate", "0.5", "--epochs", "30"]
     runs = [run_json("train", "mnist", *options, "--seed", seed) for seed in range(3)]
     assert runs[0]["sizes"] == [784, 30, 10]
@@ -228,9 +228,9 @@ def test_every_optimizer_can_be_chosen(digits: data.Dataset) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["digit"], "digit"),
+        (["digit"], "'digit' is none of digits, mnist"),
         (["--optimizer", "ftrl", "--penalty", "l1", "--lmbda", "1"], "l1 and an l2 of its own"),
-        (["--optimizer", "adagrad", "--learning-rate", "-1"], "--learning-rate"),
+        (["--optimizer", "ftrl", "--learning-rate", "0"], "--learning-rate"),
         (["--hidden", "0"], "--hidden"),
         (["--hidden", "30,,10"], "--hidden"),
         (["--hidden", "-3"], "--hidden"),
@@ -260,7 +260,7 @@ def test_wrong_usage_is_status_2(arguments: list[str], reason: str) -> None:
 
 
 def failure(result: Result) -> str:
-    """Return the one line on standard error of a command that failed."""
+    """Return the only line that a failed command has written to standard error."""
     assert result.exit_code == 1
     [line] = result.stderr.splitlines()
     assert line.startswith("fastnn: ")
@@ -302,7 +302,7 @@ def test_sigterm_is_status_143_and_the_checkpoint_goes_on(tmp_path: Path) -> Non
         process.communicate()
     assert process.returncode == 143
     stopped = read(path).record["position"]["epoch"]
-    assert stopped >= 1  # the line of an epoch comes before its checkpoint
+    assert stopped >= 1  # an epoch's line is printed before its checkpoint is written
     again, longer = ["--checkpoint", path, "--resume"], ["--epochs", stopped + 1]
     went_on, never_stopped = run_json("train", *longer, *again), run_json("train", *longer)
     assert went_on["history"]["train_cost"] == never_stopped["history"]["train_cost"]
@@ -323,13 +323,13 @@ def test_a_terminal_shows_a_bar_and_a_file_does_not() -> None:
         try:
             while chunk := os.read(master, 4096):
                 descriptions += chunk
-        except OSError:  # how Linux ends a terminal that has no other side any more
+        except OSError:  # on Linux, this ends the output once the other side is closed
             pass
     os.close(master)
     assert process.returncode == 0
     assert "━".encode() in descriptions
     for line in (b"epoch 1/2  cost", b"epoch 2/2  cost"):
-        assert b"\r\x1b[2K" + line in descriptions  # above the bar, whose line is erased for it
+        assert b"\r\x1b[2K" + line in descriptions  # above the bar: the bar's line is erased first
 
     plain = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert b"epoch 2/2  cost" in plain.stdout

@@ -30,7 +30,7 @@ def figures(tmp_path: Path, *arguments: object) -> dict[str, Any]:
 
 
 def parts(digits: data.Dataset) -> tuple[Any, Any]:
-    """Return the training and the validation part: every fifth of what is not held out."""
+    """Return the rows to train on, and those to validate on: every fifth training image."""
     held = np.arange(len(digits.train_images)) % 5 == 0
     return tuple((digits.train_images[p], digits.train_labels[p]) for p in (~held, held))
 

@@ -74,7 +74,7 @@ def test_samples_halving_and_several_architectures(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_with_halving_those_that_came_furthest_stand_first() -> None:
-    """Each once, however good it was before; no more at a time than there are."""
+    """Each trial is listed once, at its last rung; there are no more jobs than trials."""
     lines = good("--learning-rate", "0.02,0.05,0.1,1", "--halving", 2, "--jobs", 99)
     assert "4 trials, 4 at a time" in lines[0]
     table = [line.split() for line in lines if line.strip()[:1].isdigit()][-4:]
@@ -116,7 +116,7 @@ def test_some_rows_must_be_left_to_train_on(tmp_path: Path) -> None:
 
 
 def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
-    """Two classes, so one output unit; a file of its own to report on, or every fifth row."""
+    """Two classes take one output unit; the test rows are a file's, or every fifth row."""
     rng, files = np.random.default_rng(0), [tmp_path / "rows.svm", tmp_path / "test.svm"]
     for file, count in zip(files, (100, 30), strict=True):
         X = rng.random((count, 6)) * (rng.random((count, 6)) < 0.5)
@@ -139,7 +139,7 @@ def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "64 training and 16 validation rows; network [6, 30, 1]" in result.stdout
-    files[1].write_text("2 1:1\n")  # which no row to train on has
+    files[1].write_text("2 1:1\n")  # a class that no training row has
     for command in ("train", "path", "sweep"):
         result = CliRunner().invoke(app, [command, str(files[0]), "--test", str(files[1])])
         assert result.exit_code == 1

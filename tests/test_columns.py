@@ -1,4 +1,4 @@
-"""The lists of the columns that a batch uses, made in every CPU's way."""
+"""The lists of the columns that a batch uses, made in each way that a CPU may need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOM = 16
 
 @pytest.fixture(autouse=True)
 def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache knows of the engine's sources, and not of these."""
+    """Use an empty cache: the usual one does not notice changes in this file's kernels."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
 
@@ -39,7 +39,7 @@ def appender(compresses: bool) -> Any:
 
 @pytest.mark.parametrize("compresses", [False, True], ids=["by a table", "compressed"])
 def test_numbers_of_bits_are_appended_in_order(compresses: bool) -> None:
-    """LLVM compresses on a CPU without such an instruction too, only slowly."""
+    """On a CPU without a compress instruction LLVM emulates it, only slowly."""
     random, append = np.random.default_rng(5), appender(compresses)
     for share in (0.0, 0.02, 0.5, 0.98, 1.0):
         used = random.random(64 * 9) < share

@@ -1,6 +1,6 @@
-"""The same bits at any number of threads, wherever a fit runs: in threads, forks, event loops.
+"""Results are bit-identical for any number of threads, in worker threads, forks and event loops.
 
-A fork is best tried in a process of its own: this file, run as a program.
+Most tests of child processes start them from a separate process: this file, run as a program.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from fastnn.engine.team import call_together
 from fastnn.interrupts import signals_deferred
 from fastnn.trainer import exclusive
 
-pytestmark = pytest.mark.cpu_tiles  # as in other processes
+pytestmark = pytest.mark.cpu_tiles  # the tiles that other processes use
 
-SECONDS = 120  # what takes longer hangs
+SECONDS = 120  # anything that takes longer hangs
 
 
 def fit(threads: int, seed: int = 1) -> bytes:
@@ -49,7 +49,7 @@ def fit(threads: int, seed: int = 1) -> bytes:
 
 @pytest.fixture(scope="module")
 def expected() -> bytes:
-    """What one thread makes of seed 1."""
+    """Return the parameters that one thread trains from seed 1."""
     return fit(1)
 
 
@@ -67,10 +67,10 @@ def test_two_fits_at_once(threads: int) -> None:
 
 
 class Nested(fastnn.Callback):
-    """Fits the network whose fit calls it."""
+    """A callback that fits the network whose fit calls it."""
 
     def epoch_end(self, epoch, network, history) -> None:
-        for given in ((np.ones((3, 64)), [0, 1, 2]), (np.ones((3, 5)), [9])):  # is not looked at
+        for given in ((np.ones((3, 64)), [0, 1, 2]), (np.ones((3, 5)), [9])):  # refused unchecked
             with pytest.raises(RuntimeError, match="being trained already"):
                 network.fit(*given, epochs=1)
 
@@ -104,7 +104,7 @@ def test_a_thread_that_is_not_the_main_one(expected: bytes) -> None:
 
 
 def test_in_an_event_loop(expected: bytes) -> None:
-    """As in a notebook's cell, whose loop runs, and beside it in a worker thread."""
+    """Fit inside a running loop, as a notebook's cell does, and in a worker thread meanwhile."""
 
     async def cell() -> list[bytes]:
         beside = asyncio.create_task(asyncio.to_thread(fit, 2))
@@ -122,7 +122,7 @@ def child(pipe: multiprocessing.connection.Connection) -> None:
 
 
 def fit_in_parent_and_child(method: str) -> bool:
-    """Return whether a child whose parent has used threads comes to the same."""
+    """Return whether a child process trains as its parent does, which has used threads before."""
     mine = fit(2)
     context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
@@ -134,7 +134,7 @@ def fit_in_parent_and_child(method: str) -> bool:
 
 
 def start_child_while_a_thread_fits(method: str) -> bool:
-    """Return whether a child started in the middle of a thread's fit comes through."""
+    """Return whether a child process that starts during a thread's fit trains correctly."""
     with ThreadPoolExecutor(1) as pool:
         others = [pool.submit(fit, 2) for _ in range(100)]
         same = fit_in_parent_and_child(method)
@@ -150,7 +150,7 @@ def test_a_child_process(when: Callable[[str], bool], method: str) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="of forked processes")
-@pytest.mark.filterwarnings("ignore:os.fork")  # of a library that another test has loaded
+@pytest.mark.filterwarnings("ignore:os.fork")  # a library that another test has loaded warns
 def test_a_forked_child_trains_what_a_thread_of_its_parent_trains() -> None:
     network = fastnn.Network([64, 3], seed=1)
     with exclusive.exclusive_fit(network), blas.limited(1):
@@ -169,10 +169,10 @@ def test_a_forked_child_trains_what_a_thread_of_its_parent_trains() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork") or not jit.is_on(), reason="of forks, and compiling")
 @pytest.mark.filterwarnings("ignore:os.fork")
 def test_a_fork_waits_while_another_thread_compiles(expected: bytes) -> None:
-    """Else nobody in the child would ever release the lock: with two threads every fit takes it."""
+    """Otherwise the child would wait forever for the lock, which every fit on two threads takes."""
     from numba.core.compiler_lock import global_compiler_lock
 
-    assert fit(2) == expected  # what it takes is compiled
+    assert fit(2) == expected  # now all its kernels are compiled
     compiles, ends = threading.Event(), threading.Event()
 
     def compile_for_long() -> None:
@@ -200,7 +200,7 @@ def blas_threads() -> set[int]:
 
 
 class Watching:
-    """A cost of the user's own, so that the numpy path runs; it looks at BLAS's threads."""
+    """A user-defined cost, so that the numpy path runs; it records the number of BLAS threads."""
 
     def __init__(self) -> None:
         self.seen: set[int] = set()
@@ -212,7 +212,7 @@ class Watching:
 
 @pytest.fixture
 def three_threads():
-    """Give BLAS three threads, so that a limit to fewer is seen on any machine."""
+    """Give BLAS three threads, so that a lower limit shows on any machine."""
     with threadpool_limits(3, user_api="blas"):
         if blas_threads() != {3}:
             pytest.skip("threadpoolctl does not know this BLAS")
@@ -295,7 +295,7 @@ def test_threads_do_not_wait_for_one_that_raises(fails: int) -> None:
 def test_an_epoch_that_one_thread_does_not_begin_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What raises may be the handler of a signal, while the caller's thread is about to begin."""
+    """A signal handler may raise an exception just before the caller's thread begins."""
     X, y = np.random.default_rng(0).random((60, 20)), np.arange(60) % 3
     network, expected = (fastnn.Network([20, 40, 3], seed=1) for _ in range(2))
     network.fit(X, y, epochs=1, batch_size=20, threads=2)
@@ -319,7 +319,7 @@ def test_an_epoch_that_one_thread_does_not_begin_changes_nothing(
 
 
 def test_a_signal_waits_for_a_kernel_to_be_compiled() -> None:
-    """LLVM calls Python back, where what the signal's handler raises would be lost."""
+    """LLVM calls back into Python, where an exception from a signal handler would be lost."""
 
     @contextlib.contextmanager
     def nobody_else(*_: object) -> Iterator[None]:
@@ -340,7 +340,7 @@ def test_a_signal_waits_for_a_kernel_to_be_compiled() -> None:
 
 
 def test_a_kernel_that_is_compiled_asks_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The team's kernels are compiled before its threads begin, in every fit; locks take time."""
+    """Every fit on several threads calls `compile` first; taking the lock would cost time."""
     rows, classes = np.eye(20, dtype=np.float32), np.arange(20) % 3
     network = fastnn.Network([20, 40, 3], seed=1)
     network.fit(rows, classes, epochs=1, batch_size=20, threads=2)
@@ -354,7 +354,7 @@ def test_a_kernel_that_is_compiled_asks_no_other_process(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("released", [True, False])
 def test_a_signal_that_comes_at_the_end_is_not_lost(released: bool) -> None:
-    """After the last call of `release`, and without any."""
+    """It comes after the last call of `release`, or without any such call."""
     reached = []
 
     def interrupted() -> None:

@@ -1,4 +1,4 @@
-"""What a specification says is known in a kernel before its types are inferred."""
+"""The contents of a specification are constants before a kernel's types are inferred."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the
 
 @pytest.fixture(autouse=True)
 def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache knows of the engine's sources, and not of these."""
+    """Use an empty cache, since it notices changes in the engine's sources but not in this file."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
 
@@ -30,7 +30,7 @@ has_values = constant_of(lambda text: bool(decoded(text).values))
 
 @jit.jit
 def chosen(spec, x):
-    """Return a number; of the other branch there is no type."""
+    """Return a number; the other branch has no type."""
     if lazy(spec) and not sorts(spec):
         return x + lanes(spec)
     return x.of_no_type
@@ -68,7 +68,7 @@ def test_further_arguments_are_known_by_their_types(
 
 
 def compiled(spec: Spec, function: Any) -> Any:
-    """Return what a function returns in a kernel of this specification."""
+    """Return the result of a function in a kernel with this specification."""
     text = spec.encode()
 
     @jit.kernel

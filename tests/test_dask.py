@@ -1,4 +1,4 @@
-"""One network on a Dask cluster: what undisturbed local SGD gives, whatever happens to workers."""
+"""Training on a Dask cluster equals undisturbed local SGD, whatever happens to the workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastnn import L1, Adam, Network, local_sgd, sweep
 from fastnn.trainer.rows import rows_of
 
 pytestmark = [
-    pytest.mark.cpu_tiles,  # as in the workers
+    pytest.mark.cpu_tiles,  # the workers use them
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
 
@@ -45,7 +45,7 @@ def client():
 
 @pytest.fixture(scope="module")
 def files(digits, tmp_path_factory) -> list[tuple[str, Path]]:
-    """The digits in three partitions of other sizes, in files."""
+    """Return files with the digits in three partitions of different sizes."""
     folder, ends = tmp_path_factory.mktemp("parts"), [0, 600, 1000, 1437]
     pairs = []
     for number, (a, b) in enumerate(itertools.pairwise(ends)):
@@ -104,7 +104,7 @@ def test_one_partition_is_fit(optimizer: Any, client, digits, tmp_path: Path) ->
     assert same(by_rounds, by_fit)
     assert found.val_accuracy == history.val_accuracy[1::2]
     assert np.mean(history.train_cost[2:]) == pytest.approx(found.train_cost[1], rel=0.02)
-    for network in (by_fit, one_round):  # the generators too are where they would be
+    for network in (by_fit, one_round):  # their generators have the same states, too
         network.fit(*digits[:2], epochs=1)
     assert same(one_round, by_fit)
 
@@ -133,7 +133,7 @@ def test_a_partition_may_be_an_svmlight_file(client, digits, tmp_path: Path) -> 
 
 
 def test_data_stay_where_they_are(client, files) -> None:
-    """Partitions that are on a worker are its own, in whatever order they come."""
+    """A worker trains on the partitions that it holds, in whatever order they are given."""
     first, second = sorted(client.nthreads())
     futures = [
         [client.submit(np.load, str(path), workers=[at]) for path in pair]
@@ -146,9 +146,9 @@ def test_data_stay_where_they_are(client, files) -> None:
 
 @pytest.mark.parametrize("optimizer", [None, Adam(0.01)], ids=["sgd", "adam"])
 def test_a_round_goes_on_where_the_last_one_ended(optimizer: Any, client, files) -> None:
-    """Of one partition, rounds of 9 batches are the epochs of 30 that they make up.
+    """With one partition, ten rounds of 9 batches equal three epochs of 30 batches.
 
-    But for rounding: a penalty's closed form for columns that are not in use ends with each round.
+    They differ by rounding, since the closed form of a deferred penalty ends with each round.
     """
     options: dict[str, Any] = {"optimizer": optimizer, "batch_size": 20, "penalty": L1(1.0)}
     network = new()
@@ -170,7 +170,7 @@ def test_a_worker_killed_in_mid_round_changes_nothing(client, files, monkeypatch
         killed.append(pid)
 
     def kill_in_the_second_round(self: Any, task: Any, model: Any, places: Any) -> Any:
-        """Kill the worker that has more rows, shortly after it has begun."""
+        """Kill the worker that has more rows, shortly after it has started."""
         if self._finished != 1:
             return run(self, task, model, places)
         [pid] = client.run(os.getpid, workers=[self._places_of_groups[0]]).values()
@@ -187,10 +187,10 @@ def test_a_worker_killed_in_mid_round_changes_nothing(client, files, monkeypatch
 
 
 def counters() -> tuple[Any, Any]:
-    """Return two functions for the workers, which have no module of tests: so they travel whole."""
+    """Return two functions for workers; nested ones are pickled by value, without this module."""
 
     def count() -> None:
-        """Count what this worker's process reads and writes by TCP."""
+        """Count the bytes that this worker's process reads and writes over TCP."""
         from distributed.comm import tcp
         from distributed.utils import nbytes
 
@@ -217,7 +217,7 @@ def counters() -> tuple[Any, Any]:
 
 
 def test_only_weights_travel(client) -> None:
-    """A round and worker moves twice the weights: down and up."""
+    """Each round moves the weights twice for each worker: down and up."""
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 256, (400, 784), np.uint8), rng.integers(0, 10, 400)
     partitions = da.from_array(X, chunks=(200, 784)), da.from_array(y, chunks=(200,))

@@ -1,4 +1,4 @@
-"""IDX files, and data sets from folders: the right content, or an error that says what came."""
+"""IDX files, and data sets from folders: the right content, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
 @pytest.fixture(params=["plain", "gzip"])
 def write(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """Write a file of this content, plain or compressed; return its path."""
+    """Return a function that writes content to a file, plain or gzipped, and returns its path."""
 
     def write(content: bytes) -> Path:
         path = tmp_path / "file"
@@ -49,7 +49,7 @@ def test_read_idx(write: Any, shape: tuple[int, ...]) -> None:
     array = read_idx(write(idx(IMAGES.reshape(shape))))
     assert array.dtype == np.uint8
     np.testing.assert_array_equal(array, IMAGES.reshape(shape))
-    array[:] = 0  # the caller's own
+    array[:] = 0  # the caller may write to it
 
 
 def test_read_idx_of_several_chunks(write: Any) -> None:
@@ -104,7 +104,7 @@ def test_read_idx_of_a_damaged_gzip(tmp_path: Path) -> None:
             array = read_idx(path)
         except FileFormatError:
             continue
-        np.testing.assert_array_equal(array, IMAGES)  # the flaw was in a field without meaning
+        np.testing.assert_array_equal(array, IMAGES)  # the damaged field has no effect
 
 
 def test_read_idx_of_what_is_no_file(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ CONTENTS = [
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Make MNIST a set of 5 and 2 images that is nowhere yet; return its file names."""
+    """Replace MNIST by 5 training and 2 test images, with no files yet; return the file names."""
     mnist = data._SOURCES["mnist"]
     files = tuple(
         file._replace(size=len(content), sha256=hashlib.sha256(content).hexdigest())
@@ -254,7 +254,7 @@ def test_cache_is_used_without_a_download(tiny: list[str], tmp_path: Path) -> No
     paths = put(tmp_path / "cache" / "mnist", tiny)
     assert data.available("mnist") == data.verify("mnist") == paths
     check_tiny(data.load("mnist", download=False))
-    check_tiny(data.load("mnist"))  # checks the cache, and finds nothing to download
+    check_tiny(data.load("mnist"))  # checks the cache and has nothing to download
 
 
 def test_a_failed_download_names_the_folder_that_was_looked_into(

@@ -1,4 +1,4 @@
-"""Weights that leave the finite numbers end a fit; weights that only saturate do not."""
+"""Weights that are no longer finite end a fit; units that only saturate do not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def relu() -> Network:
 
 
 def diverges(network: Network, X, epochs: int = 60, match: str = "finite", **keywords) -> None:
-    """Fit, and check that the network is what the finished epochs made of it."""
+    """Check that the fit diverges and leaves the weights of its last finished epoch."""
     twin = Network(
         network.sizes, activation=network.activations, cost=network.cost, dtype="float64", seed=1
     )
@@ -48,7 +48,7 @@ def test_inputs_that_are_too_large() -> None:
 
 @pytest.mark.filterwarnings("ignore::fastnn.RegularizationWarning")
 def test_l2_beyond_what_shrinks() -> None:
-    """Beyond 2n/eta every step turns the weights around and makes them larger."""
+    """With lmbda above 2n/eta, every step flips the weights' signs and makes them larger."""
     network = Network([12, 9, 4], dtype="float64", seed=1)
     diverges(network, X, epochs=3000, learning_rate=0.5, penalty=fastnn.L2(2000.0))
 
@@ -71,7 +71,7 @@ def test_training_goes_on_after_divergence() -> None:
 def test_a_fit_that_was_resumed_within_an_epoch_goes_back_to_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two batches of the first epoch are done; the rows of the others are too large."""
+    """Two batches of the first epoch succeed; the rows of the others are too large."""
     monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
     path, rows = tmp_path / "run", X.copy()
     rows[20:] *= 1e300

@@ -1,13 +1,13 @@
-"""The documents: their code runs, their links resolve, what they list is what there is.
+"""The documents: their code runs, their links resolve, and their lists match the code.
 
-In README.md and docs/ the blocks marked ``python`` run in their order, in one namespace for each
-document, and of the blocks marked ``sh`` the lines that call ``fastnn``. A block marked ``python
-mnist`` or ``sh mnist`` runs where MNIST is, after the plain ones above it; one marked ``python
-mnist long`` trains on a few images here, and in full in benchmarks/book_chapters.py. One marked
-``python torch`` runs where PyTorch is, after the plain ones.
+In README.md and docs/, the blocks marked ``python`` run in order, in one namespace per document. In
+the blocks marked ``sh``, the lines that call ``fastnn`` run. Blocks marked ``python mnist`` or ``sh
+mnist`` run only if MNIST is available, after the plain ones above them. Those marked ``python mnist
+long`` train on a few images here, and in full in benchmarks/book_chapters.py. Those marked ``python
+torch`` run only if PyTorch is installed, after the plain ones.
 
-``python tests/test_docs.py`` writes the tables of docs/plugins.md anew, and the code that
-docs/regularization.md shows from the source.
+``python tests/test_docs.py`` regenerates the tables of docs/plugins.md, and the source code that
+docs/regularization.md shows.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path:
 
 
 class Block(NamedTuple):
-    """A fenced block: what stands after the fence, its text, the line it begins at."""
+    """A fenced block: the words after the fence, its text, and the line at which it begins."""
 
     marks: list[str]
     text: str
@@ -60,7 +60,7 @@ class Block(NamedTuple):
 
 
 def blocks_of(document: Path) -> list[Block]:
-    """Return the blocks of a document; an `AssertionError` names a mark that is not known."""
+    """Return the blocks of a document; an unknown mark raises an `AssertionError`."""
     text = document.read_text("utf-8")
     blocks = []
     for match in FENCED.finditer(text):
@@ -71,17 +71,17 @@ def blocks_of(document: Path) -> list[Block]:
 
 
 def with_few_images(namespace: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of a namespace in which every list is short."""
+    """Return a copy of a namespace with every list cut to its first few items."""
     return {name: v[:FEW_IMAGES] if isinstance(v, list) else v for name, v in namespace.items()}
 
 
 def run(document: Path, blocks: Sequence[Block]) -> int:
-    """Run the blocks of one document and return how many there was something to run in."""
+    """Run the blocks of one document; return how many of them had something to run."""
     namespace: dict[str, Any] = {"__name__": document.stem}
     ran = 0
     for block in blocks:
         if block.marks[0] == "python":
-            # As many empty lines before it as in the document, for the line numbers of a traceback.
+            # Empty lines first, so that a traceback has the document's line numbers.
             text = "\n" * block.line + block.text
             code = compile(text, document, "exec", dont_inherit=True)
             exec(code, with_few_images(namespace) if "long" in block.marks else namespace)
@@ -109,13 +109,13 @@ WITH_MNIST = [path for path in DOCUMENTS if any("mnist" in b.marks for b in bloc
 
 @pytest.mark.parametrize("document", WITH_CODE, ids=lambda path: path.name)
 def test_code(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing is large, on the numpy path: compiling would take longer than all of it."""
+    """Small examples run on the numpy path: compiling would take longer than all of them."""
     if document in WITH_MNIST and os.environ.get("FASTNN_DATA"):
         pytest.skip("the next test runs it, with the rest of its document")
     monkeypatch.chdir(tmp_path)
     if document not in WITH_MNIST and document not in COMPILED:
         monkeypatch.setattr(jit, "is_on", lambda: False)
-        monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # in processes that it starts, too
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # for the processes that the code starts
     assert run(document, plain(document)) > 0
 
 
@@ -179,7 +179,7 @@ def prose(document: Path) -> str:
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the names under which a document's headings are linked to."""
+    """Return the anchors of a document's headings."""
     headings = re.findall(r"^#+ (.*)$", prose(document), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -213,7 +213,7 @@ def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     assert broken_links(page) == ["page.md#b", "no.md"]
 
 
-# ----------------------------------------------------------------------------------- what there is
+# ---------------------------------------------------------------------------------- what is listed
 
 
 def floors() -> dict[str, int]:
@@ -234,7 +234,7 @@ def test_the_floors_in_the_design_are_the_pinned_ones() -> None:
 
 
 def first_line(plugin: type) -> str:
-    """Return the first line of a docstring, with what Markdown would read as markup escaped."""
+    """Return the first line of a docstring, with the characters of Markdown's markup escaped."""
     line = (plugin.__doc__ or "").strip().splitlines()[0]
     return re.sub(r"([*_|<])", r"\\\1", line)
 
@@ -283,7 +283,7 @@ def tables() -> dict[str, str]:
 
 
 def with_tables(text: str) -> str:
-    """Return the text of docs/plugins.md with its tables made anew."""
+    """Return the text of docs/plugins.md with its tables regenerated."""
     made = tables()
     return TABLE.sub(lambda match: f"<!-- {match[1]} -->\n\n{made[match[1]]}", text)
 
@@ -295,7 +295,7 @@ def test_plugins_are_listed() -> None:
 
 
 def with_sources(text: str) -> str:
-    """Return a document with the classes of `penalties` that it shows as they are now."""
+    """Return a document with the current source of each class of `penalties` that it shows."""
 
     def descriptions(match: re.Match[str]) -> str:
         source = inspect.getsource(getattr(penalties, match[1]))
@@ -311,7 +311,7 @@ def test_code_that_is_shown_is_the_source() -> None:
 
 
 def test_the_programs_of_the_book_reach_what_it_reports() -> None:
-    """All are in the table that was measured; 0.4 points are the chance of other seeds."""
+    """The table has every program. The tolerance of 0.4 points allows for other seeds."""
     text = BOOK.read_text("utf-8")
     told = re.findall(r"^```python mnist long\n# (\d)\. (.*): (.*)$", text, re.M)
     measured = re.findall(r"^\| (\d) \| (.*?) \| (.*?) \| (.*?) % \| [\d.]+ \|$", text, re.M)

@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine: what arrives is the pinned content or nothing."""
+"""Downloads from a local server: either the file with the expected content arrives, or none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER = gzip.compress(bytes(len(CONTENT)))
 
 
 class Answer:
-    """What the server says to one path."""
+    """The server's response to requests for one path."""
 
     def __init__(
         self, body: bytes = b"", status: int = 200, length: int | None = None, location: str = ""
@@ -35,7 +35,7 @@ class Answer:
 
 
 class Server:
-    """A web server on a loopback address: fill `answers`, read `asked`."""
+    """A web server on a loopback address: set `answers` by path; `asked` lists requested paths."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
@@ -60,7 +60,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.http.server_port}/"
 
     def mirrors(self, **answers: Answer) -> list[str]:
-        """Offer the file in one folder per answer; return its addresses."""
+        """Offer the file in one folder for each answer; return the URLs."""
         for name, answer in answers.items():
             self.answers[f"/{name}/{NAME}.gz"] = answer
         return [f"{self.url}{name}/{NAME}.gz" for name in answers]
@@ -80,7 +80,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def bring(tmp_path: Path) -> Callable[[list[str]], Path]:
-    """Bring the file with `CONTENT` from one of some addresses into a folder of its own."""
+    """Return a function that downloads the file with `CONTENT` from one of several URLs."""
 
     def bring(urls: list[str]) -> Path:
         path = tmp_path / "cache" / NAME
@@ -198,7 +198,7 @@ def test_a_server_that_falls_silent(
     "url",
     [
         "http://example.org/file.gz",
-        "http://localhost/file.gz",  # a name: it may stand for any address
+        "http://localhost/file.gz",  # a name, which may resolve to any address
         "http://127.0.0.1.example.org/file.gz",
         "http://127.0.0.1@example.org/file.gz",
         "http://10.0.0.1/file.gz",
@@ -247,12 +247,12 @@ def test_memory_stays_within_the_expected_size() -> None:
         tracemalloc.stop()
 
 
-# The whole way, through load
+# End to end, through load
 
 
 @pytest.fixture
 def tiny_fashion(monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path) -> list[bytes]:
-    """Make Fashion-MNIST a set of 3 and 1 images, offered by the second of two mirrors."""
+    """Replace Fashion-MNIST by 3 training and 1 test images, offered by the second mirror only."""
     images = np.arange(16, dtype=np.uint8).reshape(4, 2, 2)
     labels = np.array([3, 1, 2, 0], np.uint8)
     header = b"\0\0\x08\x03\0\0\0%c\0\0\0\2\0\0\0\2"
@@ -283,7 +283,7 @@ def test_load_downloads_once(tiny_fashion: list[bytes], server: Server, tmp_path
         np.testing.assert_array_equal(loaded.test_images, np.arange(12, 16).reshape(1, 4))
         assert loaded.train_labels.tolist() == [3, 1, 2]
         assert loaded.test_labels.tolist() == [0]
-        assert len(server.asked) == 8  # four files, each first from the mirror that has none
+        assert len(server.asked) == 8  # four files, each asked of both mirrors once
     paths = data.fetch("fashion")
     assert [path.read_bytes() for path in paths] == tiny_fashion
     assert paths == data.available("fashion") == data.verify("fashion")

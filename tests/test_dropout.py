@@ -1,4 +1,4 @@
-"""Dropout: against numpy with the same masks, both paths, any threads, and what is refused."""
+"""Dropout: both paths, on any number of threads, against numpy with the same masks; refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def new(sizes=(12, 40, 21, 4), **keywords) -> Network:
 
 
 def problem_of(network: Network, batch_size: int, threads: int) -> Problem:
-    """Return that of training a network of sigmoid units, with the masks of seed 7."""
+    """Return the problem of training a network of sigmoid units, with the masks of seed 7."""
     return Problem(
         weights=network.weights, biases=network.biases,
         activations=[activations.Sigmoid()] * 3, cost=costs.CrossEntropy(),
@@ -47,7 +47,7 @@ def test_masks() -> None:
 
 
 def by_hand(network: Network, masks: Masks, batch_size: int, rate: float) -> list[np.ndarray]:
-    """Train one epoch in numpy, all sigmoid, with cross-entropy."""
+    """Train copies of the arrays for one epoch in numpy, with sigmoid units and cross-entropy."""
     weights, biases = [w.copy() for w in network.weights], [b.copy() for b in network.biases]
     for start in range(0, N, batch_size):
         rows = slice(start, start + batch_size)
@@ -90,7 +90,7 @@ def test_both_paths_are_the_algorithm(batch_size: int, threads: int) -> None:
 @pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_layer_whose_rows_would_be_1_kib_apart(threads: int) -> None:
-    """Such rows have a vector between them, and so have the outputs without masks."""
+    """Their pitch is a vector more than their width; so is that of the outputs before the masks."""
     network = new(sizes=[12, 128, 21, 4])
     expected = by_hand(network, Masks(RATES, (128, 21), np.dtype(float), 7), 13, 0.5)
     run = compiled.Path(problem_of(network, 13, threads))
@@ -115,10 +115,13 @@ def test_the_seed_decides_and_predictions_drop_nothing() -> None:
     for network, rate in zip(networks, (0.4, 0.4, [0.4, 0.4]), strict=True):
         network.fit(X, Y, epochs=2, dropout=rate)
         np.testing.assert_array_equal(network.weights[0], networks[0].weights[0])
-    np.testing.assert_array_equal(networks[0].predict_proba(X), networks[0].predict_proba(X))
-    plain = new()
+    plain, of_seed = new(), new()
+    of_seed.weights, of_seed.biases = plain.weights, plain.biases
     plain.fit(X, Y, epochs=2)
     assert not np.allclose(plain.weights[0], networks[0].weights[0])
+    same_weights = new()
+    same_weights.weights, same_weights.biases = networks[0].weights, networks[0].biases
+    np.testing.assert_array_equal(networks[0].predict_proba(X), same_weights.predict_proba(X))
 
 
 @pytest.mark.parametrize(

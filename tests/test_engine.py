@@ -1,4 +1,4 @@
-"""The compiled path against the numpy path, on awkward shapes and for every plug-in."""
+"""The compiled path compared with the numpy path, on awkward shapes and for every plug-in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = 60
 
 
 class AsNumpy:
-    """A cost that `Training` takes for the user's own, so that the numpy path runs."""
+    """A cost that `Training` treats as user-defined, so that the numpy path runs."""
 
     def __init__(self, cost: costs.Cost, output: activations.Activation) -> None:
         self.cost, self.output = cost, output
@@ -42,7 +42,7 @@ def train(
     sizes, *, batch_size, dtype="float64", penalty=None, cost=None, hidden=None, output=None,
     kind="uint8", numpy=False, epochs=2, labels=True, rate=0.5, threads=1,
 ):  # fmt: skip
-    """Return the weights and biases that training leaves."""
+    """Return the weights and biases after training."""
     rng = np.random.default_rng(1)
     weights = [
         (rng.standard_normal((o, i)) / np.sqrt(i)).astype(dtype)
@@ -74,7 +74,7 @@ def train(
 
 
 def assert_same(sizes, *, tolerance=1e-10, **settings) -> None:
-    """Assert that both paths leave the same, relative to the largest weight of a layer."""
+    """Assert that both paths agree, relative to the largest number of each array, or to 1."""
     ours, numpys = train(sizes, **settings), train(sizes, numpy=True, **settings)
     for here, there in zip(ours, numpys, strict=True):
         np.testing.assert_allclose(here, there, rtol=0, atol=tolerance * max(1, abs(there).max()))
@@ -109,12 +109,12 @@ def test_inputs_and_penalties(columns: int, penalty, kind: str) -> None:
 
 @pytest.mark.parametrize("penalty", [p(0.3) for p in penalties.ALL], ids=str)
 def test_rows_of_a_class_stand_together(penalty) -> None:
-    """In batches of 20 or more, the last one of which is short."""
+    """Batches of at least 20 rows are ordered by class; the last batch is short."""
     assert_same([129, 17, 10], batch_size=25, penalty=penalty, kind="sparse uint8", epochs=4)
 
 
 def test_every_penalty_on_a_layer_of_its_own() -> None:
-    """Where a batch uses all inputs of a layer; one kernel has all these rules."""
+    """Batches use all inputs of every layer, and one kernel has all these rules."""
     strengths = [p(0.3) for p in penalties.ALL]
     sizes = [64, *range(19, 19 - len(strengths), -1)]
     for rules in (strengths, strengths[::-1]):
@@ -122,15 +122,15 @@ def test_every_penalty_on_a_layer_of_its_own() -> None:
 
 
 HIDDEN = [a for a in activations.ALL if not a.normalises]
-# Every cost with an output that names it.
+# Every cost with the last of the outputs that it names.
 PAIRS = [(cost, type(activations.named("output", cost.outputs[-1]))) for cost in costs.ALL]
 
 
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize(
     ("hidden", "cost", "output", "dtype"),
-    # Each formula alone is compared in both dtypes elsewhere; here float32 is for what adds up
-    # along a layer, and for the default.
+    # Single formulas are compared in both dtypes elsewhere; float32 is tested here for sums along a
+    # layer (softmax), and for the default cost and activations.
     [
         *((HIDDEN[i % len(HIDDEN)], *pair, "float64") for i, pair in enumerate(PAIRS)),
         (activations.Tanh, costs.LogLikelihood, activations.Softmax, "float32"),
@@ -155,14 +155,14 @@ def test_every_activation_in_one_network() -> None:
 @pytest.mark.parametrize(
     ("penalty", "dtype"),
     [
-        # What a rule for a unit's weights does to a column depends on all others.
+        # If a unit's weights are a group, what happens to a column depends on all others.
         *((p, "float64") for p in penalties.ALL if p(0.9).grouping != "neurons"),
         *((p, "float32") for p in (penalties.L1, penalties.L2, penalties.ElasticNet)),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_unused_columns_wait_for_the_penalty_and_get_it(penalty, dtype: str) -> None:
-    """The columns that no row uses get every step of the penalty, through changes of sign."""
+    """Columns that no row uses get every step of the penalty, also where weights change sign."""
     strength, epochs = penalty(0.9), 200
     ours = train([90, 5, 2], batch_size=3, penalty=strength, kind="sparse uint8", dtype=dtype,
                  epochs=epochs)[0]  # fmt: skip
@@ -172,7 +172,7 @@ def test_unused_columns_wait_for_the_penalty_and_get_it(penalty, dtype: str) -> 
     for numbers in np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]:
         batched.shrink_layer(strength, w, q, numbers)
         batched.scale_groups(strength, w, numbers)
-    # In float32 rounding can put a weight on the other side of 0, where it alternates.
+    # In float32, rounding can put a weight that alternates around 0 on the other side.
     shrinks = 1e-6 if dtype == "float64" else 2.01
     np.testing.assert_allclose(ours[:, :30], w, rtol=0, atol=shrinks * 0.9 * 0.5 / ROWS)
 
@@ -180,7 +180,7 @@ def test_unused_columns_wait_for_the_penalty_and_get_it(penalty, dtype: str) -> 
 @pytest.mark.parametrize("kind", ["sparse uint8", "uint8"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_decay_that_leaves_next_to_nothing(threads: int, kind: str) -> None:
-    """Kept as a factor beside the weights, 0.6**60 has to be brought into them on the way."""
+    """The decay is a factor kept apart from the weights; 0.6**60 must be folded in on the way."""
     for biases in (False, True):
         strengths = [penalties.L2(0.4 / 0.5 * ROWS, biases=biases), penalties.L2(0.3)]
         assert_same([90, 17, 10], batch_size=1, penalty=strengths, kind=kind, threads=threads)
@@ -245,7 +245,7 @@ def test_the_largest_output_is_the_first_of_its_size_and_nan_before_all() -> Non
     ("columns", "dtype"), [(3, "float32"), (3, "float64"), (13, "float64"), (100, "float32")]
 )
 def test_quotients_are_divided_as_the_caller_did(columns: int, dtype: str) -> None:
-    """Pixels over 255, kept as bytes, leave the bits that the floats leave, in either path."""
+    """Pixels / 255 that are stored as bytes give the same bits as floats, in either path."""
     k = inputs_of(columns, "sparse uint8").matrix
     floats = Inputs(k.astype(dtype) / np.dtype(dtype).type(255), 1.0)
     left = []
@@ -284,7 +284,7 @@ def test_divergence_is_seen() -> None:
 def test_threads_change_no_bit(
     kind: str, threads: int, own_bytes: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether each has the inputs for itself or they share the work."""
+    """Each thread may gather all inputs for itself, or the threads may share that work."""
     monkeypatch.setattr(layout, "OWN_BYTES", own_bytes)
     settings = {"batch_size": batch_size, "penalty": penalties.L1(0.3), "kind": kind}
     one = train([100, 40, 21, 3], **settings, threads=1)
@@ -295,7 +295,7 @@ def test_threads_change_no_bit(
 
 @pytest.fixture(params=[0, 1], ids=["single rows", "pairs of rows"])
 def kinds_of_five_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On every CPU, lists sorted by which of five rows, or pairs, use a column; narrow panels."""
+    """On every CPU, sort lists by which of five rows, or pairs, use a column; panels are narrow."""
     tiles = spec.Tiles((5,), 5, 1, paired_to=request.param)
     monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), tiles))
 
@@ -307,19 +307,19 @@ def kinds_of_five_rows(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 )
 @pytest.mark.parametrize("columns", [64, 129, 1100])
 def test_sorted_columns(columns: int, batch_size: int, kind: str) -> None:
-    """With more columns than an item has bits for; with a last batch of one row."""
+    """At 1,100 columns, a number and its key fill an item; 59 rows leave a last batch of one."""
     settings = {"batch_size": batch_size, "kind": kind, "penalty": penalties.L1(0.3)}
     assert_same([columns, 11, 10], **settings)
 
 
 @pytest.fixture
 def kinds_of_two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Likewise, with less to compile."""
+    """On every CPU, sort lists by which of two rows use a column; this compiles faster."""
     monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), spec.Tiles((2, 2), 2, 2, 0)))
 
 
-# Sorting changes where in a batch a penalty acts, which is one place or another by what these are:
-# in the gradient, of two parts, a decay, after the gradient with a memory, of groups.
+# Sorting changes where in a batch a penalty acts. That also depends on its form, so here is one of
+# each: in the gradient, of two parts, a decay, after the gradient with a memory, of groups.
 OF_EACH_FORM = [
     penalties.L1(0.3), penalties.ElasticNet(0.3), penalties.L2(0.3), penalties.CumulativeL1(0.3),
     penalties.GroupLasso(0.3),
@@ -329,7 +329,7 @@ OF_EACH_FORM = [
 @pytest.mark.usefixtures("kinds_of_two_rows")
 @pytest.mark.parametrize("penalty", OF_EACH_FORM, ids=str)
 def test_sorted_columns_and_penalties(penalty) -> None:
-    """In panels of one vector and of two."""
+    """The panels are one and two vectors wide."""
     assert_same([129, 33, 10], batch_size=7, penalty=penalty, kind="sparse uint8", epochs=4)
 
 
@@ -355,7 +355,7 @@ def test_either_way_to_sort_leaves_the_same_bits(
 @pytest.mark.parametrize("units", [5, 20])
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_threads_take_parts_of_sorted_lists(threads: int, units: int) -> None:
-    """Where they share the columns of one panel; where they share panels."""
+    """Threads share whole panels, and the columns of the panels that are left over."""
     settings = {"batch_size": 13, "penalty": penalties.L1(0.3), "kind": "sparse uint8"}
     one = train([100, units, 3], **settings, threads=1)
     several = train([100, units, 3], **settings, threads=threads)

@@ -1,7 +1,7 @@
-"""`MLPClassifier` and `MLPRegressor` beside scikit-learn's own, and what they have more.
+"""`MLPClassifier` and `MLPRegressor` compared with scikit-learn's own.
 
-Every combination of activation, cost, solver, penalty and weights of rows is a kernel to compile:
-the cases share few.
+Every combination of activation, cost, solver, penalty and row weights needs its own kernel, which
+must be compiled, so the cases share a few combinations.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SGD = TEN | {"solver": "sgd", "learning_rate_init": 0.05}
 
 
 def pair(ours: type, **parameters: Any) -> tuple[Any, Any]:
-    """Return an estimator of fastnn and scikit-learn's own, with the same parameters."""
+    """Return fastnn's estimator and scikit-learn's, with the same parameters."""
     theirs = getattr(neural_network, ours.__name__)
     return ours(**parameters), theirs(**parameters)
 
@@ -53,7 +53,7 @@ def assert_same_weights(ours: Any, theirs: Any) -> None:
 
 
 def assert_same(ours: Any, theirs: Any, rows: np.ndarray = X) -> None:
-    """Compare all that a fit leaves."""
+    """Compare the fitted attributes and the predictions."""
     assert_same_weights(ours, theirs)
     for name in ("loss_curve_", "validation_scores_", "best_loss_", "best_validation_score_"):
         one, other = getattr(ours, name), getattr(theirs, name)
@@ -102,7 +102,7 @@ def test_weights_are_scikit_learns(parameters: dict[str, Any], capsys) -> None:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("activation", ["logistic", "relu"])
 def test_without_hidden_layers_the_name_of_their_activation_counts(activation: str) -> None:
-    """In scikit-learn weights begin with its spread."""
+    """scikit-learn draws the initial weights with that activation's spread."""
     parameters = SGD | {"hidden_layer_sizes": (), "activation": activation}
     for mlp in (estimators := pair(fastnn.MLPClassifier, **parameters)):
         mlp.fit(X, CLASSES)
@@ -135,7 +135,7 @@ def test_weights_of_every_task(task: str, early_stopping: bool) -> None:
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_partial_fit_and_warm_start_go_on(solver: str) -> None:
-    """The optimizer's memory stays from one `partial_fit` to the next, and begins anew in `fit`."""
+    """The optimizer's memory is kept from one `partial_fit` to the next, and reset by `fit`."""
     estimators = pair(fastnn.MLPClassifier, **(SGD | {"solver": solver, "warm_start": True}))
     for mlp in estimators:
         for _ in range(3):
@@ -154,7 +154,7 @@ def test_partial_fit_and_warm_start_go_on(solver: str) -> None:
 
 
 def test_warm_start_with_early_stopping() -> None:
-    """The second fit trains the best weights of the first one, and finds none that are better."""
+    """The second fit continues from the best weights of the first one, and finds none better."""
     parameters = {"early_stopping": True, "warm_start": True, "learning_rate_init": 0.2}
     estimators = pair(fastnn.MLPClassifier, **(SGD | parameters))
     for mlp in estimators:
@@ -181,7 +181,7 @@ def test_float32_and_sparse_rows() -> None:
 
 
 def test_a_saturated_loss_is_scikit_learns() -> None:
-    """Wrong outputs of 0 and 1 cost -log(eps), and no more."""
+    """A wrong output of exactly 0 or 1 costs -log(eps), no more."""
     estimators = pair(fastnn.MLPClassifier, **(SGD | {"max_iter": 2, "learning_rate_init": 30.0}))
     for mlp in estimators:
         mlp.fit(X, CLASSES)
@@ -192,7 +192,7 @@ def test_a_saturated_loss_is_scikit_learns() -> None:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_negative_counts_have_no_loss(dtype: str) -> None:
-    """As in scikit-learn the loss is NaN where a target is below 0, and no epoch is the best."""
+    """As in scikit-learn, targets below 0 make the loss NaN, so that no epoch is the best."""
     parameters = SGD | TASKS["counts"][2] | {"n_iter_no_change": 1, "tol": 10.0}
     estimators = pair(fastnn.MLPRegressor, **parameters)
     for mlp in estimators:
@@ -206,7 +206,7 @@ def test_negative_counts_have_no_loss(dtype: str) -> None:
 # ------------------------------------------------------------------------- scikit-learn's tests
 
 
-# Its tests of the two classes, with ours in their place: all of them, none is left out.
+# All of scikit-learn's tests of the two classes, with ours in their place.
 OWN_TESTS = """
 import os, sys
 import pytest
@@ -237,7 +237,7 @@ for estimator in (fastnn.MLPClassifier(), fastnn.MLPRegressor()):
 )
 @pytest.mark.parametrize("program", [OWN_TESTS, CHECKS], ids=["its tests", "check_estimator"])
 def test_scikit_learns_own(program: str, jit_off: str, tmp_path) -> None:
-    """With the compiler most of the time goes into kernels: it takes minutes."""
+    """On the compiled path they take minutes, mostly to compile kernels."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "NUMBA_DISABLE_JIT": jit_off, "PYTEST_ADDOPTS": ""},
@@ -251,7 +251,7 @@ def test_scikit_learns_own(program: str, jit_off: str, tmp_path) -> None:
     assert min(counts) > 50, done.stdout
 
 
-# Without the compiler the weights are the same too.
+# The weights are scikit-learn's on the numpy path, too.
 PLAIN = """
 import warnings
 import numpy as np

@@ -1,4 +1,4 @@
-"""What `MLPClassifier` and `MLPRegressor` have beside scikit-learn's own, and what they refuse."""
+"""What `MLPClassifier` and `MLPRegressor` add to scikit-learn's, and what they refuse."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def assert_same_weights(ours: Any, theirs: Any) -> None:
 
 
 def assert_acts(plain: Any, penalty: Any) -> None:
-    """Fit an estimator with a penalty and without: the weights are finite, and others."""
+    """Assert that a penalty changes the weights of a fitted estimator and leaves them finite."""
     without = clone(plain).set_params(alpha=0.0).fit(X, CLASSES)
     strength = {"alpha": 0.5} if isinstance(penalty, str) else {}
     penalised = clone(plain).set_params(penalty=penalty, **strength).fit(X, CLASSES)
@@ -62,7 +62,7 @@ def test_a_rate_that_comes_as_float32() -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_penalties_by_name_and_as_objects() -> None:
-    """On all rows at once alpha/n is lmbda/n; l1 leaves zeros, and a ratio of 0 is l2."""
+    """If a batch has all rows, alpha acts as lmbda; l1 leaves zeros, and l1_ratio=0 is l2."""
     whole = SGD | {"batch_size": N, "max_iter": 20}
     by_name = fastnn.MLPClassifier(**whole, penalty="l1", alpha=20.0).fit(X, CLASSES)
     given = fastnn.MLPClassifier(**whole, penalty=fastnn.L1(20.0, method="proximal"))
@@ -96,7 +96,7 @@ def test_adam_has_the_others(penalty: Any) -> None:
 
 
 def test_partial_fit_takes_the_n_of_all_rows() -> None:
-    """Two calls with the halves of the rows are one with all of them."""
+    """Two calls with parts of the rows equal one epoch of `fit` with all of them."""
     whole = SGD | {"batch_size": 10, "max_iter": 1, "shuffle": False}
     penalty = fastnn.L1(20.0, method="proximal")
     with pytest.warns(match="Maximum iterations"):
@@ -122,7 +122,7 @@ def test_other_hidden_layers_matter_to_the_next_fit_alone() -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_loss_curve_has_the_penalty() -> None:
-    """The first batch's loss is that of the initial weights, with alpha/n times their L1."""
+    """The only batch's loss is that of the initial weights, plus alpha/n times their L1 norm."""
     parameters = SGD | {"batch_size": N, "max_iter": 1}
     small, large = (
         fastnn.MLPClassifier(**parameters, penalty="l1", alpha=alpha).fit(X, CLASSES).loss_
@@ -134,7 +134,7 @@ def test_loss_curve_has_the_penalty() -> None:
 
 
 def test_lbfgs_with_l1_is_logistic_regression() -> None:
-    """Without a hidden layer the optimum is that of scikit-learn's linear model, zeros and all."""
+    """Without hidden layers, the optimum and its zeros are those of scikit-learn's linear model."""
     linear_model = pytest.importorskip("sklearn.linear_model")
     peer = linear_model.LogisticRegression(
         C=0.25, l1_ratio=1, solver="saga", tol=1e-9, max_iter=100_000
@@ -172,7 +172,7 @@ def test_lbfgs_is_scikit_learns() -> None:
 
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_lbfgs_has_scikit_learns_loss(outputs: int) -> None:
-    """Half the squared error's mean over rows and outputs, and the penalty once."""
+    """The loss is half the squared error, averaged over rows and outputs, plus the penalty once."""
     penalty = fastnn.ElasticNet(9.0, l1_ratio=0.4)
     for parameters in {"penalty": "l2", "activation": ["relu"]}, {"penalty": penalty}:
         mlp = fastnn.MLPRegressor(
@@ -236,7 +236,7 @@ def test_dtype_and_threads() -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_grid_search_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights of rows are routed; clones have all. Nothing is compiled in the processes either."""
+    """Sample weights are routed, and clones have all parameters. The processes do not compile."""
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     mlp = fastnn.MLPClassifier(**SGD, activation="tanh", penalty=fastnn.L2(0.1))
     grid = {"mlpclassifier__penalty": [fastnn.L2(0.1), fastnn.L2(5.0)]}
@@ -305,7 +305,7 @@ def test_parameters_out_of_range(parameters: dict[str, Any], words: str) -> None
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("parameters", [{}, {"solver": "lbfgs", "penalty": "l1"}], ids=str)
 def test_values_are_numbers(parameters: dict[str, Any]) -> None:
-    """Strings are refused as in scikit-learn, those with numbers in them too."""
+    """Strings are refused as in scikit-learn, even if they contain numbers."""
     for y in (VALUES.astype(str), VALUES[:, 0].astype(bytes)):
         with pytest.raises(TypeError, match=r"y must be numbers, not of dtype .*astype"):
             fastnn.MLPRegressor(**TEN | parameters).fit(X, y)
@@ -327,7 +327,7 @@ def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (3, 1)])
 def test_targets_must_be_those_of_the_weights(solver: str, first: int, then: int) -> None:
-    """The compiled engine would read what lies beside them."""
+    """Otherwise, the compiled engine would read past the end of the targets."""
     targets = {1: VALUES[:, 0], 2: VALUES, 3: np.hstack([VALUES, VALUES[:, :1]])}
     net = fastnn.MLPRegressor(
         **TEN | {"max_iter": 2}, solver=solver, penalty="l1", warm_start=True
@@ -338,7 +338,7 @@ def test_targets_must_be_those_of_the_weights(solver: str, first: int, then: int
 
 @pytest.mark.usefixtures("numpy_path")
 def test_rows_must_be_those_of_the_weights() -> None:
-    """Also where a fit that failed has changed what scikit-learn keeps of the last rows."""
+    """This is checked even if scikit-learn's `n_features_in_` does not match the weights."""
     net = fastnn.MLPClassifier(**SGD).fit(X, CLASSES)
     with pytest.raises(ValueError, match=r"sample_weight.shape"):
         net.fit(X[:, :3], np.arange(N) % 9, sample_weight=[1.0])
@@ -386,7 +386,7 @@ def test_a_row_that_is_not_a_number_where_none_is_looked_for() -> None:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_what_ends_a_fit_leaves_the_optimizers_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it is; the next `partial_fit` goes on with it."""
+    """Whatever ends the fit, the next `partial_fit` continues with that memory."""
     whole, broken = (fastnn.MLPClassifier(**TEN).fit(X, CLASSES) for _ in range(2))
     monkeypatch.setattr(
         fastnn.MLPClassifier, "_update_no_improvement_count", lambda *_: [][0], raising=False
@@ -401,14 +401,14 @@ def test_what_ends_a_fit_leaves_the_optimizers_memory(monkeypatch: pytest.Monkey
 
 
 def test_a_warm_start_in_another_dtype() -> None:
-    """It goes on from the weights as they are, rounded to the new dtype or exact in it."""
+    """Training continues from the weights converted to the new dtype."""
     mlp = fastnn.MLPClassifier(**TEN | {"max_iter": 2}, warm_start=True, dtype="float32")
     mlp.fit(X, CLASSES).set_params(dtype="float64").fit(X, CLASSES)
     assert {array.dtype.name for array in (*mlp.coefs_, *mlp.intercepts_)} == {"float64"}
 
 
 def test_a_batch_without_weight_has_no_mean() -> None:
-    """As in scikit-learn, and the same exception."""
+    """The exception is the same as scikit-learn's."""
     weights = np.arange(N) >= 20
     for kind in (fastnn.MLPClassifier, neural_network.MLPClassifier):
         mlp = kind(**SGD, shuffle=False)
@@ -427,7 +427,7 @@ def test_without_scikit_learn() -> None:
 
 
 def test_another_scikit_learn() -> None:
-    """A release that lacks a method which is overridden here is named, with what it lacks."""
+    """If a release lacks a method that fastnn overrides, the message names both."""
     program = (
         "import sklearn.neural_network as n\n"
         "base = n.MLPClassifier.__mro__[2]\n"
@@ -441,7 +441,7 @@ def test_another_scikit_learn() -> None:
 
 
 def test_another_penalty_owes_nothing_for_earlier_steps() -> None:
-    """Cumulative L1 begins anew where its strength changes between two calls of `partial_fit`."""
+    """Cumulative L1 starts over if its strength changes between two calls of `partial_fit`."""
     X, y = np.random.default_rng(0).random((40, 6)), np.arange(40) % 3
     options: dict[str, Any] = {"solver": "sgd", "n_rows": 40, "random_state": 1}
     mlp = fastnn.MLPClassifier((5,), penalty=fastnn.penalties.CumulativeL1(0.01), **options)

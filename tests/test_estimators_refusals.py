@@ -1,4 +1,4 @@
-"""What the estimators refuse, and that nothing has changed then; weights of rows of any size."""
+"""What the estimators refuse, without changing anything; and row weights of any magnitude."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_refused_fit_changes_nothing(wrong: Any, solver: str) -> None:
 
 
 def test_a_fit_that_has_begun_is_not_undone() -> None:
-    """One that diverges leaves the weights that it has come to, as scikit-learn does."""
+    """A fit that diverges leaves the weights that it has reached, as in scikit-learn."""
     net = fastnn.MLPRegressor(**SMALL, solver="sgd").fit(X, VALUES)
     before = net.coefs_
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="non-finite"):
@@ -94,7 +94,7 @@ def test_a_fit_that_has_begun_is_not_undone() -> None:
 def test_a_common_factor_of_the_weights_of_rows_does_not_matter(
     factor: float, penalty: str, dtype: str
 ) -> None:
-    """Beyond the range of float32 too; alpha, which is over their sum, has it as well."""
+    """The factors are outside float32's range; alpha, divided by the weights' sum, has them too."""
     given = SMALL | {"solver": "sgd", "learning_rate_init": 0.1, "penalty": penalty, "dtype": dtype}
     weights = RNG.random(N)
     plain = fastnn.MLPClassifier(**given, alpha=0.01).fit(X, CLASSES, weights)
@@ -126,7 +126,7 @@ def test_partial_fit_looks_at_the_solver_that_goes_on() -> None:
     "given", [{"early_stopping": True}, {"solver": "lbfgs"}, {"solver": "lbfgs", "penalty": "l1"}]
 )
 def test_weights_lie_as_the_engine_takes_them(given: dict[str, Any]) -> None:
-    """No prediction copies them; and what early stopping puts back goes on in a warm start."""
+    """Predictions need no copies, and a warm start trains what early stopping has restored."""
     net = fastnn.MLPClassifier(**SMALL, **given).fit(X, CLASSES)
     assert all(w.flags.f_contiguous for w in net.coefs_)
     if "early_stopping" in given:

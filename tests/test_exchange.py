@@ -1,4 +1,4 @@
-"""Networks from and for other libraries: the same outputs on both sides, or a clear refusal."""
+"""Networks converted from and to other libraries: the same outputs, or a clear refusal."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from fastnn import Network, activations, costs
 from fastnn.exchange import onnx_files
 
 ACTIVATIONS = [activation.name for activation in activations.ALL]
-AT_THE_END = ("softmax", "exponential")  # the latter of itself, three times, overflows
+AT_THE_END = ("softmax", "exponential")  # three layers of exponential overflow
 FLOATS = ["float32", "float64"]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_compiled_and_one_thread() -> Iterator[None]:
-    """What the kernels give is tested elsewhere, and for all activations they take a minute."""
+    """Compile nothing: kernels are tested elsewhere, and for all activations they take a minute."""
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
         patch.setattr(numba.config, "DISABLE_JIT", 1)
         yield
 
 
 def cost_of(output: str) -> str:
-    """Return a cost that has this output."""
+    """Return the name of a cost that accepts this output activation."""
     return next(cost.name for cost in reversed(costs.ALL) if output in cost.outputs)
 
 
 def network(activation: str, dtype: str = "float32", **keywords: Any) -> Network:
-    """Return a network with this activation everywhere, or at the end."""
+    """Return a network with this activation in all layers, or in the last only."""
     hidden = "tanh" if activation in AT_THE_END else activation
     names = [hidden, hidden, activation]
     return Network(
@@ -46,7 +46,7 @@ def network(activation: str, dtype: str = "float32", **keywords: Any) -> Network
 
 
 def rows(dtype: str = "float64") -> np.ndarray:
-    """Return rows that lead every activation through its bend."""
+    """Return rows for which every activation is evaluated where it is curved."""
     rng = np.random.default_rng(2)
     if dtype == "uint8":
         return rng.integers(0, 256, (50, 7), np.uint8)
@@ -76,7 +76,8 @@ def assert_same_in_onnx(network: Network, X: np.ndarray, tmp_path: Path, **keywo
     for n in (50, 1):
         came, wanted = evaluated(tmp_path / "model.onnx", X[:n]), network.predict_proba(X[:n])
         assert came.dtype == wanted.dtype
-        np.testing.assert_allclose(came, wanted, rtol=1e-5, atol=1e-5)
+        tolerance = 1e-5 if network.dtype == np.float32 else 1e-12
+        np.testing.assert_allclose(came, wanted, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -233,7 +234,7 @@ def outputs(torch: Any, module: Any, X: np.ndarray) -> np.ndarray:
         return module.eval()(torch.from_numpy(X)).numpy()
 
 
-IN_TORCH = [name for name in ACTIVATIONS if name != "exponential"]  # which it has no module for
+IN_TORCH = [name for name in ACTIVATIONS if name != "exponential"]  # PyTorch has no module for it
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -247,7 +248,7 @@ def test_torch_there_and_back(activation: str, dtype: str, torch: Any) -> None:
     assert repr(back) == repr(made)
     for a, b in zip(back.weights + back.biases, made.weights + made.biases, strict=True):
         np.testing.assert_array_equal(a, b)
-    made.weights[0][:] = 0  # neither shares its arrays
+    made.weights[0][:] = 0  # the conversions share no arrays
     assert module[0].weight.any()
     with torch.no_grad():
         module[0].weight[:] = 0

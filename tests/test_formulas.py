@@ -1,4 +1,4 @@
-"""Activations and costs: one row in a tuple ALL gives a class every test here."""
+"""Activations and costs; the parametrised tests cover every class in the tuples ALL."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_sigmoid_at_zero() -> None:
 
 @every_pair
 def test_delta_of_a_cost(cost, output: str) -> None:
-    """The delta is the derivative of the cost by z, for each output that the cost names."""
+    """The delta is the derivative of the cost with respect to z, for each output it names."""
     activation = activations.named("activation", output)
 
     y = Y / Y.sum() if activation.normalises else Y
@@ -93,7 +93,7 @@ def test_delta_of_a_cost(cost, output: str) -> None:
 def test_cost_of_a_saturated_output_is_finite(cost, output: str, dtype: str) -> None:
     z = np.array([-1e4, -200, 200, 1e4], dtype)
     if output == "exponential":
-        z = np.minimum(z, 80)  # exp(200) is no number of float32
+        z = np.minimum(z, 80)  # exp(200) overflows in float32
     activation = activations.named("activation", output)
     z = activations.log_normalised(z) if activation.normalises else z
     with np.errstate(over="ignore"):
@@ -135,7 +135,7 @@ def test_regression_costs_by_hand() -> None:
 
 
 def test_poisson_is_half_the_deviance() -> None:
-    """Against scipy's xlogy, at y = 0 too."""
+    """The formula with scipy's xlogy gives the same, also at y = 0."""
     z, y = np.array([-1.0, 0.0, 2.0]), np.array([0.0, 1.0, 3.5])
     deviance = xlogy(y, y / np.exp(z)) - y + np.exp(z)
     np.testing.assert_allclose(costs.Poisson.value(np, z, np.exp(z), y), deviance, rtol=1e-14)

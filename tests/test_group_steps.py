@@ -1,4 +1,4 @@
-"""Group lasso where an optimizer's steps differ from weight to weight."""
+"""Group lasso with optimizers whose step sizes differ from weight to weight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPTIMIZERS = [fastnn.Adam(0.05), fastnn.AdamW(0.05), fastnn.Adagrad(0.1), fastnn
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_it_is_the_optimum(axis: int, dtype: str) -> None:
-    """Where a group stays, the derivative is 0; where it goes, 0 is in the subdifferential."""
+    """The derivative of a group that stays is 0; otherwise, 0 is in the subdifferential."""
     v = RNG.standard_normal((30, 40)).astype(dtype)
     of_groups = RNG.uniform(-2, 3, (1, 40) if axis == 0 else (30, 1))
     most = (10.0 ** (of_groups + RNG.uniform(-1.5, 1.5, (30, 40)))).astype(dtype)
@@ -37,7 +37,7 @@ def test_it_is_the_optimum(axis: int, dtype: str) -> None:
     assert not stays.all()
     with np.errstate(divide="ignore", invalid="ignore"):
         derivative = (w - v) / most + w / norm
-    # (w-v)/most is as exact as w is, by `most`.
+    # The error of (w-v)/most is that of w divided by `most`.
     close = (1e-6 if dtype == "float32" else 1e-14) * (1 + np.abs(v) / most)
     assert (np.abs(derivative) <= 50 * close)[stays].all()
     gone = ~(norm > 0)
@@ -72,7 +72,7 @@ def test_all_of_it_on_the_single_weights_is_proximal_l1(numpy_path: None) -> Non
 
 
 def by_hand(v: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Return what is left of one group, its norm found by bisection."""
+    """Return what is left of one group; Brent's method finds its norm."""
     if np.linalg.norm(v / most) <= 1:
         return np.zeros_like(v)
     t = brentq(lambda t: np.linalg.norm(v / (t + most)) - 1, 0, 2 * np.linalg.norm(v), xtol=1e-15)
@@ -89,7 +89,7 @@ def test_the_first_step(penalty: Any, numpy_path: None) -> None:
             X, Y, epochs=1, batch_size=N, optimizer=fastnn.Adam(rate), penalty=strength,
             shuffle=False,
         )  # fmt: skip
-    v, step = plain.weights[0], start[0] - plain.weights[0]  # the step is rate*sign(g), nearly
+    v, step = plain.weights[0], start[0] - plain.weights[0]  # the step is nearly rate*sign(g)
     assert plain.optimizer_state is not None
     square = plain.optimizer_state.memories[1][0] / (1 - 0.999)
     step_size = 1 / (np.sqrt(square) + 1e-8)
@@ -117,7 +117,7 @@ def test_the_first_step(penalty: Any, numpy_path: None) -> None:
 def test_compiled_is_numpy(
     penalty: Any, optimizer: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Layers of several panels, and of less than one; any number of threads."""
+    """Layers have several panels, or less than one; there are one or three threads."""
     results = []
     for compiled, threads in ((True, 1), (True, 3), (False, 1)):
         monkeypatch.setattr(jit, "is_on", lambda compiled=compiled: compiled)

@@ -1,9 +1,9 @@
-"""Files of which anything may be wrong: they end in FileFormatError, or load to something sound.
+"""Damaged or hostile files: reading one raises FileFormatError or returns something sound.
 
-Sound files are mutated: bytes, numbers, slices, lengths. Whatever comes of it, nothing else is
-raised, no file but the one that is read is opened, nothing is started, and no memory is taken that
-the content does not account for. `pytest -m long tests/test_hostile_files.py -s` tries 200,000
-inputs of every format and prints how many were refused.
+Sound files are mutated: their bytes, numbers, slices and lengths. Whatever the result, reading one
+raises nothing else, opens no other file, starts no process, and takes no more memory than the size
+of the content justifies. `pytest -m long tests/test_hostile_files.py -s` tries 200,000 inputs of
+every format and prints how many were refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import safetensors.numpy  # noqa: F401 - not while a file is watched
+import safetensors.numpy  # noqa: F401 - so that no watched read imports it
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +36,7 @@ from fastnn.trainer import fitting, position
 from fastnn.trainer.run import Run
 
 MANY, FEW = 200_000, 2_000
-BYTES_PER_BYTE = 100  # an empty list of a JSON text takes 3 characters there, and 64 bytes here
+BYTES_PER_BYTE = 100  # an empty list takes 3 characters in JSON, and 64 bytes in memory
 BYTES_AT_LEAST = 4 << 20  # buffers
 
 STANDARD_LIBRARY = str(Path(tracemalloc.__file__).parent)
@@ -50,7 +50,7 @@ TOKENS = [
 ]  # fmt: skip
 
 
-# A mutated activation would have a kernel of its own.
+# Every mutated activation would need another kernel.
 pytestmark = pytest.mark.usefixtures("numpy_path")
 
 
@@ -58,7 +58,7 @@ pytestmark = pytest.mark.usefixtures("numpy_path")
 
 
 def saved(suffix: str, tmp_path: Path) -> list[bytes]:
-    """Return small model files that between them have everything a model file may have."""
+    """Return small model files that together contain everything a model file may have."""
     plain = Network([2, 2, 1], seed=1)
     rich = Network(
         [4, 2, 3], activation=["relu", "softmax"], cost="log_likelihood", dtype="float64", seed=1
@@ -108,7 +108,7 @@ def svmlight_files(tmp_path: Path) -> list[bytes]:
 
 
 class LastRun(Run):
-    """The run whose checkpoints are read."""
+    """A run that is kept in `last`, because reading its checkpoints needs it."""
 
     last: Run
 
@@ -130,7 +130,7 @@ def checkpoints(tmp_path: Path) -> list[bytes]:
 
 
 def read_checkpoint(path: Path) -> Any:
-    """Read one for the last run; that of another fit is refused too."""
+    """Read a checkpoint for the last run; one of another fit counts as refused."""
     try:
         return position.load(path, LastRun.last)
     except ValueError as error:
@@ -197,7 +197,7 @@ class Format(NamedTuple):
     seeds: Callable[[Path], list[bytes]]
     read: Callable[[Path], Any]
     sound: Callable[[Any], None]
-    zipped: tuple[bool, ...]  # whether the content may be, or is always, compressed
+    zipped: tuple[bool, ...]  # for each form that is tried, whether the content is compressed
     name: str = "hostile"
 
 
@@ -217,7 +217,7 @@ FORMATS = {
 
 
 def mutated(program: bytes, seeds: list[bytes]) -> bytes:
-    """Return one of the seeds, changed as the bytes of the program say, four for each change."""
+    """Return one of the seeds with the changes that `program` describes, in four bytes each."""
     content = bytearray(seeds[program[0] % len(seeds)])
     for start in range(1, len(program), 4):
         kind, high, low, choice = program[start : start + 4]
@@ -248,13 +248,13 @@ def mutated(program: bytes, seeds: list[bytes]) -> bytes:
     return bytes(content)
 
 
-# Many inputs for each example of Hypothesis, whose own work would else take most of the time.
+# Each example makes many inputs; otherwise Hypothesis itself would take most of the time.
 LENGTH, EACH = 2 + 4 * 6, 25
 PROGRAMS = st.binary(min_size=LENGTH * EACH, max_size=LENGTH * EACH)
 
 
 def programs_of(drawn: bytes) -> list[bytes]:
-    """Return the programs in what was drawn, of 1 to 6 changes each."""
+    """Return the programs in the drawn bytes, with 1 to 6 changes each."""
     cut = [drawn[at : at + LENGTH] for at in range(0, LENGTH * EACH, LENGTH)]
     return [program[: 1 + 4 * (1 + program[-1] % 6)] for program in cut]
 
@@ -263,7 +263,7 @@ def programs_of(drawn: bytes) -> list[bytes]:
 
 
 class Watch:
-    """Collects what is opened or started while a file is read; a hook cannot be taken away."""
+    """Collects what is opened or started during a read; an audit hook cannot be removed."""
 
     events: list[tuple[str, Any]] | None = None
 
@@ -271,7 +271,7 @@ class Watch:
     def hook(cls, event: str, arguments: tuple[Any, ...]) -> None:
         if cls.events is None or event not in ("open", "os.system", "subprocess.Popen", "os.exec"):
             return
-        if not str(arguments[0]).startswith(STANDARD_LIBRARY):  # a codec, when it is first used
+        if not str(arguments[0]).startswith(STANDARD_LIBRARY):  # ignore a codec at its first use
             cls.events.append((event, arguments[0]))
 
 
@@ -279,7 +279,7 @@ sys.addaudithook(Watch.hook)
 
 
 def outcome(form: Format, path: Path) -> bool:
-    """Read the file; return whether it was loaded, after the checks that hold either way."""
+    """Return whether the file could be loaded, after the checks that hold either way."""
     value = None
     tracemalloc.start()
     Watch.events = []
@@ -299,13 +299,13 @@ def outcome(form: Format, path: Path) -> bool:
 
 
 def try_many(name: str, count: int, tmp_path: Path, *, derandomize: bool) -> tuple[int, int]:
-    """Try so many mutated inputs; return how many were loaded, and how many refused."""
+    """Try `count` mutated inputs; return how many were loaded and how many were refused."""
     form = FORMATS[name]
     path = tmp_path / form.name
     seeds = form.seeds(tmp_path)
     counts = [0, 0]
 
-    file = open(path, "wb", buffering=0)  # noqa: SIM115 - to open it each time takes longest of all
+    file = open(path, "wb", buffering=0)  # noqa: SIM115 - opening it each time is the slowest part
 
     def put(content: bytes, zipped: bool) -> None:
         content = gzip.compress(content, 1) if zipped else content
@@ -353,14 +353,14 @@ def test_many_mutated_files(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if True in form.zipped])
 def test_mutated_gzip_files(name: str, tmp_path: Path) -> None:
-    """The compressed bytes themselves, and the file name in their header."""
+    """The compressed bytes themselves are mutated, with a file name in their header."""
     form, rng = FORMATS[name], random.Random(1)
     path = tmp_path / form.name
     zipped = io.BytesIO()
     with gzip.GzipFile(filename="/etc/passwd", fileobj=zipped, mode="wb") as file:
         file.write(form.seeds(tmp_path)[0])
     path.write_bytes(zipped.getvalue())
-    form.sound(form.read(path))  # with what it imports, which is not counted
+    form.sound(form.read(path))  # imports what it needs before memory is counted
     assert outcome(form, path)
     for _ in range(500):
         path.write_bytes(mutated(rng.randbytes(9), [zipped.getvalue()]))
@@ -368,7 +368,7 @@ def test_mutated_gzip_files(name: str, tmp_path: Path) -> None:
 
 
 def test_a_bomb_ends_at_the_limit(tmp_path: Path) -> None:
-    """64 MB of zeros in 64 KB."""
+    """The file holds 64 MB of zeros in 64 KB."""
     header = struct.pack(">BBBBI", 0, 0, 8, 1, 1 << 26)
     path = tmp_path / "bomb"
     path.write_bytes(gzip.compress(header + bytes(1 << 26)))

@@ -1,4 +1,4 @@
-"""Runs that go on for long: memory stays flat, and counters count on."""
+"""Long runs: memory use stays flat, and step counters stay right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastnn.costs import CrossEntropy
 from fastnn.engine import Training
 
 STATUS = Path("/proc/self/status")
-MB = 1024  # in units of kB
+MB = 1024  # in kB
 
 
 def resident() -> int:
@@ -41,7 +41,7 @@ def test_five_hundred_fits_in_one_process() -> None:
 
 
 def decayed(batches: int) -> tuple[float, Training]:
-    """Return what so many lazy steps of L2 leave of a weight that no row uses, and the training."""
+    """Return an unused column's weight after `batches` deferred L2 steps, and the training."""
     rows, kappa = 10_000, 1e-6
     X = np.zeros((rows, 65), np.uint8)
     X[:, 0] = 1

@@ -1,7 +1,7 @@
 """Random networks, data and settings: the engine against the oracle, in thousands of cases.
 
-Symbols: a case's kappa is what one step of L1 takes from a weight. Where a weight comes within
-rounding of 0, the two may see different signs, and differ by two kappas from there on.
+kappa is the amount by which one L1 step shrinks a weight. If a weight comes within rounding error
+of 0, engine and oracle may see different signs, and differ by two kappas from then on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.cpu_tiles
 
 @pytest.fixture(autouse=True)
 def unsorted_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels that sort columns take longer to compile; test_engine.py has them."""
+    """Switch off sorted column lists: they take longer to compile; test_engine.py covers them."""
     tiles = {registers: found._replace(sorted_from=0) for registers, found in spec.TILES.items()}
     monkeypatch.setattr(spec, "TILES", tiles)
 
@@ -53,7 +53,7 @@ class Case(NamedTuple):
 
     @property
     def usual(self) -> Case:
-        """The case in one of a third of the kernels: stored in one way, sparse in one alone."""
+        """The case restricted to a third of the kernels: one storage each, sparse rows in one."""
         other = "none" if self.dtype == "float64" else "l2"
         penalty = "l1" if self.penalty == "l1" else other
         of_one = (self.dtype, penalty) == ("float64", "l1") and max(self.sizes[1:]) > 8
@@ -62,7 +62,7 @@ class Case(NamedTuple):
 
 
 units = st.integers(1, 70)
-inputs = st.one_of(units, st.integers(64, 140))  # from 64 on columns are listed
+inputs = st.one_of(units, st.integers(64, 140))  # 64 or more columns are listed
 cases = st.builds(
     Case,
     sizes=st.builds(
@@ -82,7 +82,7 @@ cases = st.builds(
 
 
 def check(case: Case, fault: Callable[[list[np.ndarray], list[np.ndarray]], None] | None = None):
-    """Train a case by engine and oracle and compare; `fault` spoils what the engine leaves."""
+    """Train a case with engine and oracle and compare; `fault` corrupts the engine's arrays."""
     rng, learning_rate = np.random.default_rng(case.seed), 0.3
     n, columns, outputs = case.rows, case.sizes[0], case.sizes[-1]
     X = rng.integers(1, 256, (n, columns)) * (rng.random((n, columns)) >= case.zeros)
@@ -125,7 +125,7 @@ def check(case: Case, fault: Callable[[list[np.ndarray], list[np.ndarray]], None
 
 @settings(max_examples=2000, deadline=None, derandomize=True, database=None)
 @given(case=cases)
-@example(case=Case([1, 9], 1, 1, "float64", "l1", False, 0.0, 2, 1, 0, True))  # less than threads
+@example(case=Case([1, 9], 1, 1, "float64", "l1", False, 0.0, 2, 1, 0, True))  # 1 row, 2 threads
 def test_two_thousand(case: Case) -> None:
     check(case.usual)
 

@@ -1,4 +1,4 @@
-"""What is told where a user meant something else: in the words of what was called."""
+"""Messages for a user who meant something else, in the terms of the function called."""
 
 from __future__ import annotations
 

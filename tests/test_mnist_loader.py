@@ -1,4 +1,4 @@
-"""The book's loader: its shapes and types, and the pickle that is read without being run."""
+"""The book's loader: its shapes and types, and pickles that are read without being run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastnn.nielsen._pickle import load_arrays
 
 
 def parts(dtype: str = "float32") -> tuple[Any, ...]:
-    """Return three small pairs as the book's file holds them."""
+    """Return three small pairs like those in the book's file."""
     rng = np.random.default_rng(0)
     return tuple(
         (
@@ -32,7 +32,7 @@ def parts(dtype: str = "float32") -> tuple[Any, ...]:
 
 
 def python2_array(array: np.ndarray) -> bytes:
-    """Return the pickle opcodes for `array` that Python 2 wrote, protocol 2."""
+    """Return the opcodes that Python 2 wrote for `array` with pickle protocol 2."""
     code = array.dtype.str[1:].encode()
     shape = b"(" + b"".join(b"M" + struct.pack("<H", size) for size in array.shape) + b"t"
     dtype = b"cnumpy\ndtype\nU" + bytes([len(code)]) + code + b"K\x00K\x01\x87R"
@@ -49,7 +49,7 @@ def python2_pickle(arrays: tuple[Any, ...]) -> bytes:
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Path]:
-    """Put a pickle where the book's program has it, seen from the folder it runs in."""
+    """Return a function that writes a pickle to the book's path, relative to the current folder."""
     (tmp_path / "data").mkdir()
     (tmp_path / "src").mkdir()
     monkeypatch.chdir(tmp_path / "src")
@@ -106,7 +106,7 @@ def test_the_wrapper_gives_columns_vectors_and_numbers(write: Callable[[bytes], 
 
 
 class RunsOnLoad:
-    """What a hostile pickle is made of."""
+    """An object whose pickle runs code when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -124,20 +124,20 @@ def test_nothing_in_the_pickle_runs(write: Callable[[bytes], Path], tmp_path: Pa
 
 
 def array_of(code: bytes, shape: bytes = b"K\x01\x85", data: bytes = b"U\x04abcd") -> bytes:
-    """Return the opcodes of an array whose reconstructors get these arguments."""
+    """Return the pickle of an array with the given opcodes for its dtype code, shape and data."""
     dtype = b"cnumpy\ndtype\n" + code + b"\x85R"
     empty = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
     return b"\x80\x02" + empty + b"(K\x01" + shape + dtype + b"\x89" + data + b"tb."
 
 
 def shared(times: int) -> bytes:
-    """Return a pickle whose tuples hold the one before them twice, from the memo."""
+    """Return a pickle of tuples, each of which holds the one before it twice, from the memo."""
     steps = b"".join(b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86\x94" for i in range(times))
     return b"\x80\x04K\x01\x85\x94" + steps + b"."
 
 
 def one_array_many_times(times: int) -> bytes:
-    """Return a pickle with one string of 1 MB and many arrays of it."""
+    """Return a pickle of many arrays that share one byte string of 1 MB."""
     state = b"K\x01J\x00\x00\x10\x00\x85h\x02\x89h\x01t"
     empty = b"h\x00cnumpy\nndarray\nK\x00\x85U\x01b\x87R("
     parts = b"cnumpy.core.multiarray\n_reconstruct\n\x94B\x00\x00\x10\x00" + bytes(1 << 20)
@@ -218,7 +218,7 @@ def test_max_bytes(write: Callable[[bytes], Path]) -> None:
     load_arrays(path, max_bytes=len(content))
     with pytest.raises(FileFormatError, match=f"larger than max_bytes={len(content) - 1:,}"):
         load_arrays(path, max_bytes=len(content) - 1)
-    path = write(bytes(1 << 26))  # 64 KB on the disk
+    path = write(bytes(1 << 26))  # 64 KB on disk
     tracemalloc.start()
     try:
         with pytest.raises(FileFormatError, match="larger than max_bytes"):
@@ -251,7 +251,7 @@ def test_arrays_that_are_not_mnist(write: Callable[[bytes], Path], content: Any)
 def test_without_the_books_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: data.Dataset
 ) -> None:
-    """The split and the scale, on the embedded digits in MNIST's place."""
+    """The split and the scale are right for the embedded digits, used instead of MNIST."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(data, "load", lambda name: {"mnist": digits}[name])
     monkeypatch.setattr(mnist_loader, "TRAINING_IMAGES", 1000)

@@ -1,4 +1,4 @@
-"""The native network: how it starts, what it predicts, what it refuses."""
+"""The native network: its initial values, its predictions, and the arguments it refuses."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from fastnn.arrays import FEW_ROWS
 from fastnn.engine import training
 from fastnn.network import load
 
-FEW_PRODUCTS = training.FEW_PRODUCTS  # which other tests do without
+FEW_PRODUCTS = training.FEW_PRODUCTS  # a fixture sets it to 0 for other tests
 
 
 @pytest.fixture
 def pixels() -> tuple[np.ndarray, np.ndarray]:
-    """60 rows of 12 pixels, and a class 0 to 3 for each."""
+    """Return 60 rows of 12 pixels, and a class from 0 to 3 for each."""
     rng = np.random.default_rng(5)
     return rng.integers(0, 256, (60, 12), dtype=np.uint8), rng.integers(0, 4, 60)
 
 
 def samples(X: np.ndarray, y: np.ndarray, outputs: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the book's list of columns."""
+    """Return the rows and classes as the book's list of pairs of columns."""
     return [(x[:, None], np.eye(outputs)[label][:, None]) for x, label in zip(X, y, strict=True)]
 
 
@@ -47,7 +47,7 @@ def test_arrays(dtype: str) -> None:
 
 
 def test_initial_values() -> None:
-    """The weights of a unit with N inputs are drawn from N(0, 1/sqrt(N)), biases from N(0, 1)."""
+    """Weights of a unit with N inputs have the standard deviation 1/sqrt(N), biases have 1."""
     network = Network([400, 2000, 3], seed=2, dtype="float64")
     assert network.weights[0].std() * np.sqrt(400) == pytest.approx(1, abs=0.01)
     assert network.weights[0].mean() == pytest.approx(0, abs=0.001)
@@ -115,7 +115,7 @@ def test_predictions_agree_whatever_the_storage(pixels) -> None:
 def test_a_few_rows_are_said_what_many_are(
     dtype: str, pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By numpy, and to rounding; a small network's many rows, too."""
+    """Few rows, or many of a small network, are computed by numpy: equal up to rounding."""
     X, _ = pixels
     network = Network([12, 7, 4], activation=["tanh", "softmax"], cost="log_likelihood", seed=1,
                       dtype=dtype)  # fmt: skip
@@ -123,11 +123,11 @@ def test_a_few_rows_are_said_what_many_are(
     said = np.concatenate([network.predict_proba(X[i : i + few]) for i in range(0, 60, few)])
     tolerance = 1e-6 if dtype == "float32" else 1e-14
     np.testing.assert_allclose(said, network.predict_proba(X), rtol=tolerance, atol=tolerance)
+    one_by_one = [network.predict(x[np.newaxis])[0] for x in X]
+    np.testing.assert_array_equal(one_by_one, network.predict(X))
     many = network.predict_proba(X)
     monkeypatch.setattr(training, "FEW_PRODUCTS", FEW_PRODUCTS)
     np.testing.assert_allclose(network.predict_proba(X), many, rtol=tolerance, atol=tolerance)
-    one_by_one = [network.predict(x[np.newaxis])[0] for x in X]
-    np.testing.assert_array_equal(one_by_one, network.predict(X))
 
 
 def test_a_few_rows_load_no_compiler() -> None:
@@ -173,7 +173,7 @@ def test_a_saturated_float32_output_has_a_finite_cost() -> None:
     network.weights[0][:], network.biases[0][:] = [[1e4], [-1e4]], 0
     assert network.predict_proba([[1.0]]).tolist() == [[1.0, 0.0]]
     assert network.total_cost([[1.0]], [0]) == 0.0
-    assert network.total_cost([[1.0]], [1]) == 2e4  # |z| of either unit
+    assert network.total_cost([[1.0]], [1]) == 2e4  # the sum of abs(z) over both units
 
 
 def test_replaced_arrays_take_effect(pixels) -> None:
@@ -372,14 +372,15 @@ def test_softmax_of_one_unit_is_refused() -> None:
 )
 def test_rows_that_cannot_be_predicted(X) -> None:
     network = Network([12, 7, 4], seed=1)
+    y = [0] * (1 if X is None else max(1, len(X)))
     calls = (
         network.predict,
         network.predict_proba,
-        lambda X: network.accuracy(X, [0]),
-        lambda X: network.total_cost(X, [0]),
+        lambda X: network.accuracy(X, y),
+        lambda X: network.total_cost(X, y),
     )
     for call in calls:
-        with pytest.raises((ValueError, TypeError), match=r"."):
+        with pytest.raises((ValueError, TypeError), match=r"^(X must|row 0 of X holds)"):
             call(X)
 
 

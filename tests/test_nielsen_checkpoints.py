@@ -1,4 +1,4 @@
-"""Checkpoints of the book's SGD: a call that goes on prints, draws and returns as one unbroken."""
+"""Checkpoints of the book's SGD: a resumed call prints, draws and returns the same as unbroken."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def begin() -> tuple[network2.Network, list]:
 
 
 def stopped_after(batches: int, network: network2.Network, pairs: list, path: Path, epochs: int):
-    """Return what SGD returns, or None where it was interrupted after so many batches."""
+    """Return what SGD returns, or None if it was interrupted after `batches` batches."""
     write, count = training.Training.epoch, []
 
     def epoch(self, order, on_chunk, **keywords):
@@ -66,7 +66,7 @@ def stopped_after(batches: int, network: network2.Network, pairs: list, path: Pa
 
 @pytest.mark.parametrize("list_is", ["as it was given first", "as it was left"])
 def test_a_call_that_was_stopped_goes_on(list_is: str, tmp_path: Path, capsys) -> None:
-    """The list too, which SGD has shuffled: a line of a notebook can be run again."""
+    """The list may also be as SGD has left it, shuffled, so that a notebook cell can be rerun."""
     expected, pairs = begin()
     wanted = expected.SGD(pairs, 5, 10, 0.5, **OPTIONS)
     printed, after = capsys.readouterr().out, (random.random(), np.random.random())
@@ -75,7 +75,7 @@ def test_a_call_that_was_stopped_goes_on(list_is: str, tmp_path: Path, capsys) -
         network, again = begin()
         if list_is == "as it was left":
             left = again = again if left is None else left
-        if pieces:  # what the process did before does not matter
+        if pieces:  # the generators' states before the call do not matter
             random.seed(pieces)
             np.random.seed(pieces)
         figures = stopped_after(7, network, again, tmp_path / "run", 5)
@@ -91,14 +91,16 @@ def test_a_call_that_was_stopped_goes_on(list_is: str, tmp_path: Path, capsys) -
 
 
 @pytest.mark.usefixtures("numpy_path")
-def test_one_is_written_where_the_accuracy_ends_the_call(tmp_path: Path) -> None:
-    """And a call that goes on from there has nothing left to do."""
+def test_one_is_written_where_the_accuracy_ends_the_call(tmp_path: Path, capsys) -> None:
+    """A call that resumes from it has nothing left to do."""
     options: dict[str, Any] = {"early_stopping_n": 3, "checkpoint": tmp_path / "run"} | OPTIONS
     network, pairs = begin()
     figures = network.SGD(pairs, 50, 10, 0.0, checkpoint_every=10, **options)
     assert 3 <= len(figures[1]) < 10
     again, others = begin()
+    capsys.readouterr()
     assert again.SGD(others, 50, 10, 0.0, checkpoint_every=10, resume=True, **options) == figures
+    assert not capsys.readouterr().out
     np.testing.assert_array_equal(again.weights[0], network.weights[0])
 
 

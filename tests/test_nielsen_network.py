@@ -21,7 +21,7 @@ Pairs = list[tuple[np.ndarray, Any]]
 
 @pytest.fixture
 def training(digits: data.Dataset) -> Pairs:
-    """60 digits: columns and unit vectors."""
+    """Return 60 digits as pairs of a column and a unit vector."""
     images = (digits.train_images[:60] * digits.input_scale).reshape(60, 64, 1)
     vectors = np.eye(10)[digits.train_labels[:60]].reshape(60, 10, 1)
     return list(zip(images, vectors, strict=True))
@@ -29,7 +29,7 @@ def training(digits: data.Dataset) -> Pairs:
 
 @pytest.fixture
 def test_data(digits: data.Dataset) -> Pairs:
-    """40 digits: columns and numpy integers."""
+    """Return 40 digits as pairs of a column and a numpy integer."""
     images = (digits.test_images[:40] * digits.input_scale).reshape(40, 64, 1)
     return list(zip(images, digits.test_labels[:40], strict=True))
 
@@ -175,7 +175,7 @@ def test_progress_changes_no_line_and_no_number(
 def test_the_callers_list_is_shuffled(
     net: network.Network, training: Pairs, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
-    """And training follows that order, a program's own shuffle too."""
+    """Training follows the list's new order, also after a user-defined shuffle."""
     if replaced:
         monkeypatch.setattr(random, "shuffle", lambda items: items.append(items.pop(0)))
     state, original, mine = random.getstate(), list(training), list(training)
@@ -270,7 +270,7 @@ def test_edited_arrays_take_effect(
 
 
 def test_arrays_kept_from_before_stay(net: network.Network, training: Pairs) -> None:
-    """As in the book, whose every step makes new arrays."""
+    """As in the book's code, where every step makes new arrays."""
     kept, before = net.weights + net.biases, snapshot(net)
     net.SGD(training, 1, 10, 3.0)
     net.update_mini_batch(training[:5], 3.0)
@@ -279,7 +279,7 @@ def test_arrays_kept_from_before_stay(net: network.Network, training: Pairs) -> 
 
 
 class CrossEntropyNetwork(network.Network):
-    """The book's exercise: another cost by another derivative."""
+    """An exercise of the book: another cost, by overriding the derivative."""
 
     def cost_derivative(self, output_activations: np.ndarray, y: np.ndarray) -> np.ndarray:
         assert output_activations.shape == y.shape == (10, 1)
@@ -316,7 +316,7 @@ def test_a_method_that_would_be_ignored_is_refused(training: Pairs, name: str) -
 
 
 def test_a_feedforward_of_ones_own_judges(training: Pairs, test_data: Pairs) -> None:
-    """As in the book's code, where backprop does not call it."""
+    """A user-defined `feedforward` evaluates but does not train, as in the book's code."""
 
     class AlwaysThree(network.Network):
         def feedforward(self, a):
@@ -393,7 +393,7 @@ def test_bad_data_change_nothing(
         lambda bad: net.update_mini_batch(bad, 3.0),
         lambda bad: net.evaluate(bad),
     ]
-    if spoil(training) != []:  # which are no test data
+    if spoil(training) != []:  # an empty list means no test data
         calls.append(lambda bad: net.SGD(training, 1, 10, 3.0, test_data=bad))
     for call in calls:
         with pytest.raises(error):

@@ -1,4 +1,4 @@
-"""The order of an epoch: what `random.shuffle` gives, and what it leaves behind."""
+"""The order of an epoch: that of `random.shuffle`, which leaves `random` in the same state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def shuffle(items: list[Any]) -> Any:
 @pytest.mark.parametrize("n", LENGTHS)
 def test_order_list_and_state_are_those_of_random_shuffle(n: int, drawn: int) -> None:
     random.seed(12345678)
-    random.gauss(0.0, 1.0)  # leaves the second of its pair in the state
+    random.gauss(0.0, 1.0)  # leaves the second number of its pair in the state
     for _ in range(drawn):
         random.getrandbits(32)
     start, original = random.getstate(), pairs(n)
@@ -66,7 +66,7 @@ def test_a_longer_list() -> None:
 
 
 def test_the_list_is_reordered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end, or before a program's own shuffle that comes in between sees it."""
+    """It is reordered at the end, or earlier, just before a user-defined shuffle sees it."""
     random.seed(2)
     items, expected = list(range(100)), list(range(100))
     for _ in range(2):
@@ -139,7 +139,7 @@ def test_the_shuffle_of_another_generator(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 class Reversing(random.Random):
-    """Its bits are not the twister's."""
+    """A generator whose bits are not the Mersenne Twister's."""
 
     def getrandbits(self, k: int, /) -> int:
         return 0

@@ -1,7 +1,7 @@
-"""Optimizers: against their formulas written out, against PyTorch's, and what they refuse.
+"""Optimizers: compared with their written-out formulas and with PyTorch; and what they refuse.
 
-A place in the tuple ALL asks for a row in WRITTEN: it is the algorithm as its paper has it, with
-nothing of fastnn in it but the optimizer's settings.
+Every optimizer in the tuple ALL needs an entry in WRITTEN: the algorithm as its paper states it,
+which uses nothing from fastnn but the optimizer's settings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastnn.engine import jit
 from fastnn.engine.training import Training
 
 N, COLUMNS, HIDDEN, OUTPUTS = 45, 70, 11, 4
-FEW = 30  # columns that are not listed, in a kernel that compiles sooner
+FEW = 30  # columns: too few for column lists, so the kernel compiles sooner
 RNG = np.random.default_rng(8)
 X = RNG.integers(0, 256, (N, COLUMNS), dtype=np.uint8) * (RNG.random((N, COLUMNS)) < 0.4)
 X = X.astype(np.uint8)
@@ -29,7 +29,7 @@ Y = RNG.integers(0, OUTPUTS, N)
 every_optimizer = pytest.mark.parametrize("optimizer", optimizers.ALL, ids=lambda c: c.name)
 
 
-# What a step takes from w, (w, g, t, kept in a dict); t is 1 in the first step.
+# What step t, counted from 1, subtracts from w; `kept` holds what stays from step to step.
 def momentum(o, w, g, t, kept):
     kept["v"] = o.momentum * kept.get("v", 0) - o.learning_rate * g
     return -kept["v"]
@@ -101,7 +101,7 @@ def slope(penalty, w: np.ndarray) -> np.ndarray:
 
 
 def followed(penalty, w: np.ndarray, optimizer, kept, t: int, n: int) -> np.ndarray:
-    """Return what a penalty that comes after the step leaves."""
+    """Return `w` as a penalty that follows the step leaves it."""
     gain = 1 / (1 - getattr(optimizer, "momentum", 0.0))
     if isinstance(penalty, L1) and penalty.method == "proximal":
         most = optimizer.learning_rate * penalty.lmbda / n * kept.get("pace", gain)
@@ -118,7 +118,7 @@ def followed(penalty, w: np.ndarray, optimizer, kept, t: int, n: int) -> np.ndar
 
 
 def by_hand(network: Network, X, optimizer, penalty, batch_size: int, epochs: int):
-    """Train all-sigmoid layers with cross-entropy, in the order of the rows."""
+    """Return the arrays of sigmoid layers trained with cross-entropy on the rows in order."""
     arrays = [a.copy() for a in network.weights + network.biases]
     kept: list[dict] = [{} for _ in arrays]
     rule, layers = WRITTEN[optimizer.name], len(network.weights)
@@ -156,7 +156,7 @@ def test_every_optimizer_is_written_out() -> None:
     assert WRITTEN.keys() == {optimizer.name for optimizer in optimizers.ALL}
 
 
-# A penalty in the gradient, one after the step, of groups, none; what differs is the kernel.
+# No penalty, one in the gradient, one after the step, one of groups: their kernels differ.
 CASES = [
     (fastnn.Momentum(0.1), None),
     (fastnn.Momentum(0.1, 0.5), L1(2.0, method="cumulative")),
@@ -171,7 +171,7 @@ CASES = [
 
 @pytest.mark.parametrize(("optimizer", "penalty"), CASES, ids=str)
 def test_fit(optimizer, penalty) -> None:
-    """With few columns, which are not listed; `test_compiled_is_numpy` has more."""
+    """There are too few columns for column lists; `test_compiled_is_numpy` has more."""
     few = X[:, :FEW].copy()
     for batch_size in (1, 10, N):
         network = new(columns=FEW)
@@ -190,7 +190,7 @@ def test_fit(optimizer, penalty) -> None:
 def trained(
     optimizer, penalty, dtype: str = "float64", batch_size: int = 10, columns: int = FEW, **keywords
 ):
-    """Return the arrays, the state and the cost after two epochs that the second call continues."""
+    """Return the arrays and the state after two epochs of one `Training`, and both costs."""
     network, order = new(dtype, columns), np.random.default_rng(3).permutation(N)
     inputs = Inputs(X[:, :columns].copy(), 1 / 256)
     training = Training(
@@ -206,7 +206,7 @@ def trained(
 @pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
 @pytest.mark.parametrize(("dtype", "batch_size"), [("float32", 10), ("float64", 1)])
 def test_compiled_is_numpy(dtype: str, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One optimizer and penalties of each kind, of biases too, and any number of threads."""
+    """Adam, with one penalty in the gradient, biases included, and one after the step."""
     optimizer, penalty = fastnn.Adam(0.01), [L2(2.0, biases=True), L1(0.3, method="proximal")]
     given = optimizer, penalty, dtype, batch_size, COLUMNS
     one, state, costs = trained(*given, threads=1)
@@ -256,7 +256,7 @@ def test_training_goes_on_from_a_state(
 
 @pytest.mark.parametrize("optimizer", [fastnn.SGD(0.3), fastnn.Adam(0.01)], ids=str)
 def test_lmbda_by_the_rows_of_the_batch(optimizer) -> None:
-    """N rows in batches of 10: the last one has 5, where lmbda counts twice as much."""
+    """The last of the batches of 10 has only 5 rows, so lmbda counts twice as much there."""
     came, *_ = trained(optimizer, L2(0.2), n_of_batch=True)
     network, order = new(columns=FEW), np.random.default_rng(3).permutation(N)
     arrays, kept = network.weights + network.biases, [{}, {}, {}, {}]
@@ -280,7 +280,7 @@ def test_lmbda_by_the_rows_of_the_batch(optimizer) -> None:
 
 @every_optimizer
 def test_pytorch_makes_the_same_steps(optimizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the numpy path, which `test_fit` holds the compiled one to."""
+    """On the numpy path; `test_fit` compares the compiled path with the formulas."""
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(jit, "is_on", lambda: False)
     theirs = {
@@ -353,7 +353,7 @@ def test_a_strong_penalty_is_no_reason_to_warn_where_steps_have_their_own_size()
 @every_optimizer
 @pytest.mark.parametrize("penalty", penalties.ALL, ids=lambda c: c.name)
 def test_a_pair_trains_or_is_refused(optimizer, penalty) -> None:
-    """What is refused is what has no closed form; the check needs no training to show that."""
+    """Only pairs without a closed form are refused. Accepted pairs are checked, not trained."""
     per_weight_steps = optimizer.step_size is not None
     wanted = optimizer is fastnn.FTRL or (
         per_weight_steps and penalty.name in ("l1_cumulative", "truncated_gradient")
@@ -403,7 +403,7 @@ def test_bad_arguments(keywords, error, match: str) -> None:
 
 
 def test_noise_is_added_to_the_scaled_inputs() -> None:
-    """With the identity as the only layer, the first step of one row shows what was added."""
+    """The inputs are all 0, so only the noise moves the weights and adds to the cost."""
     network = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1)
     weights = network.weights[0].copy()
     history = network.fit(
@@ -411,7 +411,7 @@ def test_noise_is_added_to_the_scaled_inputs() -> None:
         input_noise=0.5, shuffle=False,
     )  # fmt: skip
     assert np.abs(network.weights[0] - weights).max() > 0
-    # The cost is (1-b-w.noise)**2, whose mean has the variance of w.noise in it.
+    # The cost is (1-b-w.noise)**2; its mean contains the variance of w.noise.
     bias = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1).biases[0][0]
     expected = (1 - bias) ** 2 + 0.25 * np.square(weights).sum()
     assert history.train_cost[0] == pytest.approx(expected, rel=0.35)

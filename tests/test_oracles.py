@@ -1,4 +1,4 @@
-"""Penalties against other programs, optimality conditions, and themselves on several threads."""
+"""Penalties compared with other programs, optimality conditions, and several threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABELS = RNG.integers(0, 3, 60)
 
 
 def one_unit(inputs: int) -> fastnn.Network:
-    """Return logistic regression that starts at 0."""
+    """Return a logistic regression that starts at 0."""
     net = fastnn.Network([inputs, 1], dtype="float64", seed=1)
     net.weights, net.biases = [np.zeros((1, inputs))], [np.zeros(1)]
     return net
@@ -25,7 +25,7 @@ def one_unit(inputs: int) -> fastnn.Network:
 
 @pytest.mark.parametrize("lmbda", [0.5, 4.0])
 def test_proximal_l1_finds_the_optimum_of_a_convex_problem(lmbda: float) -> None:
-    """One sigmoid unit on all rows at once: scikit-learn's logistic regression with L1."""
+    """One sigmoid unit on all rows at once is scikit-learn's logistic regression with L1."""
     linear_model = pytest.importorskip("sklearn.linear_model")
     rng = np.random.default_rng(3)
     X = rng.standard_normal((80, 12))
@@ -57,7 +57,7 @@ def test_proximal_l1_finds_the_optimum_of_a_convex_problem(lmbda: float) -> None
     "penalty", [penalties.ProximalL1, penalties.GroupLasso, penalties.SparseGroupLasso]
 )
 def test_momentum_comes_to_the_optimum_of_plain_descent(optimizer, penalty) -> None:
-    """Though a gradient moves a weight 1/(1-momentum) times as far as one step is long."""
+    """A gradient moves a weight 1/(1-momentum) times as far; the penalty must match this."""
     rng = np.random.default_rng(3)
     X = rng.standard_normal((80, 12))
     y = (X[:, 0] - 2 * X[:, 1] + rng.standard_normal(80) > 0).astype(float)[:, None]
@@ -72,7 +72,7 @@ def test_momentum_comes_to_the_optimum_of_plain_descent(optimizer, penalty) -> N
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_cumulative_l1_is_scikit_learns(epochs: int) -> None:
-    """The same weights after any number of rows; scikit-learn's u and q begin anew with `fit`."""
+    """Weights agree after any number of rows; scikit-learn's u and q start at 0 in each `fit`."""
     linear_model = pytest.importorskip("sklearn.linear_model")
     rng = np.random.default_rng(3)
     X, eta, alpha = rng.standard_normal((60, 12)), 0.1, 0.02
@@ -83,7 +83,7 @@ def test_cumulative_l1_is_scikit_learns(epochs: int) -> None:
             loss="log_loss", penalty="l1", alpha=alpha, learning_rate="constant", eta0=eta,
             shuffle=False, max_iter=epochs, tol=None,
         )  # fmt: skip
-        y[:2] = 0, 1  # both classes from the first prefix on
+        y[:2] = 0, 1  # both classes even in the first two rows
         peer.fit(X[:rows], y[:rows])
         net = one_unit(12)
         net.fit(
@@ -99,8 +99,10 @@ def test_cumulative_l1_is_scikit_learns(epochs: int) -> None:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("penalty", [penalties.GroupLasso, penalties.SparseGroupLasso])
 def test_a_group_lasso_ends_at_an_optimum(penalty) -> None:
-    """At the optimum of a convex problem: the gradient of a group that is left is cancelled by the
-    penalty's, and that of a group of zeros is at most the penalty's strength (Simon et al. 2013).
+    """Training on a convex problem satisfies the optimality conditions of Simon et al. (2013).
+
+    The penalty's gradient cancels that of each nonzero group. The gradient of a group of zeros,
+    soft-thresholded by L1, has a norm of at most the group's strength.
     """
     rng = np.random.default_rng(5)
     X = rng.standard_normal((80, 10))

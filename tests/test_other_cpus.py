@@ -1,7 +1,7 @@
-"""The engine compiled for CPUs that have less than this one: right, and with what they have.
+"""The engine compiled for CPUs with fewer features: correct, and using those that they have.
 
-Numba takes its target from the environment when it is imported, so each target has a process of
-its own: this file, run as a program.
+Numba reads its target from the environment when it is imported, so each target runs in a separate
+process: this file, run as a program.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ AVX2 = (
     "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe,+popcnt"
 )
 
-# Dtype, rows, share of zeros, penalty, sizes, batch size: panels of one and of two vectors, short
-# last batches, columns that no whole vector and no 64 bits fit; the last ones for what AVX2 has.
+# Dtype, dtype of the rows, share of zeros, penalty, sizes, batch size. There are panels of one and
+# of two vectors, short last batches, and numbers of columns that are multiples neither of a
+# vector's length nor of 64. The last cases run with AVX2 only.
 CASES = [
     ("float32", "uint8", 0.8, penalties.L1(0.3), [100, 17, 10], 7),
     ("float32", "uint8", 0.8, penalties.L1(0.3), [65, 40, 9, 1], 13),
@@ -45,12 +46,12 @@ CASES = [
     ("float32", "float32", 0.8, penalties.L1(0.3), [100, 17, 10], 7),
     ("float32", "uint8", 0.8, penalties.TruncatedGradient(0.3, every=2), [100, 17, 10], 7),
 ]
-OF_GENERIC = 4  # of these, the first ones
+OF_GENERIC = 4  # how many of these, from the first on, run without AVX2
 ROWS = 60
 
 
 class OnNumpy:
-    """A cost that `Training` takes for the user's own, so that the numpy path runs."""
+    """A cost that `Training` takes for a user-defined one, so that it uses the numpy path."""
 
     def delta_rows(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
         return a - y
@@ -81,7 +82,7 @@ def train(dtype, rows, zeros, penalty, sizes, batch_size, *, cost):
 
 
 def loops(assembly: str) -> list[list[str]]:
-    """Return the lines of the loops that have no label in them: the innermost, straight ones."""
+    """Return the lines of each loop without a label inside: innermost, straight-line loops."""
     found, start, label = [], 0, ""
     lines = assembly.splitlines()
     for number, line in enumerate(lines):
@@ -93,16 +94,16 @@ def loops(assembly: str) -> list[list[str]]:
 
 
 def is_tile(loop: list[str]) -> bool:
-    """Return whether a loop spreads values of several rows and multiplies each by 1 or 2 vectors.
+    """Return whether a loop broadcasts several rows' values and multiplies each by 1 or 2 vectors.
 
-    The loops of exp and the like spread constants, and multiply otherwise often.
+    The loops of exp and similar functions broadcast constants, and have another number of products.
     """
     spread = sum("vbroadcast" in x and not re.search(r"\(%r[is]p", x) for x in loop)
     return spread >= 5 and sum("vfmadd" in line for line in loop) in (spread, 2 * spread)
 
 
 def report(cases: int) -> dict[str, object]:
-    """Return how far apart both paths are in the first cases, and what is in the assembly."""
+    """Return how far the paths differ in the first `cases` cases, and what the assembly has."""
     apart, assembly = [], ""
     for case in CASES[:cases]:
         ours, kernel = train(*case, cost=costs.CrossEntropy())
@@ -143,10 +144,10 @@ def test_avx2(tmp_path: Path) -> None:
     assert_close(told["apart"])
     assert told["vector_bytes"] == 32
     assert told["found"] == ["ymm", "xmm", "vfmadd"]
-    # These take tens of cycles on an AMD Zen 3.
+    # Masked stores take tens of cycles on an AMD Zen 3.
     assert told["masked_stores"] == []
     assert told["tiles"] > 0
-    # No sum, delta or weight goes to the stack. One constant may lie there, the mask of the sign.
+    # No sum, delta or weight spills to the stack. One constant may be there: the sign mask.
     assert told["written"] == []
     assert told["read"] <= 1
 

@@ -1,4 +1,4 @@
-"""A program's own penalties, optimizers and formulas: what the contracts allow."""
+"""User-defined penalties, optimizers and formulas: what the contracts allow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATHS = pytest.mark.parametrize("path", ["compiled", "numpy"])
 
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Return a function that has fits take a path."""
+    """Return a function that selects the path that fits take."""
 
     def choose(path: str) -> None:
         if path == "compiled" and not jit.is_on():
@@ -65,7 +65,7 @@ class BeforeTheGradient(Shrinking):
 
 @pytest.mark.parametrize("optimizer", [Momentum(0.05), Nesterov(0.05), fastnn.Adam()], ids=repr)
 def test_a_rule_before_the_gradient_needs_a_slope(optimizer: Optimizer) -> None:
-    """It would be left out of steps that are made of the gradient alone."""
+    """Otherwise an optimizer, whose steps use the gradient alone, would ignore the penalty."""
     network = new()
     with pytest.raises(ValueError, match=r"cannot be had with .*"):
         network.fit(X, Y, penalty=BeforeTheGradient(1.0), optimizer=optimizer, **FIT)
@@ -81,14 +81,14 @@ def test_cumulative_l1_owes_no_less_with_another_momentum(path: str, on: Any) ->
     assert any((w == 0).any() for w in before)
     given: dict[str, Any] = {"optimizer": Momentum(1e-12, 0.5), "penalty": penalty}
     network.fit(X[:1], Y[:1], epochs=1, warm_start=True, **given)
-    for w, old in zip(network.weights, before, strict=True):  # what moves them is the velocity left
+    for w, old in zip(network.weights, before, strict=True):  # only leftover velocity moves w
         np.testing.assert_allclose(w, old, rtol=0, atol=0.05)
         assert not w[old == 0].any()
 
 
 @dataclass(frozen=True)
 class SparseMaxNorm(ProximalL1):
-    """Proximal L1, and a limit of each unit's norm, which is one of weights up to date."""
+    """Proximal L1 and a limit on each unit's norm, which must be that of up-to-date weights."""
 
     name = "sparse_max_norm"
     limit: float = 0.8
@@ -122,7 +122,7 @@ def test_a_penalty_with_shrink_and_scale_has_norms_of_weights_up_to_date(on: Any
 
 
 class Scaled(ProximalL1):
-    """Equal to another one, as `factor` is no field."""
+    """Proximal L1 times `factor`, which is not a field: instances with equal lmbda are equal."""
 
     name = "scaled"
 
@@ -145,7 +145,7 @@ def test_layers_have_each_their_penalty_though_these_are_equal(path: str, on: An
 
 @dataclass(frozen=True)
 class Accumulating(Optimizer):
-    """Adagrad whose sum begins above 0, so that nothing has to be added to its root."""
+    """Adagrad with a sum that starts above 0, so that its root needs no epsilon."""
 
     name = "accumulating"
     memories = 1
@@ -184,7 +184,7 @@ def test_ftrl_goes_on_from_the_weights_as_they_are(path: str, on: Any) -> None:
 
 @dataclass(frozen=True)
 class Odd(L1Like):
-    """Proximal L1 in odd steps."""
+    """Proximal L1, twice as strong and in odd steps only."""
 
     name = "odd"
     after_gradient = True

@@ -1,4 +1,4 @@
-"""The package as a whole: what an import loads, which room imports which, what the README says."""
+"""The package as a whole: what an import loads, what imports what, and the README's commands."""
 
 from __future__ import annotations
 
@@ -82,17 +82,17 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-# The command is one of the command line's; what it runs is loaded when it is called.
+# `fastnn.cli.bench` belongs to the command line, but loads the benchmark only when called.
 BENCHMARK = {name for name in MODULES if name.startswith("fastnn.bench")} | {"fastnn.cli.bench"}
 
 
 def room(module: str) -> str:
-    """Return the place on a floor that `module` belongs to: ``fastnn.engine.x`` to the engine."""
+    """Return the entry of FLOORS for `module`: ``fastnn.engine`` for ``fastnn.engine.x``."""
     return ".".join(module.split(".")[:2])
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that run when a module is imported, whatever they are nested in."""
+    """Yield the statements that run when a module is imported, however deeply nested."""
     for statement in body:
         yield statement
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -107,7 +107,7 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def imported(module: str, source: str, *, is_package: bool) -> set[str]:
-    """Return the modules that the import of `module` asks for by name, as absolute names."""
+    """Return the absolute names of the modules that an import of `module` imports itself."""
     found = set()
     for statement in statements(ast.parse(source).body):
         if isinstance(statement, ast.Import):
@@ -118,7 +118,7 @@ def imported(module: str, source: str, *, is_package: bool) -> set[str]:
                 parents = module.split(".")[: None if is_package else -1]
                 parents = parents[: len(parents) - statement.level + 1]
                 base = ".".join([*parents, base]) if base else ".".join(parents)
-            # A name may be a module itself: `from fastnn import data`.
+            # The imported name may be a module: `from fastnn import data`.
             names = {f"{base}.{alias.name}" for alias in statement.names}
             found |= (names & MODULES.keys()) or {base}
     return found
@@ -141,7 +141,7 @@ def test_a_room_imports_only_lower_floors(module: str) -> None:
         assert FLOORS[other] < FLOORS[here], f"{module} imports {other}"
 
 
-# docs/design.md names them.
+# Imports inside functions from the same or a higher floor; docs/design.md lists them.
 UPWARDS = {
     ("fastnn.history", "fastnn.plots"),
     ("fastnn.sweep_records", "fastnn.plots"),
@@ -152,7 +152,7 @@ UPWARDS = {
 
 
 def late_rooms(module: str) -> set[str]:
-    """Return the rooms that functions of `module` import from when they run."""
+    """Return the entries of FLOORS that functions of `module` import from when they run."""
     tree = ast.parse(MODULES[module].read_text("utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     found = set()
@@ -175,7 +175,7 @@ def test_functions_import_from_higher_floors_only_where_it_is_said() -> None:
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name not in BENCHMARK])
 def test_only_the_benchmark_imports_the_oracle(module: str) -> None:
-    """Late imports count here: the text is searched, not only what an import runs."""
+    """Imports inside functions count too: all of the source is searched."""
     for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
         if isinstance(node, ast.Import):
             names = {alias.name for alias in node.names}

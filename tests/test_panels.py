@@ -1,4 +1,4 @@
-"""A network's arrays into panels and back: the same numbers, wherever and in whatever order."""
+"""Arrays copied into panels and back are unchanged, in any memory layout and column order."""
 
 from __future__ import annotations
 

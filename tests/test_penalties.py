@@ -1,7 +1,7 @@
-"""Penalties: a place in the tuple ALL gives a class every test here.
+"""Penalties: every class in the tuple ALL is tested here.
 
-What they do is compared with the rules written out in numpy in test_beyond_the_book, and in the
-compiled path in test_engine.
+test_beyond_the_book compares their steps with the rules written out in numpy, and test_engine
+compares the compiled path with the numpy path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STEP = 1e-6
 
 
 def leave(strength, w: np.ndarray, step: float, count: int) -> np.ndarray:
-    """Return what `count` steps without a gradient leave of a layer's weights."""
+    """Return a layer's weights after `count` steps of the penalty without a gradient."""
     table = Coefficients([strength]).rows(step, count).astype(w.dtype)
     w, q = w.copy(), np.zeros_like(w)
     for numbers in np.broadcast_to(table, (count + 1, table.shape[1]))[1:]:
@@ -37,7 +37,7 @@ def some_weights(shape=(3, 4), scale: float = 1.0) -> np.ndarray:
 
 @every_penalty
 def test_steps_of_a_penalty_are_the_slope_of_its_value(penalty) -> None:
-    """Small steps move each weight by -step/n times the derivative of value, away from 0."""
+    """Away from 0, a small step moves a weight by -STEP times the derivative of `value`."""
     strength, w, count = penalty(0.7 if penalty in of_strength else 50.0), some_weights(), 10
     slopes = np.zeros_like(w)
     for place in np.ndindex(w.shape):
@@ -66,14 +66,14 @@ def test_a_penalty_of_strength_zero_is_none(penalty) -> None:
 @pytest.mark.parametrize("penalty", with_zeros, ids=lambda c: c.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_exact_zeros(penalty, dtype: str) -> None:
-    """A weight that would be pushed past 0 stays exactly there."""
+    """A weight that would be pushed past 0 becomes exactly 0 and stays there."""
     left = leave(penalty(1.0), some_weights(scale=0.01).astype(dtype), 0.01, 10)
     np.testing.assert_array_equal(left, np.zeros_like(left))
 
 
 @every_penalty
 def test_many_steps_at_once_are_that_many_steps(penalty) -> None:
-    """The closed form is the rule repeated, through changes of sign, within 1e-6 of one step."""
+    """The closed form equals the repeated rule, also where signs change, to 1e-6 of one step."""
     strength, step = penalty(5.0), 1e-5
     if not strength.lazy(step) or strength.decays:
         pytest.skip("its unused columns do not wait, or for a factor only")
@@ -106,7 +106,7 @@ def test_many_steps_in_float32_leave_no_false_zeros(steps: int) -> None:
 
 
 def test_a_truncated_gradient_that_waits_from_any_step() -> None:
-    """Which of the missed steps act depends on their number in the whole run."""
+    """Which of the deferred steps act depends on their numbers in the whole run."""
     strength, w = penalties.TruncatedGradient(1.0, every=4, theta=0.5), some_weights()
     table, q = Coefficients([strength]).rows(0.01, 30), np.zeros_like(w)
     for first in range(9):
@@ -118,7 +118,7 @@ def test_a_truncated_gradient_that_waits_from_any_step() -> None:
 
 
 def test_what_a_cumulative_penalty_owes_is_kept() -> None:
-    """A weight that the gradient brings back from 0 pays what it could not pay before."""
+    """A weight that the gradient moves away from 0 pays what it could not pay before."""
     rule, kappa = penalties.CumulativeL1.shrink, 0.25
     w, q = rule(np, np.array([0.125]), np.array([0.0]), kappa)
     assert (w[0], q[0]) == (0.0, -0.125)
@@ -264,7 +264,7 @@ def test_value_of_all_layers() -> None:
 
 @pytest.mark.parametrize("step", [1e-36, 1e-38, 1e-42, 0.0])
 def test_steps_next_to_nothing_leave_the_weights(step: float) -> None:
-    """What an elastic net's closed form divides by is then 0 in float32."""
+    """The divisors in an elastic net's closed form are then 0 in float32."""
     w = np.array([0.5, -0.25, 1e-3], np.float32)
     for penalty in penalties.ALL:
         one = penalty(1.0)

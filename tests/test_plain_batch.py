@@ -12,7 +12,7 @@ import fastnn
 
 sk = pytest.importorskip("sklearn.neural_network")
 
-from fastnn.estimators import plain_batch, private  # noqa: E402 # which need scikit-learn
+from fastnn.estimators import plain_batch, private  # noqa: E402 # needs scikit-learn
 
 SMALL: dict[str, Any] = {"hidden_layer_sizes": (3,), "random_state": 0, "batch_size": 4}
 RNG = np.random.default_rng(5)
@@ -87,7 +87,7 @@ LEFT: dict[str, tuple[str, Any, Any]] = {
 
 
 def outcome(net: Any, rows: Any, y: Any) -> Any:
-    """Return what one more batch does: a refusal in words, or the weights."""
+    """Train on one more batch; return the type and message of a refusal, or the warnings."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:

@@ -1,4 +1,4 @@
-"""Pictures of networks: what is drawn is what the network holds."""
+"""Plots: what is drawn is what the network, or another result, contains."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_sparsity_by_layer(ax) -> None:
 
 
 def reader(outputs: int = 3) -> Network:
-    """Return a network of 4 pixels whose largest output is that of its brightest pixel."""
+    """Return a network with 4 pixels whose largest output is that of the brightest pixel."""
     network = Network([4, outputs], cost="quadratic", activation="identity", seed=1)
     network.weights[0][:] = np.eye(outputs, 4)
     network.biases[0][:] = 0

@@ -1,4 +1,4 @@
-"""Files that go on with a program's own plug-in know it from another version of it."""
+"""A file that was written with a user-defined plug-in is not resumed with a changed version."""
 
 from __future__ import annotations
 

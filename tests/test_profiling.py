@@ -29,14 +29,14 @@ counts = pytest.mark.skipif(
     reason="reads a cycle counter",
 )
 
-# 70 columns, so that columns are listed; batches of 7 leave a short one.
+# With 70 columns, the used ones are listed; batches of 7 leave a short last one.
 SIZES = (70, 9, 4)
 SMALL: dict[str, Any] = {"batch_size": 7, "rows": 60, "rounds": 3, "data": "synthetic"}
 
 
 @pytest.fixture(scope="module")
 def found() -> fastnn.profiling.Profile:
-    """Of one penalty, as each compiles kernels for long; the second one is a copy."""
+    """Return a profile of one penalty and a copy of it; measuring two would compile for long."""
     measured = fastnn.profile(SIZES, penalty="l1", **SMALL)
     [penalty] = measured.penalties
     return replace(measured, penalties=(penalty, replace(penalty, name="sparse_group_lasso")))
@@ -61,7 +61,7 @@ def test_the_numbers_belong_together(found) -> None:
         for way in (penalty.fused, penalty.separate, penalty.batched):
             assert way.seconds > 0
             assert 0 < way.low <= way.ratio <= way.high
-        assert penalty.separate.low > 1  # an epoch without a penalty, and something on top
+        assert penalty.separate.low > 1  # an epoch without a penalty, plus the passes
     floor = found.floor
     for rate, ns in ((floor.memory, floor.memory_ns), (floor.cache, floor.cache_ns)):
         assert ns == pytest.approx(1e9 * 2 * 4 / rate)  # float32, read and written
@@ -121,7 +121,7 @@ def test_phases_add_up(found) -> None:
         assert list(phases) == [*PHASES, "write back"]
         assert all(seconds > 0 for seconds in phases.values())
         assert sum(phases.values()) > 0
-    # Both are of the same work: a factor of 1000 is a wrong unit, and not a slow machine.
+    # Both time the same work: a factor of 1000 means a wrong unit, not a slow machine.
     for penalty in found.penalties:
         assert 1e-3 < sum(penalty.phases.values()) / penalty.fused.seconds < 1e3
 
@@ -142,7 +142,7 @@ def test_cycles_are_counted_by_a_kernel_that_is_asked_to(threads: int) -> None:
         engine.write_back()
         ticks.append(engine.ticks())
         weights.append(problem.weights)
-        assert not engine.ticks().any()  # counted anew
+        assert not engine.ticks().any()  # the first call resets them
     assert not ticks[0].any()
     assert (ticks[1] > 0).all()
     for plain, counted in zip(*weights, strict=True):
@@ -151,7 +151,7 @@ def test_cycles_are_counted_by_a_kernel_that_is_asked_to(threads: int) -> None:
 
 @counts
 def test_a_kernel_that_is_not_timed_has_no_trace_of_the_counters() -> None:
-    """Two laps leave the same instructions as none, and the counter is read where it should be."""
+    """Laps without timing add no instructions; with timing, they read the cycle counter."""
     import numba
 
     from fastnn.engine.phases import PHASE_COUNT, lap, start_laps
@@ -174,7 +174,7 @@ def test_a_kernel_that_is_not_timed_has_no_trace_of_the_counters() -> None:
         compiled = numba.njit(work if laps else plain)
         compiled(np.zeros(PHASE_COUNT + 1, np.int64), np.zeros(3))
         [assembly] = compiled.inspect_asm().values()
-        body = assembly.split("cpython")[0].splitlines()  # what comes after are the wrappers
+        body = assembly.split("cpython")[0].splitlines()  # the wrappers follow
         return [line for line in body if line.startswith("\t") and not line.startswith("\t.")]
 
     assert any("rdtsc" in line for line in instructions(timed=True, laps=True))

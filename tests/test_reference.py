@@ -1,4 +1,4 @@
-"""The oracle itself: against finite differences, and against numbers worked out by hand."""
+"""The oracle itself, against finite differences and against numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_an_epoch_is_its_batches_in_order() -> None:
 
 @pytest.mark.parametrize(("penalty", "norm"), [("none", 0.0), ("l1", 10.0), ("l2", 15.0)])
 def test_total_cost_by_hand(penalty: str, norm: float) -> None:
-    weights = [np.array([[1.0, -2.0], [3.0, -4.0]])]  # sizes add up to 10, half the squares to 15
+    weights = [np.array([[1.0, -2.0], [3.0, -4.0]])]  # abs(w) sums to 10, w**2 to 30
     biases = [np.zeros((2, 1))]
     data = [(np.zeros((2, 1)), np.array([[1.0], [0.0]]))] * 4  # every output is 0.5
     cost = ref.total_cost(weights, biases, data, 6.0, cost="quadratic", penalty=penalty)

@@ -1,4 +1,4 @@
-"""The path over strengths: what it records is what training step by step gives."""
+"""The regularization path: it records what fits with one strength after another give."""
 
 from __future__ import annotations
 

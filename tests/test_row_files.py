@@ -1,4 +1,4 @@
-"""Rows in files: given to `fit` by their paths, and in blocks."""
+"""Rows in files: passed to `fit` as paths, and in blocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_idx(path: Path, array: np.ndarray) -> Path:
 
 @pytest.fixture(scope="module")
 def files(digits, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, ...]]:
-    """The same rows in each format; with their labels, where these are not in the same file."""
+    """Return, for each format, a file of the same rows and, except for svmlight, one of labels."""
     folder = tmp_path_factory.mktemp("rows")
     X, y = digits.train_images[:300], digits.train_labels[:300]
     images, labels = (
@@ -62,13 +62,13 @@ def test_fit_on_paths_is_fit_on_arrays(kind: str, files, digits) -> None:
     np.testing.assert_array_equal(nets[0].predict(path), nets[1].predict(given))
     assert nets[0].accuracy(path, y) == nets[1].accuracy(given, y)
     assert nets[0].total_cost(path, y) == nets[1].total_cost(given, y)
-    assert nets[0].score(*files[kind]) == nets[1].score(given, y)  # svmlight has the labels in it
+    assert nets[0].score(*files[kind]) == nets[1].score(given, y)  # an svmlight file has labels
     with pytest.raises(TypeError, match="y is missing"):
         nets[0].score(given)
 
 
 def test_mapped_files_are_not_copied(tmp_path: Path) -> None:
-    """Not even where they could be stored in fewer bytes."""
+    """The engine's rows share memory with the mapped file."""
     images = write_idx(tmp_path / "X-idx", np.arange(60).reshape(5, 3, 4))
     X, _ = opened(images, None, 12)
     assert isinstance(X.base, np.memmap) or isinstance(X, np.memmap)
@@ -91,7 +91,7 @@ def test_idx_of_another_length(cut: int, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("kind", ["idx", "npy", "svm"])
 def test_blocks_of_files(kind: str, files, digits) -> None:
-    """One buffer of all rows is `fit`, in whatever blocks these come."""
+    """Blocks hold the rows and labels of the file in its order, and `fit` trains on them."""
     blocks = Blocks.of_files(*files[kind], block=70)
     assert blocks.rows == 300
     assert len(list(blocks.source)) == 5
@@ -110,7 +110,7 @@ def as_array(X: Any) -> np.ndarray:
 
 
 def test_labels_of_svmlight_blocks_are_those_of_the_whole_file(tmp_path: Path) -> None:
-    """-1 and +1 are 0 and 1; but not where another block has other numbers."""
+    """-1 and +1 become 0 and 1, unless another block has other numbers."""
     path = tmp_path / "rows.svm"
     path.write_text("# a comment\n-1 1:1\n+1 2:1\n\n+1 7:0.5\n")
     blocks = Blocks.of_files(path, block=1)

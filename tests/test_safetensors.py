@@ -1,4 +1,4 @@
-"""Models in the native form: what is kept, what other readers see, what damage says."""
+"""Model files: what they keep, what other readers see, and which errors damage raises."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_max_bytes(suffix: str, tmp_path: Path) -> None:
 
 
 def put(key: str, value: Any) -> Any:
-    """Return a change of the record."""
+    """Return a change that sets one entry of the record."""
     return lambda tensors, record: record.update({key: value})
 
 

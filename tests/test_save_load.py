@@ -1,4 +1,4 @@
-"""Model files: what is written reads back exactly, and damaged files say what is wrong."""
+"""Model files: what is written reads back exactly; for a damaged file the error says why."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def trained(**keywords) -> Network:
 
 @pytest.fixture
 def content(tmp_path: Path) -> dict:
-    """What a sound model file holds."""
+    """Return the content of a sound model file."""
     trained().save(tmp_path / "sound.json")
     return json.loads((tmp_path / "sound.json").read_text("utf-8"))
 
@@ -118,7 +118,7 @@ def test_a_network_that_is_not_the_books_keeps_its_own_cost_name(tmp_path: Path)
 
 
 def put(*keys):
-    """Return a change that puts the last of `keys` where the others lead."""
+    """Return a function that sets the item at the path `keys[:-1]` to `keys[-1]`."""
     *way, last, value = keys
 
     def change(content: dict) -> None:

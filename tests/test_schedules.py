@@ -1,4 +1,4 @@
-"""Schedules: the rates by hand, what a fit makes of them, and the engine with a new rate."""
+"""Schedules: rates computed by hand, their effect on a fit, and rate changes in the engine."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_plateau_ends_the_fit_at_a_128th() -> None:
     network.weights[0][:] = network.weights[1][:] = 0
     history = network.fit(
         X, Y * 0, epochs=99, learning_rate=HalveOnPlateau(0.5, patience=1), validation_data=(X, Y)
-    )  # always class 0 after the first epoch: the score stays
+    )  # class 0 is always predicted after the first epoch: the score is constant
     assert len(set(history.val_score)) == 1
     assert history.learning_rate == [0.5, *(0.5 / 2**k for k in range(7))]
 
@@ -120,9 +120,9 @@ def test_parameters_out_of_range(make) -> None:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("penalty", [None, L1(0.5), L2(4.0)], ids=str)
 def test_an_epoch_with_its_rate_is_a_fit_with_that_rate(penalty) -> None:
-    """Lazily waiting penalties too are settled with the rate of their own epoch."""
+    """Each penalty step, too, has the rate of its own epoch."""
     sparse = X * (RNG.random((45, 12)) < 0.2)
-    wide = np.hstack([sparse] * 6)  # as many columns as it takes to skip unused ones
+    wide = np.hstack([sparse] * 6)  # enough columns for kernels to list the used ones
     ours, theirs = (Network([72, 7, 4], dtype="float64", seed=1) for _ in range(2))
     ours.fit(
         wide, Y, epochs=3, learning_rate=ExponentialDecay(0.5, 0.3), penalty=penalty, shuffle=False

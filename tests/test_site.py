@@ -1,7 +1,8 @@
 """The documentation site: no public name is missing from its reference, and it builds strictly.
 
-Public are the names of `fastnn`, those of modules with a tuple ``ALL``, and whatever README.md and
-docs/ import from the package. The build needs the extra `docs` and is skipped without it.
+The public names are those of `fastnn`, those of modules with a tuple ``ALL``, and all that
+README.md and docs/ import from the package. The build needs the extra `docs` and is skipped
+without it.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ needs_mkdocs = pytest.mark.skipif(
 
 
 def members(module: ModuleType) -> dict[str, object]:
-    """Return what a module calls public, by full names; version numbers are nothing to describe."""
+    """Return a module's public objects by full name, without dunder names such as the version."""
     names = [name for name in module.__all__ if not name.startswith("__")]
     return {f"{module.__name__}.{name}": getattr(module, name) for name in names}
 
 
 def imported_from_fastnn(code: str) -> dict[str, object]:
-    """Return what a piece of code imports from the package, modules as all that is in them."""
+    """Return what `code` imports from the package, by full name; of a module, all its members."""
     found: dict[str, object] = {}
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastnn":

@@ -1,4 +1,4 @@
-"""Sparse rows: the same weights as dense ones, checks of the index arrays, svmlight files."""
+"""Sparse rows: the same weights as from dense rows, and checks of the index arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS, COLUMNS = 40, 90
 
 
 def rows_of(density: float = 0.08, dtype: str = "float64", seed: int = 0) -> sparse.csr_array:
-    """Return rows of which some are empty, and columns of which some are never used."""
+    """Return a sparse matrix in which some rows are empty and some columns are unused."""
     rng = np.random.default_rng(seed)
     values = rng.integers(1, 256, (ROWS, COLUMNS)) / (1 if dtype == "uint8" else 64)
     used = rng.random((ROWS, COLUMNS)) < density * rng.integers(0, 4, COLUMNS)
@@ -33,7 +33,7 @@ def trained(
     threads: int = 1, path: Any = None, optimizer: Any = None, epochs: int = 2,
     linear: bool = False,
 ) -> list[np.ndarray]:  # fmt: skip
-    """Return the arrays that training leaves, on the compiled path or the one given."""
+    """Train, on the compiled path or the one given, and return the weights and biases."""
     rng = np.random.default_rng(1)
     weights = [
         (rng.standard_normal((o, i)) / np.sqrt(i)).astype(dtype)
@@ -62,7 +62,7 @@ def trained(
 
 
 def worst(found: list[np.ndarray], wanted: list[np.ndarray]) -> float:
-    """Return the largest difference, to the largest weight of its layer."""
+    """Return the largest difference, relative to the largest number in its array."""
     return max(
         float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, wanted, strict=True)
     )
@@ -91,7 +91,7 @@ def test_sparse_rows_leave_the_weights_of_dense_ones(dtype: str, sizes: list[int
 
 RULES = [
     None,
-    penalties.L2(900.0),  # a step for which the closed form does not hold
+    penalties.L2(900.0),  # a step too large for the closed form
     penalties.ElasticNet(0.3),
     penalties.L1(0.05, method="proximal"),
     penalties.L1(0.05, method="cumulative", biases=True),
@@ -105,7 +105,7 @@ RULES = [
 @needs_jit
 @pytest.mark.parametrize("penalty", RULES, ids=repr)
 def test_every_penalty(penalty: Any) -> None:
-    """In kernels that test_aside.py has, too."""
+    """Identity units and the quadratic cost share the kernels of test_unused_columns.py."""
     X = rows_of()
     for batch_size in (1, 7):
         given = {"sizes": [5, 1], "batch_size": batch_size, "penalty": penalty, "linear": True}
@@ -127,7 +127,7 @@ def test_every_penalty(penalty: Any) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_columns_that_no_row_uses(penalty: Any, optimizer: Any) -> None:
-    """They come last in the engine, and nobody can tell; a training that goes on neither."""
+    """The engine keeps them aside or puts them last; the results are the same, resumed or not."""
     few = rows_of()
     X = sparse.csr_array((few.data, 5 * few.indices + 2, few.indptr), shape=(ROWS, 5 * COLUMNS))
     given = {"sizes": [5, 1], "penalty": penalty, "optimizer": optimizer, "batch_size": 7}
@@ -136,7 +136,7 @@ def test_columns_that_no_row_uses(penalty: Any, optimizer: Any) -> None:
     assert worst(trained(X, **given), wanted) < 1e-10
 
     def in_two_parts(rows: Any, path: Any) -> list[np.ndarray]:
-        """Train an epoch, and another one from the state it leaves."""
+        """Train one epoch, and another from the state that it leaves; return arrays and state."""
         weights = [np.ones((5, rows.shape[1])), np.ones((1, 5))]
         arrays, state = (weights, [np.zeros(5), np.zeros(1)]), None
         for _ in range(2):
@@ -168,7 +168,7 @@ def test_an_optimizer_takes_sparse_rows() -> None:
 
 @needs_jit
 def test_the_waiting_columns_of_a_single_unit_are_taken_in_vectors() -> None:
-    """More columns than a vector, and a rest; most of them unused for a whole epoch."""
+    """The columns fill several vectors and a part of one; the second matrix has no nonzeros."""
     for X in (rows_of(0.01), sparse.csr_array((ROWS, COLUMNS), dtype=np.float64)):
         given = {"sizes": [1], "penalty": penalties.L1(0.05), "epochs": 3}
         assert worst(trained(X, **given), trained(X.toarray(), **given, path=batched.Path)) < 1e-10
@@ -222,7 +222,7 @@ def test_held_out_rows_and_dropped_columns(labels: np.ndarray) -> None:
 
 @needs_jit
 def test_a_matrix_is_never_made_dense() -> None:
-    """It could not be: 10**12 numbers of a single row."""
+    """It could not be, as a dense one would hold 10**12 numbers."""
     columns = 2_000_000
     X = sparse.csr_array(
         (np.ones(3), (np.array([0, 1, 499_999]), np.array([5, 7, columns - 1]))),
@@ -239,7 +239,7 @@ def test_a_matrix_is_never_made_dense() -> None:
 
 
 def same(X: Any, dtype: str = "float64") -> bool:
-    """Return whether `as_inputs` takes a matrix for what it is, in order and without duplicates."""
+    """Return whether `as_inputs` gives an equal matrix with sorted columns and keeps X as it is."""
     wanted, copy = X.toarray().astype(dtype), X.copy()
     found = as_inputs(X, dtype, 1.0).matrix
     parts = [name for name in ("data", "indices", "indptr", "row", "col") if hasattr(X, name)]
@@ -247,6 +247,7 @@ def same(X: Any, dtype: str = "float64") -> bool:
     ascending = all(
         (np.diff(found.indices[a:b]) > 0).all() for a, b in itertools.pairwise(found.indptr)
     )
+    untouched &= np.array_equal(X.toarray(), copy.toarray())
     return bool((found.toarray() == wanted).all()) and untouched and ascending
 
 
@@ -284,7 +285,7 @@ def test_unsorted_and_repeated_columns_are_put_right_in_a_copy() -> None:
 
 
 def test_a_bit_that_is_there_twice_is_one() -> None:
-    """As scipy has it: true and true is true."""
+    """As in scipy, the sum of True and True is True."""
     given = sparse.csr_array((np.ones(3, bool), np.array([1, 1, 0]), np.array([0, 2, 3])), (2, 2))
     assert as_inputs(given, "float32", None).matrix.toarray().tolist() == [[0, 1], [1, 0]]
 

@@ -1,4 +1,4 @@
-"""Exact zeros: counting them, making them, and a network without its dead part."""
+"""Exact zeros: counting them, making them, and removing the dead part of a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLOATS = ["float32", "float64"]
 
 
 def forward(weights, biases, names, X: np.ndarray) -> np.ndarray:
-    """Return the outputs of the network in float64, its formulas written out."""
+    """Return the network's outputs in float64, with its formulas written out."""
     a = X.astype(np.float64)
     for w, b, name in zip(weights, biases, names, strict=True):
         z = a @ w.T.astype(np.float64) + b
@@ -35,14 +35,14 @@ def forward(weights, biases, names, X: np.ndarray) -> np.ndarray:
         elif name == "softmax":
             a = np.exp(z - z.max(axis=1, keepdims=True))
             a /= a.sum(axis=1, keepdims=True)
-        else:  # exactness does not depend on the formula: the plug-in's own will do
+        else:  # exactness does not depend on the formula, so the plug-in's is used
             with np.errstate(over="ignore"):
                 a = activations.named("activation", name).value(np, z)
     return a
 
 
 def needless(weights) -> list[tuple[int, int]]:
-    """Return the (layer, number) of the inputs and hidden units that could go, one at a time."""
+    """Return (layer, index) of every input and hidden unit that could be removed on its own."""
     found = []
     for layer, w in enumerate(weights):
         for unit in range(w.shape[1]):
@@ -53,7 +53,7 @@ def needless(weights) -> list[tuple[int, int]]:
 
 
 def drawn(sizes, zeros: float, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return float64 arrays with a share of zero weights, and rows and columns of zeros."""
+    """Return float64 weights with a share of zeros and some zero rows and columns, and biases."""
     rng = np.random.default_rng(seed)
     weights, biases = [], []
     for inputs, units in itertools.pairwise(sizes):
@@ -76,7 +76,7 @@ def network_of(weights, biases, names, dtype: str = "float64") -> Network:
 # ---------------------------------------------------------------------------------------- compact
 
 SIZES = st.lists(st.integers(1, 6), min_size=2, max_size=5)
-# Not "exponential", which overflows where one follows another.
+# Without "exponential", which overflows if one such layer follows another.
 NAMES = [a.name for a in activations.ALL if a is not activations.Exponential]
 HIDDEN = st.sampled_from([name for name in NAMES if name != "softmax"])
 OUTPUT = st.sampled_from(NAMES)
@@ -101,14 +101,14 @@ def test_compact_leaves_the_outputs_and_nothing_needless(sizes, zeros, seed, dat
         assert kept.dtype == np.int64
         assert sorted(set(kept.tolist())) == kept.tolist()
         assert 1 <= len(kept) <= size == w.shape[1]
-    # What stays is what was there: the weights between kept units do not change.
+    # The weights between kept units do not change.
     for layer, (w, new) in enumerate(zip(weights, left.weights, strict=True)):
         rows = left.kept[layer + 1] if layer + 1 < len(weights) else np.arange(len(w))
         np.testing.assert_array_equal(new, w[np.ix_(rows, left.kept[layer])])
 
 
 def emptied(case: str) -> tuple[list[np.ndarray], list[np.ndarray], list[int]]:
-    """Return the arrays of a network and the sizes that should be left of it."""
+    """Return a network's arrays, and the sizes that compaction should leave."""
     sizes, expected = {
         "nothing to remove": ([5, 4, 3], [5, 4, 3]),
         "one unit everywhere": ([1, 1, 1], [1, 1, 1]),
@@ -179,7 +179,7 @@ def test_a_network_of_several_activations() -> None:
 
 
 def assert_compacts(network: Network, expected: list[int], close: float) -> None:
-    """Compact `network` to the sizes `expected`, with the same outputs."""
+    """Check that compaction leaves the sizes `expected` and does not change the outputs."""
     sizes, X = network.sizes, np.random.default_rng(1).standard_normal((9, network.n_inputs))
     before = network.predict_proba(X)
     removed = network.compact()
@@ -192,7 +192,7 @@ def assert_compacts(network: Network, expected: list[int], close: float) -> None
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu"])
 def test_a_constant_output_goes_into_the_next_biases(name: str) -> None:
-    """Two units see nothing; the third bias is below 0, where ReLU is 0."""
+    """Two units have only zero weights; the second one's bias is below 0, where ReLU is 0."""
     weights = [np.array([[0.0], [0.0], [2.0]]), np.array([[3.0, 5.0, 7.0]])]
     biases = [np.array([0.5, -0.25, 1.0]), np.array([10.0])]
     left = sparsity.compact(weights, biases, [activations.named("a", name)] * 2)
@@ -235,7 +235,7 @@ def test_prune(dtype: str) -> None:
     network.weights[1][:] = [[-0.0, 0.2]]
     arrays, biases = list(network.weights), [b.copy() for b in network.biases]
     assert network.prune(0) == 0
-    assert network.prune(0.1) == 2  # a weight of just the threshold goes; zeros do not count
+    assert network.prune(0.1) == 2  # a weight equal to the threshold goes; zeros do not count
     assert network.weights[0].tolist() == [[0.5, -0.25, 0.0], [0.0, 0.0, 3.0]]
     assert network.prune(0.3) == 2
     assert network.prune(1e300) == 2
@@ -259,11 +259,11 @@ def test_bad_thresholds(threshold, error) -> None:
     np.testing.assert_array_equal(network.weights[0], before)
 
 
-# ------------------------------------------------------------------------- a network that has less
+# ------------------------------------------------------------------------------ compacted networks
 
 
 def sparse_digits(digits, dtype: str = "float64") -> Network:
-    """Return a network on the digits, trained in float32, of which little is left to compact."""
+    """Return a network for the digits, trained in float32 and pruned, with much to compact."""
     single, network = (
         Network([64, 30, 10], dtype=d, input_scale=digits.input_scale, seed=1)
         for d in ("float32", dtype)
@@ -319,7 +319,7 @@ def test_a_compacted_network_takes_all_columns(digits) -> None:
 
 
 def test_kept_inputs_count_from_the_first_columns(digits) -> None:
-    """A second compaction drops from what the first one left."""
+    """A second compaction drops inputs that the first one kept."""
     network = sparse_digits(digits)
     assert network.kept_inputs is None
     network.compact()
@@ -344,7 +344,7 @@ def test_a_full_network_keeps_every_input() -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_training_goes_on_as_without_the_dropped_inputs(dtype: str, digits) -> None:
-    """Inputs that are 0 in all rows have no gradient: without them training is the same."""
+    """Inputs that are 0 in all rows have no gradient, so training without them is the same."""
     dark = ~digits.train_images.any(axis=0)
     assert dark.sum() >= 3
     networks = [Network([64, 12, 10], dtype=dtype, input_scale=1 / 16, seed=4) for _ in range(2)]
@@ -364,7 +364,7 @@ def test_training_goes_on_as_without_the_dropped_inputs(dtype: str, digits) -> N
 
 
 def fit_in_pieces(network: Network, digits, epochs: int, every: int, **options) -> list[float]:
-    """Train an epoch a call and compact after each `every`; return the validation costs."""
+    """Fit one epoch at a time, compact after every `every` of them; return validation costs."""
     costs = []
     for epoch in range(1, epochs + 1):
         network.fit(digits.train_images, digits.train_labels, epochs=1, **options)
@@ -429,7 +429,7 @@ def test_bad_compact_every(every, error, digits) -> None:
 def test_save_and_load(dtype: str, tmp_path: Path, digits) -> None:
     network = sparse_digits(digits, dtype)
     network.compact()
-    network.weights[0][:, 2] = 0  # empty by now, and yet kept
+    network.weights[0][:, 2] = 0  # emptied after the compaction, so it is kept
     network.save(tmp_path / "model.json")
     loaded = fastnn.load(tmp_path / "model.json")
     assert repr(loaded) == repr(network)

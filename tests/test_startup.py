@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: found again, compiled anew when they must be, never in the way."""
+"""Compiled kernels on disk: they are found, recompiled when necessary, and never break a fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastnn.nielsen import network as chapter1
 from fastnn.nielsen import network2
 
 pytestmark = [
-    pytest.mark.cpu_tiles,  # as in other processes
+    pytest.mark.cpu_tiles,  # the tiles that other processes use
     pytest.mark.skipif(not jit.is_on(), reason="nothing is compiled"),
 ]
 
@@ -30,7 +30,7 @@ PACKAGE = Path(fastnn.__file__).parent
 
 
 def adder(number: float) -> Any:
-    """Return a function that compiles in no time, and adds `number`."""
+    """Return a kernel that adds `number`; it compiles quickly."""
 
     @jit.kernel
     def add(x):
@@ -40,7 +40,7 @@ def adder(number: float) -> Any:
 
 
 def kernels(folder: Path) -> list[Path]:
-    """Return the files of compiled kernels."""
+    """Return the files of complete kernels under `folder`."""
     return sorted(folder.rglob("*.nbc"))
 
 
@@ -50,7 +50,7 @@ def hits(function: Any) -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of an empty cache, which is not there yet."""
+    """Return the folder of an empty cache; the folder does not exist yet."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "a" / "b"))
     monkeypatch.setattr(cache, "_warn", cache.functools.cache(cache._warn.__wrapped__))
     return cache.folders()[0]
@@ -58,7 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def unwritable(folder: Path, tmp_path: Path) -> Path:
-    """A folder that cannot be made, whoever asks: a file is in its place."""
+    """Return a folder that not even root can create: one of its parents is a file."""
     (tmp_path / "a").write_text("")
     return folder
 
@@ -142,12 +142,12 @@ def test_a_damaged_file_is_written_anew(folder: Path, place: int) -> None:
 
 
 def run_python(program: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
-    """Start a process whose kernels lie in `folder`, quickly compiled."""
+    """Start a process that caches its kernels under `folder`, compiled without optimisation."""
     settings = {"NUMBA_CACHE_DIR": str(folder), "NUMBA_OPT": "0"}
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program],
         env={**os.environ, **settings, **environment},
-        cwd=folder,  # not where a package of this name may lie
+        cwd=folder,  # not a folder in which Python might find another fastnn
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -173,9 +173,9 @@ print(hashlib.sha256(b"".join(w.tobytes() for w in network.weights)).hexdigest()
 
 
 def test_eight_processes_start_on_an_empty_cache(tmp_path: Path) -> None:
-    """Two networks, four processes each: kernels of one name for different penalties.
+    """Two programs in four processes each; their kernels share names but not the penalty.
 
-    One process compiles a kernel, and the others wait for it.
+    One process compiles a kernel while the others wait for it.
     """
     programs = [TRAIN.replace("PENALTY", p) for p in ("None", "fastnn.L2(1.0)")]
     running = [run_python(program, tmp_path) for program in programs * 4]
@@ -202,7 +202,7 @@ print(compiled.outputs(weights, biases, [activations.Sigmoid()] * 2, rows)[0].to
 
 
 def test_edited_sources_compile_anew(tmp_path: Path) -> None:
-    """A formula, then a helper of the compiler's: the same cache, other results."""
+    """A formula is edited, then a helper of `trace`: with the same cache, the results change."""
     copy = tmp_path / "copy" / "fastnn"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.nbc", "*.nbi"))
     program = OUTPUTS.replace("FOLDER", repr(str(tmp_path)))
@@ -228,7 +228,7 @@ def test_edited_sources_compile_anew(tmp_path: Path) -> None:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch, compiled_outputs: None) -> set[Any]:
-    """Which kernels are called for, in place of compiling them."""
+    """Return the set of kernels that are called; none is compiled."""
     kernels = set()
 
     def kernel(build: Callable[[str], Any], text: str) -> Any:
@@ -254,7 +254,7 @@ def rows_of(kind: str) -> np.ndarray:
     rows = rng.integers(1, 256, (20, 70))
     if "zeros" in kind:
         rows *= rng.random(rows.shape) < 0.3
-    return rows.astype(np.uint8) if "uint8" in kind else rows / 300  # which are no bytes
+    return rows.astype(np.uint8) if "uint8" in kind else rows / 300  # not storable as bytes
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -304,7 +304,7 @@ def test_the_command_says_what_it_compiles(called, monkeypatch) -> None:
 
 
 def test_warm_kernels_are_compiled_by_warmup(folder: Path) -> None:
-    """One case for real: the files are there after it, and a second process adds none."""
+    """Compile one case for real: it leaves the files, and a second process adds none."""
     program = "from fastnn.engine import warmup; print(warmup.warm_up(warmup.USUAL[0]))"
     folder.parent.mkdir(parents=True)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The warning before training, and the strengths of other libraries."""
+"""The warning before training, and conversions of other libraries' strengths."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_the_books_settings_are_silent(penalty, m: int) -> None:
         for eta, lmbda, n in [(0.5, 5.0, 50_000), (0.1, 5.0, 50_000), (0.5, 0.1, 1_000)]:
             warn(penalty(lmbda), eta=eta, n=n, m=m)
         warn(None, eta=1e9, n=1, m=1)
-        # All weights 0, as a convex problem may start: there is nothing to compare with.
+        # All weights are 0, as a convex problem may start: there is nothing to compare with.
         warn(penalty(5.0), eta=0.5, n=50_000, m=m, layers=[np.zeros((1, 5))])
 
 
 @pytest.mark.parametrize("penalty", [penalties.L1, penalties.ProximalL1, penalties.ElasticNet])
 def test_lmbda_divided_by_the_batch_is_caught(penalty) -> None:
-    """The question's rule, eta*lmbda/m in place of eta*lmbda/n: as a lmbda n/m times larger."""
+    """A step of eta*lmbda/m instead of eta*lmbda/n is that of a lmbda that is n/m times larger."""
     n, m = 50_000, 10
     lmbda = 5.0 * n / m
     with pytest.warns(fastnn.RegularizationWarning, match="divided by the batch size 10"):
@@ -165,14 +165,14 @@ STEPS, BATCH, ETA = 20, 6, 0.05
 
 @pytest.mark.usefixtures("numpy_path")
 def test_scikit_learn_trains_to_the_same_weights() -> None:
-    """20 steps of MLPClassifier with alpha, and of ours with the converted penalty."""
+    """20 steps of MLPClassifier with alpha equal 20 of fastnn with the converted penalty."""
     sklearn = pytest.importorskip("sklearn.neural_network")
     net, alpha, X = start(), 0.5, ROWS / 256
     peer = sklearn.MLPClassifier(
         (5,), activation="tanh", solver="sgd", alpha=alpha, batch_size=BATCH, momentum=0,
         learning_rate_init=ETA, shuffle=False,
     )  # fmt: skip
-    peer.partial_fit(X[:BATCH], LABELS[:BATCH], classes=[0, 1, 2])  # makes its arrays
+    peer.partial_fit(X[:BATCH], LABELS[:BATCH], classes=[0, 1, 2])  # creates its arrays
     peer.coefs_ = [w.T.copy() for w in net.weights]
     peer.intercepts_ = [b.copy() for b in net.biases]
     peer._optimizer.params = peer.coefs_ + peer.intercepts_
@@ -215,6 +215,3 @@ def test_torch_trains_to_the_same_weights() -> None:
     )  # fmt: skip
     for w, layer in zip(net.weights, linear, strict=True):
         np.testing.assert_allclose(w, layer.weight.detach().numpy(), rtol=0, atol=1e-12)
-
-
-# ------------------------------------------------------------------------ exact zeros

@@ -1,4 +1,4 @@
-"""svmlight files: labels, columns, errors; and from the command line."""
+"""svmlight files: labels, columns, errors, and use from the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fastnn.svmlight import read_svmlight
 
 @pytest.fixture
 def write(tmp_path: Path) -> Any:
-    """Write a text, compressed or not by its name; return the path."""
+    """Return a function that writes a text to a file, gzipped if its name ends in .gz."""
 
     def write(text: str, name: str = "rows.svm") -> Path:
         path, content = tmp_path / name, text.encode()
@@ -44,7 +44,7 @@ def test_rows_and_labels(write: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("labels", "wanted"),
     [
-        ([1, 1], [1, 1]),  # a part of a file that has -1 elsewhere
+        ([1, 1], [1, 1]),  # may be part of a file that has -1 elsewhere
         ([0, 2], [0, 2]),
         ([-1, 1, 2], [-1.0, 1.0, 2.0]),
         ([0.5, 3], [0.5, 3.0]),

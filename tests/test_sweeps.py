@@ -1,4 +1,4 @@
-"""Sweeps: a record is what its own fit gives, whoever trains it, in any order, now or later."""
+"""Sweeps: a record equals a separate fit, whatever the worker, the order, or an interruption."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fastnn.regularization_path import geometric
 from fastnn.sweep_records import Records
 from fastnn.sweep_space import described
 
-pytestmark = pytest.mark.cpu_tiles  # as in other processes
+pytestmark = pytest.mark.cpu_tiles  # the tiles that other processes use
 
 SPACE = {"penalty": [L1, L2], "lmbda": [0.1, 5.0], "seed": [0, 3]}
 COMMON: dict[str, Any] = {"sizes": [64, 20, 10], "epochs": 2, "input_scale": 1 / 16}
@@ -64,7 +64,7 @@ def test_a_record_is_its_own_fit(digits, expected) -> None:
 
 @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
 def test_workers_change_nothing(backend: str, run, expected) -> None:
-    """The last one returns nothing before all are done, like others that joblib is extended by."""
+    """multiprocessing returns results only when all are done, as third-party backends may do."""
     with joblib.parallel_config(backend, n_jobs=2):
         assert untimed(run()) == expected
 
@@ -86,7 +86,7 @@ def test_order_changes_nothing(run, expected) -> None:
 
 
 def test_data_are_stored_once(digits, monkeypatch) -> None:
-    """The floats would else become bytes in every fit anew."""
+    """Otherwise every fit would convert the floats to bytes again."""
     seen = []
     fit = Network.fit
 
@@ -126,7 +126,7 @@ def test_a_sweep_cut_off_goes_on_and_ends_the_same(
     kept = len(file.read_text().splitlines()) - 1
     assert 3 <= kept < 8
     with file.open("a") as end:
-        end.write('{"trial": {"sizes"')  # ended while it wrote
+        end.write('{"trial": {"sizes"')  # left by a process killed while writing
     monkeypatch.setattr(sweeps, "_figures", spy)
     assert untimed(run(results=file, n_jobs=jobs)) == expected
     assert len(trained) == 8 - kept
@@ -142,7 +142,7 @@ def test_a_larger_grid_trains_what_is_new(run, tmp_path: Path) -> None:
 
 
 def test_sparse_rows(digits, tmp_path: Path) -> None:
-    """They are told from others by their checksums too."""
+    """A results file tells them from other sparse rows by their checksums."""
     options: dict[str, Any] = COMMON | {"results": tmp_path / "sweep.jsonl"}
     X, y = sparse.csr_array(digits.train_images), digits.train_labels
     [record] = sweep(X, y, {"seed": [1]}, n_jobs=2, **options)
@@ -169,12 +169,12 @@ def test_files_of_something_else_are_refused(run, tmp_path: Path) -> None:
     with pytest.raises(fastnn.FileFormatError, match="line 1"):
         run({"seed": [1]}, results=other)
     assert other.read_text() == "hello\n"
-    for text in ("hello", json.dumps({"fastnn sweep": 1, "data": "other"})):  # no whole line
+    for text in ("hello", json.dumps({"fastnn sweep": 1, "data": "other"})):  # no newline
         other.write_text(text)
         with pytest.raises(fastnn.FileFormatError, match="not a file of a sweep's results"):
             run({"seed": [1]}, results=other)
         assert other.read_text() == text
-    other.write_bytes(before.split(b"\n")[0][:9])  # of a process that was ended while it wrote
+    other.write_bytes(before.split(b"\n")[0][:9])  # cut off in the first line
     assert len(run({"seed": [0]}, results=other)) == 1
     assert len(other.read_bytes().split(b"\n")) == 3
 
@@ -325,7 +325,7 @@ def test_parameters_in_records_are_what_json_keeps() -> None:
 
 
 def test_arrays_without_dimensions_are_numbers() -> None:
-    """As a tensor's items are."""
+    """Iterating over a tensor gives such arrays."""
     assert grid({"a": [np.array(0.5), 2]}) == [{"a": 0.5}, {"a": 2}]
 
 
@@ -384,7 +384,7 @@ def test_the_bar_shows_trials_and_the_best(run, capsys) -> None:
 def test_in_a_process_of_its_own_a_kill_loses_the_running_trials_alone(
     digits, tmp_path: Path
 ) -> None:
-    """What the file has is on the disk: SIGKILL leaves no time to write anything."""
+    """Every record is on disk by the time of the SIGKILL, which leaves no time to write."""
     import subprocess
 
     program = f"""

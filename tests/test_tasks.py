@@ -1,4 +1,4 @@
-"""Real targets and labels beside each other: what is trained on, predicted and scored."""
+"""Real targets, and several labels per row: training, predictions and scores."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ TORCH_COSTS = {
     "quadratic": lambda F, a, y: F.mse_loss(a, y, reduction="sum") / 2,
     "cross_entropy": lambda F, a, y: F.binary_cross_entropy(a, y, reduction="sum"),
     "log_likelihood": lambda F, a, y: F.nll_loss(a.log()[None], y.argmax()[None]),
-    # without the term that depends on y alone, which is -1 for y = 1
+    # PyTorch omits the term that depends on y alone, which is -1 for y = 1
     "poisson": lambda F, a, y: (
         F.poisson_nll_loss(a, y, log_input=False, eps=0, reduction="sum") - y.sum()
     ),
@@ -211,7 +211,7 @@ def test_values_and_deltas_are_pytorchs(cost, activation) -> None:
 
 # -------------------------------------------------------------------------------- initializers
 
-SPREADS = {  # of the weights times sqrt(inputs), of the biases, at 400 inputs and 2000 units
+SPREADS = {  # std of weights times sqrt(inputs), and of biases; 400 inputs, 2000 units
     "book": (1, 1),
     "book_large": (20, 1),
     "glorot": ((2 * 400 / 2400) ** 0.5, 0),

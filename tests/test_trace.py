@@ -1,4 +1,4 @@
-"""Traced functions against numpy in float64, over the whole range of their arguments."""
+"""Traced functions against numpy, over the whole range of their arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def traced(function: Any, *arrays: np.ndarray) -> np.ndarray:
-    """Run an elementwise formula of arrays through the compiler."""
+    """Compile an elementwise formula and return its values for the arrays."""
     from fastnn.engine.pointers import at
     from fastnn.engine.rows import each
 
@@ -43,7 +43,7 @@ def run(out, {", ".join(names)}):
 
 
 def grid(low: float, high: float, dtype: str) -> np.ndarray:
-    """Return numbers of both signs, evenly spread and spread by their exponent."""
+    """Return numbers from `low` to `high`, some spaced evenly and some logarithmically."""
     size = max(abs(low), abs(high))
     small = np.geomspace(1e-30, size, 20_001)
     x = np.concatenate([np.linspace(low, high, 100_001), small, -small, [0.0]])
@@ -228,7 +228,7 @@ def formula(xp, z):
     return nested(helper(z)) * SCALE + Other.value(z) - numbers.most + inner(z) + beyond
 """
 EDITS = [
-    ("2.0", "2.5"), ("3.0", "3.5"), ("* SCALE", "+ SCALE"), ("5.0", "5.5"), (" 7.0", " 7.5"),
+    ("2.0", "2.5"), ("* 3.0", "* 3.5"), ("* SCALE", "+ SCALE"), ("5.0", "5.5"), (" 7.0", " 7.5"),
     ("11.0", "11.5"), ("13.0", "13.5"), ("17.0", "17.5"), ("19.0", "19.5"),
     ("23.0", "23.5"), ("29.0", "29.5"), ("31.0", "31.5"), ("37.0", "37.5"),
     ("41.0", "41.5"),
@@ -255,7 +255,7 @@ def test_documentation_is_not_in_the_key() -> None:
 
 
 class Limited:
-    """What a formula cannot be, as a method, and cannot compute with."""
+    """Its method cannot be a formula, and a formula cannot compute with an instance."""
 
     limit = 0.5
 
@@ -267,9 +267,9 @@ LIMITED = Limited()
 
 
 class Table:
-    """What a formula cannot take numbers and helpers from."""
+    """A formula cannot take numbers from its list, nor call its class method."""
 
-    steps = [0.5]  # noqa: RUF012 - as people write it
+    steps = [0.5]  # noqa: RUF012 - as users write it
 
     @classmethod
     def half(cls, w: Any) -> Any:
@@ -301,7 +301,7 @@ CHOICES = {
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_what_would_choose_once_for_all_numbers_is_refused(choice: str) -> None:
-    """With numpy's arrays it is an error likewise."""
+    """With numpy arrays, the same formulas are errors."""
     x = np.linspace(-2, 2, 64)
     with pytest.raises(ValueError, match="ambiguous"):
         CHOICES[choice](np, x)

@@ -1,4 +1,4 @@
-"""Training a native network: against the oracle, its history, and what stops it."""
+"""Training a `Network`: comparison with the oracle, the history, bad input and interruption."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def assert_same_bits(a: Network, b: Network) -> None:
 
 
 def assert_close(network: Network, weights, biases) -> None:
-    """Within 1e-10 of the largest weight of the layer."""
+    """Compare each array to within 1e-10 of its largest absolute value."""
     for ours, theirs in zip(arrays(network), [*weights, *biases], strict=True):
         theirs = theirs.reshape(ours.shape)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * np.abs(theirs).max())
@@ -55,7 +55,7 @@ def assert_close(network: Network, weights, biases) -> None:
 def by_the_oracle(
     network: Network, X, y, orders, *, batch_size: int, learning_rate: float, penalty
 ):
-    """Train the oracle from where `network` stands; return its weights and biases."""
+    """Train the oracle from the current state of `network`; return its weights and biases."""
     targets = np.eye(network.sizes[-1])
     data = [(x[:, None], targets[label][:, None]) for x, label in zip(X, y, strict=True)]
     weights, biases = network.weights, [b[:, None] for b in network.biases]
@@ -76,13 +76,13 @@ def by_the_oracle(
 
 @pytest.mark.parametrize(
     ("cost", "penalty"),
-    # Each of the oracle's; its pairs are all compared through the book's modules.
+    # Each cost and penalty of the oracle; tests of the book's modules compare all their pairs.
     [("quadratic", None), *(("cross_entropy", penalty) for penalty in (None, L1(3.0), L2(4.0)))],
     ids=lambda value: value if isinstance(value, str) else penalty_name(value),
 )
 @pytest.mark.parametrize("batch_size", [1, 10, N])
 def test_fit_is_the_oracles_algorithm_in_the_order_given(cost, penalty, batch_size, rows) -> None:
-    """With shuffle=False; n in lmbda/n is the number of rows passed to fit."""
+    """The order is that of the rows (shuffle=False); n in lmbda/n is their number."""
     X, y = rows
     network = new(cost=cost)
     keywords = {"batch_size": batch_size, "learning_rate": 0.7, "penalty": penalty}
@@ -178,7 +178,7 @@ def test_digits_are_learnt(digits) -> None:
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=penalty_name)
 def test_history_without_a_step(penalty, rows) -> None:
-    """With a learning rate of 0 the running mean is the cost of the network as it stands."""
+    """With a learning rate of 0, the running mean is the cost of the unchanged network."""
     X, y = rows
     network = new()
     history = network.fit(
@@ -193,7 +193,7 @@ def test_history_without_a_step(penalty, rows) -> None:
 
 
 def test_train_cost_is_the_running_mean(rows) -> None:
-    """Each batch's cost is taken before the batch's own step."""
+    """The cost of each batch is computed before the step on that batch."""
     X, y = rows
     network, stepwise = new(), new()
     history = network.fit(X, y, epochs=1, batch_size=10, shuffle=False)
@@ -298,7 +298,7 @@ def test_bad_input_leaves_the_network_untouched(change, error, rows) -> None:
 
 @pytest.fixture
 def small_chunks(monkeypatch) -> None:
-    """Let a chunk of [12, 7, 4] at batch size 10 be one batch."""
+    """Make every chunk a single batch."""
     monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
 
 
@@ -412,7 +412,7 @@ def test_threads_out_of_range(threads, rows) -> None:
 
 @pytest.mark.parametrize("view", ["every second", "reversed", "a column", "read-only"])
 def test_labels_that_lie_in_any_way(view: str, rows) -> None:
-    """A column of a table of whole numbers, for one."""
+    """For example, labels may be a column of a table of whole numbers."""
     X, y = rows
     y = y.astype(np.int64)
     table = np.stack([y, y + 1], axis=1)

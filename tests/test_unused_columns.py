@@ -1,4 +1,4 @@
-"""Columns that no row uses: their weights are out of the panels, and right for whoever looks."""
+"""Columns that no row uses: their weights are not in the panels, but right whenever read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def network(dtype: str = "float64") -> Network:
 
 
 def by_numpy(net: Network, X: Any, y: np.ndarray, **options: Any) -> None:
-    """Fit on the rows as an array, without the compiler."""
+    """Fit on the rows as a dense array, on the numpy path."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba.config, "DISABLE_JIT", 1)
         net.fit(X.toarray(), y, **options)
@@ -60,7 +60,7 @@ def agree(one: Network, other: Network, most: float = 1e-10) -> None:
 
 
 class Watcher(callbacks.Callback):
-    """Keeps the first weights of every epoch."""
+    """Keeps a copy of the first layer's weights after every epoch."""
 
     def __init__(self) -> None:
         self.seen: list[np.ndarray] = []
@@ -119,7 +119,7 @@ def test_a_callback_sees_every_epochs_weights(X, y) -> None:
 
 
 class Jump(schedules.Schedule):
-    """Two epochs with a small rate, and then another one."""
+    """A small rate for two epochs, then the rate `then`."""
 
     name = "jump"
 
@@ -182,7 +182,7 @@ def test_a_checkpoint_has_all_columns(X, y, tmp_path, penalty) -> None:
     "place", [(unused_columns.UnusedColumns, "_aged"), (Training, "is_finite")], ids=["sums", "end"]
 )
 def test_ctrl_c_leaves_no_value_out_and_none_twice(X, y, tmp_path, place, penalty, dtype) -> None:
-    """As values are added up for a checkpoint; after an epoch's last batch."""
+    """Interrupt while sums are computed for a checkpoint, or after an epoch's last batch."""
     given = {"batch_size": 7, "penalty": penalty, "learning_rate": 0.1, "epochs": 4}
     given |= {"checkpoint": tmp_path / "run", "resume": True}
     stopped, resumed, whole = network(dtype), network(dtype), network(dtype)
@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_no_value_out_and_none_twice(X, y, tmp_path, place, penalt
 
 @pytest.mark.parametrize("penalty", RULES, ids=repr)
 def test_it_cannot_be_told_when_they_got_their_steps(X, y, penalty) -> None:
-    """A second fit that goes on from the first one leaves the bits of one fit of all epochs."""
+    """Warm-started fits, and one with a callback, give the same bits as one fit of all epochs."""
     given = {"batch_size": 7, "penalty": penalty, "learning_rate": 0.1, "shuffle": False}
     parts, whole, many, costs = network(), network(), network(), []
     for epochs in (2, 1, 3):
@@ -237,7 +237,7 @@ def test_more_runs_than_are_kept(X, y, rule) -> None:
 
 @pytest.mark.parametrize("penalty", RULES[1:], ids=repr)
 def test_the_value_before_any_step(X, y, penalty) -> None:
-    """`compact_every` asks for it: what follows is a training of its own."""
+    """`compact_every` needs it: each compaction is followed by a new `Training`."""
     histories = []
     for fit in (Network.fit, by_numpy):
         net = network()
@@ -268,7 +268,7 @@ def test_numbers_that_are_not_finite_are_found_in_them(X, y) -> None:
 
 
 def test_what_is_noted_of_batches_has_the_share_of_all_columns(X, y) -> None:
-    """With lmbda divided by each batch's rows, the last of which is short."""
+    """lmbda is divided by each batch's number of rows; the last batch is short."""
     found, penalty = [], penalties.L2(0.1)
     for path in (compiled.Path, batched.Path):
         noted = np.zeros((-(-ROWS // 7), 3))
@@ -290,7 +290,7 @@ def test_arrays_in_another_order(X, y) -> None:
 
 
 def test_long_pieces_and_a_rest() -> None:
-    """More weights than a piece, and not whole vectors."""
+    """There are more weights than fit a piece, and they do not fill whole vectors."""
     w = np.random.default_rng(3).standard_normal((3, unused_columns.PIECE + 5)) / 100
     used, rule = np.array([7, 9]), penalties.L1(1.0)
     numbers = np.array([rule.coefficients(1e-4)] * 6)
@@ -301,7 +301,7 @@ def test_long_pieces_and_a_rest() -> None:
         wanted = rule.shrink(np, wanted, *numbers[0])
     wanted[:, used] = waiting.trained[...] = 4.0
     value = waiting.value()()
-    for _ in range(2):  # to write twice is to write once
+    for _ in range(2):  # a second write changes nothing
         waiting.write(w)
         np.testing.assert_allclose(w, wanted, atol=1e-12)
     others = np.delete(wanted, used, axis=1)
@@ -321,7 +321,7 @@ def test_an_array_in_the_place_of_another_is_written_to(X: sparse.csr_array, y: 
 
 
 class Capped(penalties.ProximalL1):
-    """A rule whose value is not the sum of abs(w) that its strength is of."""
+    """A penalty whose value is not its strength times the sum of abs(w)."""
 
     name = "capped"
 

@@ -1,4 +1,4 @@
-"""Rows that count more or less: against numpy, against repeated rows, and what is refused."""
+"""Weighted rows: compared with numpy and with repeated rows, and bad weights refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def new(**keywords) -> Network:
 
 
 def by_hand(network: Network, row_weights: np.ndarray, batch_size: int, epochs: int, rate: float):
-    """Gradient descent in numpy, sigmoid and cross-entropy; the cost of each epoch."""
+    """Train in numpy (sigmoid, cross-entropy); return the arrays and the cost of each epoch."""
     (w1, w2), (b1, b2), costs_of = *map(list, (network.weights, network.biases)), []
     w1, w2, b1, b2 = w1.copy(), w2.copy(), b1.copy(), b2.copy()
     x, y = X / 256, np.eye(4)[Y]
@@ -49,7 +49,7 @@ def assert_close(network: Network, arrays, tolerance: float = 1e-10) -> None:
         np.testing.assert_allclose(came, wanted, rtol=0, atol=tolerance * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, N])  # with 1, some batches count nothing
+@pytest.mark.parametrize("batch_size", [1, 7, N])  # with 1, some batches weigh nothing
 def test_weighted_means_by_hand(batch_size: int) -> None:
     network = new()
     arrays, costs_of = by_hand(network, WEIGHTS, batch_size, 3, 0.3)
@@ -62,7 +62,7 @@ def test_weighted_means_by_hand(batch_size: int) -> None:
 
 
 def test_whole_weights_are_repeated_rows() -> None:
-    """In full batches; lmbda/n counts rows, so that lmbda grows with the number of these."""
+    """This needs full batches. n in lmbda/n counts rows, so lmbda is scaled with their number."""
     times = WEIGHTS.astype(int)
     weighted, repeated = new(), new()
     options = {"epochs": 5, "batch_size": 1000, "shuffle": False}
@@ -167,7 +167,7 @@ def test_class_weights_need_classes() -> None:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("size", [1e-40, np.exp(-105.0), 1e38])
 def test_a_common_factor_of_the_weights_does_not_matter(size: float) -> None:
-    """Not even one that float32 has no number for."""
+    """Not even a factor that float32 cannot represent."""
     factor = 2.0 ** np.round(np.log2(size))
     networks = [new(dtype="float32"), new(dtype="float32")]
     for network, weights in zip(networks, (WEIGHTS, WEIGHTS * factor), strict=True):
@@ -180,7 +180,7 @@ def test_a_common_factor_of_the_weights_does_not_matter(size: float) -> None:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("factor", [2.0**-600, 2.0**600])
 def test_weights_of_rows_and_classes_have_factors_of_their_own(factor: float) -> None:
-    """Their product would be 0, or infinite."""
+    """Each is scaled separately, as the product of both factors would be 0 or infinite."""
     networks, counts = [new(), new()], [1.0, 3.0, 0.5, 2.0]
     for network, by in zip(networks, (1.0, factor), strict=True):
         of_classes = {c: by * count for c, count in enumerate(counts)}
@@ -193,7 +193,7 @@ def test_weights_of_rows_and_classes_have_factors_of_their_own(factor: float) ->
 def test_a_row_of_weight_0_does_not_count_whatever_its_cost(
     compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor where that overflows."""
+    """Not even if that cost overflows."""
     monkeypatch.setattr(jit, "is_on", lambda: compiled and not numba.config.DISABLE_JIT)
     rng = np.random.default_rng(0)
     X, y, weights = rng.random((20, 10)).astype("f4"), rng.normal(size=20), np.ones(20)

@@ -184,7 +184,7 @@ def _lines(epochs: int, *, err: bool) -> Callback:
     """Return a callback that prints a line for each of `epochs` epochs."""
     from fastnn.callbacks import Callback
 
-    class SvmlightBlocks(Callback):
+    class EpochLines(Callback):
         def epoch_end(self, epoch: int, network: Network, history: History) -> None:
             # The stream is looked up now: a progress bar replaces it by one that writes above it.
             print(
@@ -194,7 +194,7 @@ def _lines(epochs: int, *, err: bool) -> Callback:
                 flush=True,
             )
 
-    return SvmlightBlocks()
+    return EpochLines()
 
 
 def _summary(network: Network, history: History, n: int) -> dict[str, Any]:
