@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -25,7 +26,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastnn
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, blas, cache, compiled, jit
+from fastnn.costs import CrossEntropy
+from fastnn.engine import Training, blas, cache, compiled, jit, training
 from fastnn.engine.team import call_together
 from fastnn.interrupts import signals_deferred
 from fastnn.trainer import exclusive
@@ -371,3 +373,27 @@ def test_a_signal_that_comes_at_the_end_is_not_lost(released: bool) -> None:
 
 if __name__ == "__main__":
     print(globals()[sys.argv[1]](sys.argv[2]))
+
+
+@pytest.mark.parametrize(
+    ("units", "rows", "batch_size", "expected"),
+    [(100, 1000, 10, 1), (100, 100, 100, 1), (100, 1000, 100, 4), (30, 10_000, 10, 1)],
+    ids=["small batches", "a short epoch", "large batches", "small layers"],
+)
+def test_how_many_threads_are_chosen(
+    units: int, rows: int, batch_size: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "threads_allowed", lambda: 4)
+    sizes = [784, units, 10]
+    chosen = Training(
+        [np.zeros((b, a)) for a, b in itertools.pairwise(sizes)],
+        [np.zeros(b) for b in sizes[1:]],
+        activations=[Sigmoid(), Sigmoid()],
+        cost=CrossEntropy(),
+        penalties=[None, None],
+        inputs=Inputs(np.zeros((rows, 784)), 1.0),
+        targets=np.zeros(rows, np.int64),
+        batch_size=batch_size,
+        learning_rate=0.1,
+    )
+    assert chosen._problem.threads == expected

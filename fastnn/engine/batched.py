@@ -40,7 +40,7 @@ class Path:
         self._coefficients.count, self._coefficients.total = state.steps, state.total
         self._memories = [[a.copy() for a in arrays] for arrays in state.memories]
         self._kept = [a.copy() for a in state.kept]
-        self._marked = [array.copy() for array in self._of_network()]
+        self._marked = list(map(np.empty_like, self._of_network()))
 
     def run(self, order: np.ndarray, batches: np.ndarray | None = None) -> float:
         """Train over the rows in `order`; return the sum of their costs."""

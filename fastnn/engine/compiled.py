@@ -77,7 +77,7 @@ class Path:
         for places in (of_network, *self._places_of_state()):
             pack(places, order)
         self._columns = None if order is None else _places_in(order, problem.inputs)
-        self._marked = self._arrays.weights.copy(), self._arrays.biases.copy()
+        self._marked = tuple(map(np.empty_like, self._of_network()))
         self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
         self._rows = _either(problem.inputs, dtype, self._columns)
         # One of the two is empty, so that one compiled function serves both.

@@ -35,6 +35,9 @@ FEW_PRODUCTS = 1_000_000
 # batches of fewer operations, the waiting costs more than the sharing saves.
 THREAD_FLOPS = 5_000_000
 
+# Threads start anew in every epoch: in shorter ones this takes longer than what they save.
+THREAD_EPOCH_FLOPS = 100_000_000
+
 
 class Path(Protocol):
     """What `Training` requires of either path."""
@@ -161,7 +164,7 @@ class Training:
             learning_rate=learning_rate,
             n=None if n_of_batch else n or rows,
             track_cost=track_cost,
-            threads=threads or _worthwhile_threads(flops),
+            threads=threads or _worthwhile_threads(flops, flops * rows // batch_size),
             row_weights=row_weights,
             masks=None if dropout is None else Masks(dropout, hidden, dtype, seed),
             noise=Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
@@ -287,9 +290,10 @@ def _first_products(w: np.ndarray, inputs: Inputs) -> int:
     return max(1, int(len(w) * inputs.matrix.nnz // inputs.n))
 
 
-def _worthwhile_threads(flops: int) -> int:
-    """Return how many threads are worthwhile for a batch of so many operations."""
-    return threads_allowed() if flops >= THREAD_FLOPS else 1
+def _worthwhile_threads(of_batch: int, of_epoch: int) -> int:
+    """Return how many threads are worthwhile for so many operations in a batch and an epoch."""
+    is_much = of_batch >= THREAD_FLOPS and of_epoch >= THREAD_EPOCH_FLOPS
+    return threads_allowed() if is_much else 1
 
 
 def outputs(
