@@ -170,7 +170,7 @@ class Path:
         """
         stepper, own = self._problem.stepper, numbers[: self._coefficients.own]
         assert stepper is not None
-        if penalty is not None and penalty.slope is not None:
+        if penalty is not None and penalty.slope is not None and not _skips(penalty, of_penalty):
             g = g + penalty.slope(np, w, *of_penalty[: width_of(penalty)])
         memories = [arrays[place] for arrays in self._memories]
         w[...], *now = stepper.step(np, w, g, *memories, *own)
@@ -239,7 +239,7 @@ def shrink_layer(
     `numbers` begins with the penalty's coefficients; `step_size` multiplies them, weight by weight.
     """
     own = list(numbers[: width_of(penalty)])
-    if penalty.shrink is None or (penalty.skips and own[-1] > 0):
+    if penalty.shrink is None or _skips(penalty, numbers):
         return
     if step_size is not None:
         own = [number * step_size for number in own]
@@ -247,6 +247,11 @@ def shrink_layer(
         w[...], q[...] = penalty.shrink(np, w, q, *own)
     else:
         w[...] = penalty.shrink(np, w, *own)
+
+
+def _skips(penalty: Penalty, numbers: np.ndarray) -> bool:
+    """Return whether a penalty, whose coefficients come first, does nothing in this step."""
+    return penalty.skips and bool(numbers[width_of(penalty) - 1] > 0)
 
 
 def scale_groups(penalty: Penalty, w: np.ndarray, numbers: np.ndarray) -> None:

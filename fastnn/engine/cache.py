@@ -13,9 +13,10 @@ import hashlib
 import os
 import pickle
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,6 +37,20 @@ except ModuleNotFoundError:  # Windows, where several processes may compile one 
 __all__ = ["KernelCache", "folders"]
 
 DIGEST_BYTES = 32  # at the start of a file: the SHA-256 of the rest
+
+
+# A process loses all its locks on a file when any of its threads closes it.
+_one_thread = threading.RLock()
+
+
+def _free_after_fork() -> None:
+    """Forget which thread of the parent compiles: the child has no such thread."""
+    global _one_thread
+    _one_thread = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_after_fork)
 
 
 class KernelCache:
@@ -80,13 +95,12 @@ class KernelCache:
         """Keep other processes from compiling the same kernel meanwhile, where files can be locked.
 
         They wait, and then find the kernel on disk. All kernels share one lock file, and each locks
-        one byte of it; the lock of a process that is killed is released.
+        one byte of it; the lock of a process that is killed is released. Other threads wait too.
         """
-        file = _lock_file()
-        if file is None:
-            yield
-            return
-        with file:
+        with _one_thread, _lock_file() or nullcontext() as file:
+            if file is None:
+                yield
+                return
             byte = int(self._file_name(signature, codegen)[-20:-4], 16) % 2**62
             with suppress(OSError):  # a file system without locks
                 fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)

@@ -101,15 +101,15 @@ def _uncollected(compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _alone(compiled: Any, compile_: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Let only one process at a time compile a kernel, so that the others find it on disk.
 
-    Signals are held back meanwhile: LLVM calls back into Python, where an exception raised by a
-    signal handler would be lost.
+    Signals are deferred while it compiles: LLVM calls back into Python, where an exception raised
+    by a signal handler would be lost.
     """
 
     @functools.wraps(compile_)
     def compile_so(signature: Any) -> Any:
         if signature in compiled.overloads:
             return compile_(signature)
-        with signals_deferred(), compiled._cache.alone(signature, compiled.targetctx.codegen()):
+        with compiled._cache.alone(signature, compiled.targetctx.codegen()), signals_deferred():
             return compile_(signature)
 
     return compile_so

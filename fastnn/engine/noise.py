@@ -35,5 +35,6 @@ class Noise(Draws):
     def draw(self, rows: int) -> np.ndarray:
         """Return the noise of the next `rows` rows, (rows, columns)."""
         shape, dtype = (rows, self._columns), self._deviation.dtype
-        drawn: np.ndarray = self._rng.standard_normal(shape, dtype) * self._deviation
+        drawn: np.ndarray = self._rng.standard_normal(shape, dtype)
+        drawn *= self._deviation
         return drawn

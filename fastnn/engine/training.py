@@ -27,6 +27,9 @@ __all__ = ["Training", "outputs"]
 # operations, not a time, so that chunks and results are reproducible.
 CHUNK_FLOPS = 1_000_000_000
 
+# The noise of a chunk is drawn at once, and takes no more memory than this.
+NOISE_BYTES = 1 << 25
+
 # Outputs that take no more products, or of a few rows only, are computed with numpy. That is faster
 # than laying out weights for a kernel, and Numba need not load (measured in docs/performance.md).
 FEW_PRODUCTS = 1_000_000
@@ -147,7 +150,9 @@ class Training:
         batch_size = min(batch_size, rows)
         products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
         flops = 6 * products * batch_size
-        self._track_cost, self._penalties = track_cost, penalties
+        # A user-defined cost in plain numpy has only a delta.
+        self._track_cost = track_cost and not isinstance(cost, RowCost)
+        self._penalties = penalties
         stepper = None if optimizer is None or type(optimizer) is SGD else optimizer
         hidden, dtype = [len(w) for w in weights[:-1]], weights[0].dtype
         self._problem = Problem(
@@ -173,7 +178,11 @@ class Training:
         first_steps = stepper is not None or self._problem.penalties[0] is not None
         if inputs.is_sparse and first_steps and not self._problem.lazy:
             flops += 4 * weights[0].size  # each batch also passes over all weights
-        self._chunk = max(1, CHUNK_FLOPS // flops) * batch_size
+        batches = CHUNK_FLOPS // flops
+        if input_noise:
+            row_bytes = weights[0].shape[1] * dtype.itemsize
+            batches = min(batches, NOISE_BYTES // (batch_size * row_bytes))
+        self._chunk = max(1, batches) * batch_size
         path = batched.Path if isinstance(cost, RowCost) else _engine().Path
         self._path: Path = path(self._problem, state)
         named = {"dropout": self._problem.masks, "noise": self._problem.noise}

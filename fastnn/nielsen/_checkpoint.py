@@ -18,7 +18,9 @@ from fastnn.trainer.checkpoints import (
     CheckpointWriter,
     check_same_fit,
     listed,
+    listed_or_zeros,
     numbered,
+    numbered_unless_zeros,
     read,
 )
 from fastnn.trainer.position import Position, digest_of, distinct_numbers
@@ -124,7 +126,7 @@ class SgdCheckpoints:
         flat = [(units,) for units in sizes[1:]]
         weights = listed(arrays, "weights", shapes, dtype)
         biases = listed(arrays, "biases", [(units, 1) for units in sizes[1:]], dtype)
-        kept = listed(arrays, "kept", [*shapes, *flat], dtype)
+        kept = listed_or_zeros(arrays, "kept", [*shapes, *flat], dtype)
         state = State(int(record["steps"]), float(record["total"]), [], kept, {})
         rows = distinct_numbers("rows", arrays["rows"], len(pairs), len(pairs))
         order = rows if record["begun"] else None
@@ -145,7 +147,7 @@ class SgdCheckpoints:
     def _saved(self, training: Training) -> Checkpoint:
         state, network = training.state(), self._network
         arrays = numbered("weights", network.weights) | numbered("biases", network.biases)
-        arrays |= numbered("kept", state.kept)
+        arrays |= numbered_unless_zeros("kept", state.kept)
         position = self.position
         record = {
             "fit": self._options,

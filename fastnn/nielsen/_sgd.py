@@ -13,7 +13,6 @@ import numpy as np
 from fastnn import penalties
 from fastnn.activations import Sigmoid
 from fastnn.checks import one_of, real, whole
-from fastnn.costs import Cost
 from fastnn.engine import State, Training
 from fastnn.history import History
 from fastnn.interrupts import signals_deferred
@@ -107,9 +106,8 @@ def _epochs(
     progress: bool,
     checkpoints: SgdCheckpoints,
 ) -> Generator[int]:
-    track_cost = progress and isinstance(cost, Cost)  # only the engine's costs can be tracked
     training = _training(
-        network, samples, mini_batch_size, eta, cost, penalty, track_cost=track_cost,
+        network, samples, mini_batch_size, eta, cost, penalty, track_cost=progress,
         state=checkpoints.state,
     )  # fmt: skip
     position, writer = checkpoints.position, checkpoints.writer

@@ -24,7 +24,9 @@ __all__ = [
     "check_same_fit",
     "checkpoint_writer",
     "listed",
+    "listed_or_zeros",
     "numbered",
+    "numbered_unless_zeros",
     "read",
     "write",
 ]
@@ -117,6 +119,20 @@ def listed(
         if array.shape != tuple(shape) or array.dtype != dtype or not np.isfinite(array).all():
             raise ValueError(f"{name}.{number} is not finite, or not {dtype} of shape {shape}")
     return found
+
+
+def listed_or_zeros(
+    arrays: Mapping[str, np.ndarray], name: str, shapes: Sequence[tuple[int, ...]], dtype: Any
+) -> list[np.ndarray]:
+    """Return what `numbered_unless_zeros` stored."""
+    if f"{name}.0" not in arrays:
+        return [np.zeros(shape, dtype) for shape in shapes]
+    return listed(arrays, name, shapes, dtype)
+
+
+def numbered_unless_zeros(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return arrays as `numbered` does, or none of them if all are zeros."""
+    return numbered(name, arrays) if any(array.any() for array in arrays) else {}
 
 
 def numbered(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

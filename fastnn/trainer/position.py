@@ -22,7 +22,9 @@ from fastnn.trainer.checkpoints import (
     Checkpoint,
     check_same_fit,
     listed,
+    listed_or_zeros,
     numbered,
+    numbered_unless_zeros,
     read,
 )
 
@@ -106,7 +108,7 @@ def saved(run: Run) -> Checkpoint:
     arrays = _named("", network.weights, network.biases, network.kept_inputs)
     for number, memory in enumerate(state.memories):
         arrays |= numbered(f"memory.{number}", memory)
-    arrays |= numbered("kept", state.kept)
+    arrays |= numbered_unless_zeros("kept", state.kept)
     optional = {
         "order": position.order,
         "chosen": run.chosen if run.held else None,
@@ -228,7 +230,7 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
         listed(arrays, f"memory.{number}", shapes, network.dtype)
         for number in range(int(record["memories"]))
     ]
-    kept = listed(arrays, "kept", shapes, network.dtype)
+    kept = listed_or_zeros(arrays, "kept", shapes, network.dtype)
     steps, draws = int(record["steps"]), dict(record["draws"])
     state = State(steps, float(record["total"]), memories, kept, draws)
     order = None
