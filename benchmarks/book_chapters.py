@@ -47,8 +47,8 @@ class Program(NamedTuple):
     @property
     def epochs(self) -> int | None:
         """The number of epochs that the book prints, or None for all."""
-        descriptions = SHOWN.search(self.published)
-        return int(descriptions[1]) if descriptions else None
+        shown = SHOWN.search(self.published)
+        return int(shown[1]) if shown else None
 
 
 class Run(NamedTuple):

@@ -81,10 +81,10 @@ def main() -> None:
     dataset = data.load("mnist", download=False)
     simulate(1, 1, given.hidden, dataset)  # compiles
     found = [simulate(k, given.rounds, given.hidden, dataset) for k in given.workers]
-    descriptions = sorted({1, 2, 5, given.rounds} & set(range(1, given.rounds + 1)))
+    shown = sorted({1, 2, 5, given.rounds} & set(range(1, given.rounds + 1)))
     print(f"\nAccuracy on {VALIDATION:,} rows, %, after so many rounds of one local epoch\n")
-    print(table([["workers", *descriptions]] + [
-        [f["workers"], *(f"{100 * f['accuracy'][r - 1]:.2f}" for r in descriptions)] for f in found
+    print(table([["workers", *shown]] + [
+        [f["workers"], *(f"{100 * f['accuracy'][r - 1]:.2f}" for r in shown)] for f in found
     ]))  # fmt: skip
     rate = ROWS / min(f["own_seconds_of_all"] for f in found)
     size = found[0]["bytes_up_and_down"] / 2

@@ -102,8 +102,9 @@ def covering_set() -> list[Any]:
 
 def test_the_covering_set_covers_every_pair() -> None:
     rows = covering_set()
+    every = [row[0] for row in rows], COSTS, PENALTIES, BATCHES
     for a, b in itertools.combinations(range(4), 2):
-        values_a, values_b = {str(row[a]) for row in rows}, {str(row[b]) for row in rows}
+        values_a, values_b = ({str(value) for value in every[i]} for i in (a, b))
         came = {(str(row[a]), str(row[b])) for row in rows}
         assert came == set(itertools.product(values_a, values_b))
 

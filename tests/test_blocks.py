@@ -218,17 +218,21 @@ def test_the_penalty_is_noted_as_fit_does(parts) -> None:
 
 def test_ctrl_c_does_not_wait_for_a_block(parts) -> None:
     """An exception in the caller closes the pass, which must not wait for a block being read."""
-    goes_on = threading.Event()
+    started, goes_on = threading.Event(), threading.Event()
 
     class Slow:
         def __iter__(self) -> Iterator[Any]:
             yield parts[0]
+            started.set()
             goes_on.wait(60)
 
     buffers = Blocks(Slow(), rows=1437, buffer=300).buffers(None, as_it_is)
     assert next(buffers).last == 0
-    buffers.close()
-    assert not goes_on.is_set()
+    assert started.wait(60)
+    closing = threading.Thread(target=buffers.close)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
     goes_on.set()
 
 

@@ -23,6 +23,7 @@ import fastnn
 from fastnn import L1, FileFormatError, Network, TruncatedGradient, files
 from fastnn.engine import jit, training
 from fastnn.engine.draws import plain
+from fastnn.penalties import CumulativeL1
 from fastnn.trainer.checkpoints import read
 from fastnn.trainer.position import Position
 
@@ -163,9 +164,9 @@ def test_another_target_or_hidden_layer_is_refused(tmp_path: Path) -> None:
     path, targets = tmp_path / "run", np.resize(Y, 1000)
     rows = np.resize(X, (1000, COLUMNS))
     new().fit(rows, targets, epochs=1, checkpoint=path)
-    for row in range(0, 1000, 333):  # every target counts, not only a sample of them
+    for row in range(0, 1000, 331):  # every target counts, not only a sample of them
         others = targets.copy()
-        others[row] = 1 - others[row]
+        others[row] = (others[row] + 1) % 4
         with pytest.raises(ValueError, match="of another fit: its data is"):
             new().fit(rows, others, epochs=2, checkpoint=path, resume=True)
     sizes = new().sizes
@@ -267,6 +268,14 @@ def test_what_is_removed_is_of_no_other_file(tmp_path: Path) -> None:
     assert [piece.exists() for piece in pieces] == [False, True]
 
 
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(("penalty", "stored"), [(L1(1.0), 0), (CumulativeL1(1.0), 4)], ids=str)
+def test_zeros_are_not_stored(penalty: Any, stored: int, tmp_path: Path) -> None:
+    new().fit(X, Y, epochs=1, penalty=penalty, checkpoint=tmp_path / "run")
+    names = read(tmp_path / "run").arrays
+    assert sum(name.startswith("kept.") for name in names) == stored
+
+
 @pytest.mark.parametrize("where", ["evaluation", "epoch_begin", "epoch_end", "an order is drawn"])
 def test_ctrl_c_between_two_epochs_writes_one_too(where: str, tmp_path: Path, monkeypatch) -> None:
     """Whatever is interrupted, the resumed run ends in the same bits."""
@@ -307,6 +316,7 @@ def test_ctrl_c_between_two_epochs_writes_one_too(where: str, tmp_path: Path, mo
             network.fit(
                 X, Y, **options, checkpoint=path, checkpoint_every=9, callbacks=[Interrupts()]
             )
+    assert read(path).record["position"]["epoch"] >= 2
     resumed = new()
     resumed.fit(X, Y, **options, checkpoint=path, resume=True)
     assert_same(resumed, expected)
@@ -328,6 +338,7 @@ def test_a_run_that_a_callback_has_ended_goes_on(where: str, tmp_path: Path) -> 
     expected.fit(X, Y, epochs=5)
     first = network.fit(X, Y, epochs=5, checkpoint=tmp_path / "run", callbacks=[TimeIsUp()])
     assert len(first.seconds) == 2
+    assert read(tmp_path / "run").record["position"]["epoch"] == 2
     resumed = new()
     resumed.fit(X, Y, epochs=5, checkpoint=tmp_path / "run", resume=True)
     assert_same(resumed, expected)
@@ -356,6 +367,7 @@ def test_a_schedule_of_a_function_goes_on(tmp_path: Path) -> None:
         return network
 
     run(2, new(), checkpoint=tmp_path / "run")
+    assert read(tmp_path / "run").record["position"]["epoch"] == 2
     resumed = run(4, new(), checkpoint=tmp_path / "run", resume=True)
     assert_same(resumed, run(4, new()))
 

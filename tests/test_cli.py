@@ -319,17 +319,17 @@ def test_a_terminal_shows_a_bar_and_a_file_does_not() -> None:
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
         os.close(terminal)
-        descriptions = b""
+        shown = b""
         try:
             while chunk := os.read(master, 4096):
-                descriptions += chunk
+                shown += chunk
         except OSError:  # on Linux, this ends the output once the other side is closed
             pass
     os.close(master)
     assert process.returncode == 0
-    assert "━".encode() in descriptions
+    assert "━".encode() in shown
     for line in (b"epoch 1/2  cost", b"epoch 2/2  cost"):
-        assert b"\r\x1b[2K" + line in descriptions  # above the bar: the bar's line is erased first
+        assert b"\r\x1b[2K" + line in shown  # above the bar: the bar's line is erased first
 
     plain = subprocess.run(command, capture_output=True, check=True, env=environment)
     assert b"epoch 2/2  cost" in plain.stdout

@@ -46,10 +46,10 @@ def test_it_is_sweep_with_these_options(tmp_path: Path, digits: data.Dataset) ->
     told = [json.loads(line)["figures"] for line in files["jsonl"].read_text().splitlines()[1:]]
     assert {f["val_cost"] for f in told} == {r["val_cost"] for r in records}
     best = records.best()
-    descriptions = [line.split() for line in lines if line.strip()[:2].strip().isdecimal()]
-    assert len(descriptions) == 10
-    assert int(descriptions[0][0]) == best["trial"]
-    assert f"{100 * best['val_accuracy']:.2f}" in descriptions[0]
+    shown = [line.split() for line in lines if line.strip()[:2].strip().isdecimal()]
+    assert len(shown) == 10
+    assert int(shown[0][0]) == best["trial"]
+    assert f"{100 * best['val_accuracy']:.2f}" in shown[0]
     saved, again = fastnn.load(files["json"]), options | fastnn.grid(space)[best["trial"]]
     network, _ = sweeps.train(again, *rows)
     assert all(map(np.array_equal, saved.weights, network.weights))

@@ -297,11 +297,11 @@ def test_plugins_are_listed() -> None:
 def with_sources(text: str) -> str:
     """Return a document with the current source of each class of `penalties` that it shows."""
 
-    def descriptions(match: re.Match[str]) -> str:
+    def shown(match: re.Match[str]) -> str:
         source = inspect.getsource(getattr(penalties, match[1]))
         return f"<!-- source {match[1]} -->\n\n```python\n{source}```\n"
 
-    return SOURCE.sub(descriptions, text)
+    return SOURCE.sub(shown, text)
 
 
 def test_code_that_is_shown_is_the_source() -> None:
@@ -315,6 +315,7 @@ def test_the_programs_of_the_book_reach_what_it_reports() -> None:
     text = BOOK.read_text("utf-8")
     told = re.findall(r"^```python mnist long\n# (\d)\. (.*): (.*)$", text, re.M)
     measured = re.findall(r"^\| (\d) \| (.*?) \| (.*?) \| (.*?) % \| [\d.]+ \|$", text, re.M)
+    assert told
     assert told == [tuple(row[:3]) for row in measured]
     for _, title, published, accuracies in measured:
         if share := re.fullmatch(r"([\d.]+) %", published):

@@ -315,6 +315,6 @@ def test_nothing_is_downloaded_unasked(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("progress", [True, False])
 def test_the_progress_bar(progress: bool, capsys: pytest.CaptureFixture[str]) -> None:
     data.fetch("fashion", progress=progress)
-    descriptions = capsys.readouterr()
-    assert ("t10k-labels-idx1-ubyte" in descriptions.err) == progress
-    assert descriptions.out == ""
+    shown = capsys.readouterr()
+    assert ("t10k-labels-idx1-ubyte" in shown.err) == progress
+    assert shown.out == ""

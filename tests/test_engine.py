@@ -286,6 +286,7 @@ def test_threads_change_no_bit(
 ) -> None:
     """Each thread may gather all inputs for itself, or the threads may share that work."""
     monkeypatch.setattr(layout, "OWN_BYTES", own_bytes)
+    monkeypatch.setattr(layout, "_plan", layout._plan.__wrapped__)  # keeps no earlier plan
     settings = {"batch_size": batch_size, "penalty": penalties.L1(0.3), "kind": kind}
     one = train([100, 40, 21, 3], **settings, threads=1)
     several = train([100, 40, 21, 3], **settings, threads=threads)
@@ -305,7 +306,7 @@ def kinds_of_five_rows(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     ("batch_size", "kind"),
     [*((m, "sparse uint8") for m in (2, 7, 10, 19, 59)), (7, "sparse float32")],
 )
-@pytest.mark.parametrize("columns", [64, 129, 1100])
+@pytest.mark.parametrize("columns", [64, 129, 1100, 2100])
 def test_sorted_columns(columns: int, batch_size: int, kind: str) -> None:
     """At 1,100 columns, a number and its key fill an item; 59 rows leave a last batch of one."""
     settings = {"batch_size": batch_size, "kind": kind, "penalty": penalties.L1(0.3)}

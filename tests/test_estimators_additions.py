@@ -402,9 +402,14 @@ def test_what_ends_a_fit_leaves_the_optimizers_memory(monkeypatch: pytest.Monkey
 
 def test_a_warm_start_in_another_dtype() -> None:
     """Training continues from the weights converted to the new dtype."""
-    mlp = fastnn.MLPClassifier(**TEN | {"max_iter": 2}, warm_start=True, dtype="float32")
-    mlp.fit(X, CLASSES).set_params(dtype="float64").fit(X, CLASSES)
-    assert {array.dtype.name for array in (*mlp.coefs_, *mlp.intercepts_)} == {"float64"}
+    for first, then in (("float32", "float64"), ("float64", "float32")):
+        mlp = fastnn.MLPClassifier(**TEN | {"max_iter": 2}, warm_start=True, dtype=first)
+        same = fastnn.MLPClassifier(**TEN | {"max_iter": 2}, warm_start=True, dtype=first)
+        for net, dtype in ((mlp, then), (same, first)):
+            net.fit(X, CLASSES).set_params(dtype=dtype).fit(X, CLASSES)
+        assert {array.dtype.name for array in (*mlp.coefs_, *mlp.intercepts_)} == {then}
+        for one, other in zip(mlp.coefs_, same.coefs_, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
 def test_a_batch_without_weight_has_no_mean() -> None:
@@ -449,4 +454,4 @@ def test_another_penalty_owes_nothing_for_earlier_steps() -> None:
         mlp.partial_fit(X, y, classes=[0, 1, 2])
     before = np.abs(mlp.coefs_[0]).mean()
     mlp.set_params(penalty=fastnn.penalties.CumulativeL1(0.5)).partial_fit(X, y)
-    assert abs(np.abs(mlp.coefs_[0]).mean() - before) < 0.01
+    assert abs(np.abs(mlp.coefs_[0]).mean() - before) < 0.001

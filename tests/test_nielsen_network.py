@@ -315,7 +315,9 @@ def test_a_method_that_would_be_ignored_is_refused(training: Pairs, name: str) -
     assert_equal(snapshot(net), before)
 
 
-def test_a_feedforward_of_ones_own_judges(training: Pairs, test_data: Pairs) -> None:
+def test_a_feedforward_of_ones_own_judges(
+    training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A user-defined `feedforward` evaluates but does not train, as in the book's code."""
 
     class AlwaysThree(network.Network):
@@ -324,7 +326,10 @@ def test_a_feedforward_of_ones_own_judges(training: Pairs, test_data: Pairs) -> 
 
     net = AlwaysThree(SIZES)
     assert net.evaluate(test_data) == sum(int(y) == 3 for _, y in test_data)
+    capsys.readouterr()
     net.SGD(training, 1, 10, 3.0, test_data)
+    count = net.evaluate(test_data)
+    assert capsys.readouterr().out == f"Epoch 0: {count} / {len(test_data)}\n"
     net.feedforward = lambda a: 0.5
     with pytest.raises(ValueError, match=r"feedforward must return the shape"):
         net.evaluate(test_data)

@@ -16,7 +16,8 @@ from fastnn import L1, L2, ElasticNet, MaxNorm, Network, optimizers, penalties
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.costs import CrossEntropy
-from fastnn.engine import jit
+from fastnn.engine import jit, training
+from fastnn.engine.noise import Noise
 from fastnn.engine.training import Training
 
 N, COLUMNS, HIDDEN, OUTPUTS = 45, 70, 11, 4
@@ -426,3 +427,19 @@ def test_noise_is_the_same_in_either_path(monkeypatch: pytest.MonkeyPatch) -> No
         network.fit(X, Y, epochs=2, input_noise=0.3, threads=2)
         results.append(network.weights + network.biases)
     close(*results, 1e-11)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_noise_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw, networks = [], Noise.draw, (new(), new())
+
+    def counted(self: Noise, rows: int) -> np.ndarray:
+        drawn.append(rows)
+        return draw(self, rows)
+
+    networks[0].fit(X, Y, epochs=2, batch_size=5, input_noise=0.3)
+    monkeypatch.setattr(Noise, "draw", counted)
+    monkeypatch.setattr(training, "NOISE_BYTES", 12 * networks[0].weights[0].shape[1] * 8)
+    networks[1].fit(X, Y, epochs=2, batch_size=5, input_noise=0.3)
+    assert max(drawn) <= 10
+    np.testing.assert_array_equal(networks[0].weights[0], networks[1].weights[0])

@@ -72,6 +72,33 @@ def test_a_rule_before_the_gradient_needs_a_slope(optimizer: Optimizer) -> None:
     same(network, new())
 
 
+class Sleeping(BeforeTheGradient):
+    """It does nothing in any step."""
+
+    skips = True
+
+    def step_coefficients(self, count: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (np.ones_like(count),)
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa: Any, sleeps: Any) -> Any:
+        return w - kappa * w
+
+    @staticmethod
+    def slope(xp: Any, w: Any, kappa: Any, sleeps: Any) -> Any:
+        return kappa * w
+
+
+@PATHS
+@pytest.mark.parametrize("optimizer", [None, fastnn.Adam(0.05)], ids=repr)
+def test_a_step_that_is_skipped_has_no_slope(optimizer: Any, path: str, on: Any) -> None:
+    on(path)
+    networks = new(), new()
+    for network, penalty in zip(networks, (Sleeping(5.0), None), strict=True):
+        network.fit(X, Y, penalty=penalty, optimizer=optimizer, **FIT)
+    same(*networks)
+
+
 @PATHS
 def test_cumulative_l1_owes_no_less_with_another_momentum(path: str, on: Any) -> None:
     on(path)

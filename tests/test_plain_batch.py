@@ -87,14 +87,14 @@ LEFT: dict[str, tuple[str, Any, Any]] = {
 
 
 def outcome(net: Any, rows: Any, y: Any) -> Any:
-    """Train on one more batch; return the type and message of a refusal, or the warnings."""
+    """Train on one more batch; return a refusal, or the warnings and the rounded weights."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
             net.partial_fit(rows, y)
         except (TypeError, ValueError) as error:
             return type(error), str(error).replace(type(net).__name__, "MLP")
-    return [str(one.message) for one in told]
+    return [str(one.message) for one in told], [w.round(9).tolist() for w in net.coefs_]
 
 
 @pytest.mark.parametrize("case", LEFT)

@@ -29,17 +29,17 @@ def test_weight_images_marks_zeros_and_parts_the_tiles(ax) -> None:
     network = Network([6, 3, 2], seed=1)
     network.weights[0][:] = [[1, 0, -1, 0.5, 0, 0], [0] * 6, [2, 2, 2, -2, -2, -2]]
     assert plots.weight_images(network, shape=(2, 3), ax=ax) is ax
-    descriptions = pixels(ax)
-    assert descriptions.shape == (5, 7, 3)  # two tiles of 2 x 3 side by side, one below
-    grey = (descriptions == ZERO).all(axis=2)
+    shown = pixels(ax)
+    assert shown.shape == (5, 7, 3)  # two tiles of 2 x 3 side by side, one below
+    grey = (shown == ZERO).all(axis=2)
     np.testing.assert_array_equal(grey[:2, :3], [[0, 1, 0], [0, 1, 1]])
     assert grey[:2, 4:].all()
     assert not grey[3:, :3].any()
-    white = (descriptions == 1).all(axis=2)
+    white = (shown == 1).all(axis=2)
     assert white[2].all()
     assert white[:, 3].all()
     assert white[3:, 4:].all()  # there is no fourth unit
-    red, blue = descriptions[3, 0], descriptions[4, 0]
+    red, blue = shown[3, 0], shown[4, 0]
     assert red[0] > red[2]
     assert blue[2] > blue[0]
 

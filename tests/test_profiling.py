@@ -120,7 +120,6 @@ def test_phases_add_up(found) -> None:
     for phases in found.phases_by_penalty.values():
         assert list(phases) == [*PHASES, "write back"]
         assert all(seconds > 0 for seconds in phases.values())
-        assert sum(phases.values()) > 0
     # Both time the same work: a factor of 1000 means a wrong unit, not a slow machine.
     for penalty in found.penalties:
         assert 1e-3 < sum(penalty.phases.values()) / penalty.fused.seconds < 1e3
@@ -287,9 +286,8 @@ def test_pictures_are_drawn_on_the_given_axes(found) -> None:
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], reason: str) -> None:
     if "threads" in arguments and not hasattr(os, "sched_setaffinity"):
         pytest.skip("nothing is pinned here")
-    sizes = arguments.pop("sizes", [784, 10])
     with pytest.raises(error, match=reason):
-        fastnn.profile(sizes, **({"rows": 60} | arguments))
+        fastnn.profile(**({"sizes": [784, 10], "rows": 60} | arguments))
 
 
 def test_without_the_compiler_there_is_nothing_to_profile(monkeypatch) -> None:

@@ -84,9 +84,24 @@ def test_the_order_does_not_matter_and_each_strength_comes_once(digits) -> None:
         np.testing.assert_array_equal(a.network.weights[0], b.network.weights[0])
 
 
-def test_on_step_sees_each_when_it_is_done(digits) -> None:
-    seen: list[PathStep] = []
-    assert path(digits, on_step=seen.append) == seen
+def test_on_step_sees_each_when_it_is_done(digits, monkeypatch) -> None:
+    seen, trained = [], []
+
+    def on_step(step: PathStep) -> None:
+        seen.append(step)
+        trained.append(len(histories))
+
+    histories: list[object] = []
+    fit = Network.fit
+
+    def noted(*arguments: object, **keywords: object) -> object:
+        histories.append(fit(*arguments, **keywords))
+        return histories[-1]
+
+    monkeypatch.setattr(Network, "fit", noted)
+    steps = path(digits, on_step=on_step)
+    assert steps == seen
+    assert trained == list(range(1, len(steps) + 1))
 
 
 def test_a_path_of_another_penalty(digits) -> None:

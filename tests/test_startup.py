@@ -6,8 +6,10 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,7 +115,7 @@ def test_a_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "replace", full)
     with pytest.warns(RuntimeWarning, match="cannot be saved"):
         assert adder(2.0)(1.0) == 3.0
-    assert kernels(folder) == []
+    assert [file.name for file in folder.rglob("*") if file.is_file()] == ["lock"]
 
 
 @pytest.mark.parametrize("length", [0, 100])
@@ -136,9 +138,53 @@ def test_a_damaged_file_is_written_anew(folder: Path, place: int) -> None:
     again = adder(2.0)
     assert again(1.0) == 3.0
     assert hits(again) == 0
+    third = adder(2.0)
+    third(1.0)
+    assert hits(third) == 1
 
 
 # ------------------------------------------------------------------------------------ processes
+
+
+HOLDS_THE_LOCKS = """
+import fcntl, sys
+file = open(sys.argv[1], "ab")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(cache.fcntl is None, reason="there are no locks here")
+def test_ctrl_c_while_another_process_compiles(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-c", HOLDS_THE_LOCKS, str(folder / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            adder(2.0)(1.0)
+        other.communicate()
+    assert adder(2.0)(1.0) == 3.0
+
+
+def test_a_thread_waits_for_another_that_compiles(folder: Path) -> None:
+    """If it did not, closing the lock file would release the other thread's lock."""
+    one, other, entered = adder(2.0), adder(3.0), []
+
+    def enter() -> None:
+        with other._cache.alone("other", other.targetctx.codegen()):
+            entered.append(True)
+
+    waiting = threading.Thread(target=enter)
+    with one._cache.alone("one", one.targetctx.codegen()):
+        waiting.start()
+        waiting.join(0.2)
+        assert not entered
+    waiting.join(60)
+    assert entered
 
 
 def run_python(program: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
@@ -267,9 +313,10 @@ def test_fit_calls_no_kernel_that_is_not_warm(
     for case in warmup.USUAL:
         warmup.warm_up(case, [hidden], batch_size)
     warm = called.copy()
+    called.clear()
     fit(dtype, rows_of(kind), penalty, hidden, batch_size)
     assert {name for name, *_ in called} >= {"build_train", "build_outputs"}
-    assert called == warm
+    assert called <= warm
 
 
 @pytest.mark.parametrize("lmbda", [0.0, 5.0])
@@ -277,13 +324,15 @@ def test_the_books_modules_call_no_kernel_that_is_not_warm(lmbda: float, called,
     for case in warmup.USUAL:
         warmup.warm_up(case)
     warm = called.copy()
+    called.clear()
     pairs = [(x.reshape(70, 1), np.eye(3)[[0]].T) for x in rows_of("uint8 with zeros") / 256]
     chapter1.Network([70, 30, 3]).SGD(pairs, 1, 10, 0.5)
     network2.Network([70, 30, 3]).SGD(
         pairs, 1, 10, 0.5, lmbda=lmbda, evaluation_data=[(pairs[0][0], 0)],
         monitor_evaluation_accuracy=True,
     )  # fmt: skip
-    assert called == warm
+    assert "build_train" in {name for name, *_ in called}
+    assert called <= warm
 
 
 def test_the_command_says_what_it_compiles(called, monkeypatch) -> None:

@@ -64,9 +64,9 @@ def test_history_has_r2(capsys) -> None:
     )
     assert history.val_accuracy == []
     assert history.val_r2[-1] == history.val_score[-1] == network.score(X[:20], PLANE[:20])
-    descriptions = capsys.readouterr().err
-    assert "R2" in descriptions
-    assert "accuracy" not in descriptions
+    shown = capsys.readouterr().err
+    assert "R2" in shown
+    assert "accuracy" not in shown
 
 
 def test_labels_beside_each_other(tmp_path: Path) -> None:

@@ -394,7 +394,7 @@ def test_the_numpy_path_gives_the_compiled_paths_weights(tmp_path: Path) -> None
     assert costs_compiled == pytest.approx(costs_plain, rel=1e-10)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [2, 3])
 def test_threads_change_no_bit(threads: int, rows) -> None:
     X, y = rows
     networks = [Network([X.shape[1], 30, 10], seed=3) for _ in range(2)]

@@ -245,6 +245,9 @@ def test_the_value_before_any_step(X, y, penalty) -> None:
         fit(net, X, y, epochs=3, learning_rate=0.1, penalty=penalty, compact_every=1)
         histories.append(net.history.train_cost)
     np.testing.assert_allclose(*histories, rtol=1e-10)
+
+
+def test_the_value_before_any_step_of_all_layers(X, y) -> None:
     training = training_of(net := network(), X, y, penalties.L2(0.5))
     assert training.penalty_value()() == pytest.approx(
         penalties.value_of([penalties.L2(0.5)] * 2, net.weights, net.biases), rel=1e-12
