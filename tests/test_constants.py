@@ -12,9 +12,8 @@ import pytest
 
 from fastnn.engine import constants, jit
 from fastnn.engine.constants import has_stepper, lanes, lazy, reads_rows, sorts
-from fastnn.engine.emit import decoded
 from fastnn.engine.lowering import constant_of
-from fastnn.engine.spec import Spec
+from fastnn.engine.spec import Spec, decode
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the problem")
 
@@ -25,7 +24,7 @@ def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
 
-has_values = constant_of(lambda text: bool(decoded(text).values))
+has_values = constant_of(lambda text: bool(decode(text).values))
 
 
 @jit.jit

@@ -12,7 +12,7 @@ import pytest
 from fastnn.activations import Sigmoid
 from fastnn.arrays import as_inputs
 from fastnn.costs import CrossEntropy
-from fastnn.engine import Training, jit, layout, spec
+from fastnn.engine import Training, jit, layout, records, spec
 from fastnn.engine.panels import pack, places_of, unpack
 from fastnn.engine.unpacking import build_unpack
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the way back is compile
 
 def laid_out(sizes: list[int], lanes: int, widest: int, dtype: str) -> layout.Arrays:
     layers = len(sizes) - 1
-    choices = (layout.Choice(activation=0),) * layers
+    choices = (records.Choice(activation=0),) * layers
     shape = layout.Shape(
         tuple(sizes), choices, batch_size=4, listed=4, lanes=lanes, panels=(widest,) * layers,
         threads=1, stateful=False, memories=0, shortens=False, sparse=False, lists=False, parts=0,

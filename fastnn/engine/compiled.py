@@ -18,7 +18,7 @@ from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.panels import Place, begin_memories, memory, pack, places_of, unpack
 from fastnn.engine.problem import Outputs, Problem
-from fastnn.engine.records import PITCH
+from fastnn.engine.records import PITCH, Choice
 from fastnn.engine.state import State, fresh
 from fastnn.engine.unused_columns import columns_of
 from fastnn.penalties import Penalty, value_of
@@ -255,7 +255,7 @@ def outputs(
     names = _numbered(activations)
     sizes = [weights[0].shape[1], *map(len, weights)]
     arrays = _arrays(
-        sizes, [layout.Choice(name) for name in names], rows, wanted, threads=1, dtype=dtype,
+        sizes, [Choice(name) for name in names], rows, wanted, threads=1, dtype=dtype,
     )  # fmt: skip
     panels = arrays.weights, arrays.biases
     pack(places_of(arrays.table, panels, [*weights, *biases], wanted.lanes))
@@ -318,7 +318,7 @@ def _kernel(build: Callable[[str], Any], text: str) -> Any:
 
 def _arrays(
     sizes: Sequence[int],
-    choices: Sequence[layout.Choice],
+    choices: Sequence[Choice],
     rows: int,
     wanted: spec.Spec,
     threads: int,
@@ -354,7 +354,7 @@ def _numbered(activations: Sequence[Activation]) -> list[int]:
     return [distinct.index(a.name) for a in activations]
 
 
-def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
+def _choices(problem: Problem, places: Sequence[int]) -> list[Choice]:
     """Return the choices for each layer, numbered as in the kernels."""
     numbered, choices = _numbered(problem.activations), []
     for activation, penalty, numbers in zip(numbered, problem.penalties, places, strict=True):
@@ -364,7 +364,7 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[layout.Choice]:
         if paced and penalty is not None and penalty.norm_index is not None:
             norm_at = numbers + penalty.norm_index
         choices.append(
-            layout.Choice(
+            Choice(
                 activation=activation,
                 shrunk=rule if penalty is not None and penalty.shrink else 0,
                 scaled=rule if penalty is not None and penalty.scale and not norm_at else 0,

@@ -10,9 +10,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, decoded, int64, read_spec
+from fastnn.engine.emit import I1, int64, read_spec
 from fastnn.engine.lowering import constant_of, given
-from fastnn.engine.spec import Layout, Rules
+from fastnn.engine.spec import Layout, Rules, decode
 
 __all__ = [
     "after_gradient",
@@ -54,7 +54,8 @@ def by_rules(function: Any) -> Any:
 
 @functools.cache
 def _part(kind: type[Layout], text: str) -> str:
-    return decoded(text).part(kind).encode()
+    part: str = decode(text).part(kind).encode()
+    return part
 
 
 def _constant(read: Callable[..., int]) -> Any:
@@ -62,7 +63,7 @@ def _constant(read: Callable[..., int]) -> Any:
 
     `read` gets the types of the further arguments of a call.
     """
-    return constant_of(lambda text, *kinds: read(decoded(text), *kinds))
+    return constant_of(lambda text, *kinds: read(decode(text), *kinds))
 
 
 # V, the elements of a vector.

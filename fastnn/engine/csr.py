@@ -14,6 +14,7 @@ from numba.extending import overload
 
 from fastnn.engine.constants import by_layout, decays, lanes
 from fastnn.engine.jit import jit, jit_outlined
+from fastnn.engine.parts import panel_at
 from fastnn.engine.pointers import after, at, get, layer_of, place_of, prefetch
 from fastnn.engine.simd import tile_forward, tile_update
 
@@ -69,10 +70,11 @@ def prefetch_sparse_rows(csr, order, start, low, high):
 @jit_outlined
 def product_of_rows(spec, net, csr, rows, part, start):
     """Fill a part of the first layer's z: `start` + x @ w, over the columns that each row lists."""
-    here, inputs = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec)
+    here = layer_of(net, 1)
     for first in range(part.first, part.last, here.panel):
-        width, column = min(here.panel, here.vectors - first), first * lanes(spec)
-        weights, b = after(here.w, inputs * column), after(start, column)
+        width, place = panel_at(spec, net, 1, first)
+        column = first * lanes(spec)
+        weights, b = after(here.w, place), after(start, column)
         for i in range(part.low, part.high):
             begin, end = get(csr.starts, get(rows, i)), get(csr.starts, get(rows, i) + 1)
             values, used = after(csr.values, begin), after(csr.columns, begin)
@@ -102,5 +104,5 @@ def update_from_rows(spec, net, csr, rows, m, rule, numbers, panel):
         tile_update(
             spec, rule, 1, panel.vectors, numbers, values, 0, used, count, d, pitch, panel.w,
             panel.q, panel.b,
-            low == 0 and high > 0 and not decays(spec),  # a thread may have no inputs
+            low == 0 and not decays(spec),
         )  # fmt: skip

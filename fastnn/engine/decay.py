@@ -1,7 +1,7 @@
 """Weight decay of the first layer as one factor, kept next to panels that a step does not touch.
 
-The panels hold v, with w = kept * v. A step that multiplies every w by 1-kappa multiplies only
-`kept`; the gradient, divided by `kept`, is added to v. So decay costs nothing for any column, used
+The panels hold v, with w = decay * v. A step that multiplies every w by 1-kappa multiplies only
+`decay`; the gradient, divided by `decay`, is added to v. So it costs nothing for any column, used
 or not (Shalev-Shwartz, Singer and Srebro, "Pegasos", 2007, section 2.3). Outside a call of the
 kernel the panels hold the weights themselves.
 """
@@ -22,20 +22,20 @@ LEAST = 2.0**-20
 
 @by_layout
 @jit_outlined
-def fold_factor(spec, net, kept):
-    """Multiply the first layer's panels by their factor `kept`."""
+def fold_factor(spec, net, decay):
+    """Multiply the first layer's panels by their factor `decay`."""
     here, below = layer_of(net, 1), layer_of(net, 0)
     begin, end = share(net, here.vectors * below.vectors * lanes(spec))
-    multiply(spec, here.w, begin, end, kept)
+    multiply(spec, here.w, begin, end, decay)
     meet_all(net)
 
 
 @by_layout
 @jit_outlined
-def sizes_of(spec, net, kept):
-    """Return the sums of abs(w) and of w**2 of all weights, the first layer's times `kept`."""
+def sizes_of(spec, net, decay):
+    """Return the sums of abs(w) and of w**2 of all weights, the first layer's times `decay`."""
     here, below = layer_of(net, 1), layer_of(net, 0)
     first = below.vectors * lanes(spec) * here.vectors * lanes(spec)
     sizes, squares = sum_sizes(spec, here.w, first)
     others = sum_sizes(spec, after(here.w, first), net.weight_count - first)
-    return sizes * kept + others[0], squares * kept * kept + others[1]
+    return sizes * decay + others[0], squares * decay * decay + others[1]

@@ -20,7 +20,6 @@ __all__ = [
     "I64",
     "PREFETCH_STRIDE",
     "carried_loop",
-    "decoded",
     "int64",
     "item_bytes",
     "load",
@@ -40,20 +39,14 @@ PREFETCH_STRIDE = 64
 
 
 def read_spec(spec: Any) -> Spec:
-    """Return the specification in a literal string; make Numba retry with one if it is not."""
-    if not isinstance(spec, types.StringLiteral):
-        raise ForceLiteralArg({0})
-    return decoded(spec.literal_value)
-
-
-@functools.cache
-def decoded(text: str) -> Spec:
-    """Return the specification that a text encodes.
+    """Return the specification in a literal string; make Numba retry with one if it is not.
 
     A `by_layout` function gets one without formulas, a `by_rules` function one without those of
     activations and costs; reading a missing one is an error.
     """
-    found: Spec = decode(text)
+    if not isinstance(spec, types.StringLiteral):
+        raise ForceLiteralArg({0})
+    found: Spec = decode(spec.literal_value)
     return found
 
 

@@ -154,7 +154,7 @@ def set_labels(net, labels, rows, low, high):
     for i in range(low, high):
         for o in range(pitch):
             put(net.targets, i * pitch + o, get(net.zeros, 0))
-        put(net.targets, i * pitch + get(labels, get(rows, i)), get(net.ones, 0))
+        put(net.targets, i * pitch + get(labels, get(rows, i)), 1.0)
 
 
 @jit

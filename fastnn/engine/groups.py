@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 from fastnn.engine.constants import by_layout, groups_inputs, lanes
 from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
 from fastnn.engine.jit import jit, jit_outlined
+from fastnn.engine.parts import panel_at
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.shrink import spread
 from fastnn.engine.spec import Spec
@@ -29,20 +30,20 @@ __all__ = ["scale_columns", "scale_groups", "share_vectors"]
 
 
 @jit
-def scale_groups(spec, net, number, numbers, columns, count):
+def scale_groups(spec, net, layer, numbers, columns, count):
     """Scale a layer's groups after a step: those of the listed inputs, or those of all units."""
-    here, below = layer_of(net, number), layer_of(net, number - 1)
+    here, below = layer_of(net, layer), layer_of(net, layer - 1)
     if here.scaled and groups_inputs(spec, here.scaled):
         begin, end = share_vectors(spec, net, count)
         listed = after(columns, begin)
-        scale_columns(spec, net, number, numbers, listed, end - begin, -1)
+        scale_columns(spec, net, layer, numbers, listed, end - begin, -1)
     elif here.scaled:
         panels = (here.vectors + here.panel - 1) // here.panel
         begin, end = share(net, panels)
         for panel in range(begin, end):
             first = panel * here.panel
-            vectors = min(here.panel, here.vectors - first)
-            w = after(here.w, below.vectors * lanes(spec) * first * lanes(spec))
+            vectors, place = panel_at(spec, net, layer, first)
+            w = after(here.w, place)
             unit_squares(spec, vectors, w, below.units, net.sums)
             changed = False
             for vector in range(vectors):
@@ -63,21 +64,21 @@ def share_vectors(spec, net, count):
 
 
 @jit_outlined
-def scale_columns(spec, net, number, numbers, columns, count, step):
+def scale_columns(spec, net, layer, numbers, columns, count, step):
     """Scale the weights that leave the listed inputs by one step, or by those missed up to `step`.
 
     A negative `step` means one step. The list is read in whole vectors, so that the numbers after
     its end must be valid rows of the panel.
     """
-    here, v = layer_of(net, number), lanes(spec)
-    inputs = layer_of(net, number - 1).vectors * v
+    here, v = layer_of(net, layer), lanes(spec)
     sums, missed = net.sums, net.one_step
     for begin in range(0, count, v):
         some, listed = min(v, count - begin), after(columns, begin)
         for lane in range(v):
             put(sums, lane, get(net.zeros, 0))
         for first in range(0, here.vectors, here.panel):
-            vectors, w = min(here.panel, here.vectors - first), after(here.w, inputs * first * v)
+            vectors, place = panel_at(spec, net, layer, first)
+            w = after(here.w, place)
             column_squares(spec, vectors, listed, w, sums)
         if step >= 0:
             missed = net.missed
@@ -85,7 +86,8 @@ def scale_columns(spec, net, number, numbers, columns, count, step):
                 put(missed, lane, np.int32(step - get(net.left_at, get(listed, lane))))
         factors(spec, here.scaled, sums, here.units, missed, after(numbers, here.numbers))
         for first in range(0, here.vectors, here.panel):
-            vectors, w = min(here.panel, here.vectors - first), after(here.w, inputs * first * v)
+            vectors, place = panel_at(spec, net, layer, first)
+            w = after(here.w, place)
             multiply_columns(spec, vectors, listed, some, w, sums)
 
 

@@ -5,11 +5,27 @@ z. Here delta carries the factor -learning_rate/m from the output layer on, so t
 below is added straight to the weights (1/m with an optimizer, which takes the gradient). m is the
 rows of a batch, D the input columns, V the elements of a vector.
 
-For each batch: `gather` its rows and list the columns they use, go `forward`, compute the
-`output_delta` and go `backward`. Then `update` every layer: one pass over the weights applies the
-penalty in registers while it adds the gradient. (With an optimizer other than plain descent, the
-gradient is stored next to the weights, and a second pass makes the step.) Last, scale groups of
-weights if a penalty acts on groups.
+For each batch, with the innermost loops marked by an asterisk:
+
+    take_rows, take_targets                             gather
+    list_batch: list_blocks, list_columns               listing -> columns, sorting, radix
+    catch_up_entering (a deferred penalty)              listing -> shrink
+    go_forward -> forward -> layer_product, one of      passes -> products
+        product (dense rows)          -> * tile_forward     simd
+        product_of_listed             -> * listed_forward   listed_tiles
+        product_of_rows (sparse)      -> * tile_forward     csr -> simd
+    output_delta, go_backward -> product                passes -> products
+    change_weights -> update -> update_part, one of     products
+        update_panel (dense rows)     -> * tile_update      simd
+        update_listed                 -> * listed_update    listed_tiles
+        update_from_rows (sparse)     -> * tile_update      csr -> simd
+      then step_layer (an optimizer)                    steps
+      and scale_layers, shorten_layers (groups)         groups, shorten
+
+The update is one pass over the weights: it applies the penalty in registers while it adds the
+gradient. With an optimizer other than plain descent, it adds the gradient to a zeroed copy of the
+weights' layout instead, and a second pass makes the step.
+
 Threads share the rows of a batch or the panels of a layer, and never a sum. If threads are few and
 batches small, each thread gathers and lists the whole batch for itself.
 """
@@ -64,16 +80,10 @@ from fastnn.engine.listing import (
     settle_run,
     shrink_listed,
 )
+from fastnn.engine.parts import block_rows, has_all_rows, rows_of
 from fastnn.engine.passes import forward, go_backward, go_forward, output_delta, sum_of_costs
 from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put, words_to
-from fastnn.engine.products import (
-    block_rows,
-    fuses,
-    has_all_rows,
-    rows_of,
-    transpose_weights,
-    update,
-)
+from fastnn.engine.products import fuses, transpose_weights, update
 from fastnn.engine.shorten import shorten_layers
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
@@ -111,7 +121,7 @@ def build_train(spec: str) -> Any:
         matrix, nonzeros = matrix_of(X), pointers_of(csr)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
         total, first_step = 0.0, get(net.steps, 0)
-        kept = before_step = 1.0  # the first layer's weight factor, if its penalty decays
+        decay = before_step = 1.0  # the first layer's weight factor, if its penalty decays
         mode = flush_denormals()
         phases.start_laps(spec, net.ticks)
         by_class = lists(spec) and len(labels) > 0 and batch_size >= LEAST_ROWS and dropout is None
@@ -128,15 +138,18 @@ def build_train(spec: str) -> Any:
             if csr is not None:
                 prefetch_sparse_rows(nonzeros, order, start + batch_size, low, high)
             counted = take_targets(net, labels, targets, row_weights, rows, m, low, high)
-            if decays(spec) and kept < LEAST:
-                fold_factor(spec, net, kept)
-                kept = 1.0
+            if decays(spec) and decay < LEAST:
+                fold_factor(spec, net, decay)
+                decay = 1.0
             if batches is not None and net.thread == 0:  # before any thread changes the weights
-                batches[number, 1], batches[number, 2] = sizes_of(spec, net, kept)
+                batches[number, 1], batches[number, 2] = sizes_of(spec, net, decay)
             phases.lap(spec, net.ticks, phases.GATHER)
 
             numbers, later = after(last, next_numbers), start + batch_size
             list_batch(spec, net, X, nonzeros, rows, m, begin, end, step, numbers)
+            phases.lap(spec, net.ticks, phases.LIST)
+            transpose_all(spec, net)
+            phases.lap(spec, net.ticks, phases.DELTA)
             coming = next_batch(
                 spec, net, X, labels, order, later, m, begin, end, batch_size, by_class
             )  # fmt: skip
@@ -145,19 +158,19 @@ def build_train(spec: str) -> Any:
 
             if lazy(spec) and get(net.counts, ENTERING):
                 catch_up_entering(spec, net, last, step)
-            last, before_step = numbers, kept
+            last, before_step = numbers, decay
             if decays(spec):
-                kept *= 1.0 - get(numbers, layer_of(net, 1).numbers)
+                decay *= 1.0 - get(numbers, layer_of(net, 1).numbers)
             phases.lap(spec, net.ticks, phases.IDLE)
 
             go_forward(spec, net, batch, dropout, before_step)
             phases.lap(spec, net.ticks, phases.FORWARD)
-            of_delta = factor / counted if net.layers > 1 else factor / counted / kept
+            of_delta = factor / counted if net.layers > 1 else factor / counted / decay
             output_delta(spec, net, row_weights, m, low, high, of_delta)
-            go_backward(spec, net, batch, dropout, kept)
+            go_backward(spec, net, batch, dropout, decay)
             phases.lap(spec, net.ticks, phases.DELTA)
 
-            change_weights(spec, net, batch, numbers, of_stepper, kept)
+            change_weights(spec, net, batch, numbers, of_stepper, decay)
             phases.lap(spec, net.ticks, phases.UPDATE)
             cost = sum_of_costs(spec, net, m)
             total += cost
@@ -166,7 +179,7 @@ def build_train(spec: str) -> Any:
             meet_all(net)
             phases.lap(spec, net.ticks, phases.DELTA)
         if decays(spec):
-            fold_factor(spec, net, kept)
+            fold_factor(spec, net, decay)
         restore_denormals(mode)
         if net.thread == 0:
             put(net.steps, 0, first_step + (len(order) + batch_size - 1) // batch_size)
@@ -200,8 +213,8 @@ def build_outputs(spec: str) -> Any:
                         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
                     else:
                         prefetch_rows(coming, begin, end)
-            for number in range(1, net.layers + 1):
-                forward(spec, net, number, batch, 1.0)
+            for layer in range(1, net.layers + 1):
+                forward(spec, net, layer, batch, 1.0)
             for i in range(m):
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
@@ -296,22 +309,25 @@ def next_batch(spec, net, X, labels, order, start, m, begin, end, batch_size, by
 
 @jit
 def list_batch(spec, net, X, csr, rows, m, begin, end, step, numbers):
-    """List the columns that a batch uses, and transpose the weights for the backward pass."""
+    """List the columns that a batch uses."""
     columns, block = layer_of(net, 0).units, block_rows(spec, m)
     if lists(spec):
         list_blocks(spec, net, at(X, 0), columns, rows, begin, end, block)
     if csr is not None and lazy(spec) and net.thread == 0:
         list_used(spec, net, csr, rows, m, step)
-    phases.lap(spec, net.ticks, phases.LIST)
-    for number in range(2, net.layers + 1):
-        transpose_weights(spec, net, number)
     if not net.owns_inputs:
         meet_all(net)
-    phases.lap(spec, net.ticks, phases.DELTA)
     if lists(spec) and net.thread == 0:
         list_columns(spec, net, m, columns, step, block, numbers)
     if lists(spec) or lazy(spec):
         meet_all(net)
+
+
+@jit
+def transpose_all(spec, net):
+    """Transpose the weights of all layers but the first, for the backward pass."""
+    for layer in range(2, net.layers + 1):
+        transpose_weights(spec, net, layer)
 
 
 @by_rules
@@ -329,18 +345,18 @@ def catch_up_entering(spec, net, numbers, step):
 
 @by_rules
 @jit
-def change_weights(spec, net, batch, numbers, of_stepper, kept):
+def change_weights(spec, net, batch, numbers, of_stepper, decay):
     """Make the step in all layers: penalties, gradients and the optimizer's step, if any."""
     if is_sparse(spec) and shrinks(spec) and not after_gradient(spec):
         shrink_sparse_first(spec, net, batch.m, numbers)
-    for number in range(net.layers, 0, -1):
-        update(spec, net, number, batch, numbers, kept)
+    for layer in range(net.layers, 0, -1):
+        update(spec, net, layer, batch, numbers, decay)
     if is_sparse(spec) and shrinks(spec) and after_gradient(spec):
         shrink_sparse_first(spec, net, batch.m, numbers)
     if has_stepper(spec):
         meet_all(net)
-        for number in range(1, net.layers + 1):
-            step_layer(spec, net, number, numbers, of_stepper)
+        for layer in range(1, net.layers + 1):
+            step_layer(spec, net, layer, numbers, of_stepper)
     if has_groups(spec):
         meet_all(net)
         scale_layers(spec, net, numbers)
@@ -368,8 +384,8 @@ def shrink_sparse_first(spec, net, m, numbers):
 @jit
 def scale_layers(spec, net, numbers):
     """Scale the groups of every layer after a step."""
-    for number in range(1, net.layers + 1):
-        inputs, count = net.every, layer_of(net, number - 1).units
-        if number == 1 and lazy(spec):
+    for layer in range(1, net.layers + 1):
+        inputs, count = net.every, layer_of(net, layer - 1).units
+        if layer == 1 and lazy(spec):
             inputs, count = net.in_batch, get(net.counts, IN_BATCH)
-        scale_groups(spec, net, number, numbers, inputs, count)
+        scale_groups(spec, net, layer, numbers, inputs, count)

@@ -30,6 +30,7 @@ from fastnn.engine.records import (
     W_AT,
     WT_AT,
     Z_AT,
+    Choice,
     Piece,
     Records,
     records_of,
@@ -44,7 +45,6 @@ __all__ = [
     "SEEN",
     "STREAMS",
     "Arrays",
-    "Choice",
     "Shape",
     "allocate",
 ]
@@ -73,29 +73,6 @@ SPAN_BYTES = 56 * 1024
 STREAMS = 4
 
 
-class Choice(NamedTuple):
-    """What is chosen for a layer, as numbers: the last columns of `Arrays.table`, in this order.
-
-    activation: its number. shrunk, scaled: the number of the penalty that shrinks the weights, and
-    of the one that scales groups of them; 0 for none. after_gradient: whether shrinking follows the
-    gradient. on_biases: whether the biases are shrunk too. numbers: where in a row of coefficients
-    the penalty's begin. rests: the number of the penalty's coefficients, if a step does nothing
-    when the last of them is above 0; else 0. norm_at: if group norms are shortened by steps that
-    differ from weight to weight, the place of the strength in a row of coefficients (never 0, as
-    the optimizer's come first); else 0. by_inputs: whether a group is an input's weights.
-    """
-
-    activation: int
-    shrunk: int = 0
-    scaled: int = 0
-    after_gradient: int = 0
-    on_biases: int = 0
-    numbers: int = 0
-    skips: int = 0
-    norm_at: int = 0
-    by_inputs: int = 0
-
-
 class Arrays(NamedTuple):
     """The arrays that a kernel works on.
 
@@ -119,8 +96,8 @@ class Arrays(NamedTuple):
         shortened by these sizes.
     targets, real : 1-D, the network's dtype
         Rows of targets; rows with 1, or the row's weight, at each output unit and 0 in the padding.
-    ones, zeros : 1-D, the network's dtype
-        Constants, as long as the longest row.
+    zeros : 1-D, the network's dtype
+        As long as the longest row.
     room : 1-D, the network's dtype
         For each thread, room for V rows of the output, transposed.
     sums : 1-D, the network's dtype
@@ -184,7 +161,6 @@ class Arrays(NamedTuple):
     work: np.ndarray
     targets: np.ndarray
     real: np.ndarray
-    ones: np.ndarray
     zeros: np.ndarray
     room: np.ndarray
     sums: np.ndarray
@@ -252,7 +228,7 @@ def allocate(shape: Shape) -> Arrays:
         for name, piece in plan.pieces.items()
     }
     arrays["real"].reshape(shape.batch_size, -1)[:, : shape.sizes[-1]] = 1
-    for ones in ("ones", "missed", "one_step"):
+    for ones in ("missed", "one_step"):
         arrays[ones][:] = 1
     counting = np.arange(len(arrays["every"]))
     for name in ("idle", "every", "in_batch", "entering"):
@@ -337,7 +313,6 @@ def _plan(shape: Shape) -> Plan:
         work=(1, work + more * width),  # V rows, or a block, are read at a time
         targets=(1, rows),
         real=(1, rows),
-        ones=(1, width),
         zeros=(1, width),
         room=(threads, int(out[VECTORS]) * lanes * lanes),
         sums=(threads, max(shape.panels) * lanes),

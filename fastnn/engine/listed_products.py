@@ -11,6 +11,7 @@ from fastnn.engine.constants import after_gradient, by_layout, decays, lanes, li
 from fastnn.engine.gather import pieces_of
 from fastnn.engine.jit import jit, jit_outlined, never_inline
 from fastnn.engine.listed_tiles import Block, Prefetch, listed_forward, listed_update
+from fastnn.engine.parts import panel_at
 from fastnn.engine.pointers import after, get, layer_of, put, words_to
 
 __all__ = ["product_of_listed", "update_listed"]
@@ -40,18 +41,16 @@ def block_of(spec, net, batch, number, begin, end, word, words):
 
 
 @jit
-def prefetch_of(coming, rows, begin, end, on_way):
+def prefetch_of(coming, begin, end, on_way):
     """Return what to prefetch of the next batch's rows from `begin` to `end`, if there are any.
 
     If `on_way` is true it is the part of each row for the forward pass, else the other part.
     """
-    order, low, high, first, last = rows, 0, 0, 0, 0
-    if coming is not None:
-        order, low, high = coming.rows, max(begin, coming.low), min(end, coming.high)
-        first, last = coming.on_way, pieces_of(coming.columns)
-        if on_way:
-            first, last = 0, coming.on_way
-    return Prefetch(order, low, high, first, last)
+    low, high = max(begin, coming.low), min(end, coming.high)
+    first, last = coming.on_way, pieces_of(coming.columns)
+    if on_way:
+        first, last = 0, coming.on_way
+    return Prefetch(coming.rows, low, high, first, last)
 
 
 @by_layout
@@ -62,12 +61,13 @@ def product_of_listed(spec, net, batch, part, block, start):
     Each block prefetches as many rows of the next batch, of each the part for the forward pass.
     """
     never_inline()
-    here, inputs, words = layer_of(net, 1), layer_of(net, 0), words_to(layer_of(net, 0).units)
+    here, words = layer_of(net, 1), words_to(layer_of(net, 0).units)
     all_rows = part.low == 0 and part.high == batch.m
     low, blocks = part.low // block, (part.high - part.low + block - 1) // block
     for first in range(part.first, part.last, here.panel):
-        width, column = min(here.panel, here.vectors - first), first * lanes(spec)
-        weights = after(here.w, inputs.vectors * lanes(spec) * column)
+        width, place = panel_at(spec, net, 1, first)
+        column = first * lanes(spec)
+        weights = after(here.w, place)
         for word in range(0, words, net.span_words):
             span = min(net.span_words, words - word)
             for number in range(low, low + blocks):
@@ -76,7 +76,7 @@ def product_of_listed(spec, net, batch, part, block, start):
                 some = block_of(spec, net, batch, number, i, end, word, span)
                 to = after(here.z, i * here.pitch + column)
                 asked = end if first == part.first and word == 0 and all_rows else i
-                ask = prefetch_of(batch.coming, batch.rows, i, asked, True)
+                ask = prefetch_of(batch.coming, i, asked, True)
                 begin, begin_row = after(start, column), 0
                 if word > 0:  # continue the sums so far
                     begin, begin_row = to, here.pitch
@@ -104,7 +104,7 @@ def update_listed(spec, net, batch, block, rule, numbers, asks, panel):
         for number in range((m + block - 1) // block):
             i = number * block
             end = min(i + block, m)
-            ask = prefetch_of(batch.coming, batch.rows, i, end if asks and span == 0 else i, False)
+            ask = prefetch_of(batch.coming, i, end if asks and span == 0 else i, False)
             some = block_of(
                 spec, net, batch, number, i, end, lowest + word, min(net.span_words, words - word)
             )

@@ -68,7 +68,7 @@ class Prefetch(NamedTuple):
 
     order : the numbers of the next batch's rows
     low, high : the range of these to prefetch, at most as many as a block has
-    first, last : the range of pieces to prefetch of each row, each of ASKED_APART elements
+    first, last : the range of pieces to prefetch of each row, each of PREFETCH_STRIDE elements
     """
 
     order: Any
@@ -269,7 +269,7 @@ def listed_update(
     """w[j] = shrink(w[j], *numbers) + the sum over the rows r that use j, of a[r, j] * delta[r].
 
     This is done for the columns of a `Block`, the last kind first, which speeds up L1
-    (docs/performance.md). `ask` is an `Prefetch`; all else is as in `simd.tile_update`.
+    (docs/performance.md). `ask` is a `Prefetch`; all else is as in `simd.tile_update`.
     """
     signature = types.void(
         spec, types.int64, block, types.int64, numbers, delta, types.int64, w, q, b, types.boolean,

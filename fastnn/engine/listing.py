@@ -10,14 +10,15 @@ from fastnn.engine.constants import (
     by_layout,
     by_rules,
     groups_inputs,
-    has_groups,
     lanes,
     lazy,
+    lazy_groups,
     shrinks,
     sorts,
 )
 from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
+from fastnn.engine.parts import panel_at
 from fastnn.engine.pointers import after, get, layer_of, put, words_to
 from fastnn.engine.products import acting, skips
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
@@ -41,20 +42,20 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
     """List the columns that each block of rows uses; there must be at least 64 columns."""
     words = words_to(columns)
     for begin in range(low, high, block):
-        number, some, numbers = begin // block, min(block, high - begin), after(rows, begin)
+        number, some, chosen = begin // block, min(block, high - begin), after(rows, begin)
         bits = after(net.block_bits, number * words)
         used = after(net.block_used, number * net.list_room)
         ends = after(net.block_ends, number * net.end_room)
         if sorts(spec):
             keys = after(net.block_keys, number * words * 64)
-            mark_users(spec, X, numbers, some, columns, keys, bits)
+            mark_users(spec, X, chosen, some, columns, keys, bits)
             sort_columns(spec, net, columns, bits, keys, used, ends)
             continue
         count = 0
         put(ends, 0, np.int32(0))
         for word in range(words):
             overlap = max(0, 64 * (word + 1) - columns)
-            found = nonzero_bits(X, numbers, some, columns, 64 * word - overlap)
+            found = nonzero_bits(X, chosen, some, columns, 64 * word - overlap)
             put(bits, word, found >> np.uint64(overlap))
             count = append_bits(spec, used, count, 64 * word, get(bits, word))
             put(ends, word + 1, np.int32(count))
@@ -79,7 +80,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
         for number in range(blocks):
             now |= get(net.block_bits, number * words + word)
         put(net.in_use, word, now)
-        if has_groups(spec):
+        if lazy_groups(spec):
             used = append_bits(spec, net.in_batch, used, 64 * word, now)
         due = now
         if lazy(spec):
@@ -91,7 +92,7 @@ def list_columns(spec, net, m, columns, step, block, numbers):
             due &= ~get(net.block_bits, its_block * words + word)
             idle = append_bits(spec, net.idle, idle, 64 * word, due)
     put(net.counts, ENTERING, entering)
-    if has_groups(spec):
+    if lazy_groups(spec):
         end_list(spec, net.entering, entering)
         end_list(spec, net.in_batch, used)
     put(net.counts, IN_BATCH, used)
@@ -139,11 +140,10 @@ def catch_up(spec, net, numbers, columns, count, step):
 
     `numbers` are the penalties' coefficients in the last of these steps.
     """
-    here, inputs, v = layer_of(net, 1), layer_of(net, 0).vectors * lanes(spec), lanes(spec)
+    here = layer_of(net, 1)
     for first in range(0, here.vectors, here.panel):
-        vectors = min(here.panel, here.vectors - first)
-        w, q = after(here.w, inputs * first * v), after(here.q, inputs * first * v)
-        of_layer = after(numbers, here.numbers)
+        vectors, place = panel_at(spec, net, 1, first)
+        w, q, of_layer = after(here.w, place), after(here.q, place), after(numbers, here.numbers)
         catch_up_columns(spec, vectors, of_layer, columns, count, w, q, net.left_at, step)
 
 
@@ -165,11 +165,9 @@ def settle_run(spec, net, numbers, step):
 @jit
 def shrink_listed(spec, net, numbers, columns, count):
     """Shrink the weights of the listed input columns, this thread's share of them."""
-    here, below, v = layer_of(net, 1), layer_of(net, 0), lanes(spec)
-    begin, end = share(net, count)
-    shrunk = acting(here, numbers)
+    here, (begin, end) = layer_of(net, 1), share(net, count)
+    shrunk, some = acting(here, numbers), after(columns, begin)
     for first in range(0, here.vectors, here.panel):
-        vectors = min(here.panel, here.vectors - first)
-        place, some = below.vectors * v * first * v, after(columns, begin)
+        vectors, place = panel_at(spec, net, 1, first)
         w, q, of_layer = after(here.w, place), after(here.q, place), after(numbers, here.numbers)
         shrink_columns(spec, shrunk, vectors, of_layer, some, end - begin, w, q)

@@ -1,8 +1,7 @@
 """The products of a layer, tile by tile: forward, backward, and the update of the weights.
 
 Symbols: m rows of a batch, in blocks of a tile's rows; V elements of a vector; a panel is a layer's
-weights for some vectors of its units. Each thread gets equally many panels of a layer, so that
-weights stay in the cache of the core that changes them; threads share the rows of the other panels.
+weights for some vectors of its units. `parts` divides the work among threads.
 """
 
 from __future__ import annotations
@@ -16,57 +15,34 @@ from fastnn.engine.constants import (
     decays,
     has_stepper,
     is_sparse,
-    key_bits,
     lanes,
     lazy,
-    listed_rows,
     lists,
     shrinks,
-    tile_rows,
 )
 from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import prefetch_rows
 from fastnn.engine.jit import jit, jit_outlined, never_inline
 from fastnn.engine.layout import IDLE
 from fastnn.engine.listed_products import product_of_listed, update_listed
-from fastnn.engine.pointers import after, get, layer_of, place_of, words_to
+from fastnn.engine.parts import (
+    block_rows,
+    inputs_of,
+    is_empty,
+    panel_at,
+    rows_at_once,
+)
+from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
 from fastnn.engine.team import nth_part, share
 from fastnn.engine.transpose import transpose
 
-__all__ = [
-    "Part",
-    "acting",
-    "block_rows",
-    "fuses",
-    "has_all_rows",
-    "is_empty",
-    "part_back",
-    "part_of",
-    "product",
-    "rows_of",
-    "skips",
-    "transpose_weights",
-    "update",
-    "weigh",
-]
+__all__ = ["acting", "fuses", "layer_product", "product", "skips", "transpose_weights", "update"]
 
 # This many inputs of a panel (4 to 16 KiB with AVX-512) are updated from all rows before the next.
 CHUNK = 64
-
-
-class Part(NamedTuple):
-    """A thread's part of a layer: its vectors `first` to `last`, for the rows `low` to `high`.
-
-    In the update, the rows are those of the weight panels, and thus inputs.
-    """
-
-    first: Any
-    last: Any
-    low: Any
-    high: Any
 
 
 class Panel(NamedTuple):
@@ -87,116 +63,19 @@ class Panel(NamedTuple):
     high: Any
 
 
-@by_layout
-@jit
-def block_rows(spec, m):
-    """Return how many rows share a list: `even_rows`, or twice as many if rows go in pairs."""
-    return even_rows(spec, m) * (listed_rows(spec) // key_bits(spec))
-
-
-@by_layout
-@jit
-def even_rows(spec, m):
-    """Return the rows of a part if m rows are divided evenly into parts of at most `key_bits`."""
-    parts = (m + key_bits(spec) - 1) // key_bits(spec)
-    return (m + parts - 1) // parts
-
-
-@by_layout
-@jit
-def rows_at_once(spec, m, vectors):
-    """Return how many rows a product without lists takes at once: `even_rows` or a full tile's."""
-    rows = tile_rows(spec, vectors)
-    return even_rows(spec, m) if rows == key_bits(spec) else rows
-
-
-@by_layout
-@jit
-def rows_of(spec, net, m):
-    """Return where this thread's rows of the batch begin and end, in whole tiles and blocks."""
-    rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # a multiple of both, or at least m
-    low, high = share(net, (m + rows - 1) // rows)
-    return low * rows, min(high * rows, m)
-
-
-@jit
-def whole_vectors(net, vectors, panel):
-    """Return how many of a layer's vectors are in panels of which each thread gets equally many."""
-    if net.threads == 1:
-        return vectors
-    panels = (vectors + panel - 1) // panel
-    return min(vectors, panels // net.threads * net.threads * panel)
-
-
-@jit
-def whole_of(net, number):
-    """Return `whole_vectors` of a layer; 0 for the output: softmax is over all units of a row."""
-    here = layer_of(net, number)
-    return whole_vectors(net, here.vectors if number < net.layers else 0, here.panel)
-
-
-@jit
-def own_vectors(net, whole, panel):
-    """Return the range of the first `whole` vectors that is in this thread's panels."""
-    if net.threads == 1:
-        return 0, whole
-    begin, end = share(net, (whole + panel - 1) // panel)
-    return begin * panel, min(end * panel, whole)
-
-
-@by_layout
-@jit
-def part_of(spec, net, number, m, which):
-    """Return one of this thread's parts of a layer: 0 for its whole panels, 1 for the others."""
-    here = layer_of(net, number)
-    return part_in(spec, net, here.vectors, here.panel, whole_of(net, number), m, which)
-
-
-@by_layout
-@jit
-def part_back(spec, net, number, m, which):
-    """Return one of this thread's two parts of the layer below, for the backward pass."""
-    vectors, panel = layer_of(net, number - 1).vectors, layer_of(net, number).back_panel
-    return part_in(spec, net, vectors, panel, whole_vectors(net, vectors, panel), m, which)
-
-
-@by_layout
-@jit
-def part_in(spec, net, vectors, panel, whole, m, which):
-    """Return a part of some vectors: panels of the first `whole`, or some rows of the others."""
-    if which == 0:
-        first, last = own_vectors(net, whole, panel)
-        return Part(first, last, 0, m)
-    low, high = rows_of(spec, net, m)
-    return Part(whole, vectors, low, high)
-
-
-@jit
-def is_empty(part):
-    """Return whether a part of a layer is empty."""
-    return part.first >= part.last or part.low >= part.high
-
-
-@by_layout
-@jit
-def has_all_rows(spec, net, m):
-    """Return whether this thread takes all rows of a batch through the first layer."""
-    return net.threads == 1 or not is_empty(part_of(spec, net, 1, m, 0))
-
-
 @by_rules
 @jit
-def weigh(spec, net, number, batch, part):
+def layer_product(spec, net, layer, batch, part):
     """Fill a part of a layer's z: the biases plus the outputs below times the weights.
 
     For a first layer whose penalty decays, it is only the product: factor and biases follow.
     """
-    here, below = layer_of(net, number), layer_of(net, number - 1)
-    start, m = net.zeros if decays(spec) and number == 1 else here.b, batch.m
-    if is_sparse(spec) and number == 1:
+    here, below = layer_of(net, layer), layer_of(net, layer - 1)
+    start, m = net.zeros if decays(spec) and layer == 1 else here.b, batch.m
+    if is_sparse(spec) and layer == 1:
         product_of_rows(spec, net, batch.csr, batch.rows, part, start)
         return
-    if lists(spec) and number == 1:
+    if lists(spec) and layer == 1:
         product_of_listed(spec, net, batch, part, block_rows(spec, m), start)
         return
     product(
@@ -231,54 +110,38 @@ def product(
 
 
 @jit
-def update(spec, net, number, batch, numbers, kept):
+def update(spec, net, layer, batch, numbers, decay):
     """Shrink a layer's weights and biases and add their gradient.
 
     A thread updates its whole panels, and its inputs of the others. `numbers` are the penalties'
     coefficients in this step. With an optimizer, the gradient is only added to its zeroed memory.
     With sparse rows, the first layer is shrunk here only if the batch is a single row. If the first
-    layer's penalty decays, its delta is divided by the factor `kept`, which is right for the panels
-    but not for the biases. While the first layer is updated, rows of the next batch are prefetched.
+    layer's penalty decays, its delta is divided by the factor `decay`, which suits its panels but
+    not its biases. While the first layer is updated, rows of the next batch are prefetched.
     """
-    asks = number == 1
+    asks = layer == 1
     for which in range(2):
-        part = inputs_of(spec, net, number, which)
+        part = inputs_of(spec, net, layer, which)
         if not is_empty(part):
-            update_part(spec, net, number, batch, numbers, kept, part, asks)
+            update_part(spec, net, layer, batch, numbers, decay, part, asks)
             asks = False
 
 
-@by_layout
 @jit
-def inputs_of(spec, net, number, which):
-    """Return a part of a layer's weights: 0 for its whole panels, 1 for its inputs of others."""
-    here, units = layer_of(net, number), layer_of(net, number - 1).units
-    whole = whole_of(net, number)
-    if which == 0:
-        first, last = own_vectors(net, whole, here.panel)
-        return Part(first, last, 0, units)
-    low, high = share(net, units)
-    if lists(spec) and number == 1:  # whole parts of the lists
-        begin, end = share(net, words_to(units))
-        low, high = 64 * begin, min(64 * end, units)
-    return Part(whole, here.vectors, low, high)
-
-
-@jit
-def update_part(spec, net, number, batch, numbers, kept, part, asks):
+def update_part(spec, net, layer, batch, numbers, decay, part, asks):
     """Update a part of a layer: its vectors, for its inputs."""
-    here, m = layer_of(net, number), batch.m
+    here, m = layer_of(net, layer), batch.m
     biases = part.low == 0 and not has_stepper(spec)
     with_biases = biases and here.on_biases and not skips(here, numbers)
     if with_biases and not here.after_gradient:
-        shrink_biases(spec, net, number, numbers, part.first, part.last)
+        shrink_biases(spec, net, layer, numbers, part.first, part.last)
     of_layer = after(numbers, here.numbers)
     for start in range(part.first, part.last, here.panel):
-        panel, ask = panel_of(spec, net, number, start, part), asks and start == part.first
-        if is_sparse(spec) and number == 1:
+        panel, ask = panel_of(spec, net, layer, start, part), asks and start == part.first
+        if is_sparse(spec) and layer == 1:
             rule = acting(here, numbers) if fuses(spec, m) else 0
             update_from_rows(spec, net, batch.csr, batch.rows, m, rule, of_layer, panel)
-        elif lists(spec) and number == 1:
+        elif lists(spec) and layer == 1:
             if shrinks(spec) and not after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
             rule, block = acting(here, numbers) if shrinks(spec) else 0, block_rows(spec, m)
@@ -286,18 +149,18 @@ def update_part(spec, net, number, batch, numbers, kept, part, asks):
             if shrinks(spec) and after_gradient(spec):
                 shrink_idle(spec, net, numbers, panel)
         else:
-            update_panel(spec, net, number, batch, numbers, ask, panel)
-        if decays(spec) and number == 1 and biases:
-            add_rows(spec, panel.delta, here.pitch, m, panel.vectors, kept, panel.b)
+            update_panel(spec, net, layer, batch, numbers, ask, panel)
+        if decays(spec) and layer == 1 and biases:
+            add_rows(spec, panel.delta, here.pitch, m, panel.vectors, decay, panel.b)
     if with_biases and here.after_gradient:
-        shrink_biases(spec, net, number, numbers, part.first, part.last)
+        shrink_biases(spec, net, layer, numbers, part.first, part.last)
 
 
 @jit
-def panel_of(spec, net, number, first, part):
+def panel_of(spec, net, layer, first, part):
     """Return the panel of a layer that begins at vector `first`, for the inputs of `part`."""
-    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
-    vectors, place = min(here.panel, here.vectors - first), below.vectors * v * first * v
+    here, v = layer_of(net, layer), lanes(spec)
+    vectors, place = panel_at(spec, net, layer, first)
     w, b = (here.g, here.bias_g) if has_stepper(spec) else (here.w, here.b)
     return Panel(
         vectors, after(here.delta, first * v), after(w, place), after(here.q, place),
@@ -308,14 +171,13 @@ def panel_of(spec, net, number, first, part):
 @jit
 def shrink_idle(spec, net, numbers, panel):
     """Shrink the idle inputs of a panel, whose penalty step is in no block's update."""
-    here, count = layer_of(net, 1), get(net.counts, IDLE)
-    if not skips(here, numbers):
-        first = place_of(net.idle, 0, count, panel.low)
-        some = place_of(net.idle, first, count, panel.high) - first
-        listed, of_layer = after(net.idle, first), after(numbers, here.numbers)
-        shrink_columns(
-            spec, here.shrunk, panel.vectors, of_layer, listed, some, panel.w, panel.q
-        )  # fmt: skip
+    here, count = layer_of(net, 1), get(net.counts, IDLE)  # none in a step that is skipped
+    first = place_of(net.idle, 0, count, panel.low)
+    some = place_of(net.idle, first, count, panel.high) - first
+    listed, of_layer = after(net.idle, first), after(numbers, here.numbers)
+    shrink_columns(
+        spec, here.shrunk, panel.vectors, of_layer, listed, some, panel.w, panel.q
+    )  # fmt: skip
 
 
 @jit
@@ -337,16 +199,16 @@ def acting(here, numbers):
 
 
 @jit
-def shrink_biases(spec, net, number, numbers, first, last):
+def shrink_biases(spec, net, layer, numbers, first, last):
     """Apply one step of the penalty to the biases of some vectors of a layer."""
-    here, v = layer_of(net, number), lanes(spec)
+    here, v = layer_of(net, layer), lanes(spec)
     b, q = after(here.b, first * v), after(here.bias_q, first * v)
     of_layer = after(numbers, here.numbers)
     shrink_columns(spec, here.shrunk, last - first, of_layer, net.every, 1, b, q)
 
 
 @jit_outlined
-def update_panel(spec, net, number, batch, numbers, asks, panel):
+def update_panel(spec, net, layer, batch, numbers, asks, panel):
     """Update a panel for its inputs, and the biases if these begin at 0.
 
     Inputs are taken CHUNK at a time; with each chunk, if `asks` is true, some rows of the next
@@ -354,10 +216,10 @@ def update_panel(spec, net, number, batch, numbers, asks, panel):
     the gradient.
     """
     never_inline()
-    here, below, m = layer_of(net, number), layer_of(net, number - 1), batch.m
+    here, below, m = layer_of(net, layer), layer_of(net, layer - 1), batch.m
     rows, of_layer = rows_at_once(spec, m, panel.vectors), after(numbers, here.numbers)
     pitch, d_row = below.pitch, here.pitch
-    apart = decays(spec) and number == 1
+    apart = decays(spec) and layer == 1
     shrunk = 0 if apart or has_stepper(spec) else acting(here, numbers)
     low, high = panel.low, panel.high
     for begin in range(low, high, CHUNK):
@@ -378,12 +240,12 @@ def update_panel(spec, net, number, batch, numbers, asks, panel):
 
 @by_layout
 @jit
-def transpose_weights(spec, net, number):
+def transpose_weights(spec, net, layer):
     """Copy a layer's weight panels into panels of the transposed weights, block by block.
 
     A panel's blocks go to one place, so that cache lines are read and written whole while cached.
     """
-    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    here, below, v = layer_of(net, layer), layer_of(net, layer - 1), lanes(spec)
     most = here.back_panel
     begin, end = share(net, (below.vectors + most - 1) // most)
     for first_in in range(begin * most, min(end * most, below.vectors), most):

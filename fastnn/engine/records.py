@@ -30,6 +30,7 @@ __all__ = [
     "WT_AT",
     "W_AT",
     "Z_AT",
+    "Choice",
     "Piece",
     "Records",
     "records_of",
@@ -37,11 +38,33 @@ __all__ = [
 
 # Columns of `layout.Arrays.table`, which has a row for the inputs and one for each later layer.
 UNITS, VECTORS, PANEL, BACK_PANEL, PITCH, Z_AT, A_AT, DELTA_AT, W_AT, WT_AT, B_AT = range(11)
-# The remaining columns are the fields of `layout.Choice`, in its order.
-ACTIVATION, SHRUNK, SCALED, AFTER_GRADIENT, ON_BIASES, NUMBERS, SKIPS, NORM_AT, BY_INPUTS = range(
-    11, 20
-)
-FIELDS = 20
+
+
+class Choice(NamedTuple):
+    """What is chosen for a layer, as numbers: the table's last columns, in this order.
+
+    activation: its number. shrunk, scaled: the number of the penalty that shrinks the weights, and
+    of the one that scales groups of them; 0 for none. after_gradient: whether shrinking follows the
+    gradient. on_biases: whether the biases are shrunk too. numbers: where in a row of coefficients
+    the penalty's begin. skips: the number of the penalty's coefficients, if a step does nothing
+    when the last of them is above 0; else 0. norm_at: if group norms are shortened by steps that
+    differ from weight to weight, the place of the strength in a row of coefficients (never 0, as
+    the optimizer's come first); else 0. by_inputs: whether a group is an input's weights.
+    """
+
+    activation: int
+    shrunk: int = 0
+    scaled: int = 0
+    after_gradient: int = 0
+    on_biases: int = 0
+    numbers: int = 0
+    skips: int = 0
+    norm_at: int = 0
+    by_inputs: int = 0
+
+
+ACTIVATION = 11  # where the fields of a `Choice` begin
+FIELDS = ACTIVATION + len(Choice._fields)
 
 # The arrays of `layout.Arrays` that kernels use, with their types; None is the network's dtype.
 ARRAYS: dict[str, type[np.generic] | None] = {
@@ -57,7 +80,6 @@ ARRAYS: dict[str, type[np.generic] | None] = {
     "work": None,
     "targets": None,
     "real": None,
-    "ones": None,
     "zeros": None,
     "room": None,
     "sums": None,
@@ -87,7 +109,7 @@ ARRAYS: dict[str, type[np.generic] | None] = {
 }
 
 # A network's numbers. thread: whose record this is. threads: how many there are. layers: how many
-# follow the inputs. alone: whether each thread has its own copy of the inputs and their lists.
+# follow the inputs. owns_inputs: whether each thread has a copy of the inputs and their lists.
 # list_room, end_room: the elements of a block's list of columns, and of the list of where its parts
 # end. span_words: the length of a span, in units of 64 columns. weight_count, bias_count: the
 # elements of `weights` and `biases`. member_room: the elements of a row of `members`.
@@ -114,16 +136,9 @@ LAYER: dict[str, tuple[int, str]] = {
     "g": (W_AT, "memory"),
     "bias_g": (B_AT, "bias_memory"),
     "step_sizes": (W_AT, "step_sizes"),
-    "activation": (ACTIVATION, ""),
-    "shrunk": (SHRUNK, ""),
-    "scaled": (SCALED, ""),
-    "after_gradient": (AFTER_GRADIENT, ""),
-    "on_biases": (ON_BIASES, ""),
-    "numbers": (NUMBERS, ""),
-    "skips": (SKIPS, ""),
-    "norm_at": (NORM_AT, ""),
-    "by_inputs": (BY_INPUTS, ""),
 }
+
+LAYER |= {name: (column, "") for column, name in enumerate(Choice._fields, ACTIVATION)}
 
 # The fields of a network's record, in order. Arrays that are divided among layers are not in it.
 ARRAYS_OF_NET = tuple(name for name in ARRAYS if name not in {array for _, array in LAYER.values()})

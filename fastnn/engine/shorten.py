@@ -12,6 +12,7 @@ import math
 
 from fastnn.engine.constants import lanes
 from fastnn.engine.jit import jit, jit_outlined
+from fastnn.engine.parts import panel_at
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.team import share
 
@@ -29,15 +30,15 @@ TINY = 1e-300
 @jit_outlined
 def shorten_layers(spec, net, numbers):
     """Shorten the groups of each layer that has a `norm_at`, after a step of the optimizer."""
-    for number in range(1, net.layers + 1):
-        if layer_of(net, number).norm_at:
-            shorten_groups(spec, net, number, numbers)
+    for layer in range(1, net.layers + 1):
+        if layer_of(net, layer).norm_at:
+            shorten_groups(spec, net, layer, numbers)
 
 
 @jit
-def shorten_groups(spec, net, number, numbers):
+def shorten_groups(spec, net, layer, numbers):
     """Shorten this thread's share of a layer's groups."""
-    here, below = layer_of(net, number), layer_of(net, number - 1)
+    here, below = layer_of(net, layer), layer_of(net, layer - 1)
     by_inputs, groups, size = here.by_inputs == 1, here.units, below.units
     if by_inputs:
         groups, size = below.units, here.units
@@ -45,14 +46,14 @@ def shorten_groups(spec, net, number, numbers):
     v, most = net.members, after(net.members, net.member_room)
     begin, end = share(net, groups)
     for group in range(begin, end):
-        copy_group(spec, net, number, by_inputs, group, v, here.w, False)
-        copy_group(spec, net, number, by_inputs, group, most, here.step_sizes, False)
+        copy_group(spec, net, layer, by_inputs, group, v, here.w, False)
+        copy_group(spec, net, layer, by_inputs, group, most, here.step_sizes, False)
         for k in range(size):
             put(most, k, get(most, k) * strength)
         t = shortened_norm(v, most, size)
         for k in range(size):
             put(v, k, get(v, k) * (t / (t + get(most, k)) if t > 0 else 0.0))
-        copy_group(spec, net, number, by_inputs, group, v, here.w, True)
+        copy_group(spec, net, layer, by_inputs, group, v, here.w, True)
 
 
 @jit
@@ -81,13 +82,13 @@ def shortened_norm(v, most, size):
 
 
 @jit
-def copy_group(spec, net, number, by_inputs, group, row, panels, back):
+def copy_group(spec, net, layer, by_inputs, group, row, panels, back):
     """Copy a group's elements from a layer's panels into a row or, if `back` is true, back."""
-    here, below, v = layer_of(net, number), layer_of(net, number - 1), lanes(spec)
+    here, below, v = layer_of(net, layer), layer_of(net, layer - 1), lanes(spec)
     done = 0
     for first in range(0, here.vectors, here.panel):
-        width = min(here.panel, here.vectors - first) * v
-        panel = after(panels, below.vectors * v * first * v)
+        vectors, place = panel_at(spec, net, layer, first)
+        width, panel = vectors * v, after(panels, place)
         if by_inputs:
             at, apart, count = group * width, 1, min(width, here.units - first * v)
         else:

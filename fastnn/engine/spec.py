@@ -7,6 +7,7 @@ one `Spec`. Kernels pass it on as JSON text, and the intrinsics read it while th
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -107,9 +108,9 @@ class Layout:
     counted as two. compresses, packs: whether the CPU packs chosen lanes of 32 bits, and of 16
     bits, in one instruction. listed_widths: the widths, in vectors, that the first layer's panels
     may have, if the columns that rows of a matrix use are listed; else empty. sorts: whether these
-    columns are sorted by which rows of a block use them. together: how many rows share a bit of a
-    column's key; all of them are multiplied if one uses the column. sparse: whether rows list their
-    nonzeros.
+    columns are sorted by which rows of a block use them. rows_per_bit: how many rows share a bit of
+    a column's key; all of them are multiplied if one uses the column. sparse: whether rows list
+    their nonzeros.
     """
 
     lanes: int
@@ -222,6 +223,7 @@ class Spec(Rules):
     timed: bool = False
 
 
+@functools.cache
 def decode(text: str) -> Any:
     """Return the `Spec`, `Rules` or `Layout` whose `encode` wrote a text."""
     found: dict[str, Any] = json.loads(text)

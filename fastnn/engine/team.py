@@ -32,8 +32,6 @@ def call_together(function: Callable[[int], Any], threads: int, release: Callabl
     If the system cannot start all the threads, the function is not called at all. If a call raises,
     `release` is called, which frees the threads that wait for it, and the exception is raised.
     """
-    if threads == 1:
-        return function(0)
     decided, complete = threading.Event(), False
     raised: list[BaseException] = []
 
