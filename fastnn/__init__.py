@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         TruncatedGradient,
     )
     from fastnn.profiling import profile
+    from fastnn.registering import register
     from fastnn.regularization_path import lambda_path
     from fastnn.schedules import (
         ConstantRate,
@@ -103,6 +104,7 @@ __all__ = [
     "lambda_path",
     "load",
     "profile",
+    "register",
     "sample",
     "sweep",
 ]
@@ -151,6 +153,7 @@ _HOMES = {
     "lambda_path": "fastnn.regularization_path",
     "load": "fastnn.network",
     "profile": "fastnn.profiling",
+    "register": "fastnn.registering",
     "sample": "fastnn.sweep_space",
     "sweep": "fastnn.sweeps",
 }

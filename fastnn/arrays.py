@@ -254,16 +254,28 @@ def real_array(name: str, value: Any, *, names: bool = False) -> _Array:
     `name` is the argument's name in the error. With `names`, the error for an array of strings
     explains how to turn class names into class indices.
     """
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked values: leave their rows out, or fill them")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be an array, not rows of unequal length: {error}") from None
+    if array.dtype.kind == "O" and hasattr(value, "dtypes"):  # of several types, or nullable
+        array = _from_frame(array, value)
     if array.dtype.kind not in "fiub":
         hint = "convert it with np.asarray(..., dtype=float)"
         if names and array.size and isinstance(array.flat[0], str):
             hint = f"np.unique({name}, return_inverse=True)[1] makes class indices of names"
         raise TypeError(f"{name} must hold real numbers, not dtype {array.dtype}; {hint}")
     return array
+
+
+def _from_frame(array: _Array, frame: Any) -> _Array:
+    """Return a pandas object's array as floats if all its columns are numbers or bools."""
+    dtypes = frame.dtypes if np.ndim(frame) > 1 else [frame.dtype]
+    if not all(getattr(dtype, "kind", "O") in "fiub" for dtype in dtypes):
+        return array
+    return np.asarray(frame.to_numpy(np.float64, na_value=np.nan))
 
 
 def _class_indices(array: _Array, outputs: int) -> NDArray[np.int64]:

@@ -54,7 +54,7 @@ def fit(
     for name in OF_ONE_ARRAY:
         if options.pop(name) is not None:
             raise ValueError(f"{name} is for rows in one array, not for Blocks")
-    if options.pop("resume") or options.pop("checkpoint_every") != 1:
+    if options.pop("resume") or options.pop("checkpoint_every") is not None:
         raise ValueError("checkpoints are for rows in one array, not for Blocks")
     epochs = whole("epochs", epochs, minimum=0)
     threads = optional(whole, "threads", threads, minimum=1)

@@ -24,6 +24,7 @@ __all__ = [
     "json_text",
     "read_at_most",
     "refuse_unwritable",
+    "refuse_without_folder",
     "remove_leftovers",
     "replace_file",
     "replace_text",
@@ -98,6 +99,15 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
+def refuse_without_folder(path: str | os.PathLike[str]) -> None:
+    """Raise an `OSError` if a file's folder does not exist, or the path is a folder itself."""
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+
+
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
     """Raise the `OSError` that `replace_file` would raise, as far as can be known beforehand."""
     target = _writable(path)
@@ -114,8 +124,7 @@ def refuse_unwritable(path: str | os.PathLike[str]) -> None:
 def _writable(path: str | os.PathLike[str]) -> Path:
     """Return the file to write or replace; a symbolic link is resolved, so that it stays one."""
     target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
+    refuse_without_folder(target)
     if target.exists() and not os.access(target, os.W_OK):  # a rename would not check it
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     return target

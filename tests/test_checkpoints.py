@@ -6,6 +6,7 @@ import copy
 import errno
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from fastnn import L1, FileFormatError, Network, TruncatedGradient, files
 from fastnn.engine import jit, training
 from fastnn.engine.draws import plain
 from fastnn.penalties import CumulativeL1
+from fastnn.trainer import checkpoints
 from fastnn.trainer.checkpoints import read
 from fastnn.trainer.position import Position
 
@@ -230,9 +232,44 @@ def test_a_disk_that_is_full_warns_once_and_training_goes_on(tmp_path: Path, mon
 
 
 def test_a_folder_that_is_gone_warns_and_training_goes_on(tmp_path: Path) -> None:
+    class Removes(fastnn.Callback):
+        def epoch_begin(self, epoch: int, network: Network) -> None:
+            shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+
+    (tmp_path / "gone").mkdir()
     with pytest.warns(RuntimeWarning, match="cannot be written"):
-        history = new().fit(X, Y, epochs=3, checkpoint=tmp_path / "gone" / "run")
+        history = new().fit(
+            X, Y, epochs=3, checkpoint=tmp_path / "gone" / "run", callbacks=[Removes()]
+        )
     assert len(history.seconds) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "error"), [("none/run", FileNotFoundError), ("", IsADirectoryError)]
+)
+def test_a_folder_that_is_not_there_is_refused(path: str, error: Any, tmp_path: Path) -> None:
+    network, untrained = new(), new()
+    with pytest.raises(error):
+        network.fit(X, Y, epochs=1, checkpoint=tmp_path / path)
+    np.testing.assert_array_equal(network.weights[0], untrained.weights[0])
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_writing_takes_a_tenth_of_the_time_unless_asked(tmp_path: Path, monkeypatch) -> None:
+    written: list[int] = []
+
+    def slow(path: Any, checkpoint: Any) -> None:
+        written.append(checkpoint.record["position"]["epoch"])
+        time.sleep(0.05)
+
+    monkeypatch.setattr(checkpoints, "write", slow)
+    new().fit(X, Y, epochs=30, checkpoint=tmp_path / "run")
+    assert written[0] == 1
+    assert written[-1] == 30
+    assert len(written) < 10
+    written.clear()
+    new().fit(X, Y, epochs=3, checkpoint=tmp_path / "run", checkpoint_every=1)
+    assert written == [1, 2, 3]
 
 
 def test_a_file_that_is_read_only_stays_and_training_goes_on(tmp_path: Path, monkeypatch) -> None:

@@ -75,6 +75,13 @@ def with_few_images(namespace: dict[str, Any]) -> dict[str, Any]:
     return {name: v[:FEW_IMAGES] if isinstance(v, list) else v for name, v in namespace.items()}
 
 
+@pytest.fixture(autouse=True)
+def what_documents_register(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget afterwards what a document has registered."""
+    for module in (activations, costs, initializers):
+        monkeypatch.setattr(module, "ALL", module.ALL)
+
+
 def run(document: Path, blocks: Sequence[Block]) -> int:
     """Run the blocks of one document; return how many of them had something to run."""
     namespace: dict[str, Any] = {"__name__": document.stem}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -148,3 +149,19 @@ def test_n_threads_limits_lbfgs(penalty: str, monkeypatch: pytest.MonkeyPatch) -
     net.fit(X, CLASSES)
     assert limits == [1]
     assert type(limits[0]) is int
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_a_warm_start_has_the_widths_it_had(solver: str, penalty: str) -> None:
+    """scikit-learn trains on with the old ones, or writes past its arrays."""
+    parameters = SMALL | {"solver": solver, "penalty": penalty, "warm_start": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = fastnn.MLPRegressor(**parameters).fit(X, VALUES)
+    before = [w.copy() for w in net.coefs_]
+    net.set_params(hidden_layer_sizes=(7,))
+    with pytest.raises(ValueError, match=r"the hidden layers to go on from have \[6\] units"):
+        net.fit(X, VALUES)
+    for now, old in zip(net.coefs_, before, strict=True):
+        np.testing.assert_array_equal(now, old)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import fastnn
 from fastnn import FileFormatError
+from fastnn.arrays import real_array
 from fastnn.nielsen import network2
 from fastnn.regularization_path import lambda_path
 
@@ -114,3 +117,61 @@ def test_a_penalty_itself_has_its_own_strength() -> None:
     np.testing.assert_array_equal(networks[0].weights[0], networks[1].weights[0])
     with pytest.raises(ValueError, match="has its own strength"):
         networks[0].SGD(list(PAIRS), 1, 10, 0.5, lmbda=1.0, penalty=fastnn.L1(0.5))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["array", "sparse"])
+def test_flags_that_are_taken_for_pixels(form: Any) -> None:
+    rows, y = form(np.eye(3, dtype=np.uint8)[np.arange(12) % 3]), np.arange(12) % 3
+    with pytest.warns(UserWarning, match=r"is uint8 with values up to 1.*give .*input_scale=1.0"):
+        fastnn.Network([3, 3], seed=1).fit(rows, y, epochs=1)
+    fastnn.Network([3, 3], seed=1, input_scale=1.0).fit(rows, y, epochs=1)
+    fastnn.Network([3, 3], seed=1).fit(rows.astype(np.float32), y, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("activation", "cost", "y", "message"),
+    [
+        ("sigmoid", "mean_squared", [2.0, 5.0, 3.0], "no unit with the activation 'sigmoid'"),
+        ("tanh", "absolute", [-2.0, 0.0, 0.0], "no unit with the activation 'tanh'"),
+        ("identity", "quadratic", [2.0, 5.0, 3.0], "give cost='mean_squared' for real targets"),
+        ("identity", "mean_squared", [2.0, -5.0, 3.0], None),
+        ("softplus", "huber", [2.0, 5.0, 0.0], None),
+        ("sigmoid", "quadratic", [0.0, 1.0, 0.5], None),
+    ],
+)
+def test_targets_that_no_output_reaches(
+    activation: str, cost: str, y: list[float], message: str | None
+) -> None:
+    net = fastnn.Network([2, 1], activation=activation, cost=cost, seed=1)
+    with pytest.warns(UserWarning, match=message) if message else nullcontext():
+        net.fit(np.eye(3, 2), y, epochs=1, learning_rate=0.01)
+
+
+def test_an_output_that_does_not_go_with_the_cost() -> None:
+    with pytest.raises(ValueError, match=r"not 'softmax': give cost='log_likelihood', or one"):
+        fastnn.Network([4, 3], activation="softmax")
+    with pytest.raises(ValueError, match=r"not 'relu': give cost='quadratic' or .*'relu', 'sigm"):
+        fastnn.Network([4, 5, 3], activation="relu")
+
+
+class Frame:
+    """The part of a pandas frame that is used; it has columns of several types."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.dtypes, self.ndim = [np.dtype(kind) for kind in kinds], 2
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.array([[1.5, True], [2.0, False]], object)
+
+    def to_numpy(self, dtype: Any, na_value: float) -> np.ndarray:
+        return np.array([[1.5, 1.0], [2.0, na_value]])
+
+
+def test_frames_of_several_types_and_masked_arrays() -> None:
+    np.testing.assert_array_equal(real_array("X", Frame("f8", "?")), [[1.5, 1], [2, np.nan]])
+    with pytest.raises(TypeError, match="X must hold real numbers, not dtype object"):
+        real_array("X", Frame("f8", "O"))
+    masked = np.ma.array([[1.0, 2.0]], mask=[[False, True]])
+    with pytest.raises(ValueError, match="X has masked values: leave their rows out"):
+        real_array("X", masked)
+    np.testing.assert_array_equal(real_array("X", masked.filled(0)), [[1, 0]])

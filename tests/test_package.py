@@ -48,6 +48,7 @@ FLOORS = {
     "fastnn.sweep_space": 2,
     "fastnn.blocks": 3,
     "fastnn.optimizers": 2,
+    "fastnn.registering": 2,
     "fastnn.strength": 2,
     "fastnn.sparsity": 2,
     "fastnn.network_checks": 2,

@@ -82,8 +82,8 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
     AttributeError
         If the weights are of another number of hidden layers.
     ValueError
-        If they do not fit the columns of `X` or `y`, or one another; or if a sample weight is below
-        0, or all are 0.
+        If they do not fit `hidden_layer_sizes`, the columns of `X` or `y`, or one another; or if a
+        sample weight is below 0, or all are 0.
     """
     if sample_weight is not None and np.min(sample_weight) < 0:
         raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
@@ -96,6 +96,12 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
             f"weights to go on from have {fitted}: fit a clone, or with warm_start=False"
         )
     check_shapes(mlp, X.shape[1])
+    widths = [len(b) for b in mlp.intercepts_[:-1]]
+    if widths != np.atleast_1d(mlp.hidden_layer_sizes).tolist():
+        raise ValueError(
+            f"hidden_layer_sizes={mlp.hidden_layer_sizes!r}, and the hidden layers to go on from "
+            f"have {widths} units: fit a clone, or with warm_start=False"
+        )
     outputs = len(mlp.intercepts_[-1])
     if y.shape[1] != outputs:
         raise ValueError(

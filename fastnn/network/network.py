@@ -126,7 +126,7 @@ class Network(Stack):
         threads: int | None = None,
         compact_every: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int = 1,
+        checkpoint_every: int | None = None,
         checkpoint_seconds: float | None = None,
         resume: bool = False,
         warm_start: bool = False,
@@ -206,8 +206,9 @@ class Network(Stack):
             optimizer and the penalty remember, generators, history, and the position in the epoch.
             An existing file is replaced whole or not at all. If the file cannot be written,
             training continues with a warning.
-        checkpoint_every : int, default 1
-            Epochs between checkpoints. One is also written at the end, and on Ctrl-C.
+        checkpoint_every : int, optional
+            Epochs between checkpoints; by default 1, or more where writing them would take over a
+            tenth of the time. One is also written at the end, and on Ctrl-C.
         checkpoint_seconds : float, optional
             Also write one, between two batches, when this much time has passed since the last.
         resume : bool, default False

@@ -71,10 +71,14 @@ class Stack:
         self._sizes = sizes
         self._activations = checked_activations(activation, len(sizes) - 1)
         self._cost = cost_plugins.named("cost", cost)
-        if self._activations[-1].name not in self._cost.outputs:
+        output = self._activations[-1].name
+        if output not in self._cost.outputs:
+            fitting = [kind.name for kind in cost_plugins.ALL if output in kind.outputs]
+            hint = f" give cost={' or '.join(map(repr, fitting))}, or" if fitting else ""
             raise ValueError(
                 f"cost {cost!r} needs one of the output activations "
-                f"{', '.join(map(repr, self._cost.outputs))}, not {self._activations[-1].name!r}"
+                f"{', '.join(map(repr, self._cost.outputs))}, not {output!r}:{hint} one activation "
+                f"for each layer, such as {['relu'] * (len(sizes) - 2) + [self._cost.outputs[0]]}"
             )
         if self._activations[-1].normalises and sizes[-1] == 1:
             raise ValueError(

@@ -146,7 +146,7 @@ class Network(BookNetwork):
         penalty: str | penalties.Penalty = "l2",
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int = 1,
+        checkpoint_every: int | None = None,
         checkpoint_seconds: float | None = None,
         resume: bool = False,
     ) -> tuple[list[float], list[int], list[float], list[int]]:

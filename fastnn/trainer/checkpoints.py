@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.checks import as_format_errors, optional, real, warn, whole
-from fastnn.files import remove_leftovers, replace_file
+from fastnn.files import refuse_without_folder, remove_leftovers, replace_file
 
 __all__ = [
     "WHAT",
@@ -140,6 +140,10 @@ def numbered(name: str, arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{name}.{number}": array for number, array in enumerate(arrays)}
 
 
+# The share of a fit's time that checkpoints may take if it does not say how often to write them.
+MOST_WRITING = 0.1
+
+
 class CheckpointWriter:
     """Writes the checkpoints of one fit when they are due.
 
@@ -149,24 +153,39 @@ class CheckpointWriter:
     Parameters
     ----------
     path : path
-    every : int
-        Epochs between checkpoints; at least 1.
+        Of a file in an existing folder.
+    every : int or None
+        Epochs between checkpoints, at least 1. With None a checkpoint is due after every epoch, as
+        long as writing them takes no more than a tenth of the time.
     seconds : float, optional
         Also write one, in mid-epoch if need be, when this much time has passed since the last.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+    OSError
+        If there is no such folder, or the path is one.
     """
 
     def __init__(self, path: object, every: object, seconds: object) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"checkpoint must be a path, not {path!r}")
         self.path = path
-        self._every = whole("checkpoint_every", every, minimum=1)
+        self._every = optional(whole, "checkpoint_every", every, minimum=1)
         self._seconds = optional(real, "checkpoint_seconds", seconds)
-        self._last, self._warned = monotonic(), False
+        refuse_without_folder(path)
+        self._began = self._last = monotonic()
+        self._writing, self._warned = 0.0, False
         remove_leftovers(path)
 
     def due_after(self, epochs: int) -> bool:
         """Return whether a checkpoint is due after this many finished epochs."""
-        return epochs % self._every == 0 or self.due_now()
+        if self._every is None:
+            is_due = self._writing <= MOST_WRITING * (monotonic() - self._began)
+        else:
+            is_due = epochs % self._every == 0
+        return is_due or self.due_now()
 
     def due_now(self) -> bool:
         """Return whether a checkpoint is due because enough time has passed."""
@@ -174,6 +193,7 @@ class CheckpointWriter:
 
     def save(self, make: Callable[[], Checkpoint]) -> None:
         """Write the checkpoint that `make` returns; warn the first time that fails."""
+        start = monotonic()
         try:
             write(self.path, make())
         except OSError as error:
@@ -185,6 +205,7 @@ class CheckpointWriter:
                     RuntimeWarning,
                 )
         self._last = monotonic()
+        self._writing += self._last - start
 
 
 def checkpoint_writer(
@@ -193,7 +214,7 @@ def checkpoint_writer(
     """Return the writer that the arguments of a fit describe, or None without a path."""
     if path is not None:
         return CheckpointWriter(path, every, seconds)
-    if resume or seconds is not None or every != 1:
+    if resume or seconds is not None or every is not None:
         raise ValueError(
             "resume, checkpoint_every and checkpoint_seconds need checkpoint, the path of the file"
         )

@@ -22,7 +22,7 @@ from fastnn.trainer.arguments import checked_callbacks, held_out, refuse_noise, 
 from fastnn.trainer.checkpoints import checkpoint_writer
 from fastnn.trainer.exclusive import exclusive_fit
 from fastnn.trainer.options import options_for
-from fastnn.trainer.rows import rows_of, validation_of
+from fastnn.trainer.rows import rows_of, validation_of, warn_of_misfits
 from fastnn.trainer.run import Loop, Run
 from fastnn.weighting import row_weights
 
@@ -52,7 +52,7 @@ def fit(
     threads: int | None,
     compact_every: int | None,
     checkpoint: str | os.PathLike[str] | None,
-    checkpoint_every: int,
+    checkpoint_every: int | None,
     checkpoint_seconds: float | None,
     resume: bool,
     warm_start: bool,
@@ -76,6 +76,7 @@ def fit(
         )
         writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
+        warn_of_misfits(network, X, rows.targets)
         refuse_noise(options.input_noise, rows.inputs)
         counts = row_weights(
             sample_weight, class_weight, task=network._task, y=y, n=rows.total,

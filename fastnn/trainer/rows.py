@@ -7,11 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn.arrays import Inputs, MatrixLike
-from fastnn.checks import FileFormatError, pair
+from fastnn.arrays import BYTE_SCALE, Inputs, MatrixLike
+from fastnn.checks import FileFormatError, pair, warn
+from fastnn.costs import MeanSquared
 from fastnn.network import Network
+from fastnn.tasks import Classes
 
-__all__ = ["Rows", "rows_of", "validation_of"]
+__all__ = ["Rows", "rows_of", "validation_of", "warn_of_misfits"]
+
+# A weighted input at which an activation is as good as at its limit.
+FAR = 1e3
 
 
 class Rows(NamedTuple):
@@ -55,3 +60,33 @@ def validation_of(network: Network, validation_data: object, *, all_columns: boo
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"validation_data: {error}") from error
+
+
+def warn_of_misfits(network: Network, X: Any, targets: np.ndarray) -> None:
+    """Warn of bytes that look like no pixels, and of targets that the network cannot learn.
+
+    Without `input_scale`, bytes are multiplied by 1/256, so that flags or small counts vanish.
+    """
+    if network.input_scale is None and getattr(X, "dtype", None) == np.uint8 and X.max() <= 1:
+        warn(
+            f"X is uint8 with values up to {X.max()}, and is multiplied by {BYTE_SCALE} as pixels "
+            "are: give the network input_scale=1.0 if it holds flags or counts"
+        )
+    if targets.ndim == 1:
+        return
+    low, high = float(targets.min()), float(targets.max())
+    output = network._activations[-1]
+    with np.errstate(over="ignore"):
+        reached = output.value(np, np.array([[-FAR, 0.0, FAR]]))
+    is_one_class = isinstance(network._task, Classes) and targets.shape[1] == 1
+    if is_one_class and not 0 <= low <= high <= 1:
+        warn(
+            f"y has values from {low:g} to {high:g}, and the cost {network.cost!r} is for classes, "
+            f"as numbers from 0 to 1: give cost={MeanSquared.name!r} for real targets"
+        )
+    elif not (reached.min() <= low and high <= reached.max()):
+        warn(
+            f"y has values from {low:g} to {high:g}, which no unit with the activation "
+            f"{output.name!r} reaches: scale y, or give one activation for each layer, the last "
+            "one 'identity'"
+        )

@@ -1,0 +1,107 @@
+"""User-defined activations, costs and initializers that are known by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import activations, costs, initializers
+from fastnn.engine import jit
+
+RNG = np.random.default_rng(2)
+X, Y = RNG.random((40, 5)), RNG.random(40)
+
+
+@pytest.fixture(autouse=True)
+def what_tests_register(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget it afterwards."""
+    for module in (activations, costs, initializers):
+        monkeypatch.setattr(module, "ALL", module.ALL)
+
+
+def cube() -> type[activations.Activation]:
+    class Cube(activations.Activation):
+        name = "cube"
+
+        @staticmethod
+        def value(xp: Any, z: Any) -> Any:
+            return z * z * z
+
+        @staticmethod
+        def derivative(xp: Any, z: Any, a: Any) -> Any:
+            return 3 * z * z
+
+    return Cube
+
+
+class Halves(costs.Cost):
+    name = "halves"
+    outputs = ("identity",)
+    regression = True
+
+    @staticmethod
+    def value(xp: Any, z: Any, a: Any, y: Any) -> Any:
+        return 0.5 * (a - y) * (a - y)
+
+    @staticmethod
+    def delta(xp: Any, z: Any, a: Any, y: Any, derivative: Any) -> Any:
+        return (a - y) * derivative
+
+
+class Tenths(initializers.Initializer):
+    name = "tenths"
+
+    def weights(self, rng: np.random.Generator, inputs: int, units: int) -> np.ndarray:
+        return initializers.Glorot().weights(rng, inputs, units) / 10
+
+
+@pytest.mark.parametrize("path", ["compiled", "numpy"])
+def test_a_network_has_them_by_name(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if path == "compiled" and not jit.is_on():
+        pytest.skip("there is no compiled path")
+    monkeypatch.setattr(jit, "is_on", lambda: path == "compiled")
+    fastnn.register(cube())
+    assert fastnn.register(Halves) is Halves
+    net = fastnn.Network([5, 4, 1], activation=["cube", "identity"], cost="halves", seed=1)
+    net.fit(X, Y, epochs=60, learning_rate=0.1)
+    assert net.score(X, Y) > 0.0  # better than the mean
+    net.save(tmp_path / "model")
+    np.testing.assert_array_equal(fastnn.load(tmp_path / "model").predict(X), net.predict(X))
+
+
+def test_an_initializer() -> None:
+    fastnn.register(Tenths)
+    wide, narrow = (
+        fastnn.Network([5, 4, 1], initializer=name, seed=1) for name in ("glorot", "tenths")
+    )
+    np.testing.assert_allclose(narrow.weights[0], wide.weights[0] / 10, rtol=1e-6)
+
+
+def test_a_class_of_the_same_origin_takes_the_others_place() -> None:
+    """As in a notebook whose cell is run again."""
+    first, second = fastnn.register(cube()), fastnn.register(cube())
+    assert first not in activations.ALL
+    assert activations.ALL[-1] is second
+
+
+def test_what_cannot_be_registered() -> None:
+    class Taken(activations.Activation):
+        name = "tanh"
+
+    class Nameless(costs.Cost):
+        pass
+
+    for kind, error, message in (
+        (Taken, ValueError, "the name 'tanh' is taken"),
+        (Nameless, TypeError, "needs a name"),
+        (fastnn.L1, TypeError, "register takes a subclass of"),
+        (cube()(), TypeError, "register takes a subclass of"),
+    ):
+        with pytest.raises(error, match=message):
+            fastnn.register(kind)
