@@ -81,8 +81,9 @@ def fit(
     rounds : int
         The number of times that the weights are averaged.
     local_epochs, local_batches : int
-        Exactly one of them: the work of each worker in a round, in passes over its rows or in
-        steps. After `local_batches` steps the next round continues the pass where this one ended.
+        At most one of them: the work of each worker in a round, in passes over its rows (by default
+        one) or in steps. After `local_batches` steps the next round continues the pass where this
+        one ended.
     batch_size, learning_rate, optimizer, penalty, dropout, input_noise, shuffle, warm_start
         As in `Network.fit`. n in lmbda/n is the number of rows of all partitions. A schedule counts
         local epochs, or rounds with `local_batches`; it sees one validation score per round.

@@ -283,7 +283,6 @@ def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "local_epochs or local_batches"),
         ({"local_epochs": 1, "local_batches": 1}, "local_epochs or local_batches"),
         ({"local_epochs": 0}, "local_epochs must be"),
         ({"local_batches": 0}, "local_batches must be"),

@@ -294,11 +294,29 @@ def test_arrays_that_do_not_fit_are_refused(torch: Any) -> None:
         fastnn.plots.weight_images(network)
 
 
+def test_nested_torch_modules(torch: Any) -> None:
+    nn = torch.nn
+    inner = nn.Sequential(nn.Linear(12, 5), nn.ReLU(), nn.Dropout(0.1))
+    nested = nn.Sequential(nn.Flatten(), inner, nn.Sequential(nn.Linear(5, 4), nn.Softmax(dim=1)))
+    plain = nn.Sequential(inner[0], nn.ReLU(), nested[2][0], nn.Softmax(dim=1))
+    X = np.random.default_rng(1).random((7, 12), np.float32)
+    for module in (nested, plain):
+        np.testing.assert_allclose(
+            fastnn.from_torch(module).predict_proba(X), outputs(torch, plain.eval(), X), atol=1e-6
+        )
+    single = fastnn.from_torch(nn.Linear(12, 4))
+    assert (single.sizes, single.activations) == ([12, 4], ["identity"])
+
+
 def test_torch_refuses(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     nn = torch.nn
     first = nn.Linear(3, 3)
     for module, message in {
-        nn.Linear(3, 2): "must be a torch.nn.Sequential, not Linear",
+        nn.ReLU(): "must be a torch.nn.Sequential, not ReLU",
+        nn.Sequential(first, nn.Flatten()): r"module\[1\] must be a Linear, .*not Flatten",
+        nn.Sequential(nn.Sequential(first, nn.ReLU()), nn.Sequential(nn.Tanh())): (
+            r"module\[1\]\[0\], Tanh\(\), must come after a Linear"
+        ),
         nn.Sequential(): "must have a Linear",
         nn.Sequential(nn.ReLU(), first): r"module\[0\], ReLU\(\), must come after a Linear",
         nn.Sequential(first, nn.ReLU(), nn.Tanh()): r"module\[2\], Tanh\(\), must come after",

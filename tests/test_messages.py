@@ -175,3 +175,20 @@ def test_frames_of_several_types_and_masked_arrays() -> None:
     with pytest.raises(ValueError, match="X has masked values: leave their rows out"):
         real_array("X", masked)
     np.testing.assert_array_equal(real_array("X", masked.filled(0)), [[1, 0]])
+
+
+def test_a_checkpoint_is_no_model(tmp_path: Path) -> None:
+    fastnn.Network([6, 3], seed=1).fit(X, Y, epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(FileFormatError, match="it is a checkpoint: resume the fit that wrote it"):
+        fastnn.load(tmp_path / "run")
+
+
+def test_a_loaded_network_draws_from_its_seed(tmp_path: Path) -> None:
+    fastnn.Network([6, 3], seed=1).save(tmp_path / "model")
+    one, same, other = (fastnn.load(tmp_path / "model", seed=seed) for seed in (5, 5, 6))
+    for network in (one, same, other):
+        network.fit(X, Y, epochs=1, batch_size=7)
+    np.testing.assert_array_equal(one.weights[0], same.weights[0])
+    assert (one.weights[0] != other.weights[0]).any()
+    with pytest.raises(TypeError, match="seed must be a whole number"):
+        fastnn.load(tmp_path / "model", seed="five")

@@ -309,9 +309,15 @@ def test_what_would_choose_once_for_all_numbers_is_refused(choice: str) -> None:
         traced(CHOICES[choice], x)
 
 
-def test_numpys_own_functions_are_refused() -> None:
+def test_what_kernels_lack_is_refused() -> None:
     with pytest.raises(Exception, match="does not support ufuncs"):
         traced(lambda xp, x: np.maximum(x, 0.0), np.ones(16))
+    with pytest.raises(
+        Exception, match=r"cannot use xp\.cos, which kernels lack: xp has sign, where"
+    ):
+        traced(lambda xp, x: xp.cos(x), np.ones(16))
+    with pytest.raises(Exception, match=r"cannot use \*\*, which kernels lack: write products"):
+        traced(lambda xp, x: x**2, np.ones(16))
 
 
 COMPARISONS = {

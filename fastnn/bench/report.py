@@ -39,7 +39,7 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     pools = "; ".join(
         f"{pool['prefix']} {pool['version'] or ''} {pool['architecture'] or ''}, "
-        f"{pool['num_threads']} threads"
+        f"{pool['num_threads']} thread{'s' if pool['num_threads'] != 1 else ''}"
         for pool in machine["pools"]
     )
     return [f"{machine['cpu']}, {machine['system']}", versions, f"thread pools: {pools}"]

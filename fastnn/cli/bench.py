@@ -20,7 +20,9 @@ __all__ = ["bench"]
 def bench(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CASE]...", help="Cases by name [default: all].", show_default=""),
+        typer.Argument(
+            metavar="[CASE]...", help="Cases by name [default: all].", show_default=False
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and rounds.")] = False,
     peers: Annotated[

@@ -163,6 +163,9 @@ class Vec:
     def __rtruediv__(self, other: Any) -> Vec:
         return self._emit("fdiv", other, self)
 
+    def __pow__(self, exponent: Any) -> Vec:
+        raise TypeError("a formula cannot use **, which kernels lack: write products, or xp.exp")
+
     def __neg__(self) -> Vec:
         return Vec(self.builder, self.builder.fneg(self.value))
 
@@ -260,6 +263,10 @@ class Signed(Vec):
 
 class VecSpace:
     """The functions a formula may use, with numpy's names and numpy's treatment of NaN."""
+
+    def __getattr__(self, name: str) -> Any:
+        known = ", ".join(one for one in vars(VecSpace) if not one.startswith("_"))
+        raise AttributeError(f"a formula cannot use xp.{name}, which kernels lack: xp has {known}")
 
     def sign(self, x: Vec) -> Sign:
         return Sign(x)

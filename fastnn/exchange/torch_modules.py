@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,9 @@ def from_torch(
     module : torch.nn.Sequential
         ``Linear`` layers, each followed by at most one activation: ``Sigmoid``, ``Tanh``, ``ReLU``,
         ``LeakyReLU()``, ``ELU()``, ``GELU(approximate="tanh")``, ``Softplus()``, ``Identity`` or,
-        at the end, ``Softmax(dim=1)``. ``Dropout``, which predictions do not use, is left out.
+        at the end, ``Softmax(dim=1)``; in nested ``Sequential`` modules too, or a single
+        ``Linear``. ``Dropout``, which predictions do not use, and ``Flatten`` at the beginning are
+        left out.
     output : str, optional
         The activation after the last layer if the module has none: "softmax" for a module trained
         with ``CrossEntropyLoss``, "sigmoid" for one trained with ``BCEWithLogitsLoss``, since these
@@ -77,18 +80,20 @@ def from_torch(
         If PyTorch is not installed.
     """
     nn = _torch("from_torch").nn
-    if type(module) is not nn.Sequential:
+    if type(module) not in (nn.Sequential, nn.Linear):
         raise TypeError(f"module must be a torch.nn.Sequential, not {type(module).__name__}")
     linears: list[Any] = []
     names: list[str] = []
-    for number, part in enumerate(module):
+    for place, part in _parts(nn, module, "module"):
         if type(part) is nn.Linear:
             linears.append(part)
             names.append("identity")
+        elif type(part) is nn.Flatten and not linears:
+            continue  # fastnn takes flat rows
         elif type(part) is not nn.Dropout:
             if not names or names[-1] != "identity":
-                raise ValueError(f"module[{number}], {part}, must come after a Linear")
-            names[-1] = _name(nn, number, part)
+                raise ValueError(f"{place}, {part}, must come after a Linear")
+            names[-1] = _name(nn, place, part)
     if not linears:
         raise ValueError("module must have a Linear")
     if output is not None:
@@ -104,6 +109,15 @@ def from_torch(
         multilabel=multilabel,
         dtype=weights[0].dtype,
     )
+
+
+def _parts(nn: Any, module: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield where each part of nested `Sequential` modules stands, and the part."""
+    if type(module) is not nn.Sequential:
+        yield place, module
+        return
+    for number, part in enumerate(module):
+        yield from _parts(nn, part, f"{place}[{number}]")
 
 
 def _torch(what: str) -> Any:
@@ -129,7 +143,7 @@ def _activations(nn: Any) -> dict[str, list[Any]]:
     }
 
 
-def _name(nn: Any, number: int, part: Any) -> str:
+def _name(nn: Any, place: str, part: Any) -> str:
     known = _activations(nn)
     for name, modules in known.items():
         for module in modules:
@@ -137,8 +151,7 @@ def _name(nn: Any, number: int, part: Any) -> str:
                 return name
     allowed = ", ".join(str(modules[0]) for modules in known.values())
     raise ValueError(
-        f"module[{number}] must be a Linear, Dropout, or one of {allowed}, with these settings, "
-        f"not {part}"
+        f"{place} must be a Linear, Dropout, or one of {allowed}, with these settings, not {part}"
     )
 
 

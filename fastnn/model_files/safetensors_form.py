@@ -92,6 +92,8 @@ def _record(raw: bytes) -> Any:
     header = parsed(raw[8:end])
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     record: Any = metadata.get("fastnn") if isinstance(metadata, dict) else None
+    is_checkpoint = isinstance(metadata, dict) and "fastnn_checkpoint" in metadata
+    require(not is_checkpoint, "it is a checkpoint: resume the fit that wrote it")
     require(isinstance(record, str), "a safetensors file of fastnn's has 'fastnn' in its metadata")
     return parsed(record)
 

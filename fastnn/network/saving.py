@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +11,13 @@ from fastnn import penalties
 from fastnn.checks import as_format_errors, whole
 from fastnn.model_files import Model, read_model
 from fastnn.network.network import Network
+from fastnn.network_checks import checked_generator
 from fastnn.penalties import per_layer, records
 
 __all__ = ["load"]
 
 
-def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
+def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31, seed: Any = None) -> Network:
     """Read a network written by `Network.save` or by the ``save`` of the book's network2.
 
     Parameters
@@ -25,11 +27,14 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
         book's becomes a float64 network with the file's cost.
     max_bytes : int, default 2 GiB
         The largest file that is read.
+    seed : int, numpy.random.Generator or None, default None
+        Of the generator that later fits draw from, as in `Network`.
 
     Raises
     ------
     TypeError, ValueError
-        If `path` is not a path, or `max_bytes` is not a whole number of at least 1.
+        If `path` is not a path, `max_bytes` is not a whole number of at least 1, or `seed` is no
+        seed.
     FileFormatError
         If the file is not such a file, or is damaged; the message says what is wrong with it.
         Nothing in it is executed, and memory use is bounded by a multiple of its size.
@@ -38,9 +43,12 @@ def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a path, not {path!r}")
+    generator = checked_generator(seed)
     model = read_model(path, max_bytes=whole("max_bytes", max_bytes, minimum=1))
     with as_format_errors(path, "model file"):
-        return _network(model)
+        network = _network(model)
+    network._rng = generator
+    return network
 
 
 def _network(model: Model) -> Network:

@@ -69,9 +69,9 @@ def sweep_scores(
         ax.plot(order, means, color=f"C{number}", label=None if by is None else f"{by} {group}")
     if numeric and min(values) > 0 and max(values) >= 10 * min(values):
         ax.set_xscale("log")
-    score = next((s for s in SCORES if s in known[0]), "-train_cost")
     ax.set_xlabel(parameter)
-    ax.set_ylabel(score)
+    scores = [next((s for s in SCORES if s in record), "-train_cost") for record in known]
+    ax.set_ylabel(" or ".join(dict.fromkeys(scores)))
     if by is not None:
         ax.legend()
     return ax

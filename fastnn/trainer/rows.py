@@ -84,7 +84,7 @@ def warn_of_misfits(network: Network, X: Any, targets: np.ndarray) -> None:
             f"y has values from {low:g} to {high:g}, and the cost {network.cost!r} is for classes, "
             f"as numbers from 0 to 1: give cost={MeanSquared.name!r} for real targets"
         )
-    elif not (reached.min() <= low and high <= reached.max()):
+    elif network._cost.regression and not reached.min() <= low <= high <= reached.max():
         warn(
             f"y has values from {low:g} to {high:g}, which no unit with the activation "
             f"{output.name!r} reaches: scale y, or give one activation for each layer, the last "
