@@ -119,10 +119,10 @@ def test_a_penalty_itself_has_its_own_strength() -> None:
         networks[0].SGD(list(PAIRS), 1, 10, 0.5, lmbda=1.0, penalty=fastnn.L1(0.5))
 
 
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array], ids=["array", "sparse"])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, sparse.lil_array])
 def test_flags_that_are_taken_for_pixels(form: Any) -> None:
     rows, y = form(np.eye(3, dtype=np.uint8)[np.arange(12) % 3]), np.arange(12) % 3
-    with pytest.warns(UserWarning, match=r"is uint8 with values up to 1.*give .*input_scale=1.0"):
+    with pytest.warns(UserWarning, match=r"is uint8 with no value above 1.*give .*input_scale=1.0"):
         fastnn.Network([3, 3], seed=1).fit(rows, y, epochs=1)
     fastnn.Network([3, 3], seed=1, input_scale=1.0).fit(rows, y, epochs=1)
     fastnn.Network([3, 3], seed=1).fit(rows.astype(np.float32), y, epochs=1)

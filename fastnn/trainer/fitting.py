@@ -76,7 +76,7 @@ def fit(
         )
         writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
-        warn_of_misfits(network, X, rows.targets)
+        warn_of_misfits(network, X, rows)
         refuse_noise(options.input_noise, rows.inputs)
         counts = row_weights(
             sample_weight, class_weight, task=network._task, y=y, n=rows.total,

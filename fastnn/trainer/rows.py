@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn.arrays import BYTE_SCALE, Inputs, MatrixLike
+from fastnn.arrays import BYTE_SCALE, FEW_ROWS, Inputs, MatrixLike
 from fastnn.checks import FileFormatError, pair, warn
 from fastnn.costs import MeanSquared
 from fastnn.network import Network
@@ -62,16 +62,21 @@ def validation_of(network: Network, validation_data: object, *, all_columns: boo
         raise kind(f"validation_data: {error}") from error
 
 
-def warn_of_misfits(network: Network, X: Any, targets: np.ndarray) -> None:
+def warn_of_misfits(network: Network, X: Any, rows: Rows) -> None:
     """Warn of bytes that look like no pixels, and of targets that the network cannot learn.
 
     Without `input_scale`, bytes are multiplied by 1/256, so that flags or small counts vanish.
     """
-    if network.input_scale is None and getattr(X, "dtype", None) == np.uint8 and X.max() <= 1:
+    if (
+        network.input_scale is None
+        and getattr(X, "dtype", None) == np.uint8
+        and _are_flags(rows.inputs)
+    ):
         warn(
-            f"X is uint8 with values up to {X.max()}, and is multiplied by {BYTE_SCALE} as pixels "
-            "are: give the network input_scale=1.0 if it holds flags or counts"
+            f"X is uint8 with no value above 1, and is multiplied by {BYTE_SCALE} as pixels are: "
+            "give the network input_scale=1.0 if it holds flags or counts"
         )
+    targets = rows.targets
     if targets.ndim == 1:
         return
     low, high = float(targets.min()), float(targets.max())
@@ -90,3 +95,10 @@ def warn_of_misfits(network: Network, X: Any, targets: np.ndarray) -> None:
             f"{output.name!r} reaches: scale y, or give one activation for each layer, the last "
             "one 'identity'"
         )
+
+
+def _are_flags(inputs: Inputs) -> bool:
+    """Return whether the largest byte is 1; of pixels, the first rows nearly always tell."""
+    if inputs.is_sparse:
+        return inputs.matrix.nnz > 0 and bool(inputs.matrix.data.max() == BYTE_SCALE)
+    return bool(inputs.matrix[:FEW_ROWS].max() <= 1 and inputs.matrix.max() == 1)
