@@ -254,7 +254,7 @@ def real_array(name: str, value: Any, *, names: bool = False) -> _Array:
     `name` is the argument's name in the error. With `names`, the error for an array of strings
     explains how to turn class names into class indices.
     """
-    if np.ma.is_masked(value):
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: leave their rows out, or fill them")
     try:
         array = np.asarray(value)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastnn.arrays import real_array
 from fastnn.block_sources import ArrayBlocks, Block, SvmlightBlocks
 from fastnn.checks import optional, whole
 from fastnn.csr import compressed, is_sparse
@@ -205,7 +206,7 @@ class Blocks:
 
 def _as_arrays(X: Any, y: Any) -> Block:
     """Return a block as a matrix that can be sliced by rows, and an array of as many targets."""
-    X, y = _as_csr(X) if is_sparse(X) else np.asarray(X), np.asarray(y)
+    X, y = _as_csr(X) if is_sparse(X) else real_array("X", X), real_array("y", y)
     if X.shape[0] != len(y):
         raise ValueError(f"X has {X.shape[0]} rows and y has {len(y)}")
     return X, y

@@ -28,8 +28,8 @@ def register(kind: Kind) -> Kind:
     ----------
     kind : type
         A subclass of `fastnn.activations.Activation`, `fastnn.costs.Cost` or
-        `fastnn.initializers.Initializer` as their modules describe it. A class with the same module
-        and qualified name, from an earlier run of the same code, is replaced.
+        `fastnn.initializers.Initializer` as their modules describe it. A class of the same name,
+        module and qualified name, from an earlier run of the same code, is replaced.
 
     Returns
     -------
@@ -39,7 +39,8 @@ def register(kind: Kind) -> Kind:
     Raises
     ------
     TypeError
-        If `kind` is not such a class, or its ``name`` is not a string.
+        If `kind` is not such a class, its ``name`` is not a string, or a cost's ``outputs`` are not
+        names.
     ValueError
         If another class has the name.
     """
@@ -53,7 +54,15 @@ def register(kind: Kind) -> Kind:
     name = getattr(kind, "name", None)
     if not isinstance(name, str) or not name:
         raise TypeError(f"{kind.__qualname__} needs a name, such as name = 'silu', not {name!r}")
-    others = [one for one in held[0].ALL if _origin(one) != _origin(kind)]
+    outputs = getattr(kind, "outputs", None)
+    if held[0] is costs and not (
+        isinstance(outputs, (tuple, list)) and all(isinstance(one, str) for one in outputs)
+    ):
+        raise TypeError(
+            f"{kind.__qualname__} needs outputs, a tuple of the names of output activations such "
+            f"as outputs = ('identity',), not {outputs!r}"
+        )
+    others = [one for one in held[0].ALL if (_origin(one), one.name) != (_origin(kind), name)]
     if any(one.name == name for one in others):
         raise ValueError(f"the name {name!r} is taken: give {kind.__qualname__} another one")
     held[0].ALL = (*others, kind)

@@ -313,6 +313,7 @@ def test_torch_refuses(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = nn.Linear(3, 3)
     for module, message in {
         nn.ReLU(): "must be a torch.nn.Sequential, not ReLU",
+        nn.Sequential(nn.Flatten(0), first): r"module\[0\], Flatten.*must come after a Linear",
         nn.Sequential(first, nn.Flatten()): r"module\[1\] must be a Linear, .*not Flatten",
         nn.Sequential(nn.Sequential(first, nn.ReLU()), nn.Sequential(nn.Tanh())): (
             r"module\[1\]\[0\], Tanh\(\), must come after a Linear"

@@ -137,6 +137,9 @@ def test_flags_that_are_taken_for_pixels(form: Any) -> None:
         ("identity", "mean_squared", [2.0, -5.0, 3.0], None),
         ("softplus", "huber", [2.0, 5.0, 0.0], None),
         ("sigmoid", "quadratic", [0.0, 1.0, 0.5], None),
+        ("tanh", "quadratic", [-1.0, 1.0, 1.0], None),
+        ("gelu", "mean_squared", [-0.15, 1.0, 0.5], None),
+        ("gelu", "mean_squared", [-0.5, 1.0, 0.5], "no unit with the activation 'gelu'"),
     ],
 )
 def test_targets_that_no_output_reaches(

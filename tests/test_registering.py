@@ -90,6 +90,37 @@ def test_a_class_of_the_same_origin_takes_the_others_place() -> None:
     assert activations.ALL[-1] is second
 
 
+def test_classes_that_one_function_makes_are_several() -> None:
+    def power(exponent: int) -> type[activations.Activation]:
+        class Power(cube()):  # type: ignore[misc]
+            name = f"power{exponent}"
+
+        return Power
+
+    kinds = [fastnn.register(power(exponent)) for exponent in (2, 4)]
+    assert list(activations.ALL[-2:]) == kinds
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    def fit(factor: float, epochs: int) -> None:
+        class Scaled(cube()):  # type: ignore[misc]
+            name = "scaled"
+
+            @staticmethod
+            def value(xp: Any, z: Any, by: float = factor) -> Any:
+                return by * z * z * z
+
+        fastnn.register(Scaled)
+        net = fastnn.Network([5, 4, 1], activation=["scaled", "sigmoid"], seed=1)
+        net.fit(X, Y.round(), epochs=epochs, checkpoint=tmp_path / "run", resume=True)
+
+    fit(1.0, 1)
+    fit(1.0, 2)
+    with pytest.raises(ValueError, match="of another fit: its activations is"):
+        fit(3.0, 3)
+
+
 def test_what_cannot_be_registered() -> None:
     class Taken(activations.Activation):
         name = "tanh"
@@ -97,9 +128,13 @@ def test_what_cannot_be_registered() -> None:
     class Nameless(costs.Cost):
         pass
 
+    class OneOutput(costs.Cost):
+        name, outputs = "own", "identity"
+
     for kind, error, message in (
         (Taken, ValueError, "the name 'tanh' is taken"),
         (Nameless, TypeError, "needs a name"),
+        (OneOutput, TypeError, r"needs outputs, a tuple of the names .*, not 'identity'"),
         (fastnn.L1, TypeError, "register takes a subclass of"),
         (cube()(), TypeError, "register takes a subclass of"),
     ):

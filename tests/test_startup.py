@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 
 import fastnn
 from fastnn.engine import cache, compiled, jit, warmup
+from fastnn.interrupts import signals_deferred
 from fastnn.nielsen import network as chapter1
 from fastnn.nielsen import network2
 
@@ -156,7 +158,14 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(cache.fcntl is None, reason="there are no locks here")
-def test_ctrl_c_while_another_process_compiles(folder: Path) -> None:
+@pytest.mark.parametrize("is_fit", [False, True], ids=["a kernel", "a fit"])
+def test_ctrl_c_while_another_process_compiles(folder: Path, is_fit: bool) -> None:
+    """A fit defers signals, and handles them while it waits."""
+
+    def compiles() -> Any:
+        with signals_deferred() if is_fit else nullcontext():
+            return adder(2.0)(1.0)
+
     folder.mkdir(parents=True)
     command = [sys.executable, "-c", HOLDS_THE_LOCKS, str(folder / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -165,9 +174,10 @@ def test_ctrl_c_while_another_process_compiles(folder: Path) -> None:
         timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            adder(2.0)(1.0)
+            compiles()
+        assert other.poll() is None  # it still holds them
         other.communicate()
-    assert adder(2.0)(1.0) == 3.0
+    assert compiles() == 3.0
 
 
 def test_a_thread_waits_for_another_that_compiles(folder: Path) -> None:

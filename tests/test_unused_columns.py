@@ -184,7 +184,7 @@ def test_a_checkpoint_has_all_columns(X, y, tmp_path, penalty) -> None:
 def test_ctrl_c_leaves_no_value_out_and_none_twice(X, y, tmp_path, place, penalty, dtype) -> None:
     """Interrupt while sums are computed for a checkpoint, or after an epoch's last batch."""
     given = {"batch_size": 7, "penalty": penalty, "learning_rate": 0.1, "epochs": 4}
-    given |= {"checkpoint": tmp_path / "run", "resume": True}
+    given |= {"checkpoint": tmp_path / "run", "resume": True, "checkpoint_every": 1}
     stopped, resumed, whole = network(dtype), network(dtype), network(dtype)
     run, count = getattr(*place), [0]
 
@@ -199,7 +199,7 @@ def test_ctrl_c_leaves_no_value_out_and_none_twice(X, y, tmp_path, place, penalt
         with pytest.raises(KeyboardInterrupt):
             stopped.fit(X, y, **given)
     resumed.fit(X, y, **given)
-    whole.fit(X, y, **{**given, "checkpoint": None, "resume": False})
+    whole.fit(X, y, **{**given, "checkpoint": None, "resume": False, "checkpoint_every": None})
     done = len(stopped.history.train_cost)
     assert 0 < done < 4
     assert stopped.history.train_cost == whole.history.train_cost[:done]

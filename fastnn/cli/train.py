@@ -88,7 +88,10 @@ def train(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        written("Write a checkpoint here after every epoch, and when the command is stopped."),
+        written(
+            "Write a checkpoint here after every epoch, unless that takes over a tenth of the "
+            "time, and when the command is stopped."
+        ),
     ] = None,
     checkpoint_seconds: Annotated[
         float | None,

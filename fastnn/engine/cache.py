@@ -8,12 +8,14 @@ kernel was made from, so that processes which write the same file write the same
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
 import pickle
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -35,6 +37,9 @@ except ModuleNotFoundError:  # Windows, where several processes may compile one 
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["KernelCache", "folders"]
+
+# Seconds between two looks at a lock that another process has.
+LOOK_AGAIN = 0.05
 
 DIGEST_BYTES = 32  # at the start of a file: the SHA-256 of the rest
 
@@ -91,19 +96,23 @@ class KernelCache:
         _warn(" or ".join(map(str, folders())))
 
     @contextmanager
-    def alone(self, signature: Any, codegen: Any) -> Iterator[None]:
+    def alone(
+        self, signature: Any, codegen: Any, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Keep other processes from compiling the same kernel meanwhile, where files can be locked.
 
         They wait, and then find the kernel on disk. All kernels share one lock file, and each locks
         one byte of it; the lock of a process that is killed is released. Other threads wait too.
+        `waiting` is called again and again while another process has the lock.
         """
         with _one_thread, _lock_file() or nullcontext() as file:
             if file is None:
                 yield
                 return
             byte = int(self._file_name(signature, codegen)[-20:-4], 16) % 2**62
-            with suppress(OSError):  # a file system without locks
-                fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
+            while _is_locked(file, byte):
+                waiting()
+                time.sleep(LOOK_AGAIN)
             yield
 
     def _file_name(self, signature: Any, codegen: Any) -> str:
@@ -120,6 +129,15 @@ class KernelCache:
         )
         digest = hashlib.sha256(repr(made_from).encode()).hexdigest()
         return f"{self._function.__name__}-{digest[:32]}.nbc"
+
+
+def _is_locked(file: IO[bytes], byte: int) -> bool:
+    """Return whether another process has locked a byte of a file; if none has, lock it."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except OSError as error:  # any other error: a file system without locks
+        return error.errno in (errno.EACCES, errno.EAGAIN)
+    return False
 
 
 def folders() -> list[Path]:

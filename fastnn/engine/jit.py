@@ -109,7 +109,10 @@ def _alone(compiled: Any, compile_: Callable[[Any], Any]) -> Callable[[Any], Any
     def compile_so(signature: Any) -> Any:
         if signature in compiled.overloads:
             return compile_(signature)
-        with compiled._cache.alone(signature, compiled.targetctx.codegen()), signals_deferred():
+        with (
+            signals_deferred() as release,
+            compiled._cache.alone(signature, compiled.targetctx.codegen(), release),
+        ):
             return compile_(signature)
 
     return compile_so

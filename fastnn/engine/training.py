@@ -27,7 +27,7 @@ __all__ = ["Training", "outputs"]
 # operations, not a time, so that chunks and results are reproducible.
 CHUNK_FLOPS = 1_000_000_000
 
-# The noise of a chunk is drawn at once, and takes no more memory than this.
+# The noise of a chunk is drawn at once, and takes no more bytes than this, or than a batch's.
 NOISE_BYTES = 1 << 25
 
 # Outputs that take no more products, or of a few rows only, are computed with numpy. That is faster
@@ -106,9 +106,9 @@ class Training:
     track_cost : bool
         Whether `epoch` sums up the cost as it trains.
     threads : int, optional
-        How many threads share the work. By default 1 if a batch is little work; else the number of
-        CPUs that the process may use, or OMP_NUM_THREADS if that is less. The results do not depend
-        on it.
+        How many threads share the work. By default 1 if a batch or an epoch is little work; else
+        the number of CPUs that the process may use, or OMP_NUM_THREADS if that is less. The results
+        do not depend on it.
     row_weights : ndarray, shape (n,), optional
         Of the weights' dtype. A batch's gradient and cost are then weighted means: sums divided by
         the sum of the batch's weights, or 0 if all of these are 0.

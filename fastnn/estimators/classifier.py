@@ -53,9 +53,9 @@ beta_2, epsilon, n_iter_no_change, max_fun
         The dtype of training and predictions. None means float32 for float32 rows, else float64.
         "lbfgs" trains in float64, and may leave float64 weights where this is None.
     n_threads : int, optional
-        The number of training threads. By default 1 if a batch is little work, else one for each
-        CPU as far as OMP_NUM_THREADS allows, which joblib sets for its processes. The weights do
-        not depend on it.
+        The number of training threads. By default 1 if a batch or an epoch is little work, else one
+        for each CPU as far as OMP_NUM_THREADS allows, which joblib sets for its processes. The
+        weights do not depend on it.
     n_rows : int, optional
         The n in the lmbda/n of a penalty of fastnn. `partial_fit` needs it with such a penalty: the
         total number of rows in all its calls. By default the number of rows that `fit` trains on.

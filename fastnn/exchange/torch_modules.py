@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["from_torch", "to_torch"]
 
+# The parameters of a Flatten whose rows are as fastnn's.
+FLAT_ROWS = {"start_dim": 1, "end_dim": -1}
+
 # The default cost of a module, by its output activation.
 COSTS = {"softmax": "log_likelihood", "sigmoid": "cross_entropy"}
 
@@ -88,7 +91,7 @@ def from_torch(
         if type(part) is nn.Linear:
             linears.append(part)
             names.append("identity")
-        elif type(part) is nn.Flatten and not linears:
+        elif type(part) is nn.Flatten and not linears and _settings(part) == FLAT_ROWS:
             continue  # fastnn takes flat rows
         elif type(part) is not nn.Dropout:
             if not names or names[-1] != "identity":

@@ -194,9 +194,9 @@ class Network(Stack):
         progress : bool, default False
             Show a progress bar.
         threads : int, optional
-            How many threads share a batch's work. The default is 1 if a batch is little work, else
-            the number of CPUs that the process may use, or OMP_NUM_THREADS if that is less. The
-            results do not depend on it.
+            How many threads share a batch's work. The default is 1 if a batch or an epoch is little
+            work, else the number of CPUs that the process may use, or OMP_NUM_THREADS if that is
+            less. The results do not depend on it.
         compact_every : int, optional
             `compact` the network every so many epochs and continue with what is left: epochs get
             faster, but what is removed cannot come back. A penalty that depends on earlier steps,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,12 @@ from fastnn.penalties import per_layer, records
 __all__ = ["load"]
 
 
-def load(path: str | os.PathLike[str], *, max_bytes: int = 1 << 31, seed: Any = None) -> Network:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    max_bytes: int = 1 << 31,
+    seed: int | np.random.Generator | None = None,
+) -> Network:
     """Read a network written by `Network.save` or by the ``save`` of the book's network2.
 
     Parameters

@@ -199,6 +199,8 @@ class Network(BookNetwork):
             If an argument or the data are not as above; no weight has changed then.
         RuntimeError
             If the network is being trained already.
+        OSError
+            If the checkpoint's folder does not exist.
         """
         evaluated = monitor_evaluation_cost or monitor_evaluation_accuracy
         if evaluated and evaluation_data is None:

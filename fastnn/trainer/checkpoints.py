@@ -125,7 +125,7 @@ def listed_or_zeros(
     arrays: Mapping[str, np.ndarray], name: str, shapes: Sequence[tuple[int, ...]], dtype: Any
 ) -> list[np.ndarray]:
     """Return what `numbered_unless_zeros` stored."""
-    if f"{name}.0" not in arrays:
+    if not any(held.startswith(f"{name}.") for held in arrays):
         return [np.zeros(shape, dtype) for shape in shapes]
     return listed(arrays, name, shapes, dtype)
 

@@ -16,7 +16,7 @@ from fastnn.engine.draws import plain
 from fastnn.history import History
 from fastnn.network.stack import Arrays
 from fastnn.network_checks import layer_shapes
-from fastnn.plugin_digests import repr_with_code
+from fastnn.plugin_digests import name_with_code, repr_with_code
 from fastnn.trainer.checkpoints import (
     WHAT,
     Checkpoint,
@@ -192,8 +192,8 @@ def fit_of(run: Run) -> dict[str, Any]:
         "layers": len(network.sizes) - 1,
         "hidden": network.sizes[1:-1] if loop.compact_every is None else None,
         "outputs": network.sizes[-1],
-        "activations": network.activations,
-        "cost": network.cost,
+        "activations": [name_with_code(type(a)) for a in network._activations],
+        "cost": name_with_code(type(network._cost)),
         "multilabel": network.multilabel,
         "dtype": network.dtype.name,
         "input_scale": network.input_scale,

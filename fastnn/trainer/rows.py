@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn.activations import Activation
 from fastnn.arrays import BYTE_SCALE, FEW_ROWS, Inputs, MatrixLike
 from fastnn.checks import FileFormatError, pair, warn
 from fastnn.costs import MeanSquared
@@ -67,34 +68,37 @@ def warn_of_misfits(network: Network, X: Any, rows: Rows) -> None:
 
     Without `input_scale`, bytes are multiplied by 1/256, so that flags or small counts vanish.
     """
-    if (
-        network.input_scale is None
-        and getattr(X, "dtype", None) == np.uint8
-        and _are_flags(rows.inputs)
-    ):
+    dtype = getattr(X, "dtype", None)
+    is_bytes = isinstance(dtype, np.dtype) and dtype == np.uint8
+    if network.input_scale is None and is_bytes and _are_flags(rows.inputs):
         warn(
             f"X is uint8 with no value above 1, and is multiplied by {BYTE_SCALE} as pixels are: "
             "give the network input_scale=1.0 if it holds flags or counts"
         )
-    targets = rows.targets
-    if targets.ndim == 1:
+    if rows.targets.ndim == 1:
         return
-    low, high = float(targets.min()), float(targets.max())
-    output = network._activations[-1]
-    with np.errstate(over="ignore"):
-        reached = output.value(np, np.array([[-FAR, 0.0, FAR]]))
-    is_one_class = isinstance(network._task, Classes) and targets.shape[1] == 1
-    if is_one_class and not 0 <= low <= high <= 1:
+    low, high = float(rows.targets.min()), float(rows.targets.max())
+    least, most = _range_of(network._activations[-1])
+    is_one_class = isinstance(network._task, Classes) and rows.targets.shape[1] == 1
+    if is_one_class and not -1 <= low <= high <= 1:
         warn(
             f"y has values from {low:g} to {high:g}, and the cost {network.cost!r} is for classes, "
             f"as numbers from 0 to 1: give cost={MeanSquared.name!r} for real targets"
         )
-    elif network._cost.regression and not reached.min() <= low <= high <= reached.max():
+    elif network._cost.regression and (low < least or high > most):
         warn(
             f"y has values from {low:g} to {high:g}, which no unit with the activation "
-            f"{output.name!r} reaches: scale y, or give one activation for each layer, the last "
-            "one 'identity'"
+            f"{network._activations[-1].name!r} reaches: scale y, or give one activation for each "
+            "layer, the last one 'identity'"
         )
+
+
+def _range_of(activation: Activation) -> tuple[float, float]:
+    """Return the least and the largest number that an activation reaches; NaN if that fails."""
+    z = np.r_[-FAR, np.linspace(-10, 10, 2001), FAR][:, np.newaxis]
+    with np.errstate(all="ignore"):
+        reached = activation.value(np, z)
+    return float(reached.min()), float(reached.max())
 
 
 def _are_flags(inputs: Inputs) -> bool:
