@@ -246,8 +246,6 @@ def fit(
         rounds = whole("rounds", rounds, minimum=0)
         if local_epochs is not None and local_batches is not None:
             raise ValueError("give local_epochs or local_batches, and not both")
-        if local_batches is None:
-            local_epochs = 1 if local_epochs is None else local_epochs
         local_epochs = optional(whole, "local_epochs", local_epochs, minimum=1)
         local_batches = optional(whole, "local_batches", local_batches, minimum=1)
         options = options_for(

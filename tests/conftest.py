@@ -19,7 +19,7 @@ import numpy as np
 import pooch  # noqa: F401 - imported now, or its logger would keep a CliRunner's stderr
 import pytest
 
-from fastnn import data
+from fastnn import activations, costs, data, initializers
 from fastnn.engine import layout, spec, training
 
 # Tiles of at most two rows by two vectors, which compile faster, and spans of as few as 64 columns.
@@ -111,6 +111,13 @@ def tiles_of_module(request: pytest.FixtureRequest) -> Iterator[None]:
 def tiles(request: pytest.FixtureRequest) -> Iterator[None]:
     with tiles_for(request.node):
         yield
+
+
+@pytest.fixture
+def registered_for_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget afterwards what a test has registered."""
+    for module in (activations, costs, initializers):
+        monkeypatch.setattr(module, "ALL", module.ALL)
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ KINDS = (
 )  # fmt: skip
 FEW_IMAGES = 200
 
+pytestmark = pytest.mark.usefixtures("registered_for_one_test")
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
@@ -73,13 +74,6 @@ def blocks_of(document: Path) -> list[Block]:
 def with_few_images(namespace: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of a namespace with every list cut to its first few items."""
     return {name: v[:FEW_IMAGES] if isinstance(v, list) else v for name, v in namespace.items()}
-
-
-@pytest.fixture(autouse=True)
-def what_documents_register(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget afterwards what a document has registered."""
-    for module in (activations, costs, initializers):
-        monkeypatch.setattr(module, "ALL", module.ALL)
 
 
 def run(document: Path, blocks: Sequence[Block]) -> int:

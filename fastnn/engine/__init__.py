@@ -11,9 +11,9 @@ Where to look, from the outside in:
 * `kernels`: the hot loop. `passes`: a batch's forward and backward pass through the layers.
 * Preparing a batch: `gather`, `by_class`, `csr` (sparse rows), `dropout`; and `listing`, with
   `columns`, `sorting` and `radix`: the lists of used columns.
-* Products, the update and the penalty in one pass: `products` selects the kernel; `simd` has the
-  tiles over all columns, `listed_products` and `listed_tiles` those over listed columns;
-  `transpose` serves the backward pass.
+* Products, the update and the penalty in one pass: `parts` divides the work among threads,
+  `products` selects the kernel; `simd` has the tiles over all columns, `listed_products` and
+  `listed_tiles` those over listed columns; `transpose` serves the backward pass.
 * Elementwise work: `rows` (activations, costs), `shrink`, `decay`, `groups`, `shorten` (penalties),
   `steps` (optimizers), all with formulas that `trace` turns into vector instructions; `conditions`:
   the comparisons in these formulas.

@@ -14,7 +14,11 @@ import numpy as np
 from fastnn.model_files.model import Model, dtype_of, from_record, parsed, record_of, require
 from fastnn.model_files.state_form import decode_state, encode_state
 
-__all__ = ["decode", "encode"]
+__all__ = ["CHECKPOINT_KEY", "decode", "encode"]
+
+
+# Where a checkpoint, which is no model, has its record in the header's metadata.
+CHECKPOINT_KEY = "fastnn_checkpoint"
 
 
 def encode(model: Model) -> bytes:
@@ -91,9 +95,9 @@ def _record(raw: bytes) -> Any:
     require(len(raw) >= max(end, 8), f"its header ends at byte {end:,}, and it has {len(raw):,}")
     header = parsed(raw[8:end])
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    record: Any = metadata.get("fastnn") if isinstance(metadata, dict) else None
-    is_checkpoint = isinstance(metadata, dict) and "fastnn_checkpoint" in metadata
-    require(not is_checkpoint, "it is a checkpoint: resume the fit that wrote it")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    record: Any = metadata.get("fastnn")
+    require(CHECKPOINT_KEY not in metadata, "it is a checkpoint: resume the fit that wrote it")
     require(isinstance(record, str), "a safetensors file of fastnn's has 'fastnn' in its metadata")
     return parsed(record)
 

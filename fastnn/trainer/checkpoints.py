@@ -16,6 +16,7 @@ import numpy as np
 
 from fastnn.checks import as_format_errors, optional, real, warn, whole
 from fastnn.files import refuse_without_folder, remove_leftovers, replace_file
+from fastnn.model_files.safetensors_form import CHECKPOINT_KEY
 
 __all__ = [
     "WHAT",
@@ -31,7 +32,7 @@ __all__ = [
     "write",
 ]
 
-KEY, FORMAT = "fastnn_checkpoint", 1
+FORMAT = 1
 
 # What error messages call such a file.
 WHAT = "checkpoint"
@@ -61,7 +62,7 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
 
     text = json.dumps({"format": FORMAT, **checkpoint.record})
     arrays = {name: np.ascontiguousarray(array) for name, array in checkpoint.arrays.items()}
-    replace_file(path, save(arrays, metadata={KEY: text}))
+    replace_file(path, save(arrays, metadata={CHECKPOINT_KEY: text}))
 
 
 def read(path: str | os.PathLike[str]) -> Checkpoint | None:
@@ -81,7 +82,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint | None:
     with as_format_errors(path, WHAT):
         try:
             with safe_open(os.fspath(path), framework="numpy") as file:
-                record = json.loads((file.metadata() or {})[KEY])
+                record = json.loads((file.metadata() or {})[CHECKPOINT_KEY])
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(str(error)) from error

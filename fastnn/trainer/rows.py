@@ -78,14 +78,13 @@ def warn_of_misfits(network: Network, X: Any, rows: Rows) -> None:
     if rows.targets.ndim == 1:
         return
     low, high = float(rows.targets.min()), float(rows.targets.max())
-    least, most = _range_of(network._activations[-1])
     is_one_class = isinstance(network._task, Classes) and rows.targets.shape[1] == 1
     if is_one_class and not -1 <= low <= high <= 1:
         warn(
             f"y has values from {low:g} to {high:g}, and the cost {network.cost!r} is for classes, "
             f"as numbers from 0 to 1: give cost={MeanSquared.name!r} for real targets"
         )
-    elif network._cost.regression and (low < least or high > most):
+    elif network._cost.regression and not _reaches(network._activations[-1], low, high):
         warn(
             f"y has values from {low:g} to {high:g}, which no unit with the activation "
             f"{network._activations[-1].name!r} reaches: scale y, or give one activation for each "
@@ -93,12 +92,12 @@ def warn_of_misfits(network: Network, X: Any, rows: Rows) -> None:
         )
 
 
-def _range_of(activation: Activation) -> tuple[float, float]:
-    """Return the least and the largest number that an activation reaches; NaN if that fails."""
+def _reaches(activation: Activation, low: float, high: float) -> bool:
+    """Return whether an activation reaches both numbers; true if its range cannot be found."""
     z = np.r_[-FAR, np.linspace(-10, 10, 2001), FAR][:, np.newaxis]
     with np.errstate(all="ignore"):
         reached = activation.value(np, z)
-    return float(reached.min()), float(reached.max())
+    return not (low < reached.min() or high > reached.max())  # NaN is no range
 
 
 def _are_flags(inputs: Inputs) -> bool:
