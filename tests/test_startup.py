@@ -145,6 +145,22 @@ def test_a_damaged_file_is_written_anew(folder: Path, place: int) -> None:
     assert hits(third) == 1
 
 
+def test_kernels_unused_for_long_are_deleted_when_one_is_saved(folder: Path) -> None:
+    for number in (1.0, 2.0, 3.0):
+        adder(number)(1.0)
+    used, unused, recent = sorted(kernels(folder), key=lambda file: file.stat().st_mtime_ns)
+    (folder / "other").touch()
+    unfinished = folder / f"{unused.name}.{32 * 'a'}"
+    unfinished.touch()
+    for file in (used, unused, unfinished, folder / "other"):
+        os.utime(file, (0, 0))
+    adder(1.0)(1.0)  # notes that it has been used
+    adder(4.0)(1.0)
+    assert {used, recent} < set(kernels(folder))
+    assert len(kernels(folder)) == 3
+    assert {file.name for file in folder.iterdir() if file.suffix != ".nbc"} == {"lock", "other"}
+
+
 # ------------------------------------------------------------------------------------ processes
 
 

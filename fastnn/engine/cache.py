@@ -43,6 +43,13 @@ LOOK_AGAIN = 0.05
 
 DIGEST_BYTES = 32  # at the start of a file: the SHA-256 of the rest
 
+# A kernel that no process has used for so long is deleted when the next one is saved: those of
+# other versions, and of formulas that have changed since, would stay for ever.
+UNUSED_SECONDS = 90 * 24 * 3600
+
+# The time of a kernel's last use is not written more often than this.
+NOTED_SECONDS = 24 * 3600
+
 
 # A process loses all its locks on a file when any of its threads closes it.
 _one_thread = threading.RLock()
@@ -80,6 +87,7 @@ class KernelCache:
                 continue  # missing or not readable: try the next folder
             digest, parts = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
             if hashlib.sha256(parts).digest() == digest:  # else the disk was full, or is damaged
+                _note_use(folder / name)
                 return CompileResult._rebuild(context, *pickle.loads(parts))
         return None
 
@@ -92,6 +100,7 @@ class KernelCache:
                 _write(folder / name, content)
             except OSError:
                 continue
+            _delete_unused(folder)
             return
         _warn(" or ".join(map(str, folders())))
 
@@ -177,6 +186,21 @@ def _write(path: Path, content: bytes) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _note_use(path: Path) -> None:
+    """Make the time of a file's last change that of its last use."""
+    with suppress(OSError):  # a folder of another user
+        if time.time() - path.stat().st_mtime > NOTED_SECONDS:
+            os.utime(path)
+
+
+def _delete_unused(folder: Path) -> None:
+    """Delete the kernels, complete or not, that have not been used for `UNUSED_SECONDS`."""
+    for path in folder.glob("*.nbc*"):
+        with suppress(OSError):  # another process has deleted it
+            if time.time() - path.stat().st_mtime > UNUSED_SECONDS:
+                path.unlink()
 
 
 @functools.cache
