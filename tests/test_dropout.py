@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,35 @@ def test_a_layer_whose_rows_would_be_1_kib_apart(threads: int) -> None:
     assert (guarded[run._unmasked.size :] == 5).all()
     for came, wanted in zip(network.weights + network.biases, expected, strict=True):
         np.testing.assert_allclose(came, wanted, rtol=0, atol=1e-12)
+
+
+class Hyperbola(activations.Activation):
+    """sqrt(1+z**2); its derivative is computed from a, and would be infinite at a = 0."""
+
+    name = "hyperbola"
+
+    @staticmethod
+    def value(xp, z):
+        return xp.sqrt(1 + z * z)
+
+    @staticmethod
+    def derivative(xp, z, a):
+        return z / a
+
+
+@pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
+def test_the_slope_of_a_dropped_unit_may_be_any_number() -> None:
+    found = []
+    for kind in (batched.Path, compiled.Path):
+        network = new()
+        problem = problem_of(network, 13, 1)
+        formulas = [Hyperbola(), Hyperbola(), activations.Sigmoid()]
+        path = kind(replace(problem, activations=formulas, learning_rate=0.01))
+        path.run(np.arange(N))
+        path.write_back()
+        found.append(network.weights)
+    for numpys, kernels in zip(*found, strict=True):
+        np.testing.assert_allclose(kernels, numpys, rtol=0, atol=1e-12)
 
 
 def test_a_rate_of_0_is_none() -> None:

@@ -195,6 +195,52 @@ def test_an_optimizers_memories_begin_in_the_padding_too(on: Any) -> None:
     same(*networks)
 
 
+class InFloat64(Accumulating):
+    name = "in_float64"
+
+    def start(self, w: np.ndarray) -> Sequence[np.ndarray]:
+        return [np.full(w.shape, 0.1)]
+
+
+@PATHS
+def test_an_optimizers_memories_have_the_networks_dtype(path: str, on: Any) -> None:
+    on(path)
+    twice, once = (fastnn.Network([70, 37, 3], seed=1) for _ in range(2))
+    once.fit(X, Y, optimizer=InFloat64(), **FIT | {"epochs": 2})
+    for _ in range(2):
+        twice.fit(X, Y, optimizer=InFloat64(), warm_start=True, **FIT | {"epochs": 1})
+    same(once, twice, atol=0)
+    assert once.optimizer_state is not None
+    assert {a.dtype for a in once.optimizer_state.memories[0]} == {np.dtype("float32")}
+
+
+@dataclass(frozen=True)
+class ByLogarithm(L1Like):
+    """Proximal L1, whose steps are counted by their logarithm: there must be at least one."""
+
+    name = "by_logarithm"
+    after_gradient = True
+
+    def coefficients(self, step: float) -> tuple[float, ...]:
+        return (step * self.lmbda,)
+
+    @staticmethod
+    def shrink(xp: Any, w: Any, kappa: Any) -> Any:
+        return soft(xp, w, kappa)
+
+    @staticmethod
+    def caught_up(xp: Any, w: Any, steps: Any, kappa: Any) -> Any:
+        return soft(xp, w, (2 - 1 / steps) * steps * kappa - (steps - 1) * kappa)
+
+
+def test_no_column_catches_up_with_no_step(on: Any) -> None:
+    networks = [new(), new()]
+    for network, path in zip(networks, ("compiled", "numpy"), strict=True):
+        on(path)
+        network.fit(X, Y, penalty=ByLogarithm(0.1), **FIT)
+    same(*networks)
+
+
 @PATHS
 def test_ftrl_goes_on_from_the_weights_as_they_are(path: str, on: Any) -> None:
     on(path)
@@ -250,6 +296,7 @@ class Mixed(activations.Activation):
     @staticmethod
     def value(xp: Any, z: Any) -> Any:
         size = xp.copysign(z, 1.0) + xp.copysign(z, -2.0)
+        size = xp.sqrt(0.25) * xp.exp(xp.log(2.0)) * size  # times 1
         return size + xp.maximum(0.0, z) + 0.25 * xp.minimum(0.5, xp.logaddexp(0.0, z))
 
 

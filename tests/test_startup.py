@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn.engine import cache, compiled, jit, warmup
+from fastnn.arrays import Inputs
+from fastnn.costs import CrossEntropy
+from fastnn.engine import Training, cache, compiled, jit, warmup
 from fastnn.interrupts import signals_deferred
 from fastnn.nielsen import network as chapter1
 from fastnn.nielsen import network2
@@ -84,6 +86,23 @@ def test_what_it_closes_over_and_argument_types_make_another_file(folder: Path) 
         assert function(argument) == argument + number
         assert hits(function) == 0
     assert len(kernels(folder)) == 3
+
+
+def test_other_code_of_the_function_makes_another_file(folder: Path) -> None:
+    @jit.kernel
+    def twice(x):
+        return 2 * x
+
+    first = twice
+    first(1.0)
+
+    @jit.kernel
+    def twice(x):
+        return x + x
+
+    assert twice(1.0) == 2.0
+    assert hits(twice) == 0
+    assert len(kernels(folder)) == 2
 
 
 def test_other_sources_make_another_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +213,42 @@ def test_ctrl_c_while_another_process_compiles(folder: Path, is_fit: bool) -> No
         assert other.poll() is None  # it still holds them
         other.communicate()
     assert compiles() == 3.0
+
+
+class Interrupted:
+    """A kernel that is not compiled yet, and whose compilation Ctrl-C interrupts."""
+
+    overloads = ()
+
+    def compile(self, signature: Any) -> None:
+        raise KeyboardInterrupt
+
+    def __call__(self, *arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kernel", ["_train", "_settle"])
+def test_a_call_interrupted_while_it_compiles_has_taken_nothing(kernel: str, monkeypatch) -> None:
+    network, rows = fastnn.Network([70, 5, 3], seed=1), rows_of("uint8 with zeros")
+    training = Training(
+        *network._arrays(),
+        activations=network._activations,
+        cost=CrossEntropy(),
+        penalties=[fastnn.L1(1.0)] * 2,
+        inputs=Inputs(rows, 1 / 256),
+        targets=np.arange(20) % 3,
+        batch_size=5,
+        learning_rate=0.5,
+        dropout=[0.5],
+    )
+    before, weights = training.state(), [w.copy() for w in network.weights]
+    monkeypatch.setattr(training._path, kernel, Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        training.epoch(np.arange(20))
+    after = training.state()
+    assert (after.steps, after.total, after.draws) == (before.steps, before.total, before.draws)
+    for now, then in zip(network.weights, weights, strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
 def test_a_thread_waits_for_another_that_compiles(folder: Path) -> None:

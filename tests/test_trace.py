@@ -10,8 +10,9 @@ import pytest
 numba = pytest.importorskip("numba")
 
 from fastnn import activations, penalties  # noqa: E402
-from fastnn.engine import jit, spec, trace  # noqa: E402
+from fastnn.engine import jit, spec  # noqa: E402
 from fastnn.engine.coefficients import Coefficients  # noqa: E402
+from fastnn.engine.formulas import register  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not jit.is_on(), reason="traced formulas are for the compiler")
 
@@ -26,7 +27,7 @@ def traced(function: Any, *arrays: np.ndarray) -> np.ndarray:
     dtype, count = arrays[0].dtype, len(arrays[0])
     lanes = spec.lanes(dtype)
     padded = [np.concatenate([a, np.ones(-count % lanes, dtype)]) for a in arrays]
-    key = trace.register(function)
+    key = register(function)
     text = spec.Spec(lanes, rows=(1,), listed=1, values=(key,)).encode()
 
     names = [f"x{i}" for i in range(len(arrays))]
@@ -182,8 +183,8 @@ def test_a_changed_formula_has_another_key() -> None:
     def constant(number: float) -> Any:
         return eval(f"lambda xp, x: x * {number}")
 
-    assert trace.register(constant(2.0)) != trace.register(constant(3.0))
-    assert trace.register(constant(2.0)) == trace.register(constant(2.0))
+    assert register(constant(2.0)) != register(constant(3.0))
+    assert register(constant(2.0)) == register(constant(2.0))
 
 
 MODULE = """
@@ -241,7 +242,7 @@ def test_a_formula_has_another_key_when_it_or_what_it_uses_changes(edit: tuple[s
     for text in (MODULE, MODULE, MODULE.replace(*edit)):
         names = {"__name__": "module", "np": np}
         exec(text, names)
-        keys.append(trace.register(names["formula"]))
+        keys.append(register(names["formula"]))
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -250,7 +251,7 @@ def test_documentation_is_not_in_the_key() -> None:
     for text in ("once", "twice"):
         names: dict[str, Any] = {"__name__": "module"}
         exec(f'def formula(xp, z):\n    "{text}"\n    return z', names)
-        keys.append(trace.register(names["formula"]))
+        keys.append(register(names["formula"]))
     assert keys[0] == keys[1]
 
 
@@ -278,13 +279,13 @@ class Table:
 
 def test_numbers_that_a_key_would_not_see_are_refused() -> None:
     with pytest.raises(TypeError, match="must be a function or a staticmethod, not <bound method"):
-        trace.register(LIMITED.formula)
+        register(LIMITED.formula)
     with pytest.raises(TypeError, match=r"computes with .*Limited object.*take numbers"):
-        trace.register(lambda xp, w: xp.minimum(w, LIMITED.limit))
+        register(lambda xp, w: xp.minimum(w, LIMITED.limit))
     with pytest.raises(TypeError, match=r"computes with \[0\.5\].*take numbers"):
-        trace.register(lambda xp, w: w * Table.steps[0])
+        register(lambda xp, w: w * Table.steps[0])
     with pytest.raises(TypeError, match=r"computes with <bound method Table\.half"):
-        trace.register(lambda xp, w: Table.half(w))
+        register(lambda xp, w: Table.half(w))
 
 
 CHOICES = {

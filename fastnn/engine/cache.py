@@ -30,6 +30,7 @@ from numba.misc.appdirs import AppDirs
 
 import fastnn
 from fastnn.checks import warn
+from fastnn.plugin_digests import code_of
 
 try:
     import fcntl
@@ -133,6 +134,7 @@ class KernelCache:
             sys.implementation.cache_tag,
             codegen.magic_tuple(),  # the target CPU and its features
             sources(),
+            code_of(self._function.__code__, self._function.__doc__),
             closure,
             signature,
         )

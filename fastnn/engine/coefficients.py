@@ -53,7 +53,7 @@ class Coefficients:
     count : int
         The number of steps so far.
     total : float
-        The sum of their learning_rate / n, times the reach of the optimizer that made them.
+        The sum of their learning_rate / n, times the `gain` of the optimizer that made them.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Coefficients:
         """Return the penalties' numbers.
 
         With an optimizer, a penalty that is part of the gradient has the numbers of a step of 1/n;
-        one that follows the step has those of a step multiplied by the optimizer's reach.
+        one that follows the step has those of a step multiplied by the optimizer's `gain`.
         """
         row: list[float | np.ndarray] = []
         for penalty in self._distinct:

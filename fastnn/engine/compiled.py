@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,26 +16,22 @@ from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team, unpacking
 from fastnn.engine.coefficients import Coefficients, width_of
-from fastnn.engine.csr import SparseRows
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.panels import Place, begin_memories, memory, pack, places_of, unpack
 from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.records import PITCH, Choice
 from fastnn.engine.state import State, fresh
+from fastnn.engine.stored_rows import (
+    as_stored,
+    has_many_zeros,
+    places_in,
+    read_only,
+    values_of_bytes,
+)
 from fastnn.engine.unused_columns import columns_of
 from fastnn.penalties import Penalty, value_of
 
 __all__ = ["Path", "outputs"]
-
-# Below this share of zeros, listing the used columns costs more than it saves.
-WORTHWHILE_ZEROS = 0.25
-
-# The share is measured on at least this many rows, spread evenly over all, or on all if fewer.
-SAMPLED_ROWS = 64
-
-# The kernel looks at this many columns at once, so a row must have as many.
-MASK_COLUMNS = 64
-
 
 # More than the number of arrivals at meeting points can reach: it releases all waiting threads.
 BEYOND_ALL_MEETINGS = 1 << 62
@@ -49,7 +47,7 @@ class Path:
         self, problem: Problem, state: State | None = None, *, timed: bool = False
     ) -> None:
         dtype, sparse = problem.dtype, problem.inputs.is_sparse
-        skip_zeros = problem.noise is None and _has_many_zeros(problem.inputs)
+        skip_zeros = problem.noise is None and has_many_zeros(problem.inputs)
         first = problem.penalties[0]
         # For dense rows, an occasional step on all columns is less work than tracking their use.
         acts_often = first is None or not first.skips
@@ -76,10 +74,10 @@ class Path:
         of_network = self._places_of([*problem.weights, *problem.biases])
         for places in (of_network, *self._places_of_state()):
             pack(places, order)
-        self._columns = None if order is None else _places_in(order, problem.inputs)
+        self._columns = None if order is None else places_in(order, problem.inputs)
         self._marked = tuple(map(np.empty_like, self._of_network()))
-        self._arrays.values[:] = _values_of_bytes(problem.inputs, dtype)
-        self._rows = _either(problem.inputs, dtype, self._columns)
+        self._arrays.values[:] = values_of_bytes(problem.inputs, dtype)
+        self._rows = as_stored(problem.inputs, dtype, self._columns)
         # One of the two is empty, so that one compiled function serves both.
         by_class = problem.targets.ndim == 1
         self._labels = read_only(problem.targets if by_class else np.empty(0, np.int64))
@@ -96,6 +94,14 @@ class Path:
         """Train over the rows in `order`; return the sum of their costs."""
         problem = self._problem
         self._arrays.arrived[0] = self._arrays.met[:] = 0
+        if self._settle is not None and not self._settle.overloads:  # its types never change
+            row = np.empty((1, self._coefficients.width), problem.dtype)
+            self._settle.compile((typeof(self._arrays.records), typeof(row)))
+        with self._nothing_taken_on_error():
+            return self._run(order, batches)
+
+    def _run(self, order: np.ndarray, batches: np.ndarray | None) -> float:
+        problem = self._problem
         count = -(-len(order) // problem.batch_size)
         numbers = self._coefficients.rows(problem.steps(order), count, problem.learning_rate)
         numbers = numbers.astype(problem.dtype)
@@ -128,6 +134,20 @@ class Path:
         if self._unused is not None:
             self._unused.take(numbers, count, batches)
         return total
+
+    @contextmanager
+    def _nothing_taken_on_error(self) -> Iterator[None]:
+        """Restore coefficients and draws if no batch is trained, as on Ctrl-C while it compiles."""
+        taken = copy.copy(self._coefficients)
+        drawn = [d for d in (self._problem.noise, self._problem.masks) if d is not None]
+        states = [d.state for d in drawn]
+        try:
+            yield
+        except BaseException:
+            self._coefficients = taken
+            for d, state in zip(drawn, states, strict=True):
+                d.state = state
+            raise
 
     def _call(self, arguments: tuple[Any, ...]) -> float:
         """Call the kernel on all threads; if one of several raises, go back to the mark."""
@@ -250,7 +270,7 @@ def outputs(
 ) -> Outputs:
     """Return the network's outputs for every row."""
     dtype = weights[0].dtype
-    rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), _has_many_zeros(inputs)
+    rows, skip_zeros = min(EVALUATED_ROWS, inputs.n), has_many_zeros(inputs)
     wanted = spec.for_outputs(weights, activations, inputs, skip_zeros)
     names = _numbered(activations)
     sizes = [weights[0].shape[1], *map(len, weights)]
@@ -259,56 +279,13 @@ def outputs(
     )  # fmt: skip
     panels = arrays.weights, arrays.biases
     pack(places_of(arrays.table, panels, [*weights, *biases], wanted.lanes))
-    arrays.values[:] = _values_of_bytes(inputs, dtype)
+    arrays.values[:] = values_of_bytes(inputs, dtype)
     z, a = (np.empty((inputs.n, len(biases[-1])), dtype) for _ in range(2))
     found, order = Outputs(z, a, np.empty(inputs.n, np.int64)), np.arange(inputs.n)
     run = _kernel(kernels.build_outputs, wanted.encode())
     factors = dtype.type(inputs.scale), dtype.type(inputs.divisor)
-    run(arrays.records, *_either(inputs, dtype), *factors, read_only(order), rows, *found)
+    run(arrays.records, *as_stored(inputs, dtype), *factors, read_only(order), rows, *found)
     return found
-
-
-def _places_in(order: np.ndarray, inputs: Inputs) -> np.ndarray:
-    """Return each column's position in `order`, 0 for those that are not in it."""
-    places = np.zeros(inputs.matrix.shape[1], np.int32)
-    places[order] = np.arange(len(order))
-    return places
-
-
-def _either(
-    inputs: Inputs, dtype: np.dtype[Any], places: np.ndarray | None = None
-) -> tuple[np.ndarray | None, SparseRows | None]:
-    """Return the rows as a kernel takes them: a matrix, or the three arrays of sparse rows.
-
-    The columns of sparse rows are numbered by their `places`, if these are given.
-    """
-    if not inputs.is_sparse:
-        return read_only(inputs.matrix), None
-    csr, numbers = inputs.matrix, inputs.matrix.indices
-    if places is not None:
-        numbers = places[numbers]
-    values = csr.data.astype(dtype, copy=False)
-    arrays = [csr.indptr.astype(np.int64), numbers.astype(np.int32, copy=False), values]
-    return None, SparseRows(*map(read_only, arrays))
-
-
-def read_only(array: Any) -> Any:
-    """Return a read-only view of an array; None stays None.
-
-    Writability is part of an array's Numba type, and a kernel would be compiled for both types.
-    """
-    if array is None or not array.flags.writeable:
-        return array
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _values_of_bytes(inputs: Inputs, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return the number that each byte stands for, rounded as when rows are gathered."""
-    scaled = np.arange(256, dtype=dtype) * dtype.type(inputs.scale)
-    values: np.ndarray = scaled / dtype.type(inputs.divisor)
-    return values
 
 
 @functools.cache
@@ -377,16 +354,3 @@ def _choices(problem: Problem, places: Sequence[int]) -> list[Choice]:
             )
         )
     return choices
-
-
-def _has_many_zeros(inputs: Inputs) -> bool:
-    """Return whether a sample of the rows has enough zeros to skip unused columns.
-
-    It is False for sparse rows, which have their column lists already.
-    """
-    if inputs.is_sparse:
-        return False
-    matrix = inputs.matrix
-    some = matrix[:: max(1, len(matrix) // SAMPLED_ROWS)]
-    zeros = 1 - float(np.count_nonzero(some) / some.size)
-    return matrix.shape[1] >= MASK_COLUMNS and zeros > WORTHWHILE_ZEROS

@@ -6,11 +6,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, int64, read_spec
+from fastnn.engine.emit import int64, read_spec
 from fastnn.engine.lowering import constant_of, given
 from fastnn.engine.spec import Layout, Rules, decode
 
@@ -19,7 +18,6 @@ __all__ = [
     "by_layout",
     "by_rules",
     "decays",
-    "groups_inputs",
     "has_groups",
     "has_stepper",
     "is_sparse",
@@ -116,21 +114,6 @@ shortens = _constant(lambda spec: spec.shortens)
 
 # Whether an optimizer makes the step from the whole gradient.
 has_stepper = _constant(lambda spec: spec.stepper is not None)
-
-
-@intrinsic(prefer_literal=True)
-def groups_inputs(typing: Any, spec: Any, number: Any) -> Any:
-    """Return whether a group of the penalty numbered `number` is an input's weights."""
-    rules = read_spec(spec).rules
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        found = ir.Constant(I1, 0)
-        for place, rule in enumerate(rules, 1):
-            if rule.grouping == "inputs":
-                found = builder.or_(found, builder.icmp_signed("==", arguments[1], int64(place)))
-        return found
-
-    return types.boolean(spec, types.int64), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -1,7 +1,7 @@
 """Dropout in the kernels: outputs times a mask in the forward pass, deltas in the backward pass.
 
-The slope of a unit that stays is taken at its output before the mask. A dropped output is lost once
-it is multiplied by 0, but its delta is 0 too, so the slope there does not matter.
+The slope of a unit that stays is taken at its output before the mask. The output of a dropped unit
+is lost, so the slope there may be any number, but its delta is 0.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def mask(spec, net, dropout, number, values, start, part):
     for i in range(part.low, part.high):
         factors, row = mask_of(net, dropout, number, start + i), after(values, i * here.pitch)
         for o in range(first, last):
-            put(row, o, get(row, o) * get(factors, o))
+            factor = get(factors, o)
+            put(row, o, get(row, o) * factor if factor > 0 else factor)  # not 0 times infinity
 
 
 @by_layout

@@ -16,15 +16,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.constants import by_layout, groups_inputs, lanes
+from fastnn.engine.constants import by_layout, lanes
 from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.formulas import formula
 from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.parts import panel_at
 from fastnn.engine.pointers import after, get, layer_of, put
 from fastnn.engine.shrink import spread
 from fastnn.engine.spec import Spec
 from fastnn.engine.team import share
-from fastnn.engine.trace import Vec, VecSpace, formula, splat
+from fastnn.engine.trace import Vec, VecSpace, splat
 
 __all__ = ["scale_columns", "scale_groups", "share_vectors"]
 
@@ -33,7 +34,7 @@ __all__ = ["scale_columns", "scale_groups", "share_vectors"]
 def scale_groups(spec, net, layer, numbers, columns, count):
     """Scale a layer's groups after a step: those of the listed inputs, or those of all units."""
     here, below = layer_of(net, layer), layer_of(net, layer - 1)
-    if here.scaled and groups_inputs(spec, here.scaled):
+    if here.scaled and here.by_inputs:
         begin, end = share_vectors(spec, net, count)
         listed = after(columns, begin)
         scale_columns(spec, net, layer, numbers, listed, end - begin, -1)

@@ -9,16 +9,21 @@ For each batch, with the innermost loops marked by an asterisk:
 
     take_rows, take_targets                             gather
     list_batch: list_blocks, list_columns               listing -> columns, sorting, radix
+        or list_used (sparse rows)                      listing
+    transpose_all                                       products -> transpose
     catch_up_entering (a deferred penalty)              listing -> shrink
     go_forward -> forward -> layer_product, one of      passes -> products
         product (dense rows)          -> * tile_forward     simd
-        product_of_listed             -> * listed_forward   listed_tiles
+        product_of_listed             -> * listed_forward   listed_products -> listed_tiles
         product_of_rows (sparse)      -> * tile_forward     csr -> simd
     output_delta, go_backward -> product                passes -> products
     change_weights -> update -> update_part, one of     products
         update_panel (dense rows)     -> * tile_update      simd
-        update_listed                 -> * listed_update    listed_tiles
+        update_listed                 -> * listed_update    listed_products -> listed_tiles
         update_from_rows (sparse)     -> * tile_update      csr -> simd
+      next to it, the penalty of columns that it leaves out:
+        shrink_left_out (listed)                        products -> shrink
+        shrink_sparse_first (sparse)                    listing -> shrink
       then step_layer (an optimizer)                    steps
       and scale_layers, shorten_layers (groups)         groups, shorten
 
@@ -156,12 +161,12 @@ def build_train(spec: str) -> Any:
             batch = Batch(m, start, matrix, nonzeros, rows, coming)
             phases.lap(spec, net.ticks, phases.LIST)
 
-            if lazy(spec) and get(net.counts, ENTERING):
+            if lazy(spec) and number > 0 and get(net.counts, ENTERING):  # none missed before
                 catch_up_entering(spec, net, last, step)
             last, before_step = numbers, decay
             if decays(spec):
                 decay *= 1.0 - get(numbers, layer_of(net, 1).numbers)
-            phases.lap(spec, net.ticks, phases.IDLE)
+            phases.lap(spec, net.ticks, phases.CATCH_UP)
 
             go_forward(spec, net, batch, dropout, before_step)
             phases.lap(spec, net.ticks, phases.FORWARD)
@@ -238,12 +243,12 @@ def build_settle(spec: str) -> Any:
         for j in range(settle_run(spec, net, numbers, until), columns):
             in_use = (get(net.in_use, j // 64) >> np.uint64(j % 64)) & np.uint64(1)
             if not in_use and get(net.left_at, j) < SEEN:
-                put(net.idle, count, np.int32(j))
+                put(net.left_out, count, np.int32(j))
                 count += 1
-        end_list(spec, net.idle, count)
-        catch_up(spec, net, numbers, net.idle, count, until)
+        end_list(spec, net.left_out, count)
+        catch_up(spec, net, numbers, net.left_out, count, until)
         if lazy_groups(spec):
-            scale_columns(spec, net, 1, numbers, net.idle, count, until)
+            scale_columns(spec, net, 1, numbers, net.left_out, count, until)
         words = words_to(columns)
         for word in range(words):
             put(net.in_use, word, np.uint64(0))

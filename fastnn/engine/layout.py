@@ -39,8 +39,8 @@ from fastnn.engine.spec import panel_vectors
 
 __all__ = [
     "ENTERING",
-    "IDLE",
     "IN_BATCH",
+    "LEFT_OUT",
     "ROOM_MORE",
     "SEEN",
     "STREAMS",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 # Indices into `Arrays.counts`.
-ENTERING, IN_BATCH, IDLE = range(3)
+ENTERING, IN_BATCH, LEFT_OUT = range(3)
 
 # `Arrays.left_at` is raised by this for a column in a batch's list; no number of steps is as large.
 SEEN = 1 << 30
@@ -104,7 +104,7 @@ class Arrays(NamedTuple):
         For each thread, room for a panel's row.
     missed, one_step : int32
         For each thread, the number of steps that V columns have missed; V ones.
-    idle, every : int32
+    left_out, every : int32
         The input columns whose penalty step takes a pass of its own; 0, 1, 2, ...
     in_batch : int32
         The input columns that a batch uses.
@@ -133,7 +133,7 @@ class Arrays(NamedTuple):
     steps : int64, length 1
         The batches trained on so far; if a penalty is deferred, since the last full catch-up.
     counts : int64
-        How many columns are in `entering`, `in_batch` and `idle`.
+        How many columns are in `entering`, `in_batch` and `left_out`.
     orders : int64
         For each thread, the row numbers of two batches, each followed by a count for each class.
     costs : float64
@@ -166,7 +166,7 @@ class Arrays(NamedTuple):
     sums: np.ndarray
     missed: np.ndarray
     one_step: np.ndarray
-    idle: np.ndarray
+    left_out: np.ndarray
     every: np.ndarray
     in_batch: np.ndarray
     block_used: np.ndarray
@@ -231,7 +231,7 @@ def allocate(shape: Shape) -> Arrays:
     for ones in ("missed", "one_step"):
         arrays[ones][:] = 1
     counting = np.arange(len(arrays["every"]))
-    for name in ("idle", "every", "in_batch", "entering"):
+    for name in ("left_out", "every", "in_batch", "entering"):
         arrays[name][:] = counting
     return Arrays(plan.records.at(address + first), plan.table.copy(), **arrays)
 
@@ -318,7 +318,7 @@ def _plan(shape: Shape) -> Plan:
         sums=(threads, max(shape.panels) * lanes),
         missed=(threads, lanes),
         one_step=(1, lanes),
-        idle=(1, columns),
+        left_out=(1, columns),
         every=(1, columns),
         in_batch=(1, columns),
         block_used=(copies, listed * columns),

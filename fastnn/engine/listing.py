@@ -9,7 +9,6 @@ from fastnn.engine.constants import (
     after_gradient,
     by_layout,
     by_rules,
-    groups_inputs,
     lanes,
     lazy,
     lazy_groups,
@@ -17,7 +16,7 @@ from fastnn.engine.constants import (
     sorts,
 )
 from fastnn.engine.jit import jit, jit_outlined
-from fastnn.engine.layout import ENTERING, IDLE, IN_BATCH, SEEN
+from fastnn.engine.layout import ENTERING, IN_BATCH, LEFT_OUT, SEEN
 from fastnn.engine.parts import panel_at
 from fastnn.engine.pointers import after, get, layer_of, put, words_to
 from fastnn.engine.products import acting, skips
@@ -64,14 +63,14 @@ def list_blocks(spec, net, X, columns, rows, low, high, block):
 @by_rules
 @jit
 def list_columns(spec, net, m, columns, step, block, numbers):
-    """List the columns that come into use and the idle ones; note the step at which others cease.
+    """List the columns that come into use, and those left out; note the step at which others cease.
 
     The update of one block of rows includes the penalty's step for the columns that this block
-    uses. The other columns are `idle`: their step takes a pass of its own. If the penalty of unused
-    columns is deferred, only those that some block of the batch uses are idle. `numbers` are the
-    penalty's coefficients.
+    uses. The other columns are left out: their step takes a pass of its own. If the penalty of
+    unused columns is deferred, these are only columns that another block of the batch uses.
+    `numbers` are the penalty's coefficients.
     """
-    entering = idle = used = 0
+    entering = left_out = used = 0
     words, blocks = words_to(columns), (m + block - 1) // block
     its_block = blocks - 1 if after_gradient(spec) else 0
     acts = shrinks(spec) and not skips(layer_of(net, 1), numbers)
@@ -90,13 +89,13 @@ def list_columns(spec, net, m, columns, step, block, numbers):
             due = ~np.uint64(0) >> np.uint64(max(0, 64 * (word + 1) - columns))
         if acts and (blocks > 1 or not lazy(spec)):
             due &= ~get(net.block_bits, its_block * words + word)
-            idle = append_bits(spec, net.idle, idle, 64 * word, due)
+            left_out = append_bits(spec, net.left_out, left_out, 64 * word, due)
     put(net.counts, ENTERING, entering)
     if lazy_groups(spec):
         end_list(spec, net.entering, entering)
         end_list(spec, net.in_batch, used)
     put(net.counts, IN_BATCH, used)
-    put(net.counts, IDLE, idle)
+    put(net.counts, LEFT_OUT, left_out)
 
 
 @by_layout
@@ -156,7 +155,7 @@ def settle_run(spec, net, numbers, step):
     the number is 0.
     """
     here, count = layer_of(net, 1), layer_of(net, 0).units // run_lanes() * run_lanes()
-    if here.vectors * lanes(spec) > 1 or groups_inputs(spec, here.scaled):
+    if here.vectors * lanes(spec) > 1 or (here.scaled and here.by_inputs):
         return 0
     catch_up_run(spec, after(numbers, here.numbers), count, here.w, here.q, net.left_at, step)
     return count

@@ -16,13 +16,13 @@ from fastnn.engine.emit import I64, int64, read_spec
 
 __all__ = ["PHASES", "PHASE_COUNT", "can_count", "lap", "start_laps"]
 
-GATHER, LIST, IDLE, FORWARD, DELTA, UPDATE = range(6)
+GATHER, LIST, CATCH_UP, FORWARD, DELTA, UPDATE = range(6)
 
-PHASES = ("gather", "listing", "idle", "forward", "delta", "update")
+PHASES = ("gather", "listing", "catch-up", "forward", "delta", "update")
 """What they are called, in the order of their numbers.
 
 gather: rows and targets of a batch. listing: the columns that each block of rows uses, and the next
-batch's rows by class. idle: the penalty that columns have missed. forward: products and
+batch's rows by class. catch-up: the penalty that columns have missed. forward: products and
 activations. delta: the output's delta and cost, transposed weights, backward. update: gradient,
 penalty and weights, and asking for the next batch's rows.
 """

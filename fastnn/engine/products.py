@@ -23,7 +23,7 @@ from fastnn.engine.constants import (
 from fastnn.engine.csr import product_of_rows, update_from_rows
 from fastnn.engine.gather import prefetch_rows
 from fastnn.engine.jit import jit, jit_outlined, never_inline
-from fastnn.engine.layout import IDLE
+from fastnn.engine.layout import LEFT_OUT
 from fastnn.engine.listed_products import product_of_listed, update_listed
 from fastnn.engine.parts import (
     block_rows,
@@ -143,11 +143,11 @@ def update_part(spec, net, layer, batch, numbers, decay, part, asks):
             update_from_rows(spec, net, batch.csr, batch.rows, m, rule, of_layer, panel)
         elif lists(spec) and layer == 1:
             if shrinks(spec) and not after_gradient(spec):
-                shrink_idle(spec, net, numbers, panel)
+                shrink_left_out(spec, net, numbers, panel)
             rule, block = acting(here, numbers) if shrinks(spec) else 0, block_rows(spec, m)
             update_listed(spec, net, batch, block, rule, of_layer, ask, panel)
             if shrinks(spec) and after_gradient(spec):
-                shrink_idle(spec, net, numbers, panel)
+                shrink_left_out(spec, net, numbers, panel)
         else:
             update_panel(spec, net, layer, batch, numbers, ask, panel)
         if decays(spec) and layer == 1 and biases:
@@ -169,12 +169,12 @@ def panel_of(spec, net, layer, first, part):
 
 
 @jit
-def shrink_idle(spec, net, numbers, panel):
-    """Shrink the idle inputs of a panel, whose penalty step is in no block's update."""
-    here, count = layer_of(net, 1), get(net.counts, IDLE)  # none in a step that is skipped
-    first = place_of(net.idle, 0, count, panel.low)
-    some = place_of(net.idle, first, count, panel.high) - first
-    listed, of_layer = after(net.idle, first), after(numbers, here.numbers)
+def shrink_left_out(spec, net, numbers, panel):
+    """Shrink the inputs of a panel whose penalty step is in no block's update."""
+    here, count = layer_of(net, 1), get(net.counts, LEFT_OUT)  # none in a step that is skipped
+    first = place_of(net.left_out, 0, count, panel.low)
+    some = place_of(net.left_out, first, count, panel.high) - first
+    listed, of_layer = after(net.left_out, first), after(numbers, here.numbers)
     shrink_columns(
         spec, here.shrunk, panel.vectors, of_layer, listed, some, panel.w, panel.q
     )  # fmt: skip
@@ -219,8 +219,7 @@ def update_panel(spec, net, layer, batch, numbers, asks, panel):
     here, below, m = layer_of(net, layer), layer_of(net, layer - 1), batch.m
     rows, of_layer = rows_at_once(spec, m, panel.vectors), after(numbers, here.numbers)
     pitch, d_row = below.pitch, here.pitch
-    apart = decays(spec) and layer == 1
-    shrunk = 0 if apart or has_stepper(spec) else acting(here, numbers)
+    shrunk = 0 if has_stepper(spec) else acting(here, numbers)
     low, high = panel.low, panel.high
     for begin in range(low, high, CHUNK):
         if asks:
@@ -234,7 +233,7 @@ def update_panel(spec, net, layer, batch, numbers, asks, panel):
             acts = i + rows >= m if here.after_gradient else i == 0
             tile_update(
                 spec, shrunk if acts else 0, some, panel.vectors, of_layer, a, pitch, used, count,
-                d, d_row, panel.w, panel.q, panel.b, with_b and not apart,
+                d, d_row, panel.w, panel.q, panel.b, with_b,
             )  # fmt: skip
 
 

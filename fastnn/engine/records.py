@@ -85,7 +85,7 @@ ARRAYS: dict[str, type[np.generic] | None] = {
     "sums": None,
     "missed": np.int32,
     "one_step": np.int32,
-    "idle": np.int32,
+    "left_out": np.int32,
     "every": np.int32,
     "in_batch": np.int32,
     "block_used": np.int32,

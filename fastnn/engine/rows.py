@@ -13,7 +13,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, switch, vector_of
-from fastnn.engine.trace import Vec, VecSpace, formula, splat
+from fastnn.engine.formulas import formula
+from fastnn.engine.trace import Vec, VecSpace, splat
 from fastnn.engine.transpose import emit_transpose
 
 __all__ = [

@@ -15,9 +15,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastnn.engine.emit import I32, I64, int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.formulas import formula
 from fastnn.engine.jit import vector_bytes
 from fastnn.engine.spec import Rule
-from fastnn.engine.trace import Vec, VecSpace, formula, splat
+from fastnn.engine.trace import Vec, VecSpace, splat
 
 __all__ = [
     "catch_up_columns",

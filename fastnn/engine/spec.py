@@ -17,7 +17,7 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
-from fastnn.engine import jit, trace
+from fastnn.engine import formulas, jit
 from fastnn.engine.coefficients import numbers_of, width_of
 from fastnn.engine.problem import Problem
 from fastnn.optimizers import Optimizer
@@ -275,7 +275,7 @@ def for_outputs(
         lanes_,
         rows=tiles.rows,
         listed=tiles.listed * rows_per_bit,
-        values=tuple(trace.register(a.value) for a in distinct),
+        values=tuple(formulas.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
         packs=jit.packs_words(),
@@ -367,7 +367,7 @@ def _stepper(optimizer: Optimizer) -> Stepper:
 
 
 def _key(formula: Callable[..., Any] | None) -> str:
-    return "" if formula is None else trace.register(formula)
+    return "" if formula is None else formulas.register(formula)
 
 
 def _slope(activation: Activation) -> str:
@@ -376,7 +376,7 @@ def _slope(activation: Activation) -> str:
     def slope(xp: Any, delta: Any, z: Any, a: Any) -> Any:
         return delta * derivative(xp, z, a)
 
-    return trace.register(slope)
+    return formulas.register(slope)
 
 
 # `real` is 1, or the row's weight, at an output unit and 0 in the padding after it. Where it is 0
@@ -387,7 +387,7 @@ def _output_delta(cost: Any, activation: Activation) -> str:
     def output_delta(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
         return xp.where(real > 0, delta(xp, z, a, y, derivative(xp, z, a)) * real, 0)
 
-    return trace.register(output_delta)
+    return formulas.register(output_delta)
 
 
 def _real_cost(cost: Any) -> str:
@@ -396,4 +396,4 @@ def _real_cost(cost: Any) -> str:
     def real_cost(xp: Any, z: Any, a: Any, y: Any, real: Any) -> Any:
         return xp.where(real > 0, value(xp, z, a, y) * real, 0)
 
-    return trace.register(real_cost)
+    return formulas.register(real_cost)

@@ -17,7 +17,7 @@ class State(NamedTuple):
     steps : int
         The number of steps so far.
     total : float
-        The sum of learning_rate / n over these steps, times the optimizer's reach.
+        The sum of learning_rate / n over these steps, times the optimizer's `gain`.
     memories : list of lists of ndarray
         For each number that the optimizer keeps per weight, the layers' arrays: those of the
         weights, then those of the biases.
@@ -52,5 +52,5 @@ def fresh(problem: Problem) -> State:
     """Return the state before the first step."""
     arrays, stepper = [*problem.weights, *problem.biases], problem.stepper
     each = [] if stepper is None else [stepper.start(array) for array in arrays]
-    memories = [list(one) for one in zip(*each, strict=True)] if each else []
+    memories = [[np.asarray(a, problem.dtype) for a in one] for one in zip(*each, strict=True)]
     return State(0, 0.0, memories, [np.zeros_like(array) for array in arrays], {})

@@ -15,13 +15,14 @@ from numba.extending import intrinsic
 
 from fastnn.engine.constants import lanes
 from fastnn.engine.emit import int64, load, read_spec, store, switch, vector_of
+from fastnn.engine.formulas import formula
 from fastnn.engine.jit import jit_outlined
 from fastnn.engine.pointers import after, layer_of
 from fastnn.engine.products import acting
 from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.spec import Rule, Stepper
 from fastnn.engine.team import share
-from fastnn.engine.trace import Vec, VecSpace, formula
+from fastnn.engine.trace import Vec, VecSpace
 
 __all__ = ["step_layer"]
 

@@ -38,7 +38,8 @@ FEW_PRODUCTS = 1_000_000
 # batches of fewer operations, the waiting costs more than the sharing saves.
 THREAD_FLOPS = 5_000_000
 
-# Threads start anew in every epoch: in shorter ones this takes longer than what they save.
+# Threads start anew in every compiled call, at least once an epoch: in shorter epochs this takes
+# longer than what they save.
 THREAD_EPOCH_FLOPS = 100_000_000
 
 
@@ -149,13 +150,12 @@ class Training:
         rows = inputs.n
         batch_size = min(batch_size, rows)
         products = _first_products(weights[0], inputs) + sum(w.size for w in weights[1:])
-        flops = 6 * products * batch_size
         # A user-defined cost in plain numpy has only a delta.
         self._track_cost = track_cost and not isinstance(cost, RowCost)
         self._penalties = penalties
         stepper = None if optimizer is None or type(optimizer) is SGD else optimizer
         hidden, dtype = [len(w) for w in weights[:-1]], weights[0].dtype
-        self._problem = Problem(
+        problem = Problem(
             weights=weights,
             biases=biases,
             activations=activations,
@@ -169,15 +169,20 @@ class Training:
             learning_rate=learning_rate,
             n=None if n_of_batch else n or rows,
             track_cost=track_cost,
-            threads=threads or _worthwhile_threads(flops, flops * rows // batch_size),
+            threads=threads or 1,
             row_weights=row_weights,
             masks=None if dropout is None else Masks(dropout, hidden, dtype, seed),
             noise=Noise(input_noise, weights[0].shape[1], dtype, seed + 1) if input_noise else None,
             stepper=stepper,
         )
-        first_steps = stepper is not None or self._problem.penalties[0] is not None
-        if inputs.is_sparse and first_steps and not self._problem.lazy:
+        flops = 6 * products * batch_size
+        first_steps = stepper is not None or problem.penalties[0] is not None
+        if inputs.is_sparse and first_steps and not problem.lazy:
             flops += 4 * weights[0].size  # each batch also passes over all weights
+        if threads is None:
+            worthwhile = _worthwhile_threads(flops, flops * rows // batch_size)
+            problem = replace(problem, threads=worthwhile)
+        self._problem = problem
         batches = CHUNK_FLOPS // flops
         if input_noise:
             row_bytes = weights[0].shape[1] * dtype.itemsize
@@ -253,7 +258,7 @@ class Training:
         return total / self._counted(order) if self._track_cost else float("nan")
 
     def state(self) -> State:
-        """Return a copy of what optimizer, penalties and draws remember, between two epochs."""
+        """Return a copy of what optimizer, penalties and draws remember, between two chunks."""
         state = self._path.state()
         draws = {name: drawn.state for name, drawn in self._drawing.items()}
         return state._replace(draws=draws)

@@ -17,16 +17,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine import trace
 from fastnn.engine.coefficients import width_of
 from fastnn.engine.emit import int64, load, read_spec, store, vector_of
+from fastnn.engine.formulas import formula, register
 from fastnn.engine.jit import kernel
 from fastnn.engine.pointers import after, at, get, put
 from fastnn.engine.problem import Problem
 from fastnn.engine.rows import sum_sizes
 from fastnn.engine.shrink import spread
 from fastnn.engine.spec import Rule, Spec, lanes
-from fastnn.engine.trace import Vec, VecSpace, formula
+from fastnn.engine.trace import Vec, VecSpace
 from fastnn.penalties import Penalty
 
 __all__ = ["UnusedColumns", "columns_of"]
@@ -244,7 +244,7 @@ def _kernel_of(penalty: Penalty, dtype: np.dtype[Any]) -> tuple[str, bool, bool]
     """
     ages: Any = _times if penalty.decays else penalty.caught_up
     count = 1 if penalty.decays else 1 + width_of(penalty)
-    rule = Rule(shrink=trace.register(ages), numbers=count)
+    rule = Rule(shrink=register(ages), numbers=count)
     spec = Spec(lanes(dtype), rows=(1,), listed=1, rules=(rule,)).encode()
     l1, l2 = penalty.strengths(1.0)
     return spec, l1 > 0, l2 > 0

@@ -13,13 +13,11 @@ from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.costs import Cost, CrossEntropy, Quadratic
 from fastnn.engine import compiled
+from fastnn.engine.stored_rows import MASK_COLUMNS
 from fastnn.engine.training import Training
 from fastnn.penalties import L1, L2, Penalty
 
 __all__ = ["USUAL", "Case", "warm_up"]
-
-# The fewest columns for which a kernel lists and skips those that a batch does not use.
-COLUMNS = 64
 
 
 class Case(NamedTuple):
@@ -83,15 +81,16 @@ def warm_up(case: Case, hidden: Sequence[int] = (30,), batch_size: int = 10) -> 
         The seconds it took.
     """
     start = perf_counter()
-    sizes = [COLUMNS, *hidden, 1]
+    sizes = [MASK_COLUMNS, *hidden, 1]
     weights = [np.zeros(shape, case.dtype) for shape in zip(sizes[1:], sizes, strict=False)]
     biases = [np.zeros(units, case.dtype) for units in sizes[1:]]
     fill = np.zeros if case.zeros else np.ones
-    inputs, layers = Inputs(fill((batch_size, COLUMNS), case.rows), 1.0), [Sigmoid()] * len(weights)
+    inputs = Inputs(fill((batch_size, MASK_COLUMNS), case.rows), 1.0)
+    activations = [Sigmoid()] * len(weights)
     training = Training(
         weights,
         biases,
-        activations=layers,
+        activations=activations,
         cost=case.cost,
         penalties=[case.penalty] * len(weights),
         inputs=inputs,
@@ -101,5 +100,5 @@ def warm_up(case: Case, hidden: Sequence[int] = (30,), batch_size: int = 10) -> 
         track_cost=case.track_cost,
     )
     training.epoch(np.arange(batch_size))
-    compiled.outputs(weights, biases, layers, inputs)  # `training.outputs` would use numpy
+    compiled.outputs(weights, biases, activations, inputs)  # `training.outputs` would use numpy
     return perf_counter() - start

@@ -18,6 +18,7 @@ from fastnn.activations import Activation
 from fastnn.arrays import scale_of
 from fastnn.checks import not_installed, one_of
 from fastnn.engine.conditions import refuse_truth
+from fastnn.engine.plain_numbers import numpys_of_numbers
 from fastnn.files import replace_file
 from fastnn.network.stack import Stack
 
@@ -205,6 +206,7 @@ def _called(operator: str, *operands: Value | float) -> Value:
     return next(o for o in operands if isinstance(o, Value)).call(operator, *operands)
 
 
+@numpys_of_numbers(Value)
 class Space:
     """The functions that an activation's formula uses, with numpy's names."""
 
