@@ -19,7 +19,7 @@ from fastnn import Network, activations, costs
 from fastnn.exchange import onnx_files
 
 ACTIVATIONS = [activation.name for activation in activations.ALL]
-AT_THE_END = ("softmax", "exponential")  # three layers of exponential overflow
+AT_THE_END = ("softmax", "log_softmax", "exponential")  # three layers of exponential overflow
 FLOATS = ["float32", "float64"]
 
 
@@ -96,6 +96,23 @@ def test_onnx_of_an_activation_of_ones_own(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(kind, "value", staticmethod(of_every_function))
     monkeypatch.setattr(onnx_files, "OPERATORS", {})
     assert_same_in_onnx(network("tanh", "float64"), rows("float64"), tmp_path)
+
+
+@pytest.mark.usefixtures("registered_for_one_test")
+def test_onnx_of_a_normalised_activation_of_ones_own(tmp_path: Path) -> None:
+    class LogSoftmax(activations.Activation):
+        name, normalises = "log_softmax", True
+
+        @staticmethod
+        def value(xp: Any, z: Any) -> Any:
+            return z
+
+    class OfLogSoftmax(costs.Quadratic):
+        name, outputs = "of_log_softmax", ("log_softmax",)
+
+    fastnn.register(LogSoftmax)
+    fastnn.register(OfLogSoftmax)
+    assert_same_in_onnx(network("log_softmax", "float64"), rows(), tmp_path)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
