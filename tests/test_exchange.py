@@ -325,6 +325,41 @@ def test_nested_torch_modules(torch: Any) -> None:
     assert (single.sizes, single.activations) == ([12, 4], ["identity"])
 
 
+def test_torch_modules_whose_outputs_something_changes_are_refused(torch: Any) -> None:
+    nn, utils = torch.nn, torch.nn.utils
+    prune = pytest.importorskip("torch.nn.utils.prune")
+
+    def made() -> Any:
+        return nn.Sequential(nn.Linear(7, 5), nn.Sequential(nn.ReLU(), nn.Linear(5, 4)))
+
+    def doubled(*arguments: Any) -> Any:
+        return arguments[-1] * 2
+
+    module, X = made(), rows("float32")
+    prune.l1_unstructured(module[0], "weight", 0.5)
+    with pytest.raises(ValueError, match=r"module\[0\], a Linear, .* hooks.*prune.remove"):
+        fastnn.from_torch(module)
+    prune.remove(module[0], "weight")
+    np.testing.assert_allclose(
+        fastnn.from_torch(module).predict_proba(X), outputs(torch, module, X), atol=1e-6
+    )
+    for place, find in {
+        "module, a Sequential": lambda module: module,
+        r"module\[1\], a Sequential": lambda module: module[1],
+        r"module\[1\]\[0\], a ReLU": lambda module: module[1][0],
+    }.items():
+        module = made()
+        find(module).register_forward_hook(doubled)
+        with pytest.raises(ValueError, match=place + ", must have no forward hooks"):
+            fastnn.from_torch(module)
+    module = made()
+    utils.parametrizations.weight_norm(module[0])
+    with pytest.raises(ValueError, match=r"module\[0\], a Param.*remove_parametrizations"):
+        fastnn.from_torch(module)
+    with pytest.raises(TypeError, match=r"Sequential, not ParametrizedLinear"):
+        fastnn.from_torch(module[0])
+
+
 def test_torch_refuses(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     nn = torch.nn
     first = nn.Linear(3, 3)
