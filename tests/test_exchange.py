@@ -221,6 +221,22 @@ def test_estimators_of_fastnn(activation: Any) -> None:
         np.testing.assert_allclose(made.predict(X), mlp.predict(X), rtol=1e-12)
 
 
+@pytest.mark.usefixtures("registered_for_one_test")
+def test_from_sklearn_knows_what_is_registered_later() -> None:
+    class Square(activations.Activation):
+        name = "square"
+
+        @staticmethod
+        def value(xp: Any, z: Any) -> Any:
+            return z * z
+
+    X = rows()
+    mlp = fitted(fastnn.MLPRegressor, X, X[:, 0], activation="tanh")
+    fastnn.register(Square)
+    made = fastnn.from_sklearn(mlp.set_params(activation="square"))
+    assert made.activations == ["square", "square", "identity"]
+
+
 def test_from_sklearn_refuses() -> None:
     with pytest.raises(ValueError, match="this MLPClassifier is not fitted: call its fit first"):
         fastnn.from_sklearn(MLPClassifier())
