@@ -215,10 +215,11 @@ def verify(name: str, folder: _FolderPath | None = None) -> list[Path]:
 def fetch(name: str, *, progress: bool = False) -> list[Path]:
     """Download the files of a data set that the cache lacks or holds with the wrong content.
 
-    Each file is taken from the first mirror that delivers all of it with the right content; only
-    then does it appear, decompressed, in the cache. Mirrors are read over https without following
-    redirects (plain http is allowed for loopback addresses). A download that exceeds the file's
-    size is aborted.
+    Nothing is downloaded if the cache has all of them with the right content, under any of the
+    names that `load` accepts. Otherwise each file that it lacks, decompressed and under its own
+    name, is taken from the first mirror that delivers all of it with the right content; only then
+    does it appear in the cache. Mirrors are read over https without following redirects (plain http
+    is allowed for loopback addresses). A download that exceeds the file's size is aborted.
 
     Parameters
     ----------
@@ -242,6 +243,9 @@ def fetch(name: str, *, progress: bool = False) -> list[Path]:
     source = _source(name)
     if not source.mirrors:
         return verify(name)
+    cached = _find(source, cache_folder())
+    if cached is not None and all(map(_is_sound, cached, source.files)):
+        return cached
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -322,6 +326,14 @@ def _fetched(name: str, progress: bool) -> list[Path]:
         if place := os.environ.get("FASTNN_DATA"):
             raise OSError(f"{name} is not in {place}, which FASTNN_DATA names. {error}") from error
         raise
+
+
+def _is_sound(path: Path, file: _File) -> bool:
+    try:
+        _read(path, file)
+    except (FileFormatError, OSError):  # a file that cannot be read is downloaded again
+        return False
+    return True
 
 
 def _read(path: Path, file: _File) -> NDArray[np.uint8]:

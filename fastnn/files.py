@@ -82,7 +82,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
         If the file cannot be written, for example because it is read-only.
     """
     target = _writable(path)
-    if target.exists() and not target.is_file():
+    if _is_stream(target):
         with open(target, "wb") as file:
             file.write(content)
         return
@@ -111,7 +111,7 @@ def refuse_without_folder(path: str | os.PathLike[str]) -> None:
 def refuse_unwritable(path: str | os.PathLike[str]) -> None:
     """Raise the `OSError` that `replace_file` would raise, as far as can be known beforehand."""
     target = _writable(path)
-    if not target.exists() or target.is_file():
+    if not _is_stream(target):
         beside = _beside(target)
         try:
             with open(beside, "xb"):
@@ -123,11 +123,17 @@ def refuse_unwritable(path: str | os.PathLike[str]) -> None:
 
 def _writable(path: str | os.PathLike[str]) -> Path:
     """Return the file to write or replace; a symbolic link is resolved, so that it stays one."""
-    target = Path(os.path.realpath(path))
+    # A link such as /dev/fd/3 leads to a pipe that has no path.
+    target = Path(path if _is_stream(Path(path)) else os.path.realpath(path))
     refuse_without_folder(target)
     if target.exists() and not os.access(target, os.W_OK):  # a rename would not check it
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     return target
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether a path leads to a device or a pipe, which is written to, not replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _short(name: str) -> str:

@@ -257,6 +257,18 @@ def test_cache_is_used_without_a_download(tiny: list[str], tmp_path: Path) -> No
     check_tiny(data.load("mnist"))  # checks the cache and has nothing to download
 
 
+@pytest.mark.parametrize("inner", ["", "mnist"])
+def test_other_spellings_in_the_cache_are_used_without_a_download(
+    tiny: list[str], tmp_path: Path, inner: str
+) -> None:
+    paths = put(tmp_path / "cache" / inner, [tiny[0], *(f"{name}.gz" for name in tiny[1:])])
+    assert data.fetch("mnist") == data.available("mnist") == paths
+    check_tiny(data.load("mnist"))
+    assert sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file()) == sorted(
+        paths
+    )
+
+
 def test_a_failed_download_names_the_folder_that_was_looked_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -298,6 +298,20 @@ def test_load_repairs_the_cache(server: Server) -> None:
     assert len(server.asked) == 10
 
 
+@pytest.mark.parametrize("inner", ["", "fashion-mnist"])
+def test_load_repairs_a_cache_of_other_spellings(
+    tiny_fashion: list[bytes], server: Server, tmp_path: Path, inner: str
+) -> None:
+    folder = tmp_path / "cache" / inner
+    folder.mkdir(parents=True)
+    for file, content in zip(data._SOURCES["fashion"].files, tiny_fashion, strict=True):
+        (folder / f"{file.name}.gz").write_bytes(gzip.compress(content[:-1]))
+    for _ in range(2):
+        assert data.load("fashion").train_labels.tolist() == [3, 1, 2]
+        assert len(server.asked) == 8
+    assert len(data.verify("fashion")) == 4
+
+
 @pytest.mark.usefixtures("tiny_fashion")
 def test_nothing_is_downloaded_unasked(server: Server, tmp_path: Path) -> None:
     for call in (

@@ -19,7 +19,7 @@ from fastnn import Network, activations, costs
 from fastnn.exchange import onnx_files
 
 ACTIVATIONS = [activation.name for activation in activations.ALL]
-AT_THE_END = ("softmax", "exponential")  # three layers of exponential overflow
+AT_THE_END = ("softmax", "log_softmax", "exponential")  # three layers of exponential overflow
 FLOATS = ["float32", "float64"]
 
 
@@ -96,6 +96,23 @@ def test_onnx_of_an_activation_of_ones_own(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(kind, "value", staticmethod(of_every_function))
     monkeypatch.setattr(onnx_files, "OPERATORS", {})
     assert_same_in_onnx(network("tanh", "float64"), rows("float64"), tmp_path)
+
+
+@pytest.mark.usefixtures("registered_for_one_test")
+def test_onnx_of_a_normalised_activation_of_ones_own(tmp_path: Path) -> None:
+    class LogSoftmax(activations.Activation):
+        name, normalises = "log_softmax", True
+
+        @staticmethod
+        def value(xp: Any, z: Any) -> Any:
+            return z
+
+    class OfLogSoftmax(costs.Quadratic):
+        name, outputs = "of_log_softmax", ("log_softmax",)
+
+    fastnn.register(LogSoftmax)
+    fastnn.register(OfLogSoftmax)
+    assert_same_in_onnx(network("log_softmax", "float64"), rows(), tmp_path)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -204,6 +221,22 @@ def test_estimators_of_fastnn(activation: Any) -> None:
         np.testing.assert_allclose(made.predict(X), mlp.predict(X), rtol=1e-12)
 
 
+@pytest.mark.usefixtures("registered_for_one_test")
+def test_from_sklearn_knows_what_is_registered_later() -> None:
+    class Square(activations.Activation):
+        name = "square"
+
+        @staticmethod
+        def value(xp: Any, z: Any) -> Any:
+            return z * z
+
+    X = rows()
+    mlp = fitted(fastnn.MLPRegressor, X, X[:, 0], activation="tanh")
+    fastnn.register(Square)
+    made = fastnn.from_sklearn(mlp.set_params(activation="square"))
+    assert made.activations == ["square", "square", "identity"]
+
+
 def test_from_sklearn_refuses() -> None:
     with pytest.raises(ValueError, match="this MLPClassifier is not fitted: call its fit first"):
         fastnn.from_sklearn(MLPClassifier())
@@ -306,6 +339,41 @@ def test_nested_torch_modules(torch: Any) -> None:
         )
     single = fastnn.from_torch(nn.Linear(12, 4))
     assert (single.sizes, single.activations) == ([12, 4], ["identity"])
+
+
+def test_torch_modules_whose_outputs_something_changes_are_refused(torch: Any) -> None:
+    nn, utils = torch.nn, torch.nn.utils
+    prune = pytest.importorskip("torch.nn.utils.prune")
+
+    def made() -> Any:
+        return nn.Sequential(nn.Linear(7, 5), nn.Sequential(nn.ReLU(), nn.Linear(5, 4)))
+
+    def doubled(*arguments: Any) -> Any:
+        return arguments[-1] * 2
+
+    module, X = made(), rows("float32")
+    prune.l1_unstructured(module[0], "weight", 0.5)
+    with pytest.raises(ValueError, match=r"module\[0\], a Linear, .* hooks.*prune.remove"):
+        fastnn.from_torch(module)
+    prune.remove(module[0], "weight")
+    np.testing.assert_allclose(
+        fastnn.from_torch(module).predict_proba(X), outputs(torch, module, X), atol=1e-6
+    )
+    for place, find in {
+        "module, a Sequential": lambda module: module,
+        r"module\[1\], a Sequential": lambda module: module[1],
+        r"module\[1\]\[0\], a ReLU": lambda module: module[1][0],
+    }.items():
+        module = made()
+        find(module).register_forward_hook(doubled)
+        with pytest.raises(ValueError, match=place + ", must have no forward hooks"):
+            fastnn.from_torch(module)
+    module = made()
+    utils.parametrizations.weight_norm(module[0])
+    with pytest.raises(ValueError, match=r"module\[0\], a Param.*remove_parametrizations"):
+        fastnn.from_torch(module)
+    with pytest.raises(TypeError, match=r"Sequential, not ParametrizedLinear"):
+        fastnn.from_torch(module[0])
 
 
 def test_torch_refuses(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import fastnn
 from fastnn import FileFormatError, Network, costs, model_files
+from fastnn.files import refuse_unwritable, replace_file
 
 FLOATS = ["float32", "float64"]
 
@@ -283,3 +284,14 @@ def test_a_file_keeps_its_mode_and_a_pipe_is_written_to(tmp_path: Path) -> None:
     reader.join(60)
     assert came == [file.read_bytes()]
     assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="has no names of open files")
+def test_a_pipe_may_be_named_by_its_descriptor() -> None:
+    """As a shell's ``>(gzip > model.gz)`` is, and ``/dev/stdout`` in a pipeline."""
+    reading, writing = os.pipe()
+    with open(reading, "rb") as pipe:
+        with open(writing, "wb"):
+            refuse_unwritable(f"/dev/fd/{writing}")
+            replace_file(f"/dev/fd/{writing}", b"model")  # less than a pipe's buffer holds
+        assert pipe.read() == b"model"

@@ -1,8 +1,8 @@
 """Networks as ONNX files, which other runtimes evaluate.
 
 An activation's formula, the same that the engine compiles, is called once with values whose
-arithmetic adds nodes to the graph. An activation for which ONNX has an operator in both dtypes
-becomes that operator.
+arithmetic adds nodes to the graph; where it normalises, they follow a LogSoftmax. An activation for
+which ONNX has an operator in both dtypes becomes that operator.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def _activated(graph: Graph, activation: Activation, z: str) -> str:
         return graph.node("Softmax", z, axis=1)
     if activation.name in OPERATORS:
         return graph.node(OPERATORS[activation.name], z)
+    if activation.normalises:
+        z = graph.node("LogSoftmax", z, axis=1)
     value: Value = activation.value(Space(), Value(graph, z))
     return value.name
 

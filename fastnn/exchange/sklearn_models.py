@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from fastnn.network_checks import names_by_layer
 
 __all__ = ["from_sklearn"]
 
-# fastnn's names, and scikit-learn's where they differ.
-NAMES = {a.name: a.name for a in activations.ALL} | {"logistic": "sigmoid", "exp": "exponential"}
+# Scikit-learn's names of activations where they differ from fastnn's.
+RENAMED = {"logistic": "sigmoid", "exp": "exponential"}
 COSTS = {"softmax": "log_likelihood", "logistic": "cross_entropy"}
 
 
@@ -47,23 +48,23 @@ def from_sklearn(mlp: Any) -> Network:
         raise TypeError(f"mlp must be a fitted MLPClassifier or MLPRegressor, not {name}")
     if not hasattr(mlp, "coefs_"):
         raise ValueError(f"this {name} is not fitted: call its fit first")
-    output = one_of("out_activation_", mlp.out_activation_, NAMES)
+    names = {a.name: a.name for a in activations.ALL} | RENAMED
+    output = one_of("out_activation_", mlp.out_activation_, names)
     cost = COSTS.get(output, "mean_squared") if hasattr(mlp, "classes_") else _loss(mlp)
     return Network._of(
         [np.ascontiguousarray(w.T).copy() for w in mlp.coefs_],
         [b.copy() for b in mlp.intercepts_],
-        activation=[*_hidden(mlp), NAMES[output]],
+        activation=[names[name] for name in (*_hidden(mlp, names), output)],
         cost=cost,
         multilabel=output == "logistic" and mlp.n_outputs_ > 1,
         dtype=mlp.coefs_[0].dtype,
     )
 
 
-def _hidden(mlp: Any) -> list[str]:
+def _hidden(mlp: Any, known: Iterable[str]) -> list[str]:
     """Return each hidden layer's activation; fastnn's estimators may have one for each."""
-    layers = len(mlp.coefs_) - 1
     which = "hidden layers that were fitted"
-    return [NAMES[name] for name in names_by_layer(mlp.activation, NAMES, layers, which)]
+    return names_by_layer(mlp.activation, known, len(mlp.coefs_) - 1, which)
 
 
 def _loss(mlp: Any) -> str:

@@ -78,7 +78,8 @@ def from_torch(
     Raises
     ------
     TypeError, ValueError
-        If the module contains anything else; the message names the part.
+        If the module contains anything else, or a part has forward hooks or parametrizations, as
+        pruning and weight normalisation add them; the message names the part.
     ModuleNotFoundError
         If PyTorch is not installed.
     """
@@ -116,11 +117,27 @@ def from_torch(
 
 def _parts(nn: Any, module: Any, place: str) -> Iterator[tuple[str, Any]]:
     """Yield where each part of nested `Sequential` modules stands, and the part."""
+    _refuse_changed(nn, module, place)
     if type(module) is not nn.Sequential:
         yield place, module
         return
     for number, part in enumerate(module):
         yield from _parts(nn, part, f"{place}[{number}]")
+
+
+def _refuse_changed(nn: Any, part: Any, place: str) -> None:
+    """Refuse a part whose outputs may depend on more than its type and its parameters."""
+    which = f"{place}, a {type(part).__name__},"
+    if part._forward_pre_hooks or part._forward_hooks:
+        raise ValueError(
+            f"{which} must have no forward hooks, which may change its outputs: remove them, "
+            "those of pruning with torch.nn.utils.prune.remove"
+        )
+    if nn.utils.parametrize.is_parametrized(part):
+        raise ValueError(
+            f"{which} must have no parametrizations: remove them with "
+            "torch.nn.utils.parametrize.remove_parametrizations"
+        )
 
 
 def _torch(what: str) -> Any:
