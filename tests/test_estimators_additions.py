@@ -323,6 +323,36 @@ def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any
     mlp.set_params(warm_start=False).fit(X, CLASSES)
 
 
+OTHERS = [
+    ({"early_stopping": True}, {"early_stopping": False}),
+    ({"early_stopping": False}, {"early_stopping": True}),
+    ({"solver": "lbfgs"}, {"solver": "adam"}),
+    ({"solver": "lbfgs", "early_stopping": True}, {"solver": "sgd", "early_stopping": True}),
+    ({"solver": "lbfgs", "penalty": "l1"}, {"solver": "sgd"}),
+]  # the first fit's parameters, and the next one's
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(("first", "then"), OTHERS, ids=str)
+def test_a_fit_goes_on_from_one_with_other_parameters(
+    first: dict[str, Any], then: dict[str, Any]
+) -> None:
+    net = fastnn.MLPClassifier(**TEN | first, warm_start=True, n_iter_no_change=20)
+    net.fit(X, CLASSES).set_params(**then)
+    epochs = len(getattr(net, "loss_curve_", []))
+    net.fit(X, CLASSES)
+    (net.fit if net.early_stopping else net.partial_fit)(X, CLASSES)
+    new = net.loss_curve_[epochs:]
+    assert len(new) == (20 if net.early_stopping else 11)
+    if net.early_stopping:
+        assert len(net.validation_scores_) == 20
+        assert net.best_validation_score_ == max(net.validation_scores_)
+        assert net.best_loss_ is None
+    else:
+        assert net.best_loss_ == min(new)
+        assert net.validation_scores_ is net.best_validation_score_ is None
+
+
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (3, 1)])

@@ -44,6 +44,7 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     """
     if not incremental or not isinstance(getattr(mlp, "_optimizer", None), Steps):
         mlp._optimizer = steps_of(mlp)
+    _begin_records(mlp)
     rows, held = Part(X, y, sample_weight), Part(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
@@ -134,6 +135,24 @@ class Epochs:
                 of_all = self.training.penalty_value()() / self._all_rows
                 release()
         return float(np.sum(costs / sums * rows) / self.n + of_all)
+
+
+def _begin_records(mlp: Any) -> None:
+    """Begin the records that earlier fits, with other parameters, have not kept.
+
+    scikit-learn begins them with the weights only, for the parameters of the first fit.
+    """
+    if not hasattr(mlp, "loss_curve_"):  # lbfgs has none
+        mlp.loss_curve_ = []
+    if getattr(mlp, "validation_scores_" if mlp.early_stopping else "best_loss_", None) is not None:
+        return
+    mlp._no_improvement_count = 0
+    if mlp.early_stopping:
+        mlp.validation_scores_, mlp.best_validation_score_, mlp.best_loss_ = [], -np.inf, None
+        mlp._best_coefs = [w.copy() for w in mlp.coefs_]
+        mlp._best_intercepts = [b.copy() for b in mlp.intercepts_]
+    else:
+        mlp.validation_scores_, mlp.best_validation_score_, mlp.best_loss_ = None, None, np.inf
 
 
 def _run(mlp: Any, epochs: Epochs, held: Part, incremental: bool) -> None:
