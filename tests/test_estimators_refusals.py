@@ -19,6 +19,8 @@ pytestmark = [
 
 from sklearn.exceptions import NotFittedError  # noqa: E402
 
+from fastnn.estimators import settings  # noqa: E402
+
 RNG = np.random.default_rng(17)
 N = 60
 X = RNG.standard_normal((N, 5))
@@ -77,6 +79,34 @@ def test_a_refused_fit_changes_nothing(wrong: Any, solver: str) -> None:
     assert_the_same(vars(net), before)
     assert all(map(np.array_equal, net.coefs_, weights))
     np.testing.assert_array_equal(net.predict(X), answers)
+
+
+def test_a_first_partial_fit_that_is_refused_leaves_no_classes() -> None:
+    net = fastnn.MLPClassifier(**SMALL)
+    before = dict(vars(net))
+    with pytest.raises(ValueError, match=r"weight 0|non-zero"):
+        net.partial_fit(X, CLASSES, np.zeros(N), classes=["a", "b", "c", "d"])
+    assert_the_same(vars(net), before)
+    with pytest.raises(NotFittedError):
+        net.predict(X)
+    net.partial_fit(X, CLASSES, classes=["a", "b", "c"])
+    assert net.classes_.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_ctrl_c_before_training_changes_nothing(
+    solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = fastnn.MLPClassifier(**SMALL, solver=solver).fit(X, CLASSES)
+    before = dict(vars(net))
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(settings, "check_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, CLASSES)
+    assert_the_same(vars(net), before)
 
 
 def test_a_fit_that_has_begun_is_not_undone() -> None:

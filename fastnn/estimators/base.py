@@ -41,9 +41,12 @@ class EngineMixin:
     ) -> Any:
         """Train; if this is refused before training begins, leave the estimator unchanged."""
         before, self._has_begun = dict(vars(self)), False
+        if "coefs_" not in before:  # scikit-learn's partial_fit has set these already
+            for name in ("classes_", "_label_binarizer"):
+                before.pop(name, None)
         try:
             return super()._fit(X, y, sample_weight, incremental)  # type: ignore[misc]
-        except Exception:
+        except BaseException:  # Ctrl-C too
             if not self._has_begun:
                 vars(self).clear()
                 vars(self).update(before)
