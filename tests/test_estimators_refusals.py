@@ -93,6 +93,25 @@ def test_a_first_partial_fit_that_is_refused_leaves_no_classes() -> None:
     assert net.classes_.tolist() == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_a_refused_fit_draws_nothing_from_a_random_state(solver: str) -> None:
+    drawn = np.random.RandomState(3)
+    net = fastnn.MLPClassifier(**SMALL | {"solver": solver, "random_state": drawn})
+    with pytest.raises(ValueError, match=REFUSED):
+        net.fit(X, CLASSES, NEGATIVE)
+    assert drawn.randint(2**31) == np.random.RandomState(3).randint(2**31)
+
+
+def test_a_refused_partial_fit_leaves_the_solvers_memory() -> None:
+    net = fastnn.MLPClassifier(**SMALL, penalty=fastnn.L1(0.1), n_rows=N)
+    net.fit(X, CLASSES).set_params(penalty=fastnn.L2(0.1), batch_size=2)
+    steps, before = net._optimizer, dict(vars(net._optimizer))
+    with pytest.raises(ZeroDivisionError, match="sum to zero"):
+        net.partial_fit(X, CLASSES, np.eye(N)[0])
+    assert net._optimizer is steps
+    assert_the_same(vars(steps), before)
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_ctrl_c_before_training_changes_nothing(
     solver: str, monkeypatch: pytest.MonkeyPatch

@@ -44,12 +44,16 @@ class EngineMixin:
         if "coefs_" not in before:  # scikit-learn's partial_fit has set these already
             for name in ("classes_", "_label_binarizer"):
                 before.pop(name, None)
+        random_state = self.random_state
+        drawn = isinstance(random_state, np.random.RandomState) and random_state.get_state()
         try:
             return super()._fit(X, y, sample_weight, incremental)  # type: ignore[misc]
         except BaseException:  # Ctrl-C too
             if not self._has_begun:
                 vars(self).clear()
                 vars(self).update(before)
+                if drawn:
+                    random_state.set_state(drawn)
             raise
         finally:
             vars(self).pop("_has_begun", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +43,9 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     incremental : bool
         Whether to train just one more epoch (`partial_fit`).
     """
-    if not incremental or not isinstance(getattr(mlp, "_optimizer", None), Steps):
-        mlp._optimizer = steps_of(mlp)
+    kept = getattr(mlp, "_optimizer", None)
+    goes_on = incremental and isinstance(kept, Steps)
+    mlp._optimizer = copy(kept) if goes_on else steps_of(mlp)  # a copy, as this may be refused
     _begin_records(mlp)
     rows, held = Part(X, y, sample_weight), Part(None, None)
     if mlp.early_stopping:
