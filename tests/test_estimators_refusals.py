@@ -81,6 +81,18 @@ def test_a_refused_fit_changes_nothing(wrong: Any, solver: str) -> None:
     np.testing.assert_array_equal(net.predict(X), answers)
 
 
+@pytest.mark.parametrize("rows", [np.float32, np.float64])
+@pytest.mark.parametrize("given", [{}, {"early_stopping": True}], ids=str)
+def test_targets_too_large_for_the_dtype(given: dict[str, Any], rows: type) -> None:
+    dtype = None if rows is np.float32 else "float32"
+    net = fastnn.MLPRegressor(**SMALL | given, dtype=dtype).fit(X.astype(rows), VALUES)
+    before, large = dict(vars(net)), VALUES.copy()
+    large[7, 1] = 1e39
+    with pytest.raises(ValueError, match=r"row 7 of y holds .* too large for float32"):
+        net.fit(X.astype(rows), large)
+    assert_the_same(vars(net), before)
+
+
 def test_a_first_partial_fit_that_is_refused_leaves_no_classes() -> None:
     net = fastnn.MLPClassifier(**SMALL)
     before = dict(vars(net))

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from fastnn import engine
-from fastnn.arrays import as_inputs
+from fastnn.arrays import as_floats, as_inputs
 from fastnn.checks import warn
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
@@ -42,7 +42,15 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     sample_weight : ndarray, shape (n,), or None
     incremental : bool
         Whether to train just one more epoch (`partial_fit`).
+
+    Raises
+    ------
+    ValueError
+        If a target is too large for the dtype of the training, or too few rows would be held out.
+    ZeroDivisionError
+        If the sample weights of a batch sum to 0.
     """
+    _check_targets(y, settings.dtype_of(mlp) or mlp.coefs_[0].dtype)
     kept = getattr(mlp, "_optimizer", None)
     goes_on = incremental and isinstance(kept, Steps)
     mlp._optimizer = copy(kept) if goes_on else steps_of(mlp)  # a copy, as this may be refused
@@ -218,6 +226,12 @@ def _batch_size(mlp: Any, n: int) -> int:
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
         )
     return int(np.clip(mlp.batch_size, 1, n))
+
+
+def _check_targets(y: np.ndarray, dtype: np.dtype[Any]) -> None:
+    """Raise a `ValueError` if a number is too large for `dtype`."""
+    if y.dtype.kind == "f" and y.dtype != dtype:  # scikit-learn has checked y in its own dtype
+        as_floats(lambda start, stop: y[start:stop], y.shape, dtype, "row {} of y")
 
 
 def _targets(mlp: Any, y: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
