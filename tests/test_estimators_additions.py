@@ -199,6 +199,21 @@ def test_activations_by_layer() -> None:
     np.testing.assert_allclose(a, hidden @ mixed.coefs_[2] + mixed.intercepts_[2], rtol=1e-9)
 
 
+@pytest.mark.usefixtures("numpy_path", "registered_for_one_test")
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_an_activation_that_is_registered_later(solver: str) -> None:
+    """The estimators have been imported before."""
+    plain = fastnn.MLPClassifier(**TEN, solver=solver, activation="tanh", penalty="l1")
+
+    class Same(fastnn.activations.Tanh):
+        name = "same"
+
+    fastnn.register(Same)
+    net = clone(plain).set_params(activation="same").fit(X, CLASSES)
+    assert_same_weights(net, plain.fit(X, CLASSES))
+    np.testing.assert_array_equal(net.predict(X), plain.predict(X))
+
+
 @pytest.mark.usefixtures("numpy_path")
 def test_dropout_is_drawn_from_the_random_state() -> None:
     parameters = SGD | {"max_iter": 3, "dropout": [0.5, 0.0]}
@@ -269,7 +284,9 @@ def test_threads_that_the_environment_allows(value: str, most: int | None, monke
         ({"penalty": fastnn.L1(3.0), "alpha": 0.01}, "strength of its own: leave alpha"),
         ({"penalty": [fastnn.L1(3.0)]}, "one .or None. for each of the 3 layers"),
         ({"l1_ratio": 1.5}, "'l1_ratio' parameter"),
-        ({"activation": "softmax"}, "'activation' parameter"),
+        ({"activation": "softmax"}, "activation must be one of .* not 'softmax'"),
+        ({"activation": "rely"}, r"activation must be one of .*'relu'\?"),
+        ({"activation": 3}, "'activation' parameter"),
         ({"activation": ["relu"]}, "one for each of the 2 hidden layers, not 1"),
         ({"activation": ["relu", "rely"]}, r"activation\[1\] must be one of .*'relu'\?"),
         ({"dropout": 1.0}, "'dropout' parameter"),

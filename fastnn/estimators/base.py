@@ -27,7 +27,7 @@ class EngineMixin:
     """
 
     _additions: ClassVar[dict[str, list[Any]]] = {
-        "activation": [StrOptions(set(settings.HIDDEN)), list, tuple],
+        "activation": [str, list, tuple],  # settings.check knows the names
         "penalty": [StrOptions(set(settings.PENALTIES)), Penalty, list, tuple],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],

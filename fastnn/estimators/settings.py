@@ -14,7 +14,6 @@ from fastnn.costs import Cost, Quadratic
 from fastnn.csr import as_csr, is_sparse
 from fastnn.estimators import clipped
 from fastnn.estimators.steps import Steps, steps_of
-from fastnn.exchange.sklearn_models import NAMES
 from fastnn.network_checks import checked_dtype, names_by_layer
 from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
@@ -22,7 +21,6 @@ from fastnn.trainer.arguments import checked_dropout
 
 __all__ = [
     "DEFAULT_ALPHA",
-    "HIDDEN",
     "PENALTIES",
     "activations_of",
     "check",
@@ -42,7 +40,7 @@ __all__ = [
 
 DEFAULT_ALPHA = 1e-4
 
-HIDDEN = ("logistic", *(a.name for a in activations.ALL if not a.normalises))
+ALIASES = {"logistic": "sigmoid", "exp": "exponential"}  # scikit-learn's names
 PENALTIES = ("l2", "l1", "elasticnet")
 
 
@@ -150,13 +148,14 @@ def hidden_names(mlp: Any, layers: int | None = None) -> list[str]:
     There are `layers` of them, by default as many as `hidden_layer_sizes` says.
     """
     layers = hidden_layers(mlp) if layers is None else layers
-    return names_by_layer(mlp.activation, HIDDEN, layers, "hidden layers")
+    known = ["logistic", *(a.name for a in activations.ALL if not a.normalises)]
+    return names_by_layer(mlp.activation, known, layers, "hidden layers")
 
 
 def activations_of(mlp: Any, layers: int | None = None) -> list[Activation]:
     """Return the activation of each layer after the input; `layers` as in `hidden_names`."""
     names = [*hidden_names(mlp, layers), mlp.out_activation_]
-    return [activations.named("activation", NAMES[name]) for name in names]
+    return [activations.named("activation", ALIASES.get(name, name)) for name in names]
 
 
 def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:
