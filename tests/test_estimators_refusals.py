@@ -226,3 +226,16 @@ def test_a_warm_start_has_the_widths_it_had(solver: str, penalty: str) -> None:
         net.fit(X, VALUES)
     for now, old in zip(net.coefs_, before, strict=True):
         np.testing.assert_array_equal(now, old)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("losses", [("squared_error", "poisson"), ("poisson", "squared_error")])
+def test_a_warm_start_has_the_loss_it_had(solver: str, losses: tuple[str, str]) -> None:
+    """The output's activation goes with the loss."""
+    first, then = losses
+    net = fastnn.MLPRegressor(first, **SMALL, solver=solver, warm_start=True)
+    net.fit(X, abs(VALUES)).fit(X, abs(VALUES))
+    before = dict(vars(net.set_params(loss=then)))
+    with pytest.raises(ValueError, match=f"loss='{then}', and the weights to go on from are of"):
+        net.fit(X, abs(VALUES))
+    assert_the_same(vars(net), before)

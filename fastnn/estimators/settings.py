@@ -80,8 +80,8 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
     AttributeError
         If the weights are of another number of hidden layers.
     ValueError
-        If they do not fit `hidden_layer_sizes`, the columns of `X` or `y`, or one another; or if a
-        sample weight is below 0, or all are 0.
+        If they do not fit `hidden_layer_sizes`, `loss`, the columns of `X` or `y`, or one another;
+        or if a sample weight is below 0, or all are 0.
     """
     if sample_weight is not None and np.min(sample_weight) < 0:
         raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
@@ -105,6 +105,11 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
         raise ValueError(
             f"y is of {y.shape[1]} output units, and the weights to go on from are of {outputs}: "
             "fit a clone, or with warm_start=False"
+        )
+    if (mlp.loss == "poisson") != (mlp.out_activation_ == "exp"):
+        raise ValueError(
+            f"loss={mlp.loss!r}, and the weights to go on from are of an output layer with the "
+            f"activation {mlp.out_activation_!r}: fit a clone, or with warm_start=False"
         )
 
 
