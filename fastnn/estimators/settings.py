@@ -18,6 +18,7 @@ from fastnn.network_checks import checked_dtype, names_by_layer
 from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
 from fastnn.trainer.arguments import checked_dropout
+from fastnn.weighting import checked_weights
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -77,22 +78,12 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
 
     Raises
     ------
-    AttributeError
-        If the weights are of another number of hidden layers.
     ValueError
         If they do not fit `hidden_layer_sizes`, `loss`, the columns of `X` or `y`, or one another;
         or if a sample weight is below 0, or all are 0.
     """
-    if sample_weight is not None and np.min(sample_weight) < 0:
-        raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
-    if sample_weight is not None and not np.any(sample_weight):
-        raise ValueError("every row has the weight 0: there is nothing to train on")
-    fitted, wanted = len(mlp.coefs_) - 1, hidden_layers(mlp)
-    if fitted != wanted:
-        raise AttributeError(
-            f"hidden_layer_sizes={mlp.hidden_layer_sizes!r} has {wanted} hidden layers, and the "
-            f"weights to go on from have {fitted}: fit a clone, or with warm_start=False"
-        )
+    if sample_weight is not None:
+        checked_weights(sample_weight, X.shape[0])
     check_shapes(mlp, X.shape[1])
     widths = [len(b) for b in mlp.intercepts_[:-1]]
     if widths != np.atleast_1d(mlp.hidden_layer_sizes).tolist():
