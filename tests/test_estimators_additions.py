@@ -161,6 +161,18 @@ def test_lbfgs_takes_the_objectives_derivatives() -> None:
     np.testing.assert_allclose(objective(parameters)[1], slopes, atol=1e-7)
 
 
+def test_lbfgs_leaves_out_rows_that_weigh_nothing() -> None:
+    """Even if their cost overflows; they still count in the n of a penalty's lmbda/n."""
+    rows, weights = X.copy(), WEIGHTS.copy()
+    rows[5], weights[5] = 1e200, 0
+    given = TEN | {"solver": "lbfgs", "activation": "identity"}
+    for penalty in ("l1", fastnn.L1(0.1)):
+        net, other = (fastnn.MLPRegressor(**given, penalty=penalty) for _ in range(2))
+        net.fit(rows, VALUES, weights)
+        for w, v in zip(net.coefs_, other.fit(X, VALUES, weights).coefs_, strict=True):
+            np.testing.assert_array_equal(w, v)
+
+
 def test_lbfgs_is_scikit_learns() -> None:
     kinds = fastnn.MLPRegressor, neural_network.MLPRegressor
     estimators = [kind(solver="lbfgs", max_iter=20, random_state=2) for kind in kinds]
