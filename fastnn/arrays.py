@@ -254,6 +254,8 @@ def real_array(name: str, value: Any, *, names: bool = False) -> _Array:
     `name` is the argument's name in the error. With `names`, the error for an array of strings
     explains how to turn class names into class indices.
     """
+    if is_sparse(value):
+        raise TypeError(f"{name} must be dense, not sparse: convert it with its toarray()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise ValueError(f"{name} has masked values: leave their rows out, or fill them")
     try:

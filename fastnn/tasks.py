@@ -164,7 +164,8 @@ class Values(Task):
             missed = np.square(wanted - predictions.astype(np.float64)).sum(axis=0)
             spread = np.square(wanted - wanted.mean(axis=0)).sum(axis=0)
             exact = np.where(missed == 0, 0.0, 1.0)
-            share = np.divide(missed, spread, out=exact, where=spread > 0)
+            varies = (wanted != wanted[0]).any(axis=0)  # the mean of equals may differ from them
+            share = np.divide(missed, spread, out=exact, where=varies & (spread > 0))
         return float(np.mean(1 - share))
 
 

@@ -12,7 +12,7 @@ from fastnn.arrays import real_array
 from fastnn.checks import real
 from fastnn.tasks import Classes, Task
 
-__all__ = ["row_weights", "scaled_near_one"]
+__all__ = ["checked_weights", "row_weights", "scaled_near_one"]
 
 
 def row_weights(
@@ -49,7 +49,7 @@ def row_weights(
     TypeError, ValueError
         If a weight is none of these, or classes are weighted but the task has none.
     """
-    weights = None if sample_weight is None else _checked(sample_weight, n)
+    weights = None if sample_weight is None else checked_weights(sample_weight, n)
     if class_weight is not None:
         of_classes = _of_classes(class_weight, task, y, n, outputs)
         weights = (
@@ -57,8 +57,7 @@ def row_weights(
             if weights is None
             else scaled_near_one(weights)[0] * scaled_near_one(of_classes)[0]
         )
-    if weights is not None and not weights.any():
-        raise ValueError("every row has the weight 0: there is nothing to train on")
+        _check_any(weights)
     return None if weights is None else scaled_near_one(weights)[0]
 
 
@@ -72,7 +71,14 @@ def scaled_near_one(weights: np.ndarray) -> tuple[np.ndarray, int]:
     return np.ldexp(weights, exponent), exponent
 
 
-def _checked(sample_weight: ArrayLike, n: int) -> np.ndarray:
+def checked_weights(sample_weight: ArrayLike, n: int) -> np.ndarray:
+    """Return the weights of `n` rows as float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Unless they are `n` numbers, finite and at least 0, and not all of them 0.
+    """
     array = real_array("sample_weight", sample_weight)
     if array.shape != (n,):
         raise ValueError(f"sample_weight must have the shape ({n},), not {array.shape}")
@@ -81,7 +87,13 @@ def _checked(sample_weight: ArrayLike, n: int) -> np.ndarray:
     if not good.all():
         row = int((~good).argmax())
         raise ValueError(f"sample_weight must be finite and at least 0; row {row} is {array[row]}")
+    _check_any(array)
     return array
+
+
+def _check_any(weights: np.ndarray) -> None:
+    if not weights.any():
+        raise ValueError("every row has the weight 0: there is nothing to train on")
 
 
 def _of_classes(class_weight: Any, task: Task, y: ArrayLike, n: int, outputs: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from fastnn import arrays, data
 from fastnn.arrays import DIVISOR, EXACT_SCALES, as_inputs, as_targets, labels_of
@@ -306,6 +307,12 @@ def test_targets_that_are_not_real_numbers(y: Any) -> None:
     assert ("np.unique" in str(caught.value)) == isinstance(y[0], str)
     with pytest.raises(TypeError, match=r"np\.asarray"):  # no hint on class names
         as_targets(y, 2, 2, np.float32, classes=False)
+
+
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix])
+def test_targets_are_dense(form: Any) -> None:
+    with pytest.raises(TypeError, match=r"y must be dense, .* convert it with its toarray\(\)"):
+        as_targets(form(np.eye(3)), 3, 3, np.float32)
 
 
 @pytest.mark.parametrize("y", [[0, 1, 1], [[0], [1], [1]], np.array([False, True, True])])

@@ -161,6 +161,18 @@ def test_lbfgs_takes_the_objectives_derivatives() -> None:
     np.testing.assert_allclose(objective(parameters)[1], slopes, atol=1e-7)
 
 
+def test_lbfgs_leaves_out_rows_that_weigh_nothing() -> None:
+    """Even if their cost overflows; they still count in the n of a penalty's lmbda/n."""
+    rows, weights = X.copy(), WEIGHTS.copy()
+    rows[5], weights[5] = 1e200, 0
+    given = TEN | {"solver": "lbfgs", "activation": "identity"}
+    for penalty in ("l1", fastnn.L1(0.1)):
+        net, other = (fastnn.MLPRegressor(**given, penalty=penalty) for _ in range(2))
+        net.fit(rows, VALUES, weights)
+        for w, v in zip(net.coefs_, other.fit(X, VALUES, weights).coefs_, strict=True):
+            np.testing.assert_array_equal(w, v)
+
+
 def test_lbfgs_is_scikit_learns() -> None:
     kinds = fastnn.MLPRegressor, neural_network.MLPRegressor
     estimators = [kind(solver="lbfgs", max_iter=20, random_state=2) for kind in kinds]
@@ -197,6 +209,21 @@ def test_activations_by_layer() -> None:
     hidden = fastnn.activations.GELU.value(np, X @ mixed.coefs_[0] + mixed.intercepts_[0])
     hidden = 1 / (1 + np.exp(-(hidden @ mixed.coefs_[1] + mixed.intercepts_[1])))
     np.testing.assert_allclose(a, hidden @ mixed.coefs_[2] + mixed.intercepts_[2], rtol=1e-9)
+
+
+@pytest.mark.usefixtures("numpy_path", "registered_for_one_test")
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_an_activation_that_is_registered_later(solver: str) -> None:
+    """The estimators have been imported before."""
+    plain = fastnn.MLPClassifier(**TEN, solver=solver, activation="tanh", penalty="l1")
+
+    class Same(fastnn.activations.Tanh):
+        name = "same"
+
+    fastnn.register(Same)
+    net = clone(plain).set_params(activation="same").fit(X, CLASSES)
+    assert_same_weights(net, plain.fit(X, CLASSES))
+    np.testing.assert_array_equal(net.predict(X), plain.predict(X))
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -269,7 +296,9 @@ def test_threads_that_the_environment_allows(value: str, most: int | None, monke
         ({"penalty": fastnn.L1(3.0), "alpha": 0.01}, "strength of its own: leave alpha"),
         ({"penalty": [fastnn.L1(3.0)]}, "one .or None. for each of the 3 layers"),
         ({"l1_ratio": 1.5}, "'l1_ratio' parameter"),
-        ({"activation": "softmax"}, "'activation' parameter"),
+        ({"activation": "softmax"}, "activation must be one of .* not 'softmax'"),
+        ({"activation": "rely"}, r"activation must be one of .*'relu'\?"),
+        ({"activation": 3}, "'activation' parameter"),
         ({"activation": ["relu"]}, "one for each of the 2 hidden layers, not 1"),
         ({"activation": ["relu", "rely"]}, r"activation\[1\] must be one of .*'relu'\?"),
         ({"dropout": 1.0}, "'dropout' parameter"),
@@ -318,9 +347,39 @@ def test_values_are_numbers(parameters: dict[str, Any]) -> None:
 def test_a_warm_start_has_the_same_layers(parameters: dict[str, Any], sizes: Any) -> None:
     mlp = fastnn.MLPClassifier(**TEN | parameters | {"max_iter": 2}, warm_start=True)
     mlp.fit(X, CLASSES).set_params(hidden_layer_sizes=sizes)
-    with pytest.raises(AttributeError, match="hidden layers, and the weights to go on from have 2"):
+    with pytest.raises(ValueError, match=r"the hidden layers to go on from have \[9, 6\] units"):
         mlp.fit(X, CLASSES)
     mlp.set_params(warm_start=False).fit(X, CLASSES)
+
+
+OTHERS = [
+    ({"early_stopping": True}, {"early_stopping": False}),
+    ({"early_stopping": False}, {"early_stopping": True}),
+    ({"solver": "lbfgs"}, {"solver": "adam"}),
+    ({"solver": "lbfgs", "early_stopping": True}, {"solver": "sgd", "early_stopping": True}),
+    ({"solver": "lbfgs", "penalty": "l1"}, {"solver": "sgd"}),
+]  # the first fit's parameters, and the next one's
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(("first", "then"), OTHERS, ids=str)
+def test_a_fit_goes_on_from_one_with_other_parameters(
+    first: dict[str, Any], then: dict[str, Any]
+) -> None:
+    net = fastnn.MLPClassifier(**TEN | first, warm_start=True, n_iter_no_change=20)
+    net.fit(X, CLASSES).set_params(**then)
+    epochs = len(getattr(net, "loss_curve_", []))
+    net.fit(X, CLASSES)
+    (net.fit if net.early_stopping else net.partial_fit)(X, CLASSES)
+    new = net.loss_curve_[epochs:]
+    assert len(new) == (20 if net.early_stopping else 11)
+    if net.early_stopping:
+        assert len(net.validation_scores_) == 20
+        assert net.best_validation_score_ == max(net.validation_scores_)
+        assert net.best_loss_ is None
+    else:
+        assert net.best_loss_ == min(new)
+        assert net.validation_scores_ is net.best_validation_score_ is None
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -358,7 +417,7 @@ def test_rows_must_be_those_of_the_weights() -> None:
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
 def test_rows_that_weigh_less_than_nothing(solver: str) -> None:
     net = fastnn.MLPClassifier(**TEN, solver=solver, penalty="l1")
-    with pytest.raises(ValueError, match=r"sample_weight must be at least 0, not -0\.5"):
+    with pytest.raises(ValueError, match=r"sample_weight must be .* at least 0; row 7 is -0\.5"):
         net.fit(X, CLASSES, sample_weight=np.where(np.arange(N) == 7, -0.5, 1.0))
 
 

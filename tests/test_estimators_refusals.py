@@ -19,6 +19,8 @@ pytestmark = [
 
 from sklearn.exceptions import NotFittedError  # noqa: E402
 
+from fastnn.estimators import settings  # noqa: E402
+
 RNG = np.random.default_rng(17)
 N = 60
 X = RNG.standard_normal((N, 5))
@@ -77,6 +79,65 @@ def test_a_refused_fit_changes_nothing(wrong: Any, solver: str) -> None:
     assert_the_same(vars(net), before)
     assert all(map(np.array_equal, net.coefs_, weights))
     np.testing.assert_array_equal(net.predict(X), answers)
+
+
+@pytest.mark.parametrize("rows", [np.float32, np.float64])
+@pytest.mark.parametrize("given", [{}, {"early_stopping": True}], ids=str)
+def test_targets_too_large_for_the_dtype(given: dict[str, Any], rows: type) -> None:
+    dtype = None if rows is np.float32 else "float32"
+    net = fastnn.MLPRegressor(**SMALL | given, dtype=dtype).fit(X.astype(rows), VALUES)
+    before, large = dict(vars(net)), VALUES.copy()
+    large[7, 1] = 1e39
+    with pytest.raises(ValueError, match=r"row 7 of y holds .* too large for float32"):
+        net.fit(X.astype(rows), large)
+    assert_the_same(vars(net), before)
+
+
+def test_a_first_partial_fit_that_is_refused_leaves_no_classes() -> None:
+    net = fastnn.MLPClassifier(**SMALL)
+    before = dict(vars(net))
+    with pytest.raises(ValueError, match=r"weight 0|non-zero"):
+        net.partial_fit(X, CLASSES, np.zeros(N), classes=["a", "b", "c", "d"])
+    assert_the_same(vars(net), before)
+    with pytest.raises(NotFittedError):
+        net.predict(X)
+    net.partial_fit(X, CLASSES, classes=["a", "b", "c"])
+    assert net.classes_.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_a_refused_fit_draws_nothing_from_a_random_state(solver: str) -> None:
+    drawn = np.random.RandomState(3)
+    net = fastnn.MLPClassifier(**SMALL | {"solver": solver, "random_state": drawn})
+    with pytest.raises(ValueError, match=REFUSED):
+        net.fit(X, CLASSES, NEGATIVE)
+    assert drawn.randint(2**31) == np.random.RandomState(3).randint(2**31)
+
+
+def test_a_refused_partial_fit_leaves_the_solvers_memory() -> None:
+    net = fastnn.MLPClassifier(**SMALL, penalty=fastnn.L1(0.1), n_rows=N)
+    net.fit(X, CLASSES).set_params(penalty=fastnn.L2(0.1), batch_size=2)
+    steps, before = net._optimizer, dict(vars(net._optimizer))
+    with pytest.raises(ZeroDivisionError, match="sum to zero"):
+        net.partial_fit(X, CLASSES, np.eye(N)[0])
+    assert net._optimizer is steps
+    assert_the_same(vars(steps), before)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_ctrl_c_before_training_changes_nothing(
+    solver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = fastnn.MLPClassifier(**SMALL, solver=solver).fit(X, CLASSES)
+    before = dict(vars(net))
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(settings, "check_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, CLASSES)
+    assert_the_same(vars(net), before)
 
 
 def test_a_fit_that_has_begun_is_not_undone() -> None:
@@ -165,3 +226,16 @@ def test_a_warm_start_has_the_widths_it_had(solver: str, penalty: str) -> None:
         net.fit(X, VALUES)
     for now, old in zip(net.coefs_, before, strict=True):
         np.testing.assert_array_equal(now, old)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("losses", [("squared_error", "poisson"), ("poisson", "squared_error")])
+def test_a_warm_start_has_the_loss_it_had(solver: str, losses: tuple[str, str]) -> None:
+    """The output's activation goes with the loss."""
+    first, then = losses
+    net = fastnn.MLPRegressor(first, **SMALL, solver=solver, warm_start=True)
+    net.fit(X, abs(VALUES)).fit(X, abs(VALUES))
+    before = dict(vars(net.set_params(loss=then)))
+    with pytest.raises(ValueError, match=f"loss='{then}', and the weights to go on from are of"):
+        net.fit(X, abs(VALUES))
+    assert_the_same(vars(net), before)

@@ -57,6 +57,17 @@ def test_score_is_r2_and_there_is_no_accuracy() -> None:
     assert one.score(X, np.full(60, 3.0)) == 0
 
 
+def test_r2_of_targets_that_are_all_the_same() -> None:
+    """Rounding can make their mean another number than they are."""
+    same, network = np.full((60, 2), 0.1), values(2)
+    assert (same.mean(axis=0) != 0.1).any()
+    assert network.score(X, same) == 0
+    y = PLANE[:, 1]
+    of_one = 1 - ((y - network.predict(X)[:, 1]) ** 2).sum() / ((y - y.mean()) ** 2).sum()
+    assert network.score(X, np.column_stack([same[:, 0], y])) == pytest.approx(of_one / 2)
+    assert values(1).score(X, same[:, 0]) == 0
+
+
 def test_history_has_r2(capsys) -> None:
     network = values(2)
     history = network.fit(

@@ -27,7 +27,7 @@ class EngineMixin:
     """
 
     _additions: ClassVar[dict[str, list[Any]]] = {
-        "activation": [StrOptions(set(settings.HIDDEN)), list, tuple],
+        "activation": [str, list, tuple],  # settings.check knows the names
         "penalty": [StrOptions(set(settings.PENALTIES)), Penalty, list, tuple],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
@@ -41,12 +41,19 @@ class EngineMixin:
     ) -> Any:
         """Train; if this is refused before training begins, leave the estimator unchanged."""
         before, self._has_begun = dict(vars(self)), False
+        if "coefs_" not in before:  # scikit-learn's partial_fit has set these already
+            for name in ("classes_", "_label_binarizer"):
+                before.pop(name, None)
+        random_state = self.random_state
+        drawn = isinstance(random_state, np.random.RandomState) and random_state.get_state()
         try:
             return super()._fit(X, y, sample_weight, incremental)  # type: ignore[misc]
-        except Exception:
+        except BaseException:  # Ctrl-C too
             if not self._has_begun:
                 vars(self).clear()
                 vars(self).update(before)
+                if drawn:
+                    random_state.set_state(drawn)
             raise
         finally:
             vars(self).pop("_has_begun", None)

@@ -64,6 +64,8 @@ beta_2, epsilon, n_iter_no_change, max_fun
     ------
     ImportError
         On import, if scikit-learn is missing or lacks a private name that is used here.
+    TypeError
+        From `fit`: if a list holds something that is no penalty, or no dropout rate.
     ValueError
         From `fit`: as in scikit-learn, and if the added parameters contradict one another.
     """

@@ -133,11 +133,14 @@ class Objective:
     def __init__(self, mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
         self._shapes = [*(w.shape for w in mlp.coefs_), *(b.shape for b in mlp.intercepts_)]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
-        self._X, self._y = X, y.astype(np.float64)
         self._activations = settings.activations_of(mlp)
         self._cost = settings.cost_of(mlp, np.dtype(np.float64))
         weights = np.ones(X.shape[0]) if sample_weight is None else sample_weight
         counted = weights.sum() if settings.divided_by_batch(mlp) else X.shape[0]
+        kept = weights > 0
+        if not kept.all():  # a cost that overflows, times 0, would be NaN
+            X, y, weights = X[kept], y[kept], weights[kept]
+        self._X, self._y = X, y.astype(np.float64)
         self._shares = (weights / weights.sum())[:, np.newaxis]
         chosen = settings.penalties_of(mlp)
         of_weights = [(0.0, 0.0) if p is None else p.strengths(1 / counted) for p in chosen]

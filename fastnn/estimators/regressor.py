@@ -32,8 +32,8 @@ n_iter_no_change, max_fun, penalty, l1_ratio, dropout, dtype, n_threads, n_rows
 
     Raises
     ------
-    ImportError, ValueError
-        As in `fastnn.MLPClassifier`.
+    ImportError, TypeError, ValueError
+        As in `fastnn.MLPClassifier`; a `TypeError` also if y is not of numbers.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

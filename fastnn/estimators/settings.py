@@ -19,10 +19,10 @@ from fastnn.network_checks import checked_dtype, names_by_layer
 from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
 from fastnn.trainer.arguments import checked_dropout
+from fastnn.weighting import checked_weights
 
 __all__ = [
     "DEFAULT_ALPHA",
-    "HIDDEN",
     "PENALTIES",
     "activations_of",
     "check",
@@ -42,7 +42,6 @@ __all__ = [
 
 DEFAULT_ALPHA = 1e-4
 
-HIDDEN = ("logistic", *(a.name for a in activations.ALL if not a.normalises))
 PENALTIES = ("l2", "l1", "elasticnet")
 
 
@@ -79,22 +78,12 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
 
     Raises
     ------
-    AttributeError
-        If the weights are of another number of hidden layers.
     ValueError
-        If they do not fit `hidden_layer_sizes`, the columns of `X` or `y`, or one another; or if a
-        sample weight is below 0, or all are 0.
+        If they do not fit `hidden_layer_sizes`, `loss`, the columns of `X` or `y`, or one another;
+        or if a sample weight is below 0, or all are 0.
     """
-    if sample_weight is not None and np.min(sample_weight) < 0:
-        raise ValueError(f"sample_weight must be at least 0, not {np.min(sample_weight)}")
-    if sample_weight is not None and not np.any(sample_weight):
-        raise ValueError("every row has the weight 0: there is nothing to train on")
-    fitted, wanted = len(mlp.coefs_) - 1, hidden_layers(mlp)
-    if fitted != wanted:
-        raise AttributeError(
-            f"hidden_layer_sizes={mlp.hidden_layer_sizes!r} has {wanted} hidden layers, and the "
-            f"weights to go on from have {fitted}: fit a clone, or with warm_start=False"
-        )
+    if sample_weight is not None:
+        checked_weights(sample_weight, X.shape[0])
     check_shapes(mlp, X.shape[1])
     widths = [len(b) for b in mlp.intercepts_[:-1]]
     if widths != np.atleast_1d(mlp.hidden_layer_sizes).tolist():
@@ -107,6 +96,11 @@ def check_start(mlp: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | Non
         raise ValueError(
             f"y is of {y.shape[1]} output units, and the weights to go on from are of {outputs}: "
             "fit a clone, or with warm_start=False"
+        )
+    if (mlp.loss == "poisson") != (mlp.out_activation_ == "exp"):
+        raise ValueError(
+            f"loss={mlp.loss!r}, and the weights to go on from are of an output layer with the "
+            f"activation {mlp.out_activation_!r}: fit a clone, or with warm_start=False"
         )
 
 
@@ -150,7 +144,8 @@ def hidden_names(mlp: Any, layers: int | None = None) -> list[str]:
     There are `layers` of them, by default as many as `hidden_layer_sizes` says.
     """
     layers = hidden_layers(mlp) if layers is None else layers
-    return names_by_layer(mlp.activation, HIDDEN, layers, "hidden layers")
+    known = ["logistic", *(a.name for a in activations.ALL if not a.normalises)]
+    return names_by_layer(mlp.activation, known, layers, "hidden layers")
 
 
 def activations_of(mlp: Any, layers: int | None = None) -> list[Activation]:

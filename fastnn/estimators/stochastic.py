@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from fastnn import engine
-from fastnn.arrays import as_inputs
+from fastnn.arrays import as_floats, as_inputs
 from fastnn.checks import warn
 from fastnn.estimators import settings
 from fastnn.estimators.steps import Steps, steps_of
@@ -41,9 +42,19 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
     sample_weight : ndarray, shape (n,), or None
     incremental : bool
         Whether to train just one more epoch (`partial_fit`).
+
+    Raises
+    ------
+    ValueError
+        If a target is too large for the dtype of the training, or too few rows would be held out.
+    ZeroDivisionError
+        If the sample weights of a batch sum to 0.
     """
-    if not incremental or not isinstance(getattr(mlp, "_optimizer", None), Steps):
-        mlp._optimizer = steps_of(mlp)
+    _check_targets(y, settings.dtype_of(mlp) or mlp.coefs_[0].dtype)
+    kept = getattr(mlp, "_optimizer", None)
+    goes_on = incremental and isinstance(kept, Steps)
+    mlp._optimizer = copy(kept) if goes_on else steps_of(mlp)  # a copy, as this may be refused
+    _begin_records(mlp)
     rows, held = Part(X, y, sample_weight), Part(None, None)
     if mlp.early_stopping:
         rows, held = _split(mlp, rows)
@@ -136,6 +147,24 @@ class Epochs:
         return float(np.sum(costs / sums * rows) / self.n + of_all)
 
 
+def _begin_records(mlp: Any) -> None:
+    """Begin the records that earlier fits, with other parameters, have not kept.
+
+    scikit-learn begins them with the weights only, for the parameters of the first fit.
+    """
+    if not hasattr(mlp, "loss_curve_"):  # lbfgs has none
+        mlp.loss_curve_ = []
+    if getattr(mlp, "validation_scores_" if mlp.early_stopping else "best_loss_", None) is not None:
+        return
+    mlp._no_improvement_count = 0
+    if mlp.early_stopping:
+        mlp.validation_scores_, mlp.best_validation_score_, mlp.best_loss_ = [], -np.inf, None
+        mlp._best_coefs = [w.copy() for w in mlp.coefs_]
+        mlp._best_intercepts = [b.copy() for b in mlp.intercepts_]
+    else:
+        mlp.validation_scores_, mlp.best_validation_score_, mlp.best_loss_ = None, None, np.inf
+
+
 def _run(mlp: Any, epochs: Epochs, held: Part, incremental: bool) -> None:
     order, mlp.n_iter_ = np.arange(epochs.n), 0
     while mlp.n_iter_ < mlp.max_iter:
@@ -197,6 +226,12 @@ def _batch_size(mlp: Any, n: int) -> int:
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
         )
     return int(np.clip(mlp.batch_size, 1, n))
+
+
+def _check_targets(y: np.ndarray, dtype: np.dtype[Any]) -> None:
+    """Raise a `ValueError` if a number is too large for `dtype`."""
+    if y.dtype.kind == "f" and y.dtype != dtype:  # scikit-learn has checked y in its own dtype
+        as_floats(lambda start, stop: y[start:stop], y.shape, dtype, "row {} of y")
 
 
 def _targets(mlp: Any, y: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
