@@ -74,7 +74,8 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
 
     The content is written to a temporary file in the same folder, which is synced to disk, given
     the mode of the file it replaces, and renamed. If writing fails or the process is killed, `path`
-    is unchanged. A device or a pipe is written to, not replaced.
+    is unchanged. A device, a pipe, or a file that is open as /dev/stdout, is written to, not
+    replaced.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     """
     target = _writable(path)
     if _is_stream(target):
-        with open(target, "wb") as file:
+        with open(target, "ab") as file:  # standard output may be a file that has lines already
             file.write(content)
         return
     beside = _beside(target)
@@ -132,7 +133,9 @@ def _writable(path: str | os.PathLike[str]) -> Path:
 
 
 def _is_stream(path: Path) -> bool:
-    """Return whether a path leads to a device or a pipe, which is written to, not replaced."""
+    """Return whether a path is written to, not replaced: a device, a pipe, or an open file."""
+    if os.path.dirname(os.path.abspath(path)) in ("/dev", "/dev/fd"):
+        return path.exists() and not path.is_dir()
     return path.exists() and not path.is_file() and not path.is_dir()
 
 

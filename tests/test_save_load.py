@@ -295,3 +295,15 @@ def test_a_pipe_may_be_named_by_its_descriptor() -> None:
             refuse_unwritable(f"/dev/fd/{writing}")
             replace_file(f"/dev/fd/{writing}", b"model")  # less than a pipe's buffer holds
         assert pipe.read() == b"model"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="has no names of open files")
+def test_an_open_file_named_by_its_descriptor_keeps_what_it_has(tmp_path: Path) -> None:
+    """As ``/dev/stdout`` does after a shell's ``>> lines``."""
+    lines = tmp_path / "lines"
+    lines.write_bytes(b"first\n")
+    with open(lines, "ab") as file:
+        refuse_unwritable(f"/dev/fd/{file.fileno()}")
+        replace_file(f"/dev/fd/{file.fileno()}", b"second\n")
+    assert lines.read_bytes() == b"first\nsecond\n"
+    assert os.listdir(tmp_path) == ["lines"]
