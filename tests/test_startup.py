@@ -363,6 +363,7 @@ def called(monkeypatch: pytest.MonkeyPatch, compiled_outputs: None) -> set[Any]:
             kernels.add((build.__name__, text, tuple(map(numba.typeof, arguments))))
             return 0.0
 
+        call.overloads = ["compiled"]  # type: ignore[attr-defined]
         return call
 
     monkeypatch.setattr(compiled, "_kernel", kernel)
