@@ -20,6 +20,7 @@ __all__ = [
     "FileFormatError",
     "as_format_errors",
     "check_field",
+    "checked_name",
     "flag",
     "not_installed",
     "one_named",
@@ -166,6 +167,22 @@ def optional(check: Callable[..., T], parameter: str, value: object, **bounds: f
 def check_field(one: object, field: str, check: Callable[..., Any], **bounds: float) -> None:
     """Replace a field of a frozen dataclass with its value as checked by `check`."""
     object.__setattr__(one, field, check(field, getattr(one, field), **bounds))
+
+
+def checked_name(kind: type, example: str) -> str:
+    """Return the ``name`` of a plug-in's class.
+
+    Raises
+    ------
+    TypeError
+        If it has none; the message suggests one such as `example`.
+    """
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str) or not name:
+        raise TypeError(
+            f"{kind.__qualname__} needs a name, such as name = {example!r}, not {name!r}"
+        )
+    return name
 
 
 def flag(parameter: str, value: object) -> bool:
