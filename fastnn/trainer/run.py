@@ -190,7 +190,7 @@ class Run:
         callback with a time limit ends a run that is to be resumed later.
         """
         position, options, epoch = self.position, self.options, self.position.epoch
-        rate = rate_of(options.schedule, epoch, self.loop.epochs, self.history)
+        rate = rate_of(options, epoch, self.loop.epochs, self.history)
         if rate is None:
             position.ended = True
             return False
