@@ -118,6 +118,22 @@ def test_by_epochs_and_to_more_of_them(tmp_path: Path) -> None:
     assert_same(network, expected)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_the_progress_bar_goes_on_where_the_fit_does(tmp_path: Path, shown_chunks: Any) -> None:
+    new().fit(X, Y, epochs=2, checkpoint=tmp_path / "run")
+    given = {"checkpoint": tmp_path / "run", "resume": True, "progress": True}
+    new().fit(X, Y, epochs=4, batch_size=10, **given)
+    assert shown_chunks[0] == (3, 2 * N + 10)
+    assert shown_chunks[-1] == (4, 4 * N)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_the_time_of_writing_one_is_no_time_of_training(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(checkpoints, "write", lambda path, checkpoint: time.sleep(0.2))
+    history = new().fit(X, Y, epochs=2, checkpoint=tmp_path / "run", checkpoint_seconds=0)
+    assert max(history.seconds) < 0.2  # each epoch writes four before its end
+
+
 def test_they_are_written_when_they_are_due(tmp_path: Path, monkeypatch) -> None:
     from fastnn.trainer import checkpoints
 

@@ -93,5 +93,5 @@ def fit(
             run.start(state)
         network._trained_with(penalty)
         if progress:
-            run.bar = stack.enter_context(ProgressBar(loop.epochs, rows.total - held))
+            run.bar = stack.enter_context(ProgressBar(loop.epochs, run.n, run.position.epoch))
         return run.train()

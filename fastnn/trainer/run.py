@@ -209,6 +209,7 @@ class Run:
         assert order is not None
 
         def on_chunk(done: int, total: float) -> None:
+            nonlocal start
             position.done, position.total = done, total
             position.seconds = spent + perf_counter() - start
             if not self.training.is_finite():
@@ -216,7 +217,9 @@ class Run:
             if self.bar is not None:
                 self.bar.chunk(done)
             if self.writer is not None and done < len(order) and self.writer.due_now():
+                paused = perf_counter()
                 self._save()
+                start += perf_counter() - paused
 
         try:
             position.cost = self.training.epoch(
