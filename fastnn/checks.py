@@ -18,6 +18,7 @@ import numpy as np
 __all__ = [
     "DivergenceError",
     "FileFormatError",
+    "as_float",
     "as_format_errors",
     "check_field",
     "checked_name",
@@ -114,7 +115,7 @@ def real(
     ValueError
         If it is NaN, infinite or out of bounds.
     """
-    number = _as_float(parameter, value)
+    number = as_float(parameter, value)
     is_high = number >= minimum if above is None else number > above
     is_low = number <= maximum if below is None else number < below
     if not (math.isfinite(number) and is_high and is_low):
@@ -123,8 +124,14 @@ def real(
     return number
 
 
-def _as_float(parameter: str, value: object) -> float:
-    """Return a real number as a float; a `TypeError` says that it is none."""
+def as_float(parameter: str, value: object) -> float:
+    """Return a real number as a float, which may be NaN or infinite.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a real number.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{parameter} must be a number, not {value!r} ({type(value).__name__})")
     try:
@@ -153,7 +160,7 @@ def whole(parameter: str, value: object, *, minimum: int) -> int:
     ValueError
         If it is not whole, or is below `minimum`.
     """
-    number = _as_float(parameter, value)
+    number = as_float(parameter, value)
     if not number.is_integer() or number < minimum:
         raise ValueError(f"{parameter} must be a whole number of at least {minimum}, not {value!r}")
     return int(value) if isinstance(value, numbers.Integral) else int(number)

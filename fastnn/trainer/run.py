@@ -86,9 +86,10 @@ class Run:
         if writer is not None and validation is not None:
             self.validation_digest = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
+        self.validates = validation is not None or held > 0
         # Whether something reads the network's arrays between epochs, when they must be up to date.
-        validates = validation is not None or held > 0
-        self._is_watched = bool(loop.callbacks or loop.best or validates or loop.compact_every)
+        watchers = (loop.callbacks, loop.best, self.validates, loop.compact_every)
+        self._is_watched = any(map(bool, watchers))
         # The penalties' part of the last epochs' costs; computed later if nothing reads these yet.
         self._shrinkages: list[Callable[[], float]] = []
 
