@@ -95,7 +95,8 @@ class Found(NamedTuple):
     """The content of a checkpoint, parsed and checked but not yet applied.
 
     arrays: for `Network._restore`. best: for `BestWeights.set_state`; None without early stopping.
-    chosen, drawn: the rows to train on, and the rows held out for validation.
+    chosen, drawn: the rows to train on, and the rows held out for validation. counts: the weights
+    of all rows.
     """
 
     arrays: Arrays
@@ -106,6 +107,7 @@ class Found(NamedTuple):
     best: tuple[tuple[float, int], Any] | None
     chosen: np.ndarray
     drawn: np.ndarray
+    counts: np.ndarray | None
 
 
 def saved(run: Run) -> Checkpoint:
@@ -239,12 +241,13 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     position = Position.from_record(record["position"], order, run.n)
     if position.done % run.options.batch_size and position.done != run.n:
         raise ValueError(f"it is {position.done} rows into an epoch, in the midst of a batch")
-    chosen, drawn = np.arange(count), np.empty(0, np.int64)
+    chosen, drawn, counts = np.arange(count), np.empty(0, np.int64), run.counts
     if run.held:
         chosen = distinct_numbers("chosen", arrays["chosen"], run.n, count)
         drawn = distinct_numbers("drawn", arrays["drawn"], run.held, count)
         if np.isin(chosen, drawn).any():
             raise ValueError("it trains on rows that validate")
+        counts = run.weigh(chosen=chosen)
     if position.order is not None and not np.isin(position.order, chosen).all():
         raise ValueError("its order has rows that it does not train on")
     best = None
@@ -255,7 +258,7 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
         if best[0][1] > position.epoch:
             raise ValueError(f"its best epoch is {waited} before epoch {position.epoch}")
     state, history = _state(record, arrays, held, run), _history(record, position.epoch, run)
-    return Found(held, position, history, record["rng"], state, best, chosen, drawn)
+    return Found(held, position, history, record["rng"], state, best, chosen, drawn, counts)
 
 
 def _state(record: dict[str, Any], arrays: dict[str, np.ndarray], held: Arrays, run: Run) -> State:

@@ -53,8 +53,9 @@ class Run:
     loop : Loop
     rows : Rows
         All given rows, including those to be held out.
-    counts : ndarray, shape (rows,), optional
-        The weight of each row.
+    weigh : callable
+        ``weigh(chosen=...)`` returns the weight of each row where those are trained on, as
+        `row_weights` does; without `chosen`, all are.
     validation : Rows, optional
     held : int
         How many of `rows` to hold out for validation.
@@ -68,13 +69,13 @@ class Run:
         options: Options,
         loop: Loop,
         rows: Rows,
-        counts: np.ndarray | None,
+        weigh: Callable[..., np.ndarray | None],
         validation: Rows | None,
         held: int,
         writer: CheckpointWriter | None,
     ) -> None:
         self.network, self.options, self.loop = network, options, loop
-        self.rows, self.counts = rows, counts
+        self.rows, self.weigh, self.counts = rows, weigh, weigh()
         self.validation, self.held, self.writer = validation, held, writer
         self.bar: ProgressBar | None = None
         self.position = Position()
@@ -82,7 +83,7 @@ class Run:
         self.drawn = np.empty(0, np.int64)
         self.digest = self.validation_digest = ""
         if writer is not None:
-            self.digest = digest_of(rows.inputs, rows.targets, counts)
+            self.digest = digest_of(rows.inputs, rows.targets, self.counts)
         if writer is not None and validation is not None:
             self.validation_digest = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
@@ -105,15 +106,28 @@ class Run:
         return self.rows.total - self.held
 
     def start(self, state: engine.State | None) -> None:
-        """Start at the first epoch, from the state that an earlier fit has left, if any."""
+        """Start at the first epoch, from the state that an earlier fit has left, if any.
+
+        Raises
+        ------
+        ValueError
+            If all rows that are not held out have the weight 0.
+        """
         network = self.network
-        if network.kept_inputs is not None:
-            self._keep_columns(network.kept_inputs)
-        self.training = self._ready(state)
+        before = network._rng.bit_generator.state
+        seed = self.options.seed(state, network._rng)
         if self.held:
             drawn = network._rng.permutation(self.chosen)
             self.chosen, self.drawn = np.sort(drawn[self.held :]), np.sort(drawn[: self.held])
+            try:
+                self.counts = self.weigh(chosen=self.chosen)
+            except ValueError:
+                network._rng.bit_generator.state = before
+                raise
             self._hold_out()
+        if network.kept_inputs is not None:
+            self._keep_columns(network.kept_inputs)
+        self.training = self._ready(state, seed)
         network.history = History()
 
     def resume(self) -> bool:
@@ -139,9 +153,9 @@ class Run:
         if best is not None and found.best is not None:
             best.set_state(found.best)
         if self.held:
-            self.chosen, self.drawn = found.chosen, found.drawn
+            self.chosen, self.drawn, self.counts = found.chosen, found.drawn, found.counts
             self._hold_out()
-        self.training = self._ready(found.state)
+        self.training = self._ready(found.state, self.options.seed(found.state, network._rng))
         return True
 
     def train(self) -> History:
@@ -239,7 +253,7 @@ class Run:
                 columns = network._compact()
                 if columns is not None:
                     self._keep_columns(columns)
-                    self.training = self._ready(None)
+                    self.training = self._ready(None, self.options.seed(None, network._rng))
         shrinkage = self.training.penalty_value()
         scores = None if self.validation is None else network._evaluate(*self.validation)
         epoch = position.epoch
@@ -275,7 +289,7 @@ class Run:
         self.training.go_back()
         return error
 
-    def _ready(self, state: engine.State | None) -> engine.Training:
+    def _ready(self, state: engine.State | None, seed: int) -> engine.Training:
         network, counts = self.network, self.counts
         return self.options.training(
             network,
@@ -284,7 +298,7 @@ class Run:
             n=self.n,
             threads=self.loop.threads,
             state=state,
-            seed=self.options.seed(state, network._rng),
+            seed=seed,
             row_weights=None if counts is None else counts.astype(network.dtype),
         )
 
