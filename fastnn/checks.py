@@ -18,8 +18,10 @@ import numpy as np
 __all__ = [
     "DivergenceError",
     "FileFormatError",
+    "as_float",
     "as_format_errors",
     "check_field",
+    "checked_name",
     "flag",
     "not_installed",
     "one_named",
@@ -113,7 +115,7 @@ def real(
     ValueError
         If it is NaN, infinite or out of bounds.
     """
-    number = _as_float(parameter, value)
+    number = as_float(parameter, value)
     is_high = number >= minimum if above is None else number > above
     is_low = number <= maximum if below is None else number < below
     if not (math.isfinite(number) and is_high and is_low):
@@ -122,8 +124,14 @@ def real(
     return number
 
 
-def _as_float(parameter: str, value: object) -> float:
-    """Return a real number as a float; a `TypeError` says that it is none."""
+def as_float(parameter: str, value: object) -> float:
+    """Return a real number as a float, which may be NaN or infinite.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a real number.
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{parameter} must be a number, not {value!r} ({type(value).__name__})")
     try:
@@ -152,7 +160,7 @@ def whole(parameter: str, value: object, *, minimum: int) -> int:
     ValueError
         If it is not whole, or is below `minimum`.
     """
-    number = _as_float(parameter, value)
+    number = as_float(parameter, value)
     if not number.is_integer() or number < minimum:
         raise ValueError(f"{parameter} must be a whole number of at least {minimum}, not {value!r}")
     return int(value) if isinstance(value, numbers.Integral) else int(number)
@@ -166,6 +174,22 @@ def optional(check: Callable[..., T], parameter: str, value: object, **bounds: f
 def check_field(one: object, field: str, check: Callable[..., Any], **bounds: float) -> None:
     """Replace a field of a frozen dataclass with its value as checked by `check`."""
     object.__setattr__(one, field, check(field, getattr(one, field), **bounds))
+
+
+def checked_name(kind: type, example: str) -> str:
+    """Return the ``name`` of a plug-in's class.
+
+    Raises
+    ------
+    TypeError
+        If it has none; the message suggests one such as `example`.
+    """
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str) or not name:
+        raise TypeError(
+            f"{kind.__qualname__} needs a name, such as name = {example!r}, not {name!r}"
+        )
+    return name
 
 
 def flag(parameter: str, value: object) -> bool:

@@ -32,8 +32,8 @@ class History:
         The share, 0 to 1, of validation rows that are classified correctly (`Network.score`); empty
         without them and for real targets.
     seconds : list of float
-        Wall time of the epoch's training, without the validation. It includes the time to compile
-        a kernel, if the epoch needs one that is not in the cache.
+        Wall time of the epoch's training, without the validation and the writing of checkpoints.
+        It includes the time to compile a kernel, if the epoch needs one that is not in the cache.
     val_r2 : list of float
         R**2 over the validation rows (`Network.score`); empty without them and for classes.
     learning_rate : list of float

@@ -264,7 +264,7 @@ def fit(
         network._trained_with(penalty)
         history = network.history = History()
         for number in range(rounds):
-            rates = _rates(options.schedule, number, rounds, local_epochs or 1, history)
+            rates = _rates(options, number, rounds, local_epochs or 1, history)
             if not rates or asked_to_stop(called, "epoch_begin", number, network):
                 break
             averaging.round(number, rates, validation)
@@ -334,11 +334,11 @@ def _generators(first: np.random.Generator, count: int) -> list[np.random.Genera
 
 
 def _rates(
-    schedule: Schedule, number: int, rounds: int, local_epochs: int, history: History
+    options: Options, number: int, rounds: int, local_epochs: int, history: History
 ) -> list[float]:
     """Return the learning rates of a round's local epochs; an empty list ends the training."""
     epochs = range(number * local_epochs, (number + 1) * local_epochs)
-    found = [rate_of(schedule, e, rounds * local_epochs, history) for e in epochs]
+    found = [rate_of(options, e, rounds * local_epochs, history) for e in epochs]
     return [] if found[0] is None else [rate for rate in found if rate is not None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,3 +38,9 @@ class OptimizerState(NamedTuple):
     total: float
     memories: list[list[np.ndarray]]
     kept: list[np.ndarray]
+
+    def fits(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Return whether it is of `arrays`, weights and then biases, by their shapes."""
+        shapes = [array.shape for array in arrays]
+        held = [one for one in (*self.memories, self.kept) if one]
+        return all([array.shape for array in one] == shapes for one in held)

@@ -60,12 +60,14 @@ class ProgressBar(_Bar):
     epochs : int
     n : int
         The number of training rows.
+    done : int, default 0
+        The number of epochs that are finished already.
     """
 
-    def __init__(self, epochs: int, n: int) -> None:
-        self._epochs, self._n, self._epoch = epochs, n, 0
-        text = "epoch {task.fields[epoch]}/{task.fields[epochs]}"
-        super().__init__(text, epochs * n, epoch=min(1, epochs), epochs=epochs)
+    def __init__(self, epochs: int, n: int, done: int = 0) -> None:
+        self._epochs, self._n, self._epoch = epochs, n, done
+        text, epoch = "epoch {task.fields[epoch]}/{task.fields[epochs]}", min(done + 1, epochs)
+        super().__init__(text, epochs * n, completed=done * n, epoch=epoch, epochs=epochs)
 
     def chunk(self, done: int) -> None:
         """Show that `done` rows of the current epoch have been trained on."""
@@ -73,7 +75,7 @@ class ProgressBar(_Bar):
 
     def epoch(self, history: History) -> None:
         """Show the figures of the last epoch in `history`."""
-        self._epoch = len(history.seconds)
+        self._epoch += 1
         cost = history.train_cost[-1]
         figures = [] if math.isnan(cost) else [f"cost {cost:.4g}"]
         if history.val_accuracy:

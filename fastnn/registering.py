@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from fastnn import activations, costs, initializers
+from fastnn.checks import checked_name
 
 __all__ = ["register"]
 
@@ -51,9 +52,7 @@ def register(kind: Kind) -> Kind:
             "register takes a subclass of fastnn.activations.Activation, fastnn.costs.Cost or "
             f"fastnn.initializers.Initializer, not {kind!r}"
         )
-    name = getattr(kind, "name", None)
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"{kind.__qualname__} needs a name, such as name = 'silu', not {name!r}")
+    name = checked_name(kind, "silu")
     outputs = getattr(kind, "outputs", None)
     if held[0] is costs and not (
         isinstance(outputs, (tuple, list)) and all(isinstance(one, str) for one in outputs)

@@ -6,7 +6,8 @@ The contract, for a class listed in `ALL`:
   `epochs` epochs; None, or a rate that has fallen to 0, ends training before that epoch.
   ``scores`` has the validation score (accuracy, or R**2) of every earlier epoch; it is empty
   without validation rows;
-* ``largest`` is an upper bound on all rates; the check of the penalty's strength uses it;
+* ``largest`` is an upper bound on all rates, a finite number of at least 0; the check of the
+  penalty's strength uses it;
 * ``needs_scores`` says that there must be validation rows;
 * a schedule keeps no state, so that several fits can use it.
 

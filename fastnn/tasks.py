@@ -65,7 +65,7 @@ class Classes(Task):
         """Return class indices, or rows of targets if these were given."""
         targets = as_targets(y, n, outputs, dtype)
         if targets.ndim == 2:
-            self._check_rows(targets)
+            _check_targets(targets, self._cost, or_classes=True)
         return targets
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
@@ -79,27 +79,6 @@ class Classes(Task):
     def score(self, predictions: np.ndarray, wanted: np.ndarray) -> float:
         """Return the accuracy: the share of rows, 0 to 1, with the right class."""
         return float(np.count_nonzero(predictions == wanted) / len(wanted))
-
-    def _check_rows(self, targets: np.ndarray) -> None:
-        """Raise a `ValueError` if the cost of a row of targets would be meaningless."""
-        cost = self._cost
-        outside = (targets < cost.least) | (targets > cost.most)
-        if outside.any():
-            row, unit = map(int, np.unravel_index(outside.argmax(), outside.shape))
-            few = targets.shape[1] == 1
-            raise ValueError(
-                f"targets y must be from {cost.least:g} to {cost.most:g} for the cost "
-                f"{cost.name!r}; row {row} has {targets[row, unit]:g}. Give "
-                + ("classes as 0 and 1, or a network with a unit for each" if few else _CLASSES)
-            )
-        sums = targets.sum(axis=1, dtype=np.float64)
-        wrong = np.abs(sums - 1) > _SUM_ERROR
-        if cost.sums_to_1 and wrong.any():
-            row = int(wrong.argmax())
-            raise ValueError(
-                f"the targets y of a row must sum to 1 for the cost {cost.name!r}; those of row "
-                f"{row} sum to {sums[row]:g}. Divide each row by its sum, or give {_CLASSES}"
-            )
 
 
 class Labels(Task):
@@ -128,23 +107,17 @@ class Labels(Task):
 
 
 class Values(Task):
-    """Real numbers, none below `least`; the outputs are the predictions."""
+    """Real numbers within the cost's bounds; the outputs are the predictions."""
 
     score_name = "r2"
 
-    def __init__(self, least: float = -math.inf) -> None:
-        self._least = least
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
 
     def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
         """Return rows of targets; whole numbers are values, not classes."""
         targets = as_targets(y, n, outputs, dtype, classes=False)
-        below = (targets < self._least).any(axis=1)
-        if below.any():
-            row = int(below.argmax())
-            raise ValueError(
-                f"y must be at least {self._least:g} for this cost; row {row} is "
-                f"{targets[row].tolist()}"
-            )
+        _check_targets(targets, self._cost, or_classes=False)
         return targets
 
     def wanted(self, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
@@ -167,6 +140,41 @@ class Values(Task):
             varies = (wanted != wanted[0]).any(axis=0)  # the mean of equals may differ from them
             share = np.divide(missed, spread, out=exact, where=varies & (spread > 0))
         return float(np.mean(1 - share))
+
+
+def _check_targets(targets: np.ndarray, cost: Cost, *, or_classes: bool) -> None:
+    """Raise a `ValueError` if the cost of a row of targets, (n, O), would be meaningless.
+
+    `or_classes` says whether the message suggests classes instead.
+    """
+    outside = (targets < cost.least) | (targets > cost.most)
+    if outside.any():
+        row, unit = map(int, np.unravel_index(outside.argmax(), outside.shape))
+        few = targets.shape[1] == 1
+        instead = "classes as 0 and 1, or a network with a unit for each" if few else _CLASSES
+        raise ValueError(
+            f"targets y must be {_bounds(cost)} for the cost {cost.name!r}; row {row} has "
+            f"{targets[row, unit]:g}{f'. Give {instead}' if or_classes else ''}"
+        )
+    if not cost.sums_to_1:
+        return
+    sums = targets.sum(axis=1, dtype=np.float64)
+    wrong = np.abs(sums - 1) > _SUM_ERROR
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"the targets y of a row must sum to 1 for the cost {cost.name!r}; those of row {row} "
+            f"sum to {sums[row]:g}. Divide each row by its sum"
+            f"{f', or give {_CLASSES}' if or_classes else ''}"
+        )
+
+
+def _bounds(cost: Cost) -> str:
+    """Return the range of a cost's targets, in words."""
+    if math.isinf(cost.most):
+        return f"at least {cost.least:g}"
+    low = "at most" if math.isinf(cost.least) else f"from {cost.least:g} to"
+    return f"{low} {cost.most:g}"
 
 
 def _above_half(a: np.ndarray) -> np.ndarray:
@@ -192,5 +200,5 @@ def task_of(cost: Cost, output: str, *, multilabel: bool) -> Task:
             f"not {output!r} outputs and the cost {cost.name!r}"
         )
     if cost.regression:
-        return Values(cost.least)
+        return Values(cost)
     return Labels() if multilabel else Classes(cost)

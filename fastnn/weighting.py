@@ -23,6 +23,7 @@ def row_weights(
     y: ArrayLike,
     n: int,
     outputs: int,
+    chosen: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """Return the product of both weights for each of the `n` rows, or None if neither is given.
 
@@ -32,12 +33,14 @@ def row_weights(
         Finite, at least 0, and not all of them 0.
     class_weight : mapping, "balanced" or None
         The weight of each class, 1 for those not named. "balanced" is n/(k*count): each of the k
-        classes that occur has the same total weight (scikit-learn's rule).
+        classes that occur has the same total weight (scikit-learn's rule). The `chosen` rows count.
     task : Task
     y : array_like
         The targets.
     n, outputs : int
         Rows, and units of the output layer.
+    chosen : ndarray of int, optional
+        The rows that are trained on, by default all; the others get the weight 0.
 
     Returns
     -------
@@ -47,18 +50,19 @@ def row_weights(
     Raises
     ------
     TypeError, ValueError
-        If a weight is none of these, or classes are weighted but the task has none.
+        If a weight is none of these, or classes are weighted but the task has none, or all `chosen`
+        rows have the weight 0.
     """
-    weights = None if sample_weight is None else checked_weights(sample_weight, n)
+    rows: Any = slice(None) if chosen is None else chosen
+    parts = [] if sample_weight is None else [checked_weights(sample_weight, n)[rows]]
     if class_weight is not None:
-        of_classes = _of_classes(class_weight, task, y, n, outputs)
-        weights = (
-            of_classes
-            if weights is None
-            else scaled_near_one(weights)[0] * scaled_near_one(of_classes)[0]
-        )
-        _check_any(weights)
-    return None if weights is None else scaled_near_one(weights)[0]
+        parts.append(_of_classes(class_weight, task, y, n, outputs, rows))
+    if not parts:
+        return None
+    weights = np.zeros(n)
+    weights[rows] = np.prod([scaled_near_one(part)[0] for part in parts], axis=0)
+    _check_any(weights, "row" if chosen is None else "row that is not held out")
+    return scaled_near_one(weights)[0]
 
 
 def scaled_near_one(weights: np.ndarray) -> tuple[np.ndarray, int]:
@@ -87,22 +91,25 @@ def checked_weights(sample_weight: ArrayLike, n: int) -> np.ndarray:
     if not good.all():
         row = int((~good).argmax())
         raise ValueError(f"sample_weight must be finite and at least 0; row {row} is {array[row]}")
-    _check_any(array)
+    _check_any(array, "row")
     return array
 
 
-def _check_any(weights: np.ndarray) -> None:
+def _check_any(weights: np.ndarray, which: str) -> None:
     if not weights.any():
-        raise ValueError("every row has the weight 0: there is nothing to train on")
+        raise ValueError(f"every {which} has the weight 0: there is nothing to train on")
 
 
-def _of_classes(class_weight: Any, task: Task, y: ArrayLike, n: int, outputs: int) -> np.ndarray:
+def _of_classes(
+    class_weight: Any, task: Task, y: ArrayLike, n: int, outputs: int, rows: Any
+) -> np.ndarray:
+    """Return the weight of the class of each of `rows`, an index of the `n` rows."""
     if not isinstance(task, Classes):
         raise ValueError("class_weight is for one class a row; use sample_weight")
-    labels, classes = task.wanted(y, n, outputs), max(2, outputs)
+    labels, classes = task.wanted(y, n, outputs)[rows], max(2, outputs)
     if isinstance(class_weight, str) and class_weight == "balanced":
         counts = np.bincount(labels, minlength=classes)
-        table = n / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        table = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     elif isinstance(class_weight, Mapping):
         unknown = [key for key in class_weight if key not in range(classes)]
         if unknown:

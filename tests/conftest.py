@@ -21,6 +21,7 @@ import pytest
 
 from fastnn import activations, costs, data, initializers
 from fastnn.engine import layout, spec, training
+from fastnn.progress import ProgressBar
 
 # Tiles of at most two rows by two vectors, which compile faster, and spans of as few as 64 columns.
 SMALL = spec.Tiles((2, 2), 2, 0, 0)
@@ -137,6 +138,20 @@ def usual_outputs(request: pytest.FixtureRequest) -> None:
 def numpy_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use the numpy path, for tests of the code around the engine: nothing is compiled."""
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+
+
+@pytest.fixture
+def shown_chunks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Return a list to which progress bars append epoch and finished rows after every chunk."""
+    shown, chunk = [], ProgressBar.chunk
+
+    def noted(bar: ProgressBar, done: int) -> None:
+        chunk(bar, done)
+        (task,) = bar._bar.tasks
+        shown.append((task.fields["epoch"], task.completed))
+
+    monkeypatch.setattr(ProgressBar, "chunk", noted)
+    return shown
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import errno
+import functools
 import itertools
+import operator
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ from fastnn import L1, FileFormatError, Network, TruncatedGradient, files
 from fastnn.engine import jit, training
 from fastnn.engine.draws import plain
 from fastnn.penalties import CumulativeL1
-from fastnn.trainer import checkpoints
+from fastnn.trainer import checkpoints, position
 from fastnn.trainer.checkpoints import read
 from fastnn.trainer.position import Position
 
@@ -116,6 +119,22 @@ def test_by_epochs_and_to_more_of_them(tmp_path: Path) -> None:
     assert len(network.fit(X, Y, epochs=3, checkpoint=path, resume=True).seconds) == 3
     assert len(network.fit(X, Y, epochs=5, checkpoint=path, resume=True).seconds) == 5
     assert_same(network, expected)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_the_progress_bar_goes_on_where_the_fit_does(tmp_path: Path, shown_chunks: Any) -> None:
+    new().fit(X, Y, epochs=2, checkpoint=tmp_path / "run")
+    given = {"checkpoint": tmp_path / "run", "resume": True, "progress": True}
+    new().fit(X, Y, epochs=4, batch_size=10, **given)
+    assert shown_chunks[0] == (3, 2 * N + 10)
+    assert shown_chunks[-1] == (4, 4 * N)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_the_time_of_writing_one_is_no_time_of_training(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(checkpoints, "write", lambda path, checkpoint: time.sleep(0.2))
+    history = new().fit(X, Y, epochs=1, checkpoint=tmp_path / "run", checkpoint_seconds=0)
+    assert history.seconds[0] < 0.2  # although it has written four
 
 
 def test_they_are_written_when_they_are_due(tmp_path: Path, monkeypatch) -> None:
@@ -425,16 +444,44 @@ def test_files_of_others_beside_it_stay(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"run", *others}
 
 
+DAMAGED = SETTINGS["early stopping"] | {
+    "optimizer": fastnn.Adam(fastnn.HalveOnPlateau(0.01)), "learning_rate": None, "dropout": 0.2,
+    "input_noise": 0.1,
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def a_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "CHUNK_FLOPS", 1)
-        stopped_after(8, new(), path, epochs=3, **SETTINGS["early stopping"])
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
+        stopped_after(6, new(), path, epochs=3, **DAMAGED)
     assert "order" in read(path).arrays
     return path
 
 
+def resume_damaged(path: Path) -> None:
+    """Resume from a damaged file for more epochs than were done; it is refused or understood."""
+    network = new()
+    drawn = plain(network._rng.bit_generator.state)
+    before = network._copied()
+    try:
+        network.fit(X, Y, epochs=4, checkpoint=path, resume=True, **DAMAGED)
+    except fastnn.DivergenceError:  # from huge weights
+        return
+    except ValueError as error:  # FileFormatError is a subclass
+        refusals = ("of another fit", "draws from")
+        if not isinstance(error, FileFormatError) and not any(r in str(error) for r in refusals):
+            raise
+        assert plain(network._rng.bit_generator.state) == drawn
+        assert network.history is None
+        arrays = (*network.weights, *network.biases), (*before.weights, *before.biases)
+        for now, was in zip(*arrays, strict=True):
+            np.testing.assert_array_equal(now, was)
+
+
+@pytest.mark.usefixtures("numpy_path")
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -454,14 +501,53 @@ def test_a_damaged_file_is_refused_or_understood(data, a_checkpoint: Path, tmp_p
             content[place : place + len(piece)] = b"" if kind == "delete" else piece * 2
     path = tmp_path / "damaged"
     path.write_bytes(bytes(content))
-    network = new()
-    before = network.weights[0].copy()
-    try:
-        network.fit(X, Y, epochs=1, checkpoint=path, resume=True, **SETTINGS["early stopping"])
-    except ValueError as error:  # FileFormatError is a subclass
-        if not isinstance(error, FileFormatError) and "of another fit" not in str(error):
-            raise
-        np.testing.assert_array_equal(network.weights[0], before)
+    resume_damaged(path)
+
+
+def places_in(value: Any, *before: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the keys that lead to each value in a JSON value."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for key, part in value.items() if isinstance(value, dict) else ():
+        yield (*before, key)
+        yield from places_in(part, *before, key)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_every_value_of_a_record_is_checked(a_checkpoint: Path, monkeypatch) -> None:
+    found = read(a_checkpoint)
+    monkeypatch.setattr(checkpoints, "write", lambda path, checkpoint: None)
+    for *keys, last in places_in(found.record):
+        for value in (None, "x", -1, 1, 2.0, 2.5, 10**30, [], [None], {}):
+            damaged = found._replace(record=copy.deepcopy(found.record))
+            functools.reduce(operator.getitem, keys, damaged.record)[last] = value
+            monkeypatch.setattr(position, "read", lambda path, damaged=damaged: damaged)
+            resume_damaged(a_checkpoint)
+
+
+DAMAGE: dict[str, tuple[tuple[Any, ...], Any]] = {
+    "an unknown generator": (("draws", "dropout", "bit_generator"), "Filox"),
+    "no draws": (("draws",), {}),
+    "too few memories": (("memories",), 1),
+    "no rate": (("position", "rate"), None),
+    "rows that are no number": (("position", "done"), "10"),
+    "an epoch without a cost": (("history", "train_cost"), [None]),
+    "no costs": (("history", "train_cost"), []),
+    "a score that is not recorded": (("history", "val_r2"), [0.5]),
+    "fewer epochs than were done": (("epochs",), 1),
+    "patience of nothing": (("best",), [0.5, 100]),
+}
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(("keys", "value"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_refused(keys: Any, value: Any, a_checkpoint: Path, tmp_path: Path) -> None:
+    found = read(a_checkpoint)
+    record = copy.deepcopy(found.record)
+    functools.reduce(operator.getitem, keys[:-1], record)[keys[-1]] = value
+    checkpoints.write(tmp_path / "damaged", found._replace(record=record))
+    with pytest.raises(FileFormatError):
+        new().fit(X, Y, epochs=4, checkpoint=tmp_path / "damaged", resume=True, **DAMAGED)
 
 
 PROGRAM = """

@@ -91,6 +91,16 @@ def test_a_call_that_was_stopped_goes_on(list_is: str, tmp_path: Path, capsys) -
 
 
 @pytest.mark.usefixtures("numpy_path")
+def test_the_progress_bar_goes_on_where_the_call_does(tmp_path: Path, shown_chunks: Any) -> None:
+    for epochs, progress in ((2, False), (4, True)):
+        network, pairs = begin()
+        given = {"checkpoint": tmp_path / "run", "resume": True, "progress": progress}
+        network.SGD(pairs, epochs, 10, 0.5, **given)
+    assert shown_chunks[0][0] == 3
+    assert shown_chunks[-1] == (4, 4 * len(pairs))
+
+
+@pytest.mark.usefixtures("numpy_path")
 def test_one_is_written_where_the_accuracy_ends_the_call(tmp_path: Path, capsys) -> None:
     """A call that resumes from it has nothing left to do."""
     options: dict[str, Any] = {"early_stopping_n": 3, "checkpoint": tmp_path / "run"} | OPTIONS

@@ -187,6 +187,16 @@ def test_what_cannot_go_on_is_refused(numpy_path: None) -> None:
     assert (net.weights[0] == before).all()
 
 
+def test_what_a_penalty_has_kept_of_other_layers_is_refused(numpy_path: None) -> None:
+    penalty = CumulativeL1(1.0)
+    wide, net = Network([6, 9, 3], seed=1, dtype="float64"), network()
+    net.optimizer_state = trained(1, net=wide, penalty=penalty).optimizer_state
+    before = net.weights[0].copy()
+    with pytest.raises(ValueError, match="other sizes"):
+        trained(1, net=net, penalty=penalty)
+    assert (net.weights[0] == before).all()
+
+
 DAMAGE: dict[str, tuple[Any, str]] = {
     "no object": (lambda record: 3, "must be an object"),
     "a part less": (lambda record: {k: v for k, v in record.items() if k != "total"}, "object of"),

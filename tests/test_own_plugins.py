@@ -72,6 +72,15 @@ def test_a_rule_before_the_gradient_needs_a_slope(optimizer: Optimizer) -> None:
     same(network, new())
 
 
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("name", [None, ""])
+def test_an_optimizer_without_a_name_is_refused(name: str | None) -> None:
+    nameless, network = type("Nameless", (Momentum,), {"name": name})(0.05), new()
+    with pytest.raises(TypeError, match="Nameless needs a name, such as name = 'signum', not"):
+        network.fit(X, Y, optimizer=nameless, **FIT)
+    same(network, new())
+
+
 class Sleeping(BeforeTheGradient):
     """It does nothing in any step."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,28 @@ def test_classes_that_one_function_makes_are_several() -> None:
 
     kinds = [fastnn.register(power(exponent)) for exponent in (2, 4)]
     assert list(activations.ALL[-2:]) == kinds
+
+
+@pytest.mark.parametrize(
+    ("bounds", "y", "message"),
+    [
+        ({"most": 1.0}, [0.5, 5.0], r"must be at most 1 for the cost 'bounded'; row 1 has 5$"),
+        ({"least": -1.0, "most": 1.0}, [-2.0, 0.5], r"must be from -1 to 1 for .*; row 0 has -2$"),
+        (
+            {"sums_to_1": True},
+            [1.0, 0.5],
+            r"those of row 1 sum to 0\.5\. Divide each row by its sum$",
+        ),
+    ],
+)
+def test_targets_for_a_cost_of_ones_own(bounds: Any, y: list[float], message: str) -> None:
+    fastnn.register(type("Bounded", (Halves,), {"name": "bounded", **bounds}))
+    net = fastnn.Network([5, 1], activation="identity", cost="bounded")
+    before = net.weights[0].copy()
+    for ask in (partial(net.fit, epochs=1), net.score, net.total_cost):
+        with pytest.raises(ValueError, match=message):
+            ask(X[:2], y)
+    np.testing.assert_array_equal(net.weights[0], before)
 
 
 @pytest.mark.usefixtures("numpy_path")

@@ -194,3 +194,23 @@ def test_a_schedule_of_ones_own_that_lacks_something(missing: str, optimizer) ->
     with pytest.raises(NotImplementedError, match=f"Lacking needs `{missing}"):
         network.fit(X, Y, epochs=1, **given)
     np.testing.assert_array_equal(network.weights[0], new().weights[0])
+
+
+@pytest.mark.parametrize("kind", [int, np.float32])
+def test_any_number_is_a_bound(kind: type) -> None:
+    """A class of one's own may compute it as it likes: the engine takes a float."""
+    networks = new(), new()
+    for network, largest in zip(networks, (kind(1), 1.0), strict=True):
+        parts = {"largest": largest, "rate": lambda self, epoch, epochs, scores: 1.0}
+        schedule = type("Constant", (Schedule,), parts)()
+        network.fit(X, Y, epochs=2, learning_rate=schedule, penalty=L1(0.1))
+    np.testing.assert_array_equal(*(network.weights[0] for network in networks))
+
+
+@pytest.mark.parametrize(("largest", "error"), [("0.5", TypeError), (math.inf, ValueError)])
+def test_a_bound_that_is_none(largest, error) -> None:
+    parts = {"largest": largest, "rate": lambda self, epoch, epochs, scores: 0.5}
+    schedule, network = type("Boundless", (Schedule,), parts)(), new()
+    with pytest.raises(error, match=r"`largest` of Boundless\(\) must be"):
+        network.fit(X, Y, epochs=1, learning_rate=schedule)
+    np.testing.assert_array_equal(network.weights[0], new().weights[0])

@@ -153,7 +153,7 @@ def test_targets_that_are_shares() -> None:
 
 def test_counts_are_not_negative() -> None:
     network = Network([12, 2], activation="exponential", cost="poisson")
-    with pytest.raises(ValueError, match=r"y must be at least 0 for this cost; row 3 is \[1.0, -2"):
+    with pytest.raises(ValueError, match=r"at least 0 for the cost 'poisson'; row 3 has -2$"):
         network.fit(np.zeros((5, 12)), [[0, 1]] * 3 + [[1, -2]] * 2, epochs=1)
 
 

@@ -103,6 +103,30 @@ def test_balanced_is_scikit_learns() -> None:
         assert_close(network, by_row.weights + by_row.biases)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_rows_held_out_have_no_part_in_the_balance() -> None:
+    """It trains as the caller's own split does, with the same draw."""
+    balanced, by_row = new(), new()
+    chosen = np.sort(by_row._rng.permutation(N)[N // 3 :])
+    options = {"epochs": 2, "shuffle": False, "class_weight": "balanced"}
+    balanced.fit(X, Y, validation_fraction=1 / 3, sample_weight=WEIGHTS, **options)
+    by_row.fit(X[chosen], Y[chosen], sample_weight=WEIGHTS[chosen], **options)
+    assert_close(balanced, by_row.weights + by_row.biases)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_rows_held_out_are_nothing_to_train_on() -> None:
+    network = new()
+    before = network._rng.bit_generator.state
+    weights = np.ones(N)
+    weights[np.sort(new()._rng.permutation(N)[N // 3 :])] = 0
+    with pytest.raises(ValueError, match="every row that is not held out has the weight 0"):
+        network.fit(X, Y, epochs=2, validation_fraction=1 / 3, sample_weight=weights)
+    assert network._rng.bit_generator.state == before
+    assert network.history is None
+    network.fit(X, Y, epochs=2, validation_fraction=1 / 3, sample_weight=1 - weights + (Y > 1))
+
+
 def test_one_output_unit_has_two_classes() -> None:
     y = (X[:, 0] > 60).astype(int)
     by_class, by_row = (Network([12, 1], dtype="float64", seed=1) for _ in range(2))

@@ -221,8 +221,8 @@ class Network(Stack):
             `CumulativeL1`, if unchanged, remember of the last fit; start anew if there is nothing.
             State left by another optimizer is an error. Two fits of 5 epochs then equal one of 10,
             bit for bit, except for what starts anew: dropout, noise, rows held out by
-            `validation_fraction`, a schedule's epochs, and, without an optimizer's memory, the
-            steps of `TruncatedGradient`.
+            `validation_fraction`, the epochs of a schedule and of `compact_every`, and, without an
+            optimizer's memory, the steps of `TruncatedGradient`.
 
         Returns
         -------

@@ -222,13 +222,11 @@ class Stack:
         """
         weights, biases = self._arrays()
         left = self.optimizer_state if flag("optimizer_state", optimizer_state) else None
-        if left is not None:
-            shapes = [array.shape for array in (*weights, *biases)]
-            if any([a.shape for a in m] != shapes for m in (*left.memories, left.kept) if m):
-                raise ValueError(
-                    "optimizer_state is of layers of other sizes; set it to None, or save with "
-                    "optimizer_state=False"
-                )
+        if left is not None and not left.fits([*weights, *biases]):
+            raise ValueError(
+                "optimizer_state is of layers of other sizes; set it to None, or save with "
+                "optimizer_state=False"
+            )
         model = Model(
             weights=[self._first_weights(), *weights[1:]],
             biases=biases,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks import as_format_errors
+from fastnn.checks import as_format_errors, real, whole
 from fastnn.engine import State, Training
 from fastnn.engine.draws import plain
 from fastnn.network_checks import layer_shapes
@@ -127,7 +127,8 @@ class SgdCheckpoints:
         weights = listed(arrays, "weights", shapes, dtype)
         biases = listed(arrays, "biases", [(units, 1) for units in sizes[1:]], dtype)
         kept = listed_or_zeros(arrays, "kept", [*shapes, *flat], dtype)
-        state = State(int(record["steps"]), float(record["total"]), [], kept, {})
+        steps, total = whole("steps", record["steps"], minimum=0), real("total", record["total"])
+        state = State(steps, total, [], kept, {})
         rows = distinct_numbers("rows", arrays["rows"], len(pairs), len(pairs))
         order = rows if record["begun"] else None
         position = Position.from_record(record["position"], order, len(pairs))

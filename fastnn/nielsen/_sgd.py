@@ -125,7 +125,7 @@ def _epochs(
         stack.callback(shuffler.settle)
         if progress:
             history = History()
-            bar = stack.enter_context(ProgressBar(epochs, len(samples)))
+            bar = stack.enter_context(ProgressBar(epochs, len(samples), position.epoch))
         if checkpoints.figures < position.epoch:  # it was stopped while computing the last ones
             yield from _yield_epoch(checkpoints.figures, checkpoints, training)
         for epoch in range(position.epoch, epochs):

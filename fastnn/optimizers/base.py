@@ -2,6 +2,7 @@
 
 A class in `optimizers.ALL` has these:
 
+* ``name`` is a string that is not empty. A warm start goes on only with an optimizer of that name;
 * ``step(xp, w, g, *memories, *numbers)`` returns the weight after a step and its new memories: the
   numbers kept for each weight, as many as ``memories`` says. g is the gradient of the batch's mean
   cost, plus that of a penalty that has one (``slope``);

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fastnn.arrays import Inputs
 from fastnn.callbacks import BestWeights, Callback, EarlyStopping
-from fastnn.checks import real, whole
+from fastnn.checks import checked_name, real, whole
 from fastnn.optimizers import ALL, SGD, Optimizer
 from fastnn.schedules import Schedule
 
@@ -22,12 +22,19 @@ __all__ = [
 
 
 def checked_optimizer(optimizer: object, learning_rate: float | Schedule | None) -> Optimizer:
-    """Return the optimizer: plain gradient descent unless one is given."""
+    """Return the optimizer: plain gradient descent unless one is given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, its class has no name, or a learning rate is given as well.
+    """
     if optimizer is None:
         return SGD() if learning_rate is None else SGD(learning_rate)
     if not isinstance(optimizer, Optimizer):
         known = ", ".join(f"fastnn.{kind.__name__}()" for kind in ALL)
         raise TypeError(f"optimizer must be one of {known}, not {optimizer!r}")
+    checked_name(type(optimizer), "signum")
     if learning_rate is not None:
         raise ValueError(
             f"give learning_rate or optimizer, not both: {optimizer!r} has a rate of its own"

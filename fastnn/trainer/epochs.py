@@ -11,7 +11,7 @@ from fastnn.checks import DivergenceError
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.network.stack import Arrays
-from fastnn.schedules import Schedule
+from fastnn.trainer.options import Options
 from fastnn.trainer.position import Position
 
 __all__ = ["asked_to_stop", "diverged", "rate_of", "record_epoch"]
@@ -53,15 +53,16 @@ def record_epoch(
     history.learning_rate.append(position.rate)
 
 
-def rate_of(schedule: Schedule, epoch: int, epochs: int, history: History) -> float | None:
+def rate_of(options: Options, epoch: int, epochs: int, history: History) -> float | None:
     """Return the learning rate of an epoch, or None to end the training."""
+    schedule, largest = options.schedule, options.largest_rate
     rate = schedule.rate(epoch, epochs, history.val_score)
-    if rate is None or (rate == 0 < schedule.largest):  # it has underflowed
+    if rate is None or (rate == 0 < largest):  # it has underflowed
         return None
-    if not (0 < rate <= schedule.largest or rate == schedule.largest):
+    if not (0 < rate <= largest or rate == largest):
         raise ValueError(
             f"{schedule!r} gives epoch {epoch} the learning rate {rate!r}: it must be above 0 and "
-            f"at most the schedule's largest, {schedule.largest!r}"
+            f"at most the schedule's largest, {largest!r}"
         )
     return float(rate)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from numpy.typing import ArrayLike
 
@@ -78,8 +79,8 @@ def fit(
         rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
         warn_of_misfits(network, X, rows)
         refuse_noise(options.input_noise, rows.inputs)
-        counts = row_weights(
-            sample_weight, class_weight, task=network._task, y=y, n=rows.total,
+        weigh = partial(
+            row_weights, sample_weight, class_weight, task=network._task, y=y, n=rows.total,
             outputs=network.sizes[-1],
         )  # fmt: skip
         validation = None
@@ -87,11 +88,11 @@ def fit(
             validation = validation_of(network, validation_data, all_columns=True)
         held = held_out(rows.total, validation_fraction, validates=validation is not None)
         refuse_unwatched(options.schedule, best, validates=validation is not None or held > 0)
-        state = options.begin(network, rows.total - held, warm_start=warm_start)
-        run = Run(network, options, loop, rows, counts, validation, held, writer)
+        run = Run(network, options, loop, rows, weigh, validation, held, writer)
+        state = options.begin(network, run.n, warm_start=warm_start)
         if not (resume and run.resume()):
             run.start(state)
         network._trained_with(penalty)
         if progress:
-            run.bar = stack.enter_context(ProgressBar(loop.epochs, rows.total - held))
+            run.bar = stack.enter_context(ProgressBar(loop.epochs, run.n, run.position.epoch))
         return run.train()

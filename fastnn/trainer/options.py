@@ -23,11 +23,15 @@ __all__ = ["Options", "options_for"]
 
 @dataclass(frozen=True)
 class Options:
-    """How batches are formed and steps are made; `options_for` creates them."""
+    """How batches are formed and steps are made; `options_for` creates them.
+
+    largest_rate: the schedule's `largest`, as a float.
+    """
 
     batch_size: int
     optimizer: Optimizer
     schedule: Schedule
+    largest_rate: float
     penalties: Sequence[Penalty | None]
     dropout: Sequence[float] | None
     input_noise: float
@@ -46,7 +50,7 @@ class Options:
         state = begun_from(left, self.optimizer, self.penalties, [*weights, *biases])
         if self.optimizer.step_size is None:  # else the gradient alone does not set a step's size
             warn_if_too_strong(
-                weights, self.penalties, learning_rate=self.schedule.largest, n=n,
+                weights, self.penalties, learning_rate=self.largest_rate, n=n,
                 batch_size=self.batch_size, gain=self.optimizer.gain,
             )  # fmt: skip
         return state
@@ -87,7 +91,7 @@ class Options:
             inputs=rows.inputs,
             targets=rows.targets,
             batch_size=self.batch_size,
-            learning_rate=self.schedule.largest,
+            learning_rate=self.largest_rate,
             optimizer=self.optimizer,
             n=n,
             threads=threads,
@@ -119,10 +123,12 @@ def options_for(
     """
     layers = len(network.sizes) - 1
     optimizer = checked_optimizer(optimizer, learning_rate)
+    schedule = as_schedule("learning_rate", optimizer.learning_rate)
     options = Options(
         batch_size=whole("batch_size", batch_size, minimum=1),
         optimizer=optimizer,
-        schedule=as_schedule("learning_rate", optimizer.learning_rate),
+        schedule=schedule,
+        largest_rate=real(f"`largest` of {schedule!r}", schedule.largest),
         penalties=per_layer(penalty, layers),
         dropout=checked_dropout(dropout, layers - 1),
         input_noise=real("input_noise", input_noise),

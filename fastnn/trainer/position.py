@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastnn.arrays import Inputs
-from fastnn.checks import as_format_errors
+from fastnn.checks import as_float, as_format_errors, check_field, flag, optional, real, whole
 from fastnn.engine import State
-from fastnn.engine.draws import plain
+from fastnn.engine.draws import Draws, plain
 from fastnn.history import History
 from fastnn.network.stack import Arrays
 from fastnn.network_checks import layer_shapes
@@ -79,6 +79,13 @@ class Position:
             If `record` is not such a record.
         """
         position = cls(**{**record, "order": order})
+        for field in ("epoch", "done"):
+            check_field(position, field, whole, minimum=0)
+        for field in ("rate", "seconds"):
+            check_field(position, field, real)
+        for field in ("total", "cost"):  # sums of costs, which may have overflowed
+            check_field(position, field, as_float)
+        check_field(position, "ended", flag)
         if not 0 <= position.done <= n:
             raise ValueError(f"it is {position.done} rows into an epoch of {n}")
         return position
@@ -88,7 +95,8 @@ class Found(NamedTuple):
     """The content of a checkpoint, parsed and checked but not yet applied.
 
     arrays: for `Network._restore`. best: for `BestWeights.set_state`; None without early stopping.
-    chosen, drawn: the rows to train on, and the rows held out for validation.
+    chosen, drawn: the rows to train on, and the rows held out for validation. counts: the weights
+    of all rows.
     """
 
     arrays: Arrays
@@ -99,6 +107,7 @@ class Found(NamedTuple):
     best: tuple[tuple[float, int], Any] | None
     chosen: np.ndarray
     drawn: np.ndarray
+    counts: np.ndarray | None
 
 
 def saved(run: Run) -> Checkpoint:
@@ -150,7 +159,8 @@ def load(path: Any, run: Run) -> Found | None:
     record, arrays = checkpoint
     with as_format_errors(path, WHAT):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
-        epochs = int(record.get("epochs", run.loop.epochs))
+        least = found.position.epoch + (found.position.order is not None)
+        epochs = whole("epochs", record.get("epochs", max(run.loop.epochs, least)), minimum=least)
     _check_epochs(path, found, epochs, run)
     own = type(run.network._rng.bit_generator)
     if generator != own.__name__:
@@ -225,35 +235,67 @@ def digest_of(inputs: Inputs, *others: np.ndarray | None) -> str:
 def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> Found:
     network, count = run.network, run.rows.total
     held = _held(arrays, "", network)
-    shapes = [array.shape for array in (*held.weights, *held.biases)]
-    memories = [
-        listed(arrays, f"memory.{number}", shapes, network.dtype)
-        for number in range(int(record["memories"]))
-    ]
-    kept = listed_or_zeros(arrays, "kept", shapes, network.dtype)
-    steps, draws = int(record["steps"]), dict(record["draws"])
-    state = State(steps, float(record["total"]), memories, kept, draws)
     order = None
     if "order" in arrays:
         order = distinct_numbers("order", arrays["order"], run.n, count)
     position = Position.from_record(record["position"], order, run.n)
-    history = History(**record["history"])
-    if len(history.seconds) != position.epoch:
-        raise ValueError("its history is not of as many epochs as it has")
-    chosen, drawn = np.arange(count), np.empty(0, np.int64)
+    if position.done % run.options.batch_size and position.done != run.n:
+        raise ValueError(f"it is {position.done} rows into an epoch, in the midst of a batch")
+    chosen, drawn, counts = np.arange(count), np.empty(0, np.int64), run.counts
     if run.held:
         chosen = distinct_numbers("chosen", arrays["chosen"], run.n, count)
         drawn = distinct_numbers("drawn", arrays["drawn"], run.held, count)
         if np.isin(chosen, drawn).any():
             raise ValueError("it trains on rows that validate")
+        counts = run.weigh(chosen=chosen)
     if position.order is not None and not np.isin(position.order, chosen).all():
         raise ValueError("its order has rows that it does not train on")
     best = None
     if run.loop.best is not None:
         held_best = _held(arrays, "best.", network) if "best.weights.0" in arrays else None
         value, waited = record["best"]
-        best = (float(value), int(waited)), held_best
-    return Found(held, position, history, record["rng"], state, best, chosen, drawn)
+        best = (as_float("best", value), whole("waited", waited, minimum=0)), held_best
+        if best[0][1] > position.epoch:
+            raise ValueError(f"its best epoch is {waited} before epoch {position.epoch}")
+    state, history = _state(record, arrays, held, run), _history(record, position.epoch, run)
+    return Found(held, position, history, record["rng"], state, best, chosen, drawn, counts)
+
+
+def _state(record: dict[str, Any], arrays: dict[str, np.ndarray], held: Arrays, run: Run) -> State:
+    """Return what the optimizer, the penalties and the draws of a run remember, checked."""
+    options, dtype = run.options, run.network.dtype
+    shapes = [array.shape for array in (*held.weights, *held.biases)]
+    count = whole("memories", record["memories"], minimum=0)
+    if count != options.optimizer.memories:
+        raise ValueError(f"it has {count} memories of {options.optimizer!r}")
+    memories = [listed(arrays, f"memory.{number}", shapes, dtype) for number in range(count)]
+    kept = listed_or_zeros(arrays, "kept", shapes, dtype)
+    draws, wanted = (
+        dict(record["draws"]),
+        {"dropout": options.dropout, "noise": options.input_noise},
+    )
+    if draws.keys() != {name for name, used in wanted.items() if used}:
+        raise ValueError(f"it has the generators {list(draws)}")
+    for drawn in draws.values():
+        Draws(0).state = drawn  # raises if the state is invalid
+    steps, total = whole("steps", record["steps"], minimum=0), real("total", record["total"])
+    return State(steps, total, memories, kept, draws)
+
+
+def _history(record: dict[str, Any], epochs: int, run: Run) -> History:
+    """Return the history of a run's first `epochs` epochs, checked."""
+    history = History(**record["history"])
+    filled = {"train_cost", "seconds", "learning_rate"}
+    if run.validates:
+        is_r2 = run.network._task.score_name == "r2"
+        filled |= {"val_cost", "val_r2" if is_r2 else "val_accuracy"}
+    for name in (field.name for field in fields(history) if field.name != "best_epoch"):
+        series = [as_float(name, value) for value in getattr(history, name)]
+        if len(series) != (epochs if name in filled else 0):
+            raise ValueError(f"its {name} has {len(series)} values after {epochs} epochs")
+        setattr(history, name, series)
+    history.best_epoch = optional(whole, "best_epoch", history.best_epoch, minimum=0)
+    return history
 
 
 def _named(

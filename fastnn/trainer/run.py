@@ -53,8 +53,9 @@ class Run:
     loop : Loop
     rows : Rows
         All given rows, including those to be held out.
-    counts : ndarray, shape (rows,), optional
-        The weight of each row.
+    weigh : callable
+        ``weigh(chosen=...)`` returns the weight of each row where those are trained on, as
+        `row_weights` does; without `chosen`, all are.
     validation : Rows, optional
     held : int
         How many of `rows` to hold out for validation.
@@ -68,13 +69,13 @@ class Run:
         options: Options,
         loop: Loop,
         rows: Rows,
-        counts: np.ndarray | None,
+        weigh: Callable[..., np.ndarray | None],
         validation: Rows | None,
         held: int,
         writer: CheckpointWriter | None,
     ) -> None:
         self.network, self.options, self.loop = network, options, loop
-        self.rows, self.counts = rows, counts
+        self.rows, self.weigh, self.counts = rows, weigh, weigh()
         self.validation, self.held, self.writer = validation, held, writer
         self.bar: ProgressBar | None = None
         self.position = Position()
@@ -82,13 +83,14 @@ class Run:
         self.drawn = np.empty(0, np.int64)
         self.digest = self.validation_digest = ""
         if writer is not None:
-            self.digest = digest_of(rows.inputs, rows.targets, counts)
+            self.digest = digest_of(rows.inputs, rows.targets, self.counts)
         if writer is not None and validation is not None:
             self.validation_digest = digest_of(validation.inputs, validation.targets)
         self.training: engine.Training
+        self.validates = validation is not None or held > 0
         # Whether something reads the network's arrays between epochs, when they must be up to date.
-        validates = validation is not None or held > 0
-        self._is_watched = bool(loop.callbacks or loop.best or validates or loop.compact_every)
+        watchers = (loop.callbacks, loop.best, self.validates, loop.compact_every)
+        self._is_watched = any(map(bool, watchers))
         # The penalties' part of the last epochs' costs; computed later if nothing reads these yet.
         self._shrinkages: list[Callable[[], float]] = []
 
@@ -104,15 +106,28 @@ class Run:
         return self.rows.total - self.held
 
     def start(self, state: engine.State | None) -> None:
-        """Start at the first epoch, from the state that an earlier fit has left, if any."""
+        """Start at the first epoch, from the state that an earlier fit has left, if any.
+
+        Raises
+        ------
+        ValueError
+            If all rows that are not held out have the weight 0.
+        """
         network = self.network
-        if network.kept_inputs is not None:
-            self._keep_columns(network.kept_inputs)
-        self.training = self._ready(state)
+        before = network._rng.bit_generator.state
+        seed = self.options.seed(state, network._rng)
         if self.held:
             drawn = network._rng.permutation(self.chosen)
             self.chosen, self.drawn = np.sort(drawn[self.held :]), np.sort(drawn[: self.held])
+            try:
+                self.counts = self.weigh(chosen=self.chosen)
+            except ValueError:
+                network._rng.bit_generator.state = before
+                raise
             self._hold_out()
+        if network.kept_inputs is not None:
+            self._keep_columns(network.kept_inputs)
+        self.training = self._ready(state, seed)
         network.history = History()
 
     def resume(self) -> bool:
@@ -138,9 +153,9 @@ class Run:
         if best is not None and found.best is not None:
             best.set_state(found.best)
         if self.held:
-            self.chosen, self.drawn = found.chosen, found.drawn
+            self.chosen, self.drawn, self.counts = found.chosen, found.drawn, found.counts
             self._hold_out()
-        self.training = self._ready(found.state)
+        self.training = self._ready(found.state, self.options.seed(found.state, network._rng))
         return True
 
     def train(self) -> History:
@@ -190,7 +205,7 @@ class Run:
         callback with a time limit ends a run that is to be resumed later.
         """
         position, options, epoch = self.position, self.options, self.position.epoch
-        rate = rate_of(options.schedule, epoch, self.loop.epochs, self.history)
+        rate = rate_of(options, epoch, self.loop.epochs, self.history)
         if rate is None:
             position.ended = True
             return False
@@ -209,6 +224,7 @@ class Run:
         assert order is not None
 
         def on_chunk(done: int, total: float) -> None:
+            nonlocal start
             position.done, position.total = done, total
             position.seconds = spent + perf_counter() - start
             if not self.training.is_finite():
@@ -216,7 +232,9 @@ class Run:
             if self.bar is not None:
                 self.bar.chunk(done)
             if self.writer is not None and done < len(order) and self.writer.due_now():
+                paused = perf_counter()
                 self._save()
+                start += perf_counter() - paused
 
         try:
             position.cost = self.training.epoch(
@@ -235,7 +253,7 @@ class Run:
                 columns = network._compact()
                 if columns is not None:
                     self._keep_columns(columns)
-                    self.training = self._ready(None)
+                    self.training = self._ready(None, self.options.seed(None, network._rng))
         shrinkage = self.training.penalty_value()
         scores = None if self.validation is None else network._evaluate(*self.validation)
         epoch = position.epoch
@@ -271,7 +289,7 @@ class Run:
         self.training.go_back()
         return error
 
-    def _ready(self, state: engine.State | None) -> engine.Training:
+    def _ready(self, state: engine.State | None, seed: int) -> engine.Training:
         network, counts = self.network, self.counts
         return self.options.training(
             network,
@@ -280,7 +298,7 @@ class Run:
             n=self.n,
             threads=self.loop.threads,
             state=state,
-            seed=self.options.seed(state, network._rng),
+            seed=seed,
             row_weights=None if counts is None else counts.astype(network.dtype),
         )
 

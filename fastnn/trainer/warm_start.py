@@ -47,17 +47,16 @@ def begun_from(
     """
     if left is None or (not left.memories and left.optimizer != optimizer.name):
         return None
-    shapes = [array.shape for array in arrays]
-    found = [[array.shape for array in memory] for memory in left.memories]
     if left.optimizer != optimizer.name or len(left.memories) != optimizer.memories:
         raise ValueError(
             f"warm_start goes on with the optimizer of the last fit, {left.optimizer!r}, and not "
             f"with {optimizer!r}: leave warm_start out to begin anew"
         )
-    if any(memory != shapes for memory in found):
+    if not left.fits(arrays):
         raise ValueError(
-            "warm_start goes on with what the optimizer remembers, and the network's layers have "
-            "other sizes now: leave warm_start out, or set optimizer_state to None, to begin anew"
+            "warm_start goes on with what optimizer and penalties remember, and the network's "
+            "layers have other sizes now: leave warm_start out, or set optimizer_state to None, to "
+            "begin anew"
         )
     kept = left.kept or [np.zeros_like(array) for array in arrays]
     each = zip(arrays, zip(*left.memories, strict=True), strict=True) if left.memories else ()
