@@ -335,6 +335,61 @@ def test_a_feedforward_of_ones_own_judges(
         net.evaluate(test_data)
 
 
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(
+    "train",
+    [
+        lambda net, pairs: net.SGD(pairs, 1, 10, 3.0),
+        lambda net, pairs: net.update_mini_batch(pairs, 3.0),
+    ],
+    ids=["SGD", "update_mini_batch"],
+)
+def test_a_second_training_is_refused_and_leaves_the_first_alone(
+    training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str], train: Any
+) -> None:
+    """Between two epochs too, as the second would replace the arrays that the first trains."""
+    others, begun = list(training), []
+
+    class Trains(network.Network):
+        def feedforward(self, a):
+            arrays, order, state = snapshot(self), list(others), random.getstate()
+            same = self.weights[0]
+            with pytest.raises(RuntimeError, match="is being trained already"):
+                train(self, others)
+            assert self.weights[0] is same
+            assert_equal(snapshot(self), arrays)
+            assert all(one is other for one, other in zip(others, order, strict=True))
+            assert random.getstate() == state
+            begun.append(True)
+            return super().feedforward(a)
+
+    def trained(kind: type[network.Network]) -> network.Network:
+        np.random.seed(5)
+        random.seed(6)
+        net = kind(SIZES)
+        net.SGD(list(training), 2, 10, 3.0, test_data[:3])
+        return net
+
+    expected, printed = snapshot(trained(network.Network)), capsys.readouterr().out
+    net = trained(Trains)
+    assert len(begun) == 6
+    assert capsys.readouterr().out == printed
+    assert_equal(snapshot(net), expected)
+    train(net, others)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_network_can_be_trained_after_an_interrupt(training: Pairs, test_data: Pairs) -> None:
+    class Interrupted(network.Network):
+        def feedforward(self, a):
+            raise KeyboardInterrupt
+
+    net = Interrupted(SIZES)
+    with pytest.raises(KeyboardInterrupt):
+        net.SGD(training, 1, 10, 3.0, test_data)
+    net.SGD(training, 1, 10, 3.0)
+
+
 def test_test_data_that_are_none(training: Pairs, capsys: pytest.CaptureFixture[str]) -> None:
     network.Network(SIZES).SGD(training, 1, 10, 3.0, [])
     assert capsys.readouterr().out == "Epoch 0 complete\n"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -31,6 +31,7 @@ from fastnn.trainer.exclusive import exclusive_fit
 __all__ = ["penalty_of", "sgd", "update"]
 
 
+@contextmanager
 def sgd(
     network: BookNetwork,
     samples: Samples,
@@ -44,10 +45,11 @@ def sgd(
     writer: CheckpointWriter | None = None,
     resume: bool = False,
     monitors: Sequence[Monitor] = (),
-) -> Generator[int]:
-    """Check the arguments and return an iterator that trains an epoch for each number it yields.
+) -> Iterator[Iterator[int]]:
+    """Check the arguments; enter with an iterator that trains an epoch for each number it yields.
 
-    When the iterator ends, the list in `samples` is in the order the book's code would leave it in.
+    In the block, any other call that would train the network is refused. At its end, the list in
+    `samples` is in the order the book's code would leave it in.
 
     Parameters
     ----------
@@ -72,27 +74,36 @@ def sgd(
     TypeError, ValueError
         If an argument is invalid, the network has a user-defined method that would not be called,
         or the checkpoint belongs to another call.
+    RuntimeError
+        If the network is being trained already; nothing has changed then.
     """
-    _refuse_overridden(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
-    epochs = whole("epochs", epochs, minimum=0)
-    mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
-    eta = real("eta", eta)
-    weights, _ = network._arrays()
-    warn_if_too_strong(
-        weights,
-        per_layer(penalty, len(weights)),
-        learning_rate=eta,
-        n=len(samples),
-        batch_size=mini_batch_size,
-    )
-    options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr_with_code(penalty)}
-    options["cost"] = _name_of(getattr(network, "cost", cost))
-    checkpoints = SgdCheckpoints(network, samples, writer, options, monitors)
-    if resume:
-        checkpoints.resume()
-    return _epochs(
-        network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, checkpoints
-    )
+    with exclusive_fit(network):
+        _refuse_overridden(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
+        epochs = whole("epochs", epochs, minimum=0)
+        mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
+        eta = real("eta", eta)
+        weights, _ = network._arrays()
+        warn_if_too_strong(
+            weights,
+            per_layer(penalty, len(weights)),
+            learning_rate=eta,
+            n=len(samples),
+            batch_size=mini_batch_size,
+        )
+        options = {
+            "mini_batch_size": mini_batch_size,
+            "eta": eta,
+            "penalty": repr_with_code(penalty),
+            "cost": _name_of(getattr(network, "cost", cost)),
+        }
+        checkpoints = SgdCheckpoints(network, samples, writer, options, monitors)
+        if resume:
+            checkpoints.resume()
+        trained = _epochs(
+            network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, checkpoints
+        )
+        with closing(trained):  # where the block ends early, a checkpoint is written
+            yield trained
 
 
 def _epochs(
@@ -135,10 +146,9 @@ def _epochs(
                     position.begin(checkpoints.rows, eta)
             start = perf_counter()
             try:
-                with exclusive_fit(network):
-                    running_cost = training.epoch(
-                        checkpoints.rows, on_chunk, start=position.done, total=position.total
-                    )
+                running_cost = training.epoch(
+                    checkpoints.rows, on_chunk, start=position.done, total=position.total
+                )
             except (KeyboardInterrupt, SystemExit):
                 checkpoints.save(training)
                 raise
@@ -213,12 +223,21 @@ def update(
     penalty: Penalty | None = None,
     n: int | None = None,
 ) -> None:
-    """Take one step of gradient descent over `mini_batch`; n is the n in lmbda/n."""
-    _refuse_overridden(network, "update_mini_batch", ["backprop"])
-    samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
-    size = len(samples)
-    training = _training(network, samples, size, eta, cost, penalty, track_cost=False, n=n)
-    training.epoch(np.arange(size))
+    """Take one step of gradient descent over `mini_batch`; n is the n in lmbda/n.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid, or the network has a user-defined `backprop`.
+    RuntimeError
+        If the network is being trained already; nothing has changed then.
+    """
+    with exclusive_fit(network):
+        _refuse_overridden(network, "update_mini_batch", ["backprop"])
+        samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
+        size = len(samples)
+        training = _training(network, samples, size, eta, cost, penalty, track_cost=False, n=n)
+        training.epoch(np.arange(size))
 
 
 def _training(

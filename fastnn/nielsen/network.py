@@ -92,16 +92,25 @@ class Network(BookNetwork):
         training = Samples("training_data", training_data, self)
         test_data = None if test_data is None else as_list("test_data", test_data)
         test = Samples("test_data", test_data, self) if test_data else None
-        for epoch in sgd(
+        with sgd(
             self, training, epochs, mini_batch_size, eta, cost=self._cost(), progress=progress
-        ):
-            if test is None:
-                print(f"Epoch {epoch} complete")
-            else:
-                print(f"Epoch {epoch}: {_correct(test)} / {len(test)}")
+        ) as trained:
+            for epoch in trained:
+                if test is None:
+                    print(f"Epoch {epoch} complete")
+                else:
+                    print(f"Epoch {epoch}: {_correct(test)} / {len(test)}")
 
     def update_mini_batch(self, mini_batch: Iterable[tuple[Any, Any]], eta: float) -> None:
-        """Take one step of gradient descent, with the learning rate `eta`, over `mini_batch`."""
+        """Take one step of gradient descent, with the learning rate `eta`, over `mini_batch`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as in `SGD`; no weight has changed then.
+        RuntimeError
+            If the network is being trained already.
+        """
         update(self, mini_batch, eta, cost=self._cost())
 
     def evaluate(self, test_data: Iterable[tuple[Any, Any]]) -> int:

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +220,7 @@ class Network(BookNetwork):
         on_evaluation = Monitor(
             "evaluation", evaluation, strength, monitor_evaluation_cost, monitor_evaluation_accuracy
         )
-        trained = sgd(
+        with sgd(
             self,
             training,
             epochs,
@@ -233,8 +232,7 @@ class Network(BookNetwork):
             writer=writer,
             resume=resume,
             monitors=(on_training, on_evaluation),
-        )
-        with closing(trained):
+        ) as trained:
             while not patience or epochs_without_gain(on_evaluation.accuracies) < patience:
                 epoch = next(trained, None)
                 if epoch is None:
