@@ -91,6 +91,30 @@ def test_a_call_that_was_stopped_goes_on(list_is: str, tmp_path: Path, capsys) -
 
 
 @pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("list_is", ["as it was given first", "as it was left"])
+def test_a_feedforward_of_ones_own_judges_a_resumed_call(list_is: str, tmp_path: Path) -> None:
+    """Resuming reorders the list, and each output still belongs to its target."""
+
+    class Own(network2.Network):
+        def feedforward(self, a):
+            return super().feedforward(a)
+
+    options: dict[str, Any] = {"monitor_training_accuracy": True, "monitor_training_cost": True}
+    expected, pairs = begin()
+    wanted = expected.SGD(pairs, 3, 10, 0.5, **options)
+    options |= {"checkpoint": tmp_path / "run", "resume": True}
+    left = list(PAIRS)
+    for epochs in (1, 3):
+        network, pairs = begin()
+        own = Own(network.sizes)
+        own.weights, own.biases = network.weights, network.biases
+        given = left if list_is == "as it was left" else pairs
+        figures = own.SGD(given, epochs, 10, 0.5, **options)
+    assert figures[2] == pytest.approx(wanted[2], rel=1e-12)
+    assert figures[3] == wanted[3]
+
+
+@pytest.mark.usefixtures("numpy_path")
 def test_one_is_written_where_the_accuracy_ends_the_call(tmp_path: Path, capsys) -> None:
     """A call that resumes from it has nothing left to do."""
     options: dict[str, Any] = {"early_stopping_n": 3, "checkpoint": tmp_path / "run"} | OPTIONS

@@ -266,6 +266,27 @@ def test_one_monitor_alone(
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+class OwnForward(network2.Network):
+    """A network with a `feedforward` of its own, which gives the same outputs."""
+
+    def feedforward(self, a):
+        return super().feedforward(a)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_feedforward_of_ones_own_judges_a_list_that_is_reordered(
+    training: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each output belongs to its target, also where one list is both training and evaluation."""
+    monkeypatch.setattr(random, "shuffle", lambda items: items.append(items.pop(0)))
+    figures = []
+    for kind in (network2.Network, OwnForward):
+        np.random.seed(5)
+        pairs = list(training)
+        figures.append(kind(SIZES).SGD(pairs, 2, 10, 0.5, 0.1, pairs, **MONITORS))
+    assert figures[1] == tuple(pytest.approx(expected, rel=1e-12) for expected in figures[0])
+
+
 def test_no_monitor(
     net: network2.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
