@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import random
@@ -313,6 +314,40 @@ def test_a_method_that_would_be_ignored_is_refused(training: Pairs, name: str) -
         with pytest.raises(TypeError, match="update_mini_batch does not call backprop"):
             net.update_mini_batch(training[:10], 3.0)
     assert_equal(snapshot(net), before)
+
+
+def wrapped(method: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    """Return a function that notes its calls, and has the name and the module of `method`."""
+
+    @functools.wraps(method)
+    def noting(*arguments: Any) -> Any:
+        calls.append(method.__name__)
+        return method(*arguments)
+
+    return noting
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("name", ["backprop", "update_mini_batch", "evaluate"])
+def test_a_wrapped_method_is_refused_too(
+    net: network.Network, training: Pairs, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network.Network, name, wrapped(getattr(network.Network, name), []))
+    with pytest.raises(TypeError, match=f"SGD does not call {name}"):
+        net.SGD(training, 1, 10, 3.0)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_wrapped_method_is_called_where_ones_own_would_be(
+    net: network.Network, training: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("feedforward", "cost_derivative"):
+        monkeypatch.setattr(network.Network, name, wrapped(getattr(network.Network, name), calls))
+    net.evaluate(training[:3])
+    assert calls == ["feedforward"] * 3
+    net.update_mini_batch(training[:4], 3.0)
+    assert calls[3:] == ["cost_derivative"] * 4
 
 
 def test_a_feedforward_of_ones_own_judges(

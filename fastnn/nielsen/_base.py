@@ -101,8 +101,9 @@ class BookNetwork:
 
     def _is_overridden(self, name: str) -> bool:
         """Return whether the method `name` has been replaced by a user-defined one."""
-        module = getattr(getattr(self, name), "__module__", None) or ""
-        return not module.startswith("fastnn.nielsen")
+        # Where its code is from: functools.wraps copies the name and __module__ of what it wraps.
+        scope = getattr(getattr(self, name), "__globals__", {})
+        return not str(scope.get("__name__")).startswith("fastnn.nielsen.")
 
     def _output_delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return a sample cost's derivative with respect to the output's weighted input `z`."""

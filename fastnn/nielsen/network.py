@@ -123,17 +123,14 @@ class Network(BookNetwork):
         return derivative
 
     def _cost(self) -> Any:
-        """Return the engine's cost, or an adapter if a subclass overrides `cost_derivative`."""
-        if getattr(self.cost_derivative, "__func__", None) is _QUADRATIC_DERIVATIVE:
-            return costs.Quadratic()
-        return SampleDeltas(self._output_delta)
+        """Return the engine's cost, or an adapter if `cost_derivative` is user-defined."""
+        if self._is_overridden("cost_derivative"):
+            return SampleDeltas(self._output_delta)
+        return costs.Quadratic()
 
     def _output_delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
         delta: np.ndarray = self.cost_derivative(a, y) * sigmoid_prime(z)
         return delta
-
-
-_QUADRATIC_DERIVATIVE = Network.cost_derivative
 
 
 def _correct(samples: Samples) -> int:
