@@ -98,7 +98,7 @@ def sgd(
         }
         checkpoints = SgdCheckpoints(network, samples, writer, options, monitors)
         if resume:
-            checkpoints.resume()
+            checkpoints.resume(epochs)
         trained = _epochs(
             network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, checkpoints
         )
