@@ -513,6 +513,47 @@ def test_a_file_that_is_no_network(
         network2.load(path)
 
 
+@pytest.mark.parametrize(
+    "number", ["NaN", "1e999", "null", '"1.5"', "true", "1" * 400], ids=lambda text: text[:8]
+)
+@pytest.mark.parametrize("name", ["weights", "biases"])
+def test_what_is_no_number_is_refused(tmp_path: Path, name: str, number: str) -> None:
+    path = tmp_path / "net.json"
+    arrays = {"weights": "[[[0.5]]]", "biases": "[[[0.5]]]"} | {name: f"[[[{number}]]]"}
+    path.write_text(
+        f'{{"sizes": [1, 1], "weights": {arrays["weights"]}, "biases": {arrays["biases"]}, '
+        '"cost": "QuadraticCost"}'
+    )
+    with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
+        network2.load(path)
+
+
+def test_a_float32_network_is_loaded_as_float64(tmp_path: Path) -> None:
+    narrow = network2.Network(SIZES, dtype="float32")
+    narrow.save(tmp_path / "net.json")
+    loaded = network2.load(tmp_path / "net.json")
+    assert loaded.dtype == loaded.weights[0].dtype == np.float64
+    assert_equal(snapshot(loaded), snapshot(narrow))
+
+
+def test_what_load_would_refuse_is_not_saved(net: network2.Network, tmp_path: Path) -> None:
+    net.biases[1][0] = math.nan
+    with pytest.raises(ValueError, match=r"biases\[1\] holds NaN or infinity"):
+        net.save(tmp_path / "net.json")
+    assert not (tmp_path / "net.json").exists()
+
+
+def test_the_largest_file(net: network2.Network, tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    net.save(path)
+    size = path.stat().st_size
+    network2.load(path, max_bytes=size)
+    with pytest.raises(FileFormatError, match=f"larger than max_bytes={size - 1:,}"):
+        network2.load(path, max_bytes=size - 1)
+    with pytest.raises(ValueError, match="max_bytes must be a whole number"):
+        network2.load(path, max_bytes=0)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"{}", b"\xff\xfe", b"[" * 100_000])
 def test_a_file_that_is_no_json_object(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.json"
