@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack
 from time import perf_counter
 from typing import Any
 
@@ -31,7 +31,6 @@ from fastnn.trainer.exclusive import exclusive_fit
 __all__ = ["penalty_of", "sgd", "update"]
 
 
-@contextmanager
 def sgd(
     network: BookNetwork,
     samples: Samples,
@@ -45,11 +44,11 @@ def sgd(
     writer: CheckpointWriter | None = None,
     resume: bool = False,
     monitors: Sequence[Monitor] = (),
-) -> Iterator[Iterator[int]]:
-    """Check the arguments; enter with an iterator that trains an epoch for each number it yields.
+) -> Generator[int]:
+    """Check the arguments and return an iterator that trains an epoch for each number it yields.
 
-    In the block, any other call that would train the network is refused. At its end, the list in
-    `samples` is in the order the book's code would leave it in.
+    The caller holds `exclusive_fit` from before this call until the iterator is closed. The list in
+    `samples` is then in the order the book's code would leave it in.
 
     Parameters
     ----------
@@ -74,36 +73,27 @@ def sgd(
     TypeError, ValueError
         If an argument is invalid, the network has a user-defined method that would not be called,
         or the checkpoint belongs to another call.
-    RuntimeError
-        If the network is being trained already; nothing has changed then.
     """
-    with exclusive_fit(network):
-        _refuse_overridden(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
-        epochs = whole("epochs", epochs, minimum=0)
-        mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
-        eta = real("eta", eta)
-        weights, _ = network._arrays()
-        warn_if_too_strong(
-            weights,
-            per_layer(penalty, len(weights)),
-            learning_rate=eta,
-            n=len(samples),
-            batch_size=mini_batch_size,
-        )
-        options = {
-            "mini_batch_size": mini_batch_size,
-            "eta": eta,
-            "penalty": repr_with_code(penalty),
-            "cost": _name_of(getattr(network, "cost", cost)),
-        }
-        checkpoints = SgdCheckpoints(network, samples, writer, options, monitors)
-        if resume:
-            checkpoints.resume(epochs)
-        trained = _epochs(
-            network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, checkpoints
-        )
-        with closing(trained):  # where the block ends early, a checkpoint is written
-            yield trained
+    _refuse_overridden(network, "SGD", ("backprop", "update_mini_batch", *network._monitors))
+    epochs = whole("epochs", epochs, minimum=0)
+    mini_batch_size = whole("mini_batch_size", mini_batch_size, minimum=1)
+    eta = real("eta", eta)
+    weights, _ = network._arrays()
+    warn_if_too_strong(
+        weights,
+        per_layer(penalty, len(weights)),
+        learning_rate=eta,
+        n=len(samples),
+        batch_size=mini_batch_size,
+    )
+    options = {"mini_batch_size": mini_batch_size, "eta": eta, "penalty": repr_with_code(penalty)}
+    options["cost"] = _name_of(getattr(network, "cost", cost))
+    checkpoints = SgdCheckpoints(network, samples, writer, options, monitors)
+    if resume:
+        checkpoints.resume(epochs)
+    return _epochs(
+        network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, checkpoints
+    )
 
 
 def _epochs(

@@ -7,6 +7,7 @@ the compiled engine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastnn import costs
 from fastnn.nielsen._base import BookNetwork, as_list, sigmoid, sigmoid_prime
 from fastnn.nielsen._samples import SampleDeltas, Samples
 from fastnn.nielsen._sgd import sgd, update
+from fastnn.trainer.exclusive import exclusive_fit
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
@@ -92,9 +94,15 @@ class Network(BookNetwork):
         training = Samples("training_data", training_data, self)
         test_data = None if test_data is None else as_list("test_data", test_data)
         test = Samples("test_data", test_data, self) if test_data else None
-        with sgd(
-            self, training, epochs, mini_batch_size, eta, cost=self._cost(), progress=progress
-        ) as trained:
+        with (
+            exclusive_fit(self),
+            closing(
+                sgd(
+                    self, training, epochs, mini_batch_size, eta,
+                    cost=self._cost(), progress=progress,
+                )
+            ) as trained,
+        ):  # fmt: skip
             for epoch in trained:
                 if test is None:
                     print(f"Epoch {epoch} complete")

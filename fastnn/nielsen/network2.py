@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from fastnn.nielsen._row_costs import (
 from fastnn.nielsen._samples import SampleDeltas, Samples
 from fastnn.nielsen._sgd import penalty_of, sgd, update
 from fastnn.trainer.checkpoints import checkpoint_writer
+from fastnn.trainer.exclusive import exclusive_fit
 
 __all__ = [
     "CrossEntropyCost",
@@ -191,7 +193,8 @@ class Network(BookNetwork):
         Raises
         ------
         TypeError, ValueError
-            If an argument or the data are not as above; no weight has changed then.
+            If an argument or the data are not as above, or the checkpoint is of another call, has
+            more epochs, or is damaged (`FileFormatError`); no weight has changed then.
         RuntimeError
             If the network is being trained already.
         OSError
@@ -216,19 +219,16 @@ class Network(BookNetwork):
         on_evaluation = Monitor(
             "evaluation", evaluation, strength, monitor_evaluation_cost, monitor_evaluation_accuracy
         )
-        with sgd(
-            self,
-            training,
-            epochs,
-            mini_batch_size,
-            eta,
-            cost=self._engine_cost(),
-            penalty=strength,
-            progress=progress,
-            writer=writer,
-            resume=resume,
-            monitors=(on_training, on_evaluation),
-        ) as trained:
+        with (
+            exclusive_fit(self),
+            closing(
+                sgd(
+                    self, training, epochs, mini_batch_size, eta, cost=self._engine_cost(),
+                    penalty=strength, progress=progress, writer=writer, resume=resume,
+                    monitors=(on_training, on_evaluation),
+                )
+            ) as trained,
+        ):  # fmt: skip
             while not patience or epochs_without_gain(on_evaluation.accuracies) < patience:
                 epoch = next(trained, None)
                 if epoch is None:
@@ -257,6 +257,13 @@ class Network(BookNetwork):
 
         The weights shrink by eta*lmbda/n, where `n` is the size of the whole training set. A
         penalty that depends on earlier steps starts anew with every call.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as in `SGD`; no weight has changed then.
+        RuntimeError
+            If the network is being trained already.
         """
         strength, n = penalty_of(lmbda, penalty), whole("n", n, minimum=1)
         update(self, mini_batch, eta, cost=self._engine_cost(), penalty=strength, n=n)
