@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 import fastnn
 from fastnn import FileFormatError, Network
 from fastnn.array_files import map_npy, read_idx
+from fastnn.nielsen import network2
 from fastnn.nielsen._pickle import load_arrays
 from fastnn.penalties import L1, L2
 from fastnn.svmlight import read_svmlight
@@ -77,6 +78,15 @@ def saved(suffix: str, tmp_path: Path) -> list[bytes]:
     for number, network in enumerate((plain, rich, labels)):
         network.save(tmp_path / f"{number}.{suffix}")
         contents.append((tmp_path / f"{number}.{suffix}").read_bytes())
+    return contents
+
+
+def book_files(tmp_path: Path) -> list[bytes]:
+    np.random.seed(1)
+    contents, path = [], tmp_path / "book"
+    for cost in (network2.CrossEntropyCost, network2.QuadraticCost):
+        network2.Network([3, 2, 1], cost).save(path)
+        contents.append(path.read_bytes())
     return contents
 
 
@@ -142,13 +152,18 @@ def read_checkpoint(path: Path) -> Any:
 # ------------------------------------------------------------------------------------ what is sound
 
 
-def sound_network(network: Network) -> None:
+def sound_layers(network: Any, *columns: int) -> None:
+    """Check the arrays; `columns` is the end of the biases' shape."""
     for layer, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):
         assert w.shape == (network.sizes[layer + 1], network.sizes[layer])
-        assert b.shape == w.shape[:1]
+        assert b.shape == (len(w), *columns)
         assert w.dtype == b.dtype == network.dtype
         assert np.isfinite(w).all()
         assert np.isfinite(b).all()
+
+
+def sound_network(network: Network) -> None:
+    sound_layers(network)
     if (left := network.optimizer_state) is not None:
         own = [(a.shape, a.dtype) for a in network.weights + network.biases]
         for arrays in [*left.memories, *([left.kept] if left.kept else [])]:
@@ -159,6 +174,13 @@ def sound_network(network: Network) -> None:
     with np.errstate(all="ignore"):
         outputs = network.predict_proba(np.zeros((2, network.n_inputs), "u1"))
     assert outputs.shape == (2, network.sizes[-1])
+
+
+def sound_book_network(network: network2.Network) -> None:
+    sound_layers(network, 1)
+    with np.errstate(all="ignore"):
+        outputs = network.feedforward(np.zeros((network.sizes[0], 1)))
+    assert outputs.shape == (network.sizes[-1], 1)
 
 
 def sound_array(array: np.ndarray) -> None:
@@ -203,6 +225,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "json": Format(lambda p: saved("json", p), fastnn.load, sound_network, (False,)),
+    "network2": Format(book_files, network2.load, sound_book_network, (False,)),
     "safetensors": Format(lambda p: saved("safetensors", p), fastnn.load, sound_network, (False,)),
     "idx": Format(idx_files, read_idx, sound_array, (False, True)),
     "npy": Format(npy_files, map_npy, sound_array, (False,)),

@@ -248,6 +248,42 @@ def test_arrays_that_are_not_mnist(write: Callable[[bytes], Path], content: Any)
         mnist_loader.load_data()
 
 
+def spoiled(images: Any = None, labels: Any = None) -> tuple[Any, ...]:
+    """Return MNIST's parts, with other images or labels in the second."""
+    training, (own_images, own_labels), test = parts()
+    images = own_images if images is None else images
+    return training, (images, own_labels if labels is None else labels), test
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        spoiled(labels=np.array([1, 12, 3])),
+        spoiled(labels=np.array([1, -1, 3])),
+        spoiled(labels=np.array([1, 3.7, 3])),
+        spoiled(labels=np.array([1.0, 2.0, 3.0])),
+        spoiled(images=np.full((3, 784), 255, "u1")),
+        spoiled(images=np.full((3, 784), np.nan, "f4")),
+        spoiled(images=np.full((3, 784), np.inf, "f4")),
+        spoiled(images=np.full((3, 784), 1e39)),
+        spoiled(images=np.zeros((0, 784), "f4"), labels=np.zeros(0, "i8")),
+    ],
+    ids=["12", "-1", "3.7", "floats", "bytes", "nan", "infinity", "too large", "no rows"],
+)
+def test_rows_that_are_not_mnists(write: Callable[[bytes], Path], content: Any) -> None:
+    write(pickle.dumps(content, protocol=4))
+    with pytest.raises(FileFormatError, match=r"mnist\.pkl\.gz must hold three pairs"):
+        mnist_loader.load_data_wrapper()
+
+
+@pytest.mark.parametrize("labels", ["u1", "i4", "i8"])
+def test_labels_of_any_integer_type(write: Callable[[bytes], Path], labels: str) -> None:
+    write(pickle.dumps(spoiled(labels=np.array([1, 9, 0], labels)), protocol=4))
+    found = mnist_loader.load_data()[1][1]
+    assert found.dtype == np.int64
+    assert found.tolist() == [1, 9, 0]
+
+
 def test_without_the_books_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, digits: data.Dataset
 ) -> None:

@@ -15,6 +15,7 @@ from fastnn import FileFormatError
 from fastnn.engine import training
 from fastnn.nielsen import network2
 from fastnn.nielsen._samples import Samples
+from fastnn.trainer import checkpoints
 
 RNG = np.random.default_rng(6)
 PAIRS = [
@@ -98,6 +99,30 @@ def test_the_progress_bar_goes_on_where_the_call_does(tmp_path: Path, shown_chun
         network.SGD(pairs, epochs, 10, 0.5, **given)
     assert shown_chunks[0][0] == 3
     assert shown_chunks[-1] == (4, 4 * len(pairs))
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("list_is", ["as it was given first", "as it was left"])
+def test_a_feedforward_of_ones_own_judges_a_resumed_call(list_is: str, tmp_path: Path) -> None:
+    """Resuming reorders the list, and each output still belongs to its target."""
+
+    class Own(network2.Network):
+        def feedforward(self, a):
+            return super().feedforward(a)
+
+    options: dict[str, Any] = {"monitor_training_accuracy": True, "monitor_training_cost": True}
+    expected, pairs = begin()
+    wanted = expected.SGD(pairs, 3, 10, 0.5, **options)
+    options |= {"checkpoint": tmp_path / "run", "resume": True}
+    left = list(PAIRS)
+    for epochs in (1, 3):
+        network, pairs = begin()
+        own = Own(network.sizes)
+        own.weights, own.biases = network.weights, network.biases
+        given = left if list_is == "as it was left" else pairs
+        figures = own.SGD(given, epochs, 10, 0.5, **options)
+    assert figures[2] == pytest.approx(wanted[2], rel=1e-12)
+    assert figures[3] == wanted[3]
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -199,3 +224,78 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="not a checkpoint"):
         network.SGD(pairs, 2, 10, 0.5, checkpoint=tmp_path / "run", resume=True)
     assert random.getstate() == state
+
+
+def set_in(record: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return the record with `change` in it; a dict changes only the entries it names."""
+    return record | {
+        name: record[name] | value if isinstance(value, dict) and value else value
+        for name, value in change.items()
+    }
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"position": {"epoch": "3"}},
+        {"position": {"epoch": -2}},
+        {"position": {"epoch": 2.5}},
+        {"position": {"epoch": 10**9}},
+        {"position": {"epoch": 4}},
+        {"position": {"done": "7"}},
+        {"position": {"done": 7.5}},
+        {"position": {"total": None}},
+        {"position": {"total": "x"}},
+        {"position": {"unknown": 1}},
+        {"begun": "no"},
+        {"begun": True, "position": {"epoch": 3}},
+        {"steps": -1},
+        {"steps": "x"},
+        {"total": float("nan")},
+        {"total": "1"},
+        {"figures": []},
+        {"figures": [[[], []], [[], []]]},
+        {"figures": [[[0.5] * 2, []], [[], [7]]]},
+        {"figures": [[[0.5] * 9, []], [[], [7] * 9]]},
+        {"figures": [[[0.5] * 2, []], [[0.5] * 2, [7] * 2]]},
+        {"figures": [[[0.5, None], []], [[], [7] * 2]]},
+        {"figures": [[[0.5] * 2, []], [[], [7.5] * 2]]},
+        {"random": [3, [0] * 625, "0.5"]},
+        {"random": [3, [0.5] * 625, None]},
+        {"random": [3, [0] * 624, None]},
+        {"numpy_random": {}},
+        {"numpy_random": {"state": {}}},
+    ],
+    ids=lambda change: str(change)[:40],
+)
+def test_a_damaged_record_changes_nothing(tmp_path: Path, change: dict[str, Any]) -> None:
+    """The list is as the call has left it, so that resuming would reorder it."""
+    network, pairs = begin()
+    network.SGD(pairs, 2, 10, 0.5, checkpoint=tmp_path / "run", **OPTIONS)
+    found = checkpoints.read(tmp_path / "run")
+    assert found is not None
+    record = set_in(found.record, change)
+    checkpoints.write(tmp_path / "run", checkpoints.Checkpoint(record, found.arrays))
+    before = list(pairs), [w.copy() for w in network.weights], random.getstate()
+    draws = np.random.get_state()
+    with pytest.raises(FileFormatError, match="not a checkpoint"):
+        network.SGD(pairs, 5, 10, 0.5, checkpoint=tmp_path / "run", resume=True, **OPTIONS)
+    assert all(one is other for one, other in zip(pairs, before[0], strict=True))
+    for one, other in zip(network.weights, before[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert random.getstate() == before[2]
+    np.testing.assert_equal(np.random.get_state(), draws)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_fewer_epochs_than_were_done_are_refused(tmp_path: Path) -> None:
+    network, pairs = begin()
+    options: dict[str, Any] = {"checkpoint": tmp_path / "run"} | OPTIONS
+    figures = network.SGD(pairs, 3, 10, 0.5, **options)
+    other, again = begin()
+    before = other.weights[0].copy()
+    with pytest.raises(ValueError, match="3 finished epochs: epochs must be at least that, not 2"):
+        other.SGD(again, 2, 10, 0.5, resume=True, **options)
+    np.testing.assert_array_equal(other.weights[0], before)
+    assert other.SGD(again, 3, 10, 0.5, resume=True, **options) == figures

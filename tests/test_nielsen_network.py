@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import random
@@ -315,6 +316,40 @@ def test_a_method_that_would_be_ignored_is_refused(training: Pairs, name: str) -
     assert_equal(snapshot(net), before)
 
 
+def wrapped(method: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    """Return a function that notes its calls, and has the name and the module of `method`."""
+
+    @functools.wraps(method)
+    def noting(*arguments: Any) -> Any:
+        calls.append(method.__name__)
+        return method(*arguments)
+
+    return noting
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("name", ["backprop", "update_mini_batch", "evaluate"])
+def test_a_wrapped_method_is_refused_too(
+    net: network.Network, training: Pairs, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network.Network, name, wrapped(getattr(network.Network, name), []))
+    with pytest.raises(TypeError, match=f"SGD does not call {name}"):
+        net.SGD(training, 1, 10, 3.0)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_wrapped_method_is_called_where_ones_own_would_be(
+    net: network.Network, training: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("feedforward", "cost_derivative"):
+        monkeypatch.setattr(network.Network, name, wrapped(getattr(network.Network, name), calls))
+    net.evaluate(training[:3])
+    assert calls == ["feedforward"] * 3
+    net.update_mini_batch(training[:4], 3.0)
+    assert calls[3:] == ["cost_derivative"] * 4
+
+
 def test_a_feedforward_of_ones_own_judges(
     training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,6 +368,61 @@ def test_a_feedforward_of_ones_own_judges(
     net.feedforward = lambda a: 0.5
     with pytest.raises(ValueError, match=r"feedforward must return the shape"):
         net.evaluate(test_data)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize(
+    "train",
+    [
+        lambda net, pairs: net.SGD(pairs, 1, 10, 3.0),
+        lambda net, pairs: net.update_mini_batch(pairs, 3.0),
+    ],
+    ids=["SGD", "update_mini_batch"],
+)
+def test_a_second_training_is_refused_and_leaves_the_first_alone(
+    training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str], train: Any
+) -> None:
+    """Between two epochs too, as the second would replace the arrays that the first trains."""
+    others, begun = list(training), []
+
+    class Trains(network.Network):
+        def feedforward(self, a):
+            arrays, order, state = snapshot(self), list(others), random.getstate()
+            same = self.weights[0]
+            with pytest.raises(RuntimeError, match="is being trained already"):
+                train(self, others)
+            assert self.weights[0] is same
+            assert_equal(snapshot(self), arrays)
+            assert all(one is other for one, other in zip(others, order, strict=True))
+            assert random.getstate() == state
+            begun.append(True)
+            return super().feedforward(a)
+
+    def trained(kind: type[network.Network]) -> network.Network:
+        np.random.seed(5)
+        random.seed(6)
+        net = kind(SIZES)
+        net.SGD(list(training), 2, 10, 3.0, test_data[:3])
+        return net
+
+    expected, printed = snapshot(trained(network.Network)), capsys.readouterr().out
+    net = trained(Trains)
+    assert len(begun) == 6
+    assert capsys.readouterr().out == printed
+    assert_equal(snapshot(net), expected)
+    train(net, others)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_network_can_be_trained_after_an_interrupt(training: Pairs, test_data: Pairs) -> None:
+    class Interrupted(network.Network):
+        def feedforward(self, a):
+            raise KeyboardInterrupt
+
+    net = Interrupted(SIZES)
+    with pytest.raises(KeyboardInterrupt):
+        net.SGD(training, 1, 10, 3.0, test_data)
+    net.SGD(training, 1, 10, 3.0)
 
 
 def test_test_data_that_are_none(training: Pairs, capsys: pytest.CaptureFixture[str]) -> None:

@@ -266,6 +266,27 @@ def test_one_monitor_alone(
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+class OwnForward(network2.Network):
+    """A network with a `feedforward` of its own, which gives the same outputs."""
+
+    def feedforward(self, a):
+        return super().feedforward(a)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_feedforward_of_ones_own_judges_a_list_that_is_reordered(
+    training: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each output belongs to its target, also where one list is both training and evaluation."""
+    monkeypatch.setattr(random, "shuffle", lambda items: items.append(items.pop(0)))
+    figures = []
+    for kind in (network2.Network, OwnForward):
+        np.random.seed(5)
+        pairs = list(training)
+        figures.append(kind(SIZES).SGD(pairs, 2, 10, 0.5, 0.1, pairs, **MONITORS))
+    assert figures[1] == tuple(pytest.approx(expected, rel=1e-12) for expected in figures[0])
+
+
 def test_no_monitor(
     net: network2.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -490,6 +511,47 @@ def test_a_file_that_is_no_network(
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
         network2.load(path)
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "1e999", "null", '"1.5"', "true", "1" * 400], ids=lambda text: text[:8]
+)
+@pytest.mark.parametrize("name", ["weights", "biases"])
+def test_what_is_no_number_is_refused(tmp_path: Path, name: str, number: str) -> None:
+    path = tmp_path / "net.json"
+    arrays = {"weights": "[[[0.5]]]", "biases": "[[[0.5]]]"} | {name: f"[[[{number}]]]"}
+    path.write_text(
+        f'{{"sizes": [1, 1], "weights": {arrays["weights"]}, "biases": {arrays["biases"]}, '
+        '"cost": "QuadraticCost"}'
+    )
+    with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
+        network2.load(path)
+
+
+def test_a_float32_network_is_loaded_as_float64(tmp_path: Path) -> None:
+    narrow = network2.Network(SIZES, dtype="float32")
+    narrow.save(tmp_path / "net.json")
+    loaded = network2.load(tmp_path / "net.json")
+    assert loaded.dtype == loaded.weights[0].dtype == np.float64
+    assert_equal(snapshot(loaded), snapshot(narrow))
+
+
+def test_what_load_would_refuse_is_not_saved(net: network2.Network, tmp_path: Path) -> None:
+    net.biases[1][0] = math.nan
+    with pytest.raises(ValueError, match=r"biases\[1\] holds NaN or infinity"):
+        net.save(tmp_path / "net.json")
+    assert not (tmp_path / "net.json").exists()
+
+
+def test_the_largest_file(net: network2.Network, tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    net.save(path)
+    size = path.stat().st_size
+    network2.load(path, max_bytes=size)
+    with pytest.raises(FileFormatError, match=f"larger than max_bytes={size - 1:,}"):
+        network2.load(path, max_bytes=size - 1)
+    with pytest.raises(ValueError, match="max_bytes must be a whole number"):
+        network2.load(path, max_bytes=0)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"{}", b"\xff\xfe", b"[" * 100_000])

@@ -7,7 +7,16 @@ reverse. What they share, the record of everything that is not an array, is in
 
 from __future__ import annotations
 
-from fastnn.model_files.files import read_model, write_model
+from fastnn.model_files.files import content_of, read_model, require_finite, write_model
+from fastnn.model_files.json_form import book_arrays, book_object
 from fastnn.model_files.model import Model
 
-__all__ = ["Model", "read_model", "write_model"]
+__all__ = [
+    "Model",
+    "book_arrays",
+    "book_object",
+    "content_of",
+    "read_model",
+    "require_finite",
+    "write_model",
+]

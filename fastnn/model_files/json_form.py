@@ -18,7 +18,7 @@ import numpy as np
 from fastnn.checks import one_of
 from fastnn.model_files.model import Model, dtype_of, from_record, parsed, record_of, require
 
-__all__ = ["decode", "encode"]
+__all__ = ["book_arrays", "book_object", "decode", "encode"]
 
 BOOK_COSTS = {"quadratic": "QuadraticCost", "cross_entropy": "CrossEntropyCost"}
 
@@ -44,10 +44,42 @@ def decode(raw: bytes) -> Model:
     TypeError, ValueError
         If the content is not a model; the message says what is wrong.
     """
+    content = book_object(raw)
+    record = content.get("fastnn")
+    dtype = "float64" if record is None else dtype_of(record)
+    weights, columns = book_arrays(content, dtype)
+    biases = [b[:, 0] for b in columns]
+    if record is not None:
+        return from_record(record, weights, biases)
+    native = {book: cost for cost, book in BOOK_COSTS.items()}
+    cost = native[one_of("'cost' of a file of the book's", content["cost"], native)]
+    return Model(weights, biases, ["sigmoid"] * len(weights), cost, dtype, None)
+
+
+def book_object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in `raw`, which has the book's keys; their values are not checked.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON, or lacks a key.
+    """
     content = parsed(raw)
     require(isinstance(content, dict), "a JSON object is expected")
     missing = [key for key in ("sizes", "weights", "biases", "cost") if key not in content]
     require(not missing, f"no {' and no '.join(map(repr, missing))} in it")
+    found: dict[str, Any] = content
+    return found
+
+
+def book_arrays(content: dict[str, Any], dtype: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the weights (out, in) and the biases (out, 1) of a `book_object`, all finite.
+
+    Raises
+    ------
+    ValueError
+        If they are not numbers of that dtype in the shapes of the object's sizes.
+    """
     sizes = content["sizes"]
     require(
         isinstance(sizes, list)
@@ -55,17 +87,9 @@ def decode(raw: bytes) -> Model:
         and all(type(size) is int and size >= 1 for size in sizes),
         "'sizes' must be a list of two or more whole numbers of at least 1",
     )
-    record = content.get("fastnn")
-    dtype = "float64" if record is None else dtype_of(record)
     shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
     weights = _layers("weights", content["weights"], shapes, dtype)
-    columns = _layers("biases", content["biases"], [(size, 1) for size in sizes[1:]], dtype)
-    biases = [b[:, 0] for b in columns]
-    if record is not None:
-        return from_record(record, weights, biases)
-    native = {book: cost for cost, book in BOOK_COSTS.items()}
-    cost = native[one_of("'cost' of a file of the book's", content["cost"], native)]
-    return Model(weights, biases, ["sigmoid"] * len(weights), cost, dtype, None)
+    return weights, _layers("biases", content["biases"], [(y, 1) for y in sizes[1:]], dtype)
 
 
 def _layers(name: str, layers: Any, shapes: list[tuple[int, int]], dtype: str) -> list[np.ndarray]:

@@ -14,7 +14,6 @@ from fastnn.network_checks import checked_dtype, checked_sizes, layer_shapes
 __all__ = [
     "BookNetwork",
     "as_list",
-    "checked_layers",
     "sigmoid",
     "sigmoid_prime",
     "vectorized_result",
@@ -101,8 +100,9 @@ class BookNetwork:
 
     def _is_overridden(self, name: str) -> bool:
         """Return whether the method `name` has been replaced by a user-defined one."""
-        module = getattr(getattr(self, name), "__module__", None) or ""
-        return not module.startswith("fastnn.nielsen")
+        # Where its code is from: functools.wraps copies the name and __module__ of what it wraps.
+        scope = getattr(getattr(self, name), "__globals__", {})
+        return not str(scope.get("__name__")).startswith("fastnn.nielsen.")
 
     def _output_delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return a sample cost's derivative with respect to the output's weighted input `z`."""
@@ -121,7 +121,11 @@ class BookNetwork:
 
     def _arrays(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return (weights, biases), checked and in the network's dtype."""
-        return checked_layers(self.sizes, self.weights, self.biases, self.dtype)
+        shapes = layer_shapes(self.sizes)
+        return (
+            _checked("weights", self.weights, shapes, self.dtype),
+            _checked("biases", self.biases, [(y, 1) for y, _ in shapes], self.dtype),
+        )
 
     def _layers(self, a: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return every layer's z, and the activations: the input `a`, then every layer's."""
@@ -148,17 +152,6 @@ class BookNetwork:
         if array.ndim and array.shape != (outputs, 1):
             raise ValueError(f"y must be a column of shape ({outputs}, 1), not {array.shape}")
         return array.astype(self.dtype).reshape(outputs, 1)
-
-
-def checked_layers(
-    sizes: Sequence[int], weights: Any, biases: Any, dtype: DTypeLike
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return (weights, biases) as arrays of `dtype`; raise unless they fit these sizes."""
-    shapes = layer_shapes(sizes)
-    return (
-        _checked("weights", weights, shapes, dtype),
-        _checked("biases", biases, [(y, 1) for y, _ in shapes], dtype),
-    )
 
 
 def as_list(parameter: str, data: Iterable[Any]) -> list[Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn.checks import as_format_errors, real, whole
+from fastnn.checks import as_format_errors, flag, optional, real, whole
 from fastnn.engine import State, Training
 from fastnn.engine.draws import plain
 from fastnn.network_checks import layer_shapes
@@ -16,6 +17,7 @@ from fastnn.trainer.checkpoints import (
     WHAT,
     Checkpoint,
     CheckpointWriter,
+    check_epochs,
     check_same_fit,
     listed,
     listed_or_zeros,
@@ -31,6 +33,22 @@ if TYPE_CHECKING:
     from fastnn.nielsen._samples import Samples
 
 __all__ = ["SgdCheckpoints"]
+
+
+class _Found(NamedTuple):
+    """The content of a checkpoint, checked but not yet applied.
+
+    mersenne, numpy_random: the states of `random` and of numpy's generator.
+    """
+
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+    position: Position
+    state: State
+    rows: np.ndarray
+    figures: list[tuple[list[float], list[int]]]
+    mersenne: tuple[Any, ...]
+    numpy_random: dict[str, Any]
 
 
 class SgdCheckpoints:
@@ -79,18 +97,19 @@ class SgdCheckpoints:
         if self.writer is not None:
             self.writer.save(lambda: self._saved(training))
 
-    def resume(self) -> None:
+    def resume(self, epochs: int) -> None:
         """Restore network, data, generators and figures from the writer's checkpoint, if any.
 
         The data may be in the order in which they were passed to the interrupted call or, because
-        it shuffles a list in place, in the order in which it left them.
+        it shuffles a list in place, in the order in which it left them. `epochs` is the call's.
 
         Raises
         ------
         FileFormatError
             If the file is damaged, or not a checkpoint.
         ValueError
-            If it belongs to another call; the message says what differs.
+            If it belongs to another call, or has more finished epochs; the message says what
+            differs. Nothing has changed then.
         """
         assert self.writer is not None
         path = self.writer.path
@@ -104,11 +123,13 @@ class SgdCheckpoints:
             monitored = [data if d == options["data"] else d for d in options["monitored_data"]]
             options = options | {"data": data, "monitored_data": monitored}
         check_same_fit(path, found, options, "call")
+        with as_format_errors(path, WHAT):
+            checked = self._checked(*found)
+        check_epochs(path, checked.position.epoch, epochs)
         if first is not None:
             self._samples.reorder(first)
             self._options = options
-        with as_format_errors(path, WHAT):
-            self._take(*found)
+        self._take(checked)
 
     def _order_left(self, path: Any, found: Checkpoint) -> np.ndarray | None:
         """Return the order in which the interrupted call left its list, if it may be the data's."""
@@ -119,31 +140,46 @@ class SgdCheckpoints:
                 return None
             return distinct_numbers("rows", found.arrays["rows"], count, count)
 
-    def _take(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        network, pairs = self._network, self._samples.pairs
-        sizes, dtype = network.sizes, network.dtype
+    def _checked(self, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> _Found:
+        sizes, dtype, count = self._network.sizes, self._network.dtype, len(self._samples)
         shapes = layer_shapes(sizes)
         flat = [(units,) for units in sizes[1:]]
         weights = listed(arrays, "weights", shapes, dtype)
         biases = listed(arrays, "biases", [(units, 1) for units in sizes[1:]], dtype)
         kept = listed_or_zeros(arrays, "kept", [*shapes, *flat], dtype)
-        steps, total = whole("steps", record["steps"], minimum=0), real("total", record["total"])
-        state = State(steps, total, [], kept, {})
-        rows = distinct_numbers("rows", arrays["rows"], len(pairs), len(pairs))
-        order = rows if record["begun"] else None
-        position = Position.from_record(record["position"], order, len(pairs))
-        figures = [(list(map(float, c)), list(map(int, a))) for c, a in record["figures"]]
+        steps = whole("its steps", record["steps"], minimum=0)
+        state = State(steps, real("its total", record["total"]), [], kept, {})
+        rows = distinct_numbers("rows", arrays["rows"], count, count)
+        order = rows if flag("its begun", record["begun"]) else None
+        position = Position.from_record(record["position"], order, count)
+        figures = self._checked_figures(record["figures"], position)
         version, internal, gauss = record["random"]
-        mersenne = (int(version), tuple(map(int, internal)), gauss)
+        mersenne = version, tuple(internal), optional(real, "its gauss", gauss, minimum=-math.inf)
         random.Random().setstate(mersenne)  # raises if the state is invalid
-        np.random.RandomState().set_state(record["numpy_random"])
+        numpy_random = record["numpy_random"]
+        np.random.RandomState().set_state(numpy_random)
+        return _Found(weights, biases, position, state, rows, figures, mersenne, numpy_random)
+
+    def _checked_figures(self, figures: Any, position: Position) -> list[tuple[Any, Any]]:
+        """Return each monitor's costs and accuracies, all of them for the same epochs."""
+        epochs = max((len(part) for pair in figures for part in pair), default=0)
         for monitor, (costs, accuracies) in zip(self._monitors, figures, strict=True):
+            monitor.check(costs, accuracies, epochs)
+        # Between two epochs, those of the last one may have been interrupted.
+        least = position.epoch - (position.order is None)
+        if any(m.asked_for for m in self._monitors) and not least <= epochs <= position.epoch:
+            raise ValueError(f"it has the figures of {epochs} epochs, and not of {position.epoch}")
+        return [(costs, accuracies) for costs, accuracies in figures]
+
+    def _take(self, found: _Found) -> None:
+        np.random.set_state(found.numpy_random)  # the only one that may still raise
+        random.setstate(found.mersenne)
+        for monitor, (costs, accuracies) in zip(self._monitors, found.figures, strict=True):
             monitor.costs[:], monitor.accuracies[:] = costs, accuracies
-        network.weights, network.biases = weights, biases
-        self.position, self.state, self.rows = position, state, rows
-        pairs[:] = [pairs[i] for i in rows.tolist()]
-        random.setstate(mersenne)
-        np.random.set_state(record["numpy_random"])
+        self._network.weights, self._network.biases = found.weights, found.biases
+        self.position, self.state, self.rows = found.position, found.state, found.rows
+        pairs = self._samples.pairs
+        pairs[:] = [pairs[i] for i in found.rows.tolist()]
 
     def _saved(self, training: Training) -> Checkpoint:
         state, network = training.state(), self._network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,16 @@ class Monitor:
     def digest(self) -> str:
         """A digest of the data set."""
         return digest_of(self._samples.inputs, self._samples.targets)
+
+    def check(self, costs: Any, accuracies: Any, epochs: int) -> None:
+        """Raise a `ValueError` unless these can be the requested figures of so many epochs."""
+        for name, is_asked, figures, kind in (
+            ("cost", self._with_cost, costs, float),
+            ("accuracy", self._with_accuracy, accuracies, int),
+        ):
+            of_kind = isinstance(figures, list) and all(type(figure) is kind for figure in figures)
+            if not of_kind or len(figures) != (epochs if is_asked else 0):
+                raise ValueError(f"its {self._name} {name} is not {epochs} numbers")
 
     def report(self, total_cost: TotalCost) -> None:
         """Compute the requested figures in one pass over the data, and print them.

@@ -32,6 +32,7 @@ class Samples:
 
     def __init__(self, parameter: str, data: Iterable[Any], network: BookNetwork) -> None:
         self.pairs = as_list(parameter, data)
+        self._in_row_order = list(self.pairs)  # SGD reorders the caller's list, not the rows
         self._network = network
         self.inputs: Inputs
         self.inputs, self.targets = from_pairs(
@@ -43,7 +44,8 @@ class Samples:
 
     def reorder(self, order: np.ndarray) -> None:
         """Reorder the pairs, in place in their list, and the rows."""
-        self.pairs[:] = [self.pairs[i] for i in order.tolist()]
+        self._in_row_order = [self._in_row_order[i] for i in order.tolist()]
+        self.pairs[:] = self._in_row_order
         self.inputs, self.targets = self.inputs.rows(order), self.targets[order]
 
     def activations(self) -> np.ndarray:
@@ -64,7 +66,7 @@ class Samples:
         """Return the outputs of a user-defined `feedforward`, called pair by pair."""
         outputs = self._network.sizes[-1]
         a = np.empty((len(self), outputs), self._network.dtype)
-        for i, (x, _) in enumerate(self.pairs):
+        for i, (x, _) in enumerate(self._in_row_order):
             output = np.asarray(self._network.feedforward(x))
             if output.shape != (outputs, 1):
                 raise ValueError(

@@ -47,7 +47,8 @@ def sgd(
 ) -> Generator[int]:
     """Check the arguments and return an iterator that trains an epoch for each number it yields.
 
-    When the iterator ends, the list in `samples` is in the order the book's code would leave it in.
+    The caller holds `exclusive_fit` from before this call until the iterator is closed. The list in
+    `samples` is then in the order the book's code would leave it in.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def sgd(
     options["cost"] = _name_of(getattr(network, "cost", cost))
     checkpoints = SgdCheckpoints(network, samples, writer, options, monitors)
     if resume:
-        checkpoints.resume()
+        checkpoints.resume(epochs)
     return _epochs(
         network, samples, epochs, mini_batch_size, eta, cost, penalty, progress, checkpoints
     )
@@ -135,10 +136,9 @@ def _epochs(
                     position.begin(checkpoints.rows, eta)
             start = perf_counter()
             try:
-                with exclusive_fit(network):
-                    running_cost = training.epoch(
-                        checkpoints.rows, on_chunk, start=position.done, total=position.total
-                    )
+                running_cost = training.epoch(
+                    checkpoints.rows, on_chunk, start=position.done, total=position.total
+                )
             except (KeyboardInterrupt, SystemExit):
                 checkpoints.save(training)
                 raise
@@ -213,12 +213,21 @@ def update(
     penalty: Penalty | None = None,
     n: int | None = None,
 ) -> None:
-    """Take one step of gradient descent over `mini_batch`; n is the n in lmbda/n."""
-    _refuse_overridden(network, "update_mini_batch", ["backprop"])
-    samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
-    size = len(samples)
-    training = _training(network, samples, size, eta, cost, penalty, track_cost=False, n=n)
-    training.epoch(np.arange(size))
+    """Take one step of gradient descent over `mini_batch`; n is the n in lmbda/n.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid, or the network has a user-defined `backprop`.
+    RuntimeError
+        If the network is being trained already; nothing has changed then.
+    """
+    with exclusive_fit(network):
+        _refuse_overridden(network, "update_mini_batch", ["backprop"])
+        samples, eta = Samples("mini_batch", mini_batch, network), real("eta", eta)
+        size = len(samples)
+        training = _training(network, samples, size, eta, cost, penalty, track_cost=False, n=n)
+        training.epoch(np.arange(size))
 
 
 def _training(

@@ -86,7 +86,10 @@ def _columns(images: np.ndarray) -> np.ndarray:
 def _checked(parts: Any) -> tuple[Part, Part, Part]:
     """Return a pickle's content; raise unless it is three pairs of images and labels."""
     if not isinstance(parts, tuple) or len(parts) != 3 or not all(map(_is_part, parts)):
-        raise FileFormatError(f"{BOOK_FILE} must hold three pairs of images (n, 784) and labels")
+        raise FileFormatError(
+            f"{BOOK_FILE} must hold three pairs of images, finite floats (n, 784), and labels, n "
+            "integers from 0 to 9; n is at least 1"
+        )
     training, validation, test = (
         (images.astype(np.float32, copy=False), labels.astype(np.int64, copy=False))
         for images, labels in parts
@@ -100,4 +103,10 @@ def _is_part(part: Any) -> bool:
     images, labels = part
     if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
         return False
-    return labels.ndim == 1 and images.shape == (len(labels), 784)
+    if labels.ndim != 1 or not len(labels) or images.shape != (len(labels), 784):
+        return False
+    if images.dtype.kind != "f" or labels.dtype.kind not in "iu":
+        return False
+    largest = np.finfo(np.float32).max  # float64 too is returned as float32
+    finite = -largest <= images.min() <= images.max() <= largest
+    return bool(finite and 0 <= labels.min() <= labels.max() <= 9)

@@ -7,6 +7,7 @@ the compiled engine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fastnn import costs
 from fastnn.nielsen._base import BookNetwork, as_list, sigmoid, sigmoid_prime
 from fastnn.nielsen._samples import SampleDeltas, Samples
 from fastnn.nielsen._sgd import sgd, update
+from fastnn.trainer.exclusive import exclusive_fit
 
 __all__ = ["Network", "sigmoid", "sigmoid_prime"]
 
@@ -92,16 +94,31 @@ class Network(BookNetwork):
         training = Samples("training_data", training_data, self)
         test_data = None if test_data is None else as_list("test_data", test_data)
         test = Samples("test_data", test_data, self) if test_data else None
-        for epoch in sgd(
-            self, training, epochs, mini_batch_size, eta, cost=self._cost(), progress=progress
-        ):
-            if test is None:
-                print(f"Epoch {epoch} complete")
-            else:
-                print(f"Epoch {epoch}: {_correct(test)} / {len(test)}")
+        with (
+            exclusive_fit(self),
+            closing(
+                sgd(
+                    self, training, epochs, mini_batch_size, eta,
+                    cost=self._cost(), progress=progress,
+                )
+            ) as trained,
+        ):  # fmt: skip
+            for epoch in trained:
+                if test is None:
+                    print(f"Epoch {epoch} complete")
+                else:
+                    print(f"Epoch {epoch}: {_correct(test)} / {len(test)}")
 
     def update_mini_batch(self, mini_batch: Iterable[tuple[Any, Any]], eta: float) -> None:
-        """Take one step of gradient descent, with the learning rate `eta`, over `mini_batch`."""
+        """Take one step of gradient descent, with the learning rate `eta`, over `mini_batch`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as in `SGD`; no weight has changed then.
+        RuntimeError
+            If the network is being trained already.
+        """
         update(self, mini_batch, eta, cost=self._cost())
 
     def evaluate(self, test_data: Iterable[tuple[Any, Any]]) -> int:
@@ -114,17 +131,14 @@ class Network(BookNetwork):
         return derivative
 
     def _cost(self) -> Any:
-        """Return the engine's cost, or an adapter if a subclass overrides `cost_derivative`."""
-        if getattr(self.cost_derivative, "__func__", None) is _QUADRATIC_DERIVATIVE:
-            return costs.Quadratic()
-        return SampleDeltas(self._output_delta)
+        """Return the engine's cost, or an adapter if `cost_derivative` is user-defined."""
+        if self._is_overridden("cost_derivative"):
+            return SampleDeltas(self._output_delta)
+        return costs.Quadratic()
 
     def _output_delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
         delta: np.ndarray = self.cost_derivative(a, y) * sigmoid_prime(z)
         return delta
-
-
-_QUADRATIC_DERIVATIVE = Network.cost_derivative
 
 
 def _correct(samples: Samples) -> int:

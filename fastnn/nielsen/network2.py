@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,18 +20,19 @@ from numpy.typing import DTypeLike
 from fastnn import costs, penalties
 from fastnn.checks import FileFormatError, flag, whole
 from fastnn.files import replace_text
-from fastnn.network_checks import checked_sizes
-from fastnn.nielsen._base import (
-    BookNetwork,
-    checked_layers,
-    sigmoid,
-    sigmoid_prime,
-    vectorized_result,
-)
+from fastnn.model_files import book_arrays, book_object, content_of, require_finite
+from fastnn.nielsen._base import BookNetwork, sigmoid, sigmoid_prime, vectorized_result
 from fastnn.nielsen._monitor import Monitor, epochs_without_gain
+from fastnn.nielsen._row_costs import (
+    SATURATED,
+    cross_entropies,
+    cross_entropy_rows,
+    quadratic_rows,
+)
 from fastnn.nielsen._samples import SampleDeltas, Samples
 from fastnn.nielsen._sgd import penalty_of, sgd, update
 from fastnn.trainer.checkpoints import checkpoint_writer
+from fastnn.trainer.exclusive import exclusive_fit
 
 __all__ = [
     "CrossEntropyCost",
@@ -43,9 +43,6 @@ __all__ = [
     "sigmoid_prime",
     "vectorized_result",
 ]
-
-# `numpy.nan_to_num` handles the logarithm of a saturated output; a sum of these may overflow.
-SATURATED: dict[str, Any] = {"divide": "ignore", "invalid": "ignore", "over": "ignore"}
 
 
 class QuadraticCost:
@@ -73,7 +70,7 @@ class CrossEntropyCost:
         `numpy.nan_to_num` turns 0*log(0) into its limit 0, and an infinite cost into a large one.
         """
         with np.errstate(**SATURATED):
-            return float(np.sum(_cross_entropies(a, y)))
+            return float(np.sum(cross_entropies(a, y)))
 
     @staticmethod
     def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -196,7 +193,8 @@ class Network(BookNetwork):
         Raises
         ------
         TypeError, ValueError
-            If an argument or the data are not as above; no weight has changed then.
+            If an argument or the data are not as above, or the checkpoint is of another call, has
+            more epochs, or is damaged (`FileFormatError`); no weight has changed then.
         RuntimeError
             If the network is being trained already.
         OSError
@@ -221,20 +219,16 @@ class Network(BookNetwork):
         on_evaluation = Monitor(
             "evaluation", evaluation, strength, monitor_evaluation_cost, monitor_evaluation_accuracy
         )
-        trained = sgd(
-            self,
-            training,
-            epochs,
-            mini_batch_size,
-            eta,
-            cost=self._engine_cost(),
-            penalty=strength,
-            progress=progress,
-            writer=writer,
-            resume=resume,
-            monitors=(on_training, on_evaluation),
-        )
-        with closing(trained):
+        with (
+            exclusive_fit(self),
+            closing(
+                sgd(
+                    self, training, epochs, mini_batch_size, eta, cost=self._engine_cost(),
+                    penalty=strength, progress=progress, writer=writer, resume=resume,
+                    monitors=(on_training, on_evaluation),
+                )
+            ) as trained,
+        ):  # fmt: skip
             while not patience or epochs_without_gain(on_evaluation.accuracies) < patience:
                 epoch = next(trained, None)
                 if epoch is None:
@@ -263,6 +257,13 @@ class Network(BookNetwork):
 
         The weights shrink by eta*lmbda/n, where `n` is the size of the whole training set. A
         penalty that depends on earlier steps starts anew with every call.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not as in `SGD`; no weight has changed then.
+        RuntimeError
+            If the network is being trained already.
         """
         strength, n = penalty_of(lmbda, penalty), whole("n", n, minimum=1)
         update(self, mini_batch, eta, cost=self._engine_cost(), penalty=strength, n=n)
@@ -294,8 +295,19 @@ class Network(BookNetwork):
         return self._total_cost(samples.activations(), samples, strength)
 
     def save(self, filename: str | os.PathLike[str]) -> None:
-        """Write sizes, weights, biases and the cost class's name as JSON, whole or not at all."""
+        """Write sizes, weights, biases and the cost class's name as JSON, whole or not at all.
+
+        Numbers are written exactly, but not their dtype: `load` returns a float64 network.
+
+        Raises
+        ------
+        ValueError
+            If a weight or a bias is not finite; nothing is written.
+        OSError
+            If the file cannot be written.
+        """
         weights, biases = self._arrays()
+        require_finite({"weights": weights, "biases": biases})
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
         content = {
             "sizes": self.sizes,
@@ -337,56 +349,46 @@ class Network(BookNetwork):
         return delta
 
 
-def load(filename: str | os.PathLike[str]) -> Network:
+def load(filename: str | os.PathLike[str], *, max_bytes: int = 1 << 31) -> Network:
     """Return the network that `Network.save` (or the book's own program) wrote to `filename`.
 
-    Its cost is the attribute of this module that the file names. To load a network with a
-    user-defined cost class, first make the class an attribute of this module.
+    It is a float64 network, also if a float32 one was saved. Its cost is the attribute of this
+    module that the file names. To load a network with a user-defined cost class, first make the
+    class an attribute of this module.
+
+    Parameters
+    ----------
+    filename : path
+    max_bytes : int, default 2 GiB
+        The largest file that is read.
 
     Raises
     ------
+    TypeError, ValueError
+        If `max_bytes` is not a whole number of at least 1.
     FileFormatError
-        If the file holds no such network.
+        If the file holds no such network, or is larger than `max_bytes`.
     OSError
         If the file cannot be read.
     """
-    raw = Path(filename).read_bytes()
+    raw = content_of(filename, max_bytes=whole("max_bytes", max_bytes, minimum=1))
     if b"\0" in raw[:8]:  # a safetensors file begins with a length
         raise FileFormatError(f"{filename} is not a network of network2: fastnn.load reads it")
     try:
-        content = json.loads(raw.decode("utf-8"))
+        content = book_object(raw)
         cost = getattr(sys.modules[__name__], str(content["cost"]), None)
         if not hasattr(cost, "delta"):
             raise ValueError(
-                f"no cost class {content['cost']!r} in {__name__}; if it is your own, "
+                f"no cost class {content['cost']!r:.60} in {__name__}; if it is your own, "
                 f"set it as an attribute of that module first"
             )
         # Check the arrays before making the network: sizes alone must not allocate anything.
-        sizes = checked_sizes(content["sizes"])
-        weights, biases = checked_layers(sizes, content["weights"], content["biases"], np.float64)
-        network = Network(sizes, cost)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        kind = type(error).__name__
-        raise FileFormatError(f"{filename} is not a network of network2: {kind}: {error}") from None
+        weights, biases = book_arrays(content, "float64")
+        network = Network(content["sizes"], cost)
+    except (TypeError, ValueError) as error:
+        raise FileFormatError(f"{filename} is not a network of network2: {error}") from None
     network.weights, network.biases = weights, biases
     return network
-
-
-def _quadratic_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
-    rows: np.ndarray = 0.5 * np.square(a - y).sum(axis=1, dtype=np.float64)
-    return rows
-
-
-def _cross_entropy_rows(a: np.ndarray, y: np.ndarray) -> np.ndarray:
-    with np.errstate(**SATURATED):
-        rows: np.ndarray = _cross_entropies(a, y).sum(axis=1, dtype=np.float64)
-    return rows
-
-
-def _cross_entropies(a: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the cost of each output."""
-    found: np.ndarray = np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))
-    return found
 
 
 # By function: a subclass that overrides only one of the two keeps the fast path for the other.
@@ -394,4 +396,4 @@ _ENGINE_COSTS: dict[Any, type[costs.Cost]] = {
     QuadraticCost.delta: costs.Quadratic,
     CrossEntropyCost.delta: costs.CrossEntropy,
 }
-_ROW_COSTS = {QuadraticCost.fn: _quadratic_rows, CrossEntropyCost.fn: _cross_entropy_rows}
+_ROW_COSTS = {QuadraticCost.fn: quadratic_rows, CrossEntropyCost.fn: cross_entropy_rows}

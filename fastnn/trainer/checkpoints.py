@@ -22,6 +22,7 @@ __all__ = [
     "WHAT",
     "Checkpoint",
     "CheckpointWriter",
+    "check_epochs",
     "check_same_fit",
     "checkpoint_writer",
     "listed",
@@ -109,6 +110,15 @@ def check_same_fit(
                 f"{theirs.get(name)!r}, and here it is {value!r}. Give another path, or the same "
                 f"{what} as then, with its rows in the same order"
             )
+
+
+def check_epochs(path: str | os.PathLike[str], done: int, epochs: int) -> None:
+    """Raise a `ValueError` if a checkpoint has more finished epochs than are now asked for."""
+    if epochs < done:
+        raise ValueError(
+            f"the checkpoint {os.fspath(path)} has {done} finished epochs: epochs must be at least "
+            f"that, not {epochs}"
+        )
 
 
 def listed(

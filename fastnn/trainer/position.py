@@ -20,6 +20,7 @@ from fastnn.plugin_digests import name_with_code, repr_with_code
 from fastnn.trainer.checkpoints import (
     WHAT,
     Checkpoint,
+    check_epochs,
     check_same_fit,
     listed,
     listed_or_zeros,
@@ -179,11 +180,7 @@ def _check_epochs(path: Any, found: Found, then: int, run: Run) -> None:
     The fit that wrote the checkpoint had `then` epochs.
     """
     done, now = found.position.epoch, run.loop.epochs
-    if now < done:
-        raise ValueError(
-            f"the checkpoint {path} has {done} finished epochs: epochs must be at least that, "
-            f"not {now}"
-        )
+    check_epochs(path, done, now)
     schedule, scores = run.options.schedule, found.history.val_score
     for epoch in range(done + (found.position.order is not None)):
         rates = [schedule.rate(epoch, epochs, scores[:epoch]) for epochs in (then, now)]
