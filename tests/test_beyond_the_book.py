@@ -2,7 +2,7 @@
 
 The formulas are written again here, from their definitions and for whole batches. Apart from the
 network under test, fastnn only provides the penalties' names, parameters and layers.
-Every new activation, cost or penalty needs an entry here.
+Every new activation, cost or penalty needs an entry in its table here, and a case below it.
 """
 
 from __future__ import annotations
@@ -121,6 +121,38 @@ PENALTIES = {
 }
 
 
+# What is trained, so that every entry above is used: hidden and output activation and cost of
+# networks for classes and for real targets, and the penalties of one with sigmoid layers.
+OF_CLASSES = [
+    ("tanh", "softmax", "log_likelihood"),
+    ("tanh", "tanh", "quadratic"),
+    ("relu", "relu", "quadratic"),
+]
+OF_REAL_TARGETS = [
+    ("gelu", "identity", "mean_squared"),
+    ("elu", "softplus", "absolute"),
+    ("leaky_relu", "identity", "huber"),
+    ("tanh", "exponential", "poisson"),
+]
+PENALIZED = ("sigmoid", "sigmoid", "cross_entropy")
+RULES = [
+    L1(4.0),
+    L1(4.0, method="proximal"),
+    L1(4.0, method="cumulative"),
+    penalties.TruncatedGradient(4.0, every=3, theta=0.4),
+    L2(4.0),
+    ElasticNet(4.0, 0.3),
+    penalties.GroupLasso(2.0),
+    penalties.SparseGroupLasso(2.0, "neurons", 0.3),
+    penalties.MaxNorm(0.8),
+    # A penalty for each layer, penalised biases, and rules with memories or scaling together.
+    [L1(4.0, method="cumulative", biases=True), penalties.GroupLasso(1.0, "neurons")],
+    [penalties.SparseGroupLasso(2.0), L1(2.0, biases=True)],
+    [None, ElasticNet(4.0, 0.3, biases=True)],
+    [L1(1.0, method="proximal"), L1(4.0, method="proximal", biases=True)],
+]
+
+
 @pytest.fixture
 def rows() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(5)
@@ -177,6 +209,14 @@ def test_everything_is_written_out(written, module) -> None:
     assert written.keys() == {plugin.name for plugin in module.ALL}
 
 
+def test_everything_written_out_is_trained_with() -> None:
+    trained = [*OF_CLASSES, *OF_REAL_TARGETS, PENALIZED]
+    layers = [one for rule in RULES for one in penalties.per_layer(rule, 2) if one is not None]
+    assert {name for *names, _ in trained for name in names} == ACTIVATIONS.keys()
+    assert {cost for *_, cost in trained} == COSTS.keys()
+    assert {one.simplified().name for one in layers} == PENALTIES.keys()
+
+
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize(
     ("cost", "output"), [(c.name, output) for c in costs.ALL for output in c.outputs]
@@ -207,42 +247,16 @@ def test_hidden_layers(rows) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 10, N])
-@pytest.mark.parametrize(
-    ("hidden", "output", "cost"),
-    [
-        ("tanh", "softmax", "log_likelihood"),
-        ("tanh", "tanh", "quadratic"),
-        ("relu", "relu", "quadratic"),
-    ],
-)
+@pytest.mark.parametrize(("hidden", "output", "cost"), OF_CLASSES)
 def test_fit(hidden: str, output: str, cost: str, batch_size: int, rows) -> None:
     assert_trains_as_written(new(hidden, output, cost), rows, None, batch_size)
 
 
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("batch_size", [1, 10, N])
-@pytest.mark.parametrize(
-    "penalty",
-    [
-        L1(4.0),
-        L1(4.0, method="proximal"),
-        L1(4.0, method="cumulative"),
-        penalties.TruncatedGradient(4.0, every=3, theta=0.4),
-        L2(4.0),
-        ElasticNet(4.0, 0.3),
-        penalties.GroupLasso(2.0),
-        penalties.SparseGroupLasso(2.0, "neurons", 0.3),
-        penalties.MaxNorm(0.8),
-        # A penalty for each layer, penalised biases, and rules with memories or scaling together.
-        [L1(4.0, method="cumulative", biases=True), penalties.GroupLasso(1.0, "neurons")],
-        [penalties.SparseGroupLasso(2.0), L1(2.0, biases=True)],
-        [None, ElasticNet(4.0, 0.3, biases=True)],
-        [L1(1.0, method="proximal"), L1(4.0, method="proximal", biases=True)],
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("penalty", RULES, ids=str)
 def test_penalties(penalty, batch_size: int, rows) -> None:
-    assert_trains_as_written(new("sigmoid", "sigmoid", "cross_entropy"), rows, penalty, batch_size)
+    assert_trains_as_written(new(*PENALIZED), rows, penalty, batch_size)
 
 
 def assert_trains_as_written(network: Network, rows, penalty, batch_size: int) -> None:
@@ -257,14 +271,7 @@ def assert_trains_as_written(network: Network, rows, penalty, batch_size: int) -
 
 
 @pytest.mark.parametrize("batch_size", [1, 10, N])
-@pytest.mark.parametrize(
-    ("hidden", "output", "cost"),
-    [
-        ("gelu", "identity", "mean_squared"),
-        ("elu", "softplus", "absolute"),
-        ("leaky_relu", "identity", "huber"),
-    ],
-)
+@pytest.mark.parametrize(("hidden", "output", "cost"), OF_REAL_TARGETS)
 def test_fit_to_real_targets(hidden: str, output: str, cost: str, batch_size: int, rows) -> None:
     X, labels = rows
     network, y = new(hidden, output, cost), np.eye(4)[labels] + X[:, :4] / 100

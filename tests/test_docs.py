@@ -71,6 +71,14 @@ def blocks_of(document: Path) -> list[Block]:
     return blocks
 
 
+def commands_of(block: Block) -> list[str]:
+    """Return the calls of ``fastnn`` in a block marked ``sh``, each in one line."""
+    if block.marks[0] != "sh":
+        return []
+    lines = block.text.replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("fastnn ")]
+
+
 def with_few_images(namespace: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of a namespace with every list cut to its first few items."""
     return {name: v[:FEW_IMAGES] if isinstance(v, list) else v for name, v in namespace.items()}
@@ -87,9 +95,8 @@ def run(document: Path, blocks: Sequence[Block]) -> int:
             code = compile(text, document, "exec", dont_inherit=True)
             exec(code, with_few_images(namespace) if "long" in block.marks else namespace)
             ran += 1
-        elif block.marks[0] == "sh":
-            lines = block.text.replace("\\\n", " ").splitlines()
-            commands = [line for line in lines if line.startswith("fastnn ")]
+        else:
+            commands = commands_of(block)
             for command in commands:
                 result = CliRunner().invoke(app, shlex.split(command, comments=True)[1:])
                 assert result.exit_code == 0, f"{document.name}: {command}\n{result.output}"
@@ -103,7 +110,11 @@ def plain(document: Path) -> list[Block]:
 
 
 COMPILED = [ROOT / "docs" / "index.md", ROOT / "docs" / "performance.md"]
-WITH_CODE = [path for path in DOCUMENTS if any(b.marks == ["python"] for b in blocks_of(path))]
+WITH_CODE = [
+    path
+    for path in DOCUMENTS
+    if any(block.marks == ["python"] or commands_of(block) for block in plain(path))
+]
 WITH_TORCH = [path for path in DOCUMENTS if any("torch" in b.marks for b in blocks_of(path))]
 WITH_MNIST = [path for path in DOCUMENTS if any("mnist" in b.marks for b in blocks_of(path))]
 
@@ -114,7 +125,7 @@ def test_code(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     if document in WITH_MNIST and os.environ.get("FASTNN_DATA"):
         pytest.skip("the next test runs it, with the rest of its document")
     monkeypatch.chdir(tmp_path)
-    if document not in WITH_MNIST and document not in COMPILED:
+    if document not in COMPILED:
         monkeypatch.setattr(jit, "is_on", lambda: False)
         monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # for the processes that the code starts
     assert run(document, plain(document)) > 0
@@ -138,8 +149,8 @@ def test_code_with_torch(document: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert run(document, [*plain(document), *blocks]) > len(blocks)
 
 
-def test_the_readme_and_the_page_on_l1_have_code() -> None:
-    assert {"README.md", "l1.md"} <= {path.name for path in WITH_CODE}
+def test_pages_with_code_are_found() -> None:
+    assert {"README.md", "l1.md", "cli.md"} <= {path.name for path in WITH_CODE}
     assert {"README.md", "l1.md"} <= {path.name for path in WITH_MNIST}
 
 

@@ -1,7 +1,7 @@
 """Optimizers: compared with their written-out formulas and with PyTorch; and what they refuse.
 
 Every optimizer in the tuple ALL needs an entry in WRITTEN: the algorithm as its paper states it,
-which uses nothing from fastnn but the optimizer's settings.
+which uses nothing from fastnn but the optimizer's settings. It also needs a case in CASES.
 """
 
 from __future__ import annotations
@@ -153,21 +153,24 @@ def close(came, wanted, share: float) -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=share * np.abs(other).max())
 
 
-def test_every_optimizer_is_written_out() -> None:
-    assert WRITTEN.keys() == {optimizer.name for optimizer in optimizers.ALL}
-
-
 # No penalty, one in the gradient, one after the step, one of groups: their kernels differ.
 CASES = [
+    (fastnn.SGD(0.3), None),
     (fastnn.Momentum(0.1), None),
     (fastnn.Momentum(0.1, 0.5), L1(2.0, method="cumulative")),
     (fastnn.Nesterov(0.1), ElasticNet(2.0, 0.3)),
     (fastnn.RMSprop(0.01), MaxNorm(0.7)),
     (fastnn.Adagrad(0.05), L1(2.0, method="proximal")),
+    (fastnn.Adam(0.01), L1(2.0)),
     (fastnn.Adam(0.01), L2(2.0)),
     (fastnn.AdamW(0.01, weight_decay=0.1), L1(0.2, method="proximal")),
     (fastnn.FTRL(0.2, 0.5, l1=0.05, l2=0.1), None),
 ]
+
+
+def test_every_optimizer_is_written_out_and_trained_with() -> None:
+    names = {optimizer.name for optimizer in optimizers.ALL}
+    assert WRITTEN.keys() == {optimizer.name for optimizer, _ in CASES} == names
 
 
 @pytest.mark.parametrize(("optimizer", "penalty"), CASES, ids=str)

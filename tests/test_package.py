@@ -215,8 +215,8 @@ class C:
 def test_import_loads_nothing_heavy() -> None:
     program = (
         "import sys, fastnn; "
-        "heavy = {'numba', 'scipy', 'safetensors', 'typer', 'rich', 'pooch', 'matplotlib', "
-        "'joblib', 'dask'}; "
+        "heavy = {'numpy', 'numba', 'llvmlite', 'scipy', 'threadpoolctl', 'joblib', 'safetensors', "
+        "'typer', 'rich', 'pooch', 'matplotlib', 'sklearn', 'dask', 'torch', 'onnx'}; "
         "print(*heavy & set(sys.modules))"
     )
     result = subprocess.run(

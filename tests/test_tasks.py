@@ -201,11 +201,11 @@ TORCH_COSTS = {
 @pytest.mark.parametrize("activation", activations.ALL, ids=lambda a: a.name)
 @pytest.mark.parametrize("cost", costs.ALL, ids=lambda c: c.name)
 def test_values_and_deltas_are_pytorchs(cost, activation) -> None:
-    torch = pytest.importorskip("torch")
     if activation.name not in cost.outputs:
         with pytest.raises(ValueError, match=f"cost '{cost.name}' needs"):
             Network([2, 2], activation=activation.name, cost=cost.name)
         return
+    torch = pytest.importorskip("torch")
     z, y = np.linspace(-6.1, 6.2, 42), np.zeros(42)
     y[5] = 1
     free = torch.tensor(z, requires_grad=True)
