@@ -18,7 +18,7 @@ class OptimizerState(NamedTuple):
     optimizer : str
         The optimizer's name.
     penalties : list of str or None
-        The repr of each layer's penalty in its simplest form.
+        The repr of each layer's penalty in its simplest form, with a digest if it is user-defined.
     steps : int
         The number of steps so far.
     total : float

@@ -2,16 +2,19 @@
 
 For a class that is not fastnn's, such as a penalty, the digest covers the code of its functions and
 the numbers and functions that they use from their module, a closure or their defaults.
-Anything else that they use, such as a list, is not covered. Other Python versions compile to other
-code, and so give other digests.
+Anything else that they use, such as a list, is not covered. For an object it also covers numbers,
+arrays, functions and other objects in its attributes. Other Python versions compile to other code,
+and so give other digests.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -25,25 +28,62 @@ _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.generic, type(None))
 
 
 def repr_with_code(value: object) -> str:
-    """Return the repr of an object, with a digest for each user-defined class in it.
+    """Return the repr of an object, with a digest of what user-defined objects in it compute with.
 
-    The classes considered are those of the object and of its attributes.
+    That is their code and their attributes, also those that the repr omits.
     """
-    held = [value, *getattr(value, "__dict__", {}).values()]
-    digests = dict.fromkeys(_digest(type(one)) for one in held)
-    return " ".join([plain_repr(value), *filter(None, digests)])
+    return " ".join(filter(None, [plain_repr(value), _digest(_held(value, [], is_shown=True))]))
 
 
 def name_with_code(value: Any) -> str:
     """Return the name of a class or function, with a digest if it is user-defined."""
-    return " ".join(filter(None, [str(value.__qualname__), _digest(value)]))
+    return " ".join(filter(None, [str(value.__qualname__), _digest(_content(value, []))]))
 
 
-def _digest(value: Any) -> str:
-    """Return a digest of a user-defined class or function in Python; empty for any other."""
-    content = list(_content(value, []))
+def _digest(content: Iterator[str]) -> str:
+    """Return a digest of lines; empty if there are none."""
     text = "\n".join(content)
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest() if content else ""
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest() if text else ""
+
+
+def _held(value: Any, seen: list[Any], *, is_shown: bool) -> Iterator[str]:
+    """Yield what the user-defined objects in `value` compute with: code, and values of attributes.
+
+    `is_shown` says that a repr shows the value already, because no user-defined object holds it.
+    """
+    if isinstance(value, np.ndarray):  # the repr omits numbers, and the bytes of objects are ids
+        of_numbers = value.dtype.str, value.shape, value.tobytes()
+        value = value.tolist() if value.dtype.hasobject else of_numbers
+    if isinstance(value, (list, tuple, dict)):
+        if not any(value is one for one in seen):
+            seen.append(value)
+            for part in itertools.chain(*value.items()) if isinstance(value, dict) else value:
+                yield from _held(part, seen, is_shown=is_shown)
+    elif isinstance(value, (type, FunctionType)):
+        yield from _content(value, seen)
+    elif not isinstance(value, _PLAIN):
+        yield from _held_by(value, seen, is_shown=is_shown)
+    elif not is_shown:
+        yield repr(value)
+
+
+def _held_by(value: Any, seen: list[Any], *, is_shown: bool) -> Iterator[str]:
+    """Yield what `_held` does for an object that is neither plain nor a container."""
+    if any(value is one for one in seen):
+        return
+    seen.append(value)
+    kind, root = type(value), _root(type(value))
+    yield from _content(kind, seen)
+    is_ours = root == "fastnn"
+    if is_ours and not is_shown:
+        yield plain_repr(value)  # it shows all that matters
+    if is_ours or not (_is_builtin(kind) or root in sys.stdlib_module_names):
+        for name, part in sorted(getattr(value, "__dict__", {}).items()):
+            if isinstance(getattr(kind, name, None), cached_property):
+                continue  # it has been computed already, or has not
+            if not is_ours:
+                yield name
+            yield from _held(part, seen, is_shown=is_ours)
 
 
 def _content(value: Any, seen: list[Any]) -> Iterator[str]:
@@ -74,8 +114,12 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
 
 def _is_builtin(value: Any) -> bool:
     """Return whether a class or function is part of fastnn, numpy or Python's builtins."""
-    module = str(getattr(value, "__module__", "")).partition(".")[0]
-    return module in ("fastnn", "builtins", "numpy")
+    return _root(value) in ("fastnn", "builtins", "numpy")
+
+
+def _root(value: Any) -> str:
+    """Return the name of the package that a class or function is part of."""
+    return str(getattr(value, "__module__", "")).partition(".")[0]
 
 
 def given_to(function: FunctionType) -> list[Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,53 @@ def test_a_class_within_another_is_seen() -> None:
     assert repr_with_code(fastnn.Adam(Own(0.1))) != repr(fastnn.Adam(Own(0.1)))
 
 
+class Held:
+    """A schedule's part, whose repr shows nothing."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Holder(schedules.ConstantRate):
+    """A schedule whose repr, that of its base class, omits an attribute."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(0.1)
+        object.__setattr__(self, "held", value)
+
+    @cached_property
+    def once(self) -> float:
+        return 3.0
+
+
+HELD: dict[str, tuple[Any, Any]] = {
+    "numbers": (1.0, 5.0),
+    "sequences": ([1.0, (2.0,)], [1.0, (3.0,)]),
+    "dicts": ({"a": 1.0}, {"a": 2.0}),
+    "arrays": (np.arange(3.0), np.arange(3.0)[::-1]),
+    "arrays of objects": (np.array([{"a": 1.0}, 2]), np.array([{"a": 2.0}, 2])),
+    "functions": (lambda x: x, lambda x: x + 1),
+    "objects": (Held(1.0), Held(2.0)),
+    "objects of fastnn": (schedules.CosineDecay(0.1), schedules.CosineDecay(0.2)),
+    "objects within objects": (Held([Held(1.0)]), Held([Held(2.0)])),
+}
+
+
+@pytest.mark.parametrize(("value", "other"), HELD.values(), ids=HELD)
+def test_an_attribute_that_is_not_shown_counts(value: Any, other: Any) -> None:
+    for wrap in (Holder, lambda one: fastnn.SGD(schedules.LinearWarmup(Holder(one)))):
+        texts = [repr_with_code(wrap(one)) for one in (value, copy.deepcopy(value), other)]
+        assert texts[0] == texts[1] != texts[2]
+
+
+def test_what_is_computed_once_does_not_count_nor_does_a_cycle_matter() -> None:
+    holder = Holder(held := Held(None))
+    held.value = [holder]
+    before = repr_with_code(holder)
+    assert holder.once == 3.0
+    assert repr_with_code(holder) == before
+
+
 IN_ANY_PROCESS = """
 from fastnn.plugin_digests import name_with_code
 
@@ -154,6 +203,40 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
         network.fit(X, y, epochs=4, penalty=edited, **given)
     network.fit(X, y, epochs=4, penalty=own()(0.1), **given)
     assert len(network.history.train_cost) == 4
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_checkpoint_of_other_attributes_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    X, y = rng.random((30, 6)), rng.integers(0, 3, 30)
+
+    def fit(value: float, epochs: int) -> None:
+        rate = schedules.LinearWarmup(Holder(value))
+        network = fastnn.Network([6, 4, 3], seed=1)
+        given: dict[str, Any] = {"checkpoint": tmp_path / "run", "resume": True}
+        network.fit(X, y, epochs=epochs, learning_rate=rate, **given)
+
+    fit(1.0, 2)
+    with pytest.raises(ValueError, match=r"of another fit: its optimizer is .*Holder"):
+        fit(2.0, 4)
+    fit(1.0, 4)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_warm_start_begins_anew_with_other_attributes() -> None:
+    class Scaled(penalties.CumulativeL1):
+        def __init__(self, lmbda: float, factor: float) -> None:
+            super().__init__(lmbda)
+            object.__setattr__(self, "factor", factor)  # not a field
+
+    rng, texts = np.random.default_rng(3), []
+    X, y = rng.random((30, 6)), rng.integers(0, 3, 30)
+    for factor in (1.0, 5.0):
+        network = fastnn.Network([6, 4, 3], seed=1)
+        network.fit(X, y, epochs=1, penalty=Scaled(1.0, factor))
+        assert network.optimizer_state is not None
+        texts.append(network.optimizer_state.penalties)
+    assert texts[0] != texts[1]
 
 
 @pytest.mark.usefixtures("numpy_path")

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.engine import State
 from fastnn.optimizers import Adam, Momentum, Nesterov, Optimizer
 from fastnn.penalties import Penalty
-from fastnn.penalties.layers import descriptions
+from fastnn.trainer.warm_start import descriptions
 
 __all__ = ["Steps", "steps_of"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.penalties.base import Penalty
 
-__all__ = ["PenaltyLike", "descriptions", "per_layer", "value_of"]
+__all__ = ["PenaltyLike", "per_layer", "value_of"]
 
 PenaltyLike = Penalty | Sequence[Penalty | None] | None
 """What `fit` takes: one penalty for all layers, or one (or None) for each."""
@@ -56,12 +56,6 @@ def per_layer(penalty: PenaltyLike, layers: int) -> tuple[Penalty | None, ...]:
                 f"penalty[{number}] must be None or a penalty, such as fastnn.L1(5.0), not {one!r}"
             )
     return tuple(penalty)
-
-
-def descriptions(penalties: Sequence[Penalty | None]) -> list[str | None]:
-    """Return each layer's penalty as a text, to compare it with that of another fit."""
-    simple = [None if penalty is None else penalty.simplified() for penalty in penalties]
-    return [None if penalty is None else repr(penalty) for penalty in simple]
 
 
 def value_of(

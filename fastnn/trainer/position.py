@@ -32,7 +32,7 @@ from fastnn.trainer.checkpoints import (
 if TYPE_CHECKING:
     from fastnn.trainer.run import Run
 
-__all__ = ["Found", "Position", "digest_of", "distinct_numbers", "load", "saved"]
+__all__ = ["Found", "Position", "digest_of", "distinct_numbers", "fit_of", "load", "saved"]
 
 # About how many rows go into the digest by which data are recognized.
 SAMPLED_ROWS = 256
@@ -126,7 +126,7 @@ def saved(run: Run) -> Checkpoint:
     }
     arrays.update({name: array for name, array in optional.items() if array is not None})
     record: dict[str, Any] = {
-        "fit": fit_of(run),
+        "fit": run.fit,
         "position": position.to_record(),
         "history": asdict(run.history),
         "rng": plain(network._rng.bit_generator.state),
@@ -156,7 +156,7 @@ def load(path: Any, run: Run) -> Found | None:
     checkpoint = read(path)
     if checkpoint is None:
         return None
-    check_same_fit(path, checkpoint, fit_of(run), "fit")
+    check_same_fit(path, checkpoint, run.fit, "fit")
     record, arrays = checkpoint
     with as_format_errors(path, WHAT):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]

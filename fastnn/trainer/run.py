@@ -18,7 +18,7 @@ from fastnn.network import Network
 from fastnn.trainer.checkpoints import CheckpointWriter
 from fastnn.trainer.epochs import asked_to_stop, diverged, rate_of, record_epoch
 from fastnn.trainer.options import Options
-from fastnn.trainer.position import Position, digest_of, load, saved
+from fastnn.trainer.position import Position, digest_of, fit_of, load, saved
 from fastnn.trainer.rows import Rows
 from fastnn.trainer.warm_start import left_by
 
@@ -86,6 +86,8 @@ class Run:
             self.digest = digest_of(rows.inputs, rows.targets, self.counts)
         if writer is not None and validation is not None:
             self.validation_digest = digest_of(validation.inputs, validation.targets)
+        # Before training, in which a user-defined object may store something in its attributes.
+        self.fit = fit_of(self) if writer is not None else {}
         self.training: engine.Training
         self.validates = validation is not None or held > 0
         # Whether something reads the network's arrays between epochs, when they must be up to date.

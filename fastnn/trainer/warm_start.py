@@ -10,9 +10,15 @@ from fastnn.engine import State
 from fastnn.optimizer_state import OptimizerState
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
-from fastnn.penalties.layers import descriptions
+from fastnn.plugin_digests import repr_with_code
 
-__all__ = ["begun_from", "left_by"]
+__all__ = ["begun_from", "descriptions", "left_by"]
+
+
+def descriptions(penalties: Sequence[Penalty | None]) -> list[str | None]:
+    """Return each layer's penalty as a text, to compare it with that of another fit."""
+    simple = [None if penalty is None else penalty.simplified() for penalty in penalties]
+    return [None if penalty is None else repr_with_code(penalty) for penalty in simple]
 
 
 def left_by(
