@@ -12,10 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import activations, costs, initializers
 from fastnn.checks import plain_repr, real, whole
 from fastnn.plugin_digests import name_with_code, repr_with_code
 
 __all__ = ["LogUniform", "ambiguous_reprs", "checksum", "described", "grid", "key_of", "sample"]
+
+# Parameters that name a class, and the modules that list the classes, including registered ones.
+LISTED_IN: dict[str, Any] = {
+    "activation": activations, "cost": costs, "initializer": initializers,
+}  # fmt: skip
 
 TRIES = 100  # draws per requested trial, after which no others are assumed to exist
 
@@ -144,8 +150,15 @@ def ambiguous_reprs(value: Any) -> list[str]:
 
 
 def key_of(parameters: Mapping[str, Any]) -> str:
-    """Return the text that identifies a trial with these parameters."""
-    return json.dumps(described(parameters), sort_keys=True)
+    """Return the text that identifies a trial with these parameters.
+
+    The name of a user-defined class is followed by a digest of its code.
+    """
+    known = {
+        name: _names_with_code(value, LISTED_IN[name].ALL) if name in LISTED_IN else value
+        for name, value in parameters.items()
+    }
+    return json.dumps(described(known), sort_keys=True)
 
 
 def checksum(array: np.ndarray) -> int:
@@ -155,6 +168,15 @@ def checksum(array: np.ndarray) -> int:
     for start in range(0, len(array), rows):
         found = zlib.crc32(np.ascontiguousarray(array[start : start + rows]).data, found)
     return found
+
+
+def _names_with_code(value: Any, kinds: Iterable[Any]) -> Any:
+    """Return a name among those of `kinds`, or a list of names, with digests of their code."""
+    if isinstance(value, (list, tuple)):
+        return [_names_with_code(item, kinds) for item in value]
+    named = [kind for kind in kinds if isinstance(value, str) and kind.name == value]
+    digests = [name_with_code(kind).removeprefix(kind.__qualname__) for kind in named]
+    return value if not named else value + digests[0]
 
 
 def _values(name: str, given: object) -> Sequence[Any]:

@@ -180,6 +180,37 @@ def test_files_of_something_else_are_refused(run, tmp_path: Path) -> None:
     assert len(other.read_bytes().split(b"\n")) == 3
 
 
+@pytest.mark.usefixtures("numpy_path", "registered_for_one_test")
+def test_trials_of_a_registered_class_that_was_edited_are_trained_again(
+    run, tmp_path: Path
+) -> None:
+    def found(factor: float) -> list[float]:
+        class Scaled(fastnn.activations.Sigmoid):
+            name = "scaled"
+
+            @staticmethod
+            def value(xp: Any, z: Any, by: float = factor) -> Any:
+                return by * fastnn.activations.Sigmoid.value(xp, z)
+
+        class Shrunk(fastnn.initializers.Glorot):
+            name = "shrunk"
+
+            def weights(self, *arguments: Any, by: float = factor) -> np.ndarray:
+                return by * super().weights(*arguments)
+
+        fastnn.register(Scaled)
+        fastnn.register(Shrunk)
+        trials = [{"activation": ["scaled", "sigmoid"]}, {"initializer": "shrunk"}, {}]
+        records = run(trials, results=tmp_path / "r", epochs=1)
+        assert records[0]["activation"] == ["scaled", "sigmoid"]
+        return [record["seconds"] for record in records]
+
+    first = found(1.0)
+    assert found(1.0) == first
+    edited = found(0.9)
+    assert [a == b for a, b in zip(first, edited, strict=True)] == [False, False, True]
+
+
 @pytest.mark.usefixtures("numpy_path")
 def test_rows_may_be_files_and_numbers_not_finite(digits, tmp_path: Path) -> None:
     np.save(tmp_path / "X.npy", digits.train_images)
