@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.arrays import Inputs, as_inputs
+from fastnn.arrays import Inputs, as_inputs, real_array
 from fastnn.checks import flag, one_of, pair, warn, whole
 from fastnn.csr import is_sparse
 from fastnn.files import json_safe
@@ -27,7 +27,7 @@ from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
 from fastnn.progress import SweepBar
 from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked
-from fastnn.sweep_space import ambiguous_reprs, checksum, described, grid, key_of
+from fastnn.sweep_space import check_that_all_differ, checksum, described, grid, key_of
 
 __all__ = ["sweep", "train"]
 
@@ -110,7 +110,7 @@ def sweep(
     for parameters in chosen:
         _check(parameters)
     if results is not None:
-        _check_that_all_differ(chosen)
+        check_that_all_differ(chosen)
     X, y = opened(X, y, chosen[0]["sizes"][0])
     if validation_data is not None:
         validation_data = pair("validation_data", validation_data)
@@ -187,8 +187,10 @@ class _Data(NamedTuple):
 
     def digest(self, X: Any, y: Any, validation: Any) -> str:
         """Return a text that identifies the rows and targets: types, shapes and checksums."""
-        parts = [X, y, *(() if validation is None else validation)]
-        arrays = [array for part in parts for array in _arrays_of(part)]
+        parts = [("X", X), ("y", y)]
+        if validation is not None:
+            parts += zip(("validation_data: X", "validation_data: y"), validation, strict=True)
+        arrays = [array for name, part in parts for array in _arrays_of(name, part)]
         return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
 
     def task(self, trial: Mapping[str, Any], threads: int | None) -> Callable[[], dict[str, Any]]:
@@ -273,10 +275,13 @@ def _ending(trained: Generator[Figures]) -> Iterator[Generator[Figures]]:
             trained.close()
 
 
-def _arrays_of(part: Any) -> list[np.ndarray]:
+def _arrays_of(name: str, part: Any) -> list[np.ndarray]:
     """Return the arrays that rows or targets are made of."""
     if not is_sparse(part):
-        return [np.asarray(part)]
+        array = real_array(name, part, names=name.endswith("y"))
+        if not array.ndim:
+            raise ValueError(f"{name} must have one entry per row, not be the number {array}")
+        return [array]
     rows = part.tocsr()
     return [rows.data, rows.indices, rows.indptr]
 
@@ -329,23 +334,6 @@ def _check(trial: Mapping[str, Any]) -> None:
             "lmbda is the strength that penalty is called with: penalty must then be a class such "
             f"as fastnn.L1, not {trial.get('penalty')!r}"
         )
-
-
-def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a `ValueError` if a results file could not tell one trial from another."""
-    seen: dict[str, int] = {}
-    for number, trial in enumerate(trials):
-        for name, value in trial.items():
-            if nameless := ambiguous_reprs(value):
-                raise ValueError(
-                    f"results tells trials apart by their parameters' text, and {name} has "
-                    f"{nameless[0]}: give a class or a function of a module, an object whose repr "
-                    "shows its values, or no results"
-                )
-        if (first := seen.setdefault(key_of(trial), number)) != number:
-            raise ValueError(
-                f"trials {first} and {number} are the same in a results file: {described(trial)}"
-            )
 
 
 def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: object) -> list[int]:

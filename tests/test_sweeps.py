@@ -154,6 +154,40 @@ def test_sparse_rows(digits, tmp_path: Path) -> None:
         sweep(2 * X, y, {"seed": [1]}, **options)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_a_file_is_continued_with_what_pandas_holds_as_objects(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    whole = rng.integers(0, 2, 20)
+
+    def found(rate: float) -> dict[str, Any]:
+        X = pandas.DataFrame({"a": rng.random(20) > 2, "b": np.arange(20.0)})
+        y, weights = (
+            pandas.Series(whole, dtype="Int64"),
+            pandas.Series(np.ones(20), dtype="Float64"),
+        )
+        [record] = sweep(
+            X, y, [{"learning_rate": rate, "sample_weight": weights}], sizes=[2, 2], epochs=1,
+            results=tmp_path / "r",
+        )  # fmt: skip
+        return record
+
+    assert found(0.5) == found(0.5)
+    assert found(0.5) != found(0.1)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("y", [None, 3, list("abab")])
+def test_targets_that_no_file_can_be_for(y: Any, tmp_path: Path) -> None:
+    with pytest.raises((TypeError, ValueError), match="y must h"):
+        sweep(np.eye(4), y, {"seed": [0]}, sizes=[4, 2], epochs=1, results=tmp_path / "r")
+    weights = [np.array([None] * 4), 1]
+    with pytest.raises(ValueError, match=r"sample_weight has array\(\[None"):
+        sweep(np.eye(4), [0, 1, 0, 1], {"sample_weight": weights}, sizes=[4, 2], epochs=1,
+              results=tmp_path / "r")  # fmt: skip
+    assert not (tmp_path / "r").exists()
+
+
 def test_files_of_something_else_are_refused(run, tmp_path: Path) -> None:
     file = tmp_path / "sweep.jsonl"
     run({"seed": [0]}, results=file)
