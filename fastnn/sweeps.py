@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.arrays import Inputs, as_inputs, real_array
-from fastnn.checks import flag, one_of, pair, warn, whole
+from fastnn.checks import flag, one_of, pair, whole
 from fastnn.csr import is_sparse
 from fastnn.files import json_safe
 from fastnn.history import History
@@ -26,7 +26,7 @@ from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
 from fastnn.progress import SweepBar
 from fastnn.row_files import RowsLike, TargetsLike, opened
-from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked
+from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked, warn_of_failures
 from fastnn.sweep_space import check_that_all_differ, checksum, described, grid, key_of
 
 __all__ = ["sweep", "train"]
@@ -74,8 +74,9 @@ def sweep(
         Successive halving (Jamieson and Talwalkar, "Non-stochastic best arm identification and
         hyperparameter optimization", 2016): all trials train for a few epochs, the best 1 in
         `halving` of them train anew for `halving` times as many, and so on up to ``epochs``. Each
-        rung's training is a separate fit, and a schedule covers that rung's epochs only. Halving
-        needs validation rows, and the same ``epochs`` for all trials.
+        rung's training is a separate fit, and a schedule covers that rung's epochs only. Trials
+        that fail go no further. Halving needs validation rows, at least `halving` trials, and the
+        same ``epochs`` for all, at least `halving` too.
     results : path, optional
         A file to which each record is appended when its trial is done. Trials already in it are not
         trained again, so an interrupted sweep continues; failed trials are retried.
@@ -130,9 +131,10 @@ def sweep(
             found = running.run({i: chosen[i] | extra for i in numbers}, labels)
             records += found
             if halving is not None:
-                best = ranked(found)[: max(1, len(chosen) // halving ** (rung + 1))]
+                good = ranked(record for record in found if record["error"] is None)
+                best = good[: len(chosen) // halving ** (rung + 1)]
                 numbers = sorted(record["trial"] for record in best)
-    _warn_of_failures(records)
+    warn_of_failures(records)
     return records
 
 
@@ -344,6 +346,12 @@ def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: o
     if len(asked := {whole("epochs", trial["epochs"], minimum=1) for trial in trials}) > 1:
         raise ValueError(f"with halving all trials have the same epochs, not {sorted(asked)}")
     budgets, left = [asked.pop()], len(trials)
+    for what, count in (("trials", left), ("epochs", budgets[0])):
+        if count < factor:
+            raise ValueError(
+                f"halving={factor} needs at least {factor} {what}, not {count}: give more, or a "
+                "smaller halving, or none"
+            )
     while left >= factor and budgets[0] >= factor:
         budgets.insert(0, budgets[0] // factor)
         left //= factor
@@ -355,17 +363,4 @@ def _reading(trial: Mapping[str, Any]) -> tuple[str, float | None]:
     scale = trial.get("input_scale")
     return checked_dtype(trial.get("dtype", "float32")).name, (
         None if scale is None else checked_scale(scale)
-    )
-
-
-def _warn_of_failures(records: Records) -> None:
-    failed = [record for record in records if record["error"] is not None]
-    if not failed:
-        return
-    first = f"trial {failed[0]['trial']}: {failed[0]['error']}"
-    if len(failed) == len(records):
-        raise ValueError(f"all {len(failed)} trials failed; the first, {first}")
-    warn(
-        f"{len(failed)} of {len(records)} trials failed and have no figures; the first, {first}",
-        RuntimeWarning,
     )

@@ -20,7 +20,7 @@ import fastnn
 from fastnn import L1, L2, LogUniform, Network, grid, plots, sample, sweep, sweeps
 from fastnn.files import json_safe
 from fastnn.regularization_path import geometric
-from fastnn.sweep_records import Records
+from fastnn.sweep_records import Records, last_of_each_trial
 from fastnn.sweep_space import described
 
 pytestmark = pytest.mark.cpu_tiles  # the tiles that other processes use
@@ -285,6 +285,36 @@ def test_halving_goes_on_from_its_file(run, tmp_path: Path) -> None:
     assert untimed(run(trials, **options)) == untimed(whole)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_trials_that_fail_go_no_further(run) -> None:
+    trials = {"learning_rate": [1e38, 0.5, 0.1, 1e37]}
+    with pytest.warns(RuntimeWarning, match="2 of 4 trials failed; the first, trial 0: Div"):
+        records = run(trials, epochs=4, halving=2)
+    assert [(r["rung"], r["trial"]) for r in records[4:6]] == [(1, 1), (1, 2)]
+    with pytest.warns(RuntimeWarning, match="3 of 4 trials failed"):
+        records = run({"learning_rate": [1e38, 1e37, 0.5, 1e36]}, epochs=4, halving=2)
+    assert [r["rung"] for r in records] == [0, 0, 0, 0, 1, 2]
+    with pytest.raises(ValueError, match="all 2 trials failed"):
+        run({"learning_rate": [1e38, 1e37]}, halving=2)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_the_best_is_of_an_earlier_rung_if_the_last_one_fails(run, monkeypatch) -> None:
+    figures = sweeps._figures
+
+    def fails_later(trial: dict[str, Any], *others: Any) -> dict[str, Any]:
+        return {"error": "Trouble"} if trial["epochs"] == 4 else figures(trial, *others)
+
+    monkeypatch.setattr(sweeps, "_figures", fails_later)
+    with pytest.warns(RuntimeWarning, match=r"1 of 4 trials failed; the first, trial \d: Trouble"):
+        records = run({"learning_rate": [0.01, 0.1, 0.5, 1.0]}, epochs=4, halving=2)
+    best, last = records.best(), last_of_each_trial(records)
+    assert (best["rung"], best["epochs"]) == (1, 2)
+    assert last[0] is best
+    assert sorted(r["rung"] for r in last) == [0, 0, 1, 1]
+    assert {r["trial"] for r in last} == set(range(4))
+
+
 # ------------------------------------------------------------------------------------------- errors
 
 
@@ -292,7 +322,9 @@ def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> 
     file = tmp_path / "sweep.jsonl"
     trials = {"dropout": [None, 2.0]}
     for _ in range(2):
-        with pytest.warns(RuntimeWarning, match="1 of 2 trials failed.*trial 1: ValueError"):
+        with pytest.warns(
+            RuntimeWarning, match="1 of 2 trials failed; the first, trial 1: ValueError"
+        ):
             records = run(trials, results=file)
         assert records[0]["error"] is None
         assert "dropout must be" in records[1]["error"]
@@ -322,6 +354,8 @@ def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> 
         ({"seed": [1]}, {"threads": 2}, ValueError, "a parameter of a trial"),
         ({"seed": [1]}, {"halving": 1}, ValueError, "halving must be"),
         ({"epochs": [1, 2]}, {"halving": 2}, ValueError, "the same epochs"),
+        ({"seed": [1, 2]}, {"halving": 3}, ValueError, "at least 3 trials, not 2"),
+        ({"seed": [1, 2, 3]}, {"halving": 3}, ValueError, "at least 3 epochs, not 2"),
         ({"seed": [1]}, {"halving": 2, "validation_data": None}, ValueError, "validation rows"),
         (
             {"seed": [1]},
