@@ -252,6 +252,8 @@ def test_ctrl_c_does_not_wait_for_a_block(parts) -> None:
         (lambda p: new().fit(Blocks([(sparse.csr_array(p[0][0]), p[0][1])]), epochs=1,
                              input_noise=0.1), ValueError, "fills the zeros"),
         (lambda p: new().fit(Blocks(p), epochs=1, resume=True), ValueError, "checkpoints"),
+        (lambda p: new().fit(Blocks(p), epochs=1, early_stopping=2), ValueError,
+         "rows: give validation_data$"),
         (lambda p: new().fit(Blocks(p), epochs=1, shuffle="no"), TypeError, "shuffle must be"),
         (lambda p: new().fit(Blocks(p), epochs=1, callbacks=5, progress=True), TypeError,
          "callbacks must be"),

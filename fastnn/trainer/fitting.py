@@ -86,7 +86,10 @@ def fit(
         if validation_data is not None:
             validation = validation_of(network, validation_data, all_columns=True)
         held = held_out(rows.total, validation_fraction, validates=validation is not None)
-        refuse_unwatched(options.schedule, best, validates=validation is not None or held > 0)
+        refuse_unwatched(
+            options.schedule, best, validates=validation is not None or held > 0,
+            give="validation_data or validation_fraction",
+        )  # fmt: skip
         state = options.begin(network, rows.total - held, warm_start=warm_start)
         run = Run(network, options, loop, rows, counts, validation, held, writer)
         if not (resume and run.resume()):
