@@ -61,13 +61,17 @@ def fit(
     with ExitStack() as stack:
         reading = _Reading(network, blocks, threads)
         if flag("progress", progress):
-            reading.bar = stack.enter_context(ProgressBar(epochs, blocks.rows))
             called, _ = checked_callbacks(options["callbacks"], None)
             options["callbacks"] = [*called, reading]
+
+        def count() -> list[int]:
+            if progress:
+                reading.bar = stack.enter_context(ProgressBar(epochs, blocks.rows))
+            return [blocks.rows]
+
         return local_sgd.fit(
-            network, reading.run, [blocks.rows], rounds=epochs, local_epochs=1, shuffle=shuffle,
-            **options,
-        )  # fmt: skip
+            network, reading.run, count, rounds=epochs, local_epochs=1, shuffle=shuffle, **options
+        )
 
 
 class _Reading(Callback):

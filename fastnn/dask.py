@@ -110,12 +110,11 @@ def fit(
         any other error within a round, the network has the weights of the last finished round.
     """
     client = _running(client)
-    pairs = _pairs(partitions)
-    cluster = _Cluster(client, network, pairs)
+    cluster = _Cluster(client, network, _pairs(partitions))
     return local_sgd.fit(
         network,
         cluster.run,
-        cluster.counts,
+        cluster.open,
         rounds=rounds,
         local_epochs=local_epochs,
         local_batches=local_batches,
@@ -147,16 +146,22 @@ class _Cluster:
     def __init__(
         self, client: distributed.Client, network: Network, pairs: Sequence[tuple[Any, Any]]
     ) -> None:
-        self._client, self._finished = client, 0
-        places = self._places(pairs)
-        like = local_sgd.reader(network)
+        self._client, self._network, self._pairs = client, network, pairs
+        self._finished = 0
+        self._groups: list[list[distributed.Future]] = []
+        self._places_of_groups: list[str] = []
+
+    def open(self) -> list[int]:
+        """Open the partitions where they are, check them, and return each group's rows."""
+        places = self._places(self._pairs)
+        like = local_sgd.reader(self._network)
         parts = [
-            client.compute(
+            self._client.compute(
                 dask.delayed(_opened, pure=False)(like, number, *pair),
                 workers=[place],
                 allow_other_workers=True,
             )
-            for number, (place, pair) in enumerate(zip(places, pairs, strict=True))
+            for number, (place, pair) in enumerate(zip(places, self._pairs, strict=True))
         ]
         facts = [
             self._submit(_facts, place, part) for place, part in zip(places, parts, strict=True)
@@ -166,7 +171,7 @@ class _Cluster:
         groups = [[i for i, own in enumerate(places) if own == at] for at in dict.fromkeys(places)]
         self._groups = [[parts[i] for i in group] for group in groups]
         self._places_of_groups = list(dict.fromkeys(places))
-        self.counts = [sum(found[i].rows for i in group) for group in groups]
+        return [sum(found[i].rows for i in group) for group in groups]
 
     def run(self, job: Job, model: Model, places: list[Place]) -> list[Done]:
         """Run one round, a part on each worker."""

@@ -266,6 +266,20 @@ def test_bad_arguments(make: Any, error: type[Exception], message: str, parts) -
         make(parts)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch_size": 0}, {"early_stopping": 2}, {"callbacks": 5}, {"validation_data": 3}],
+)
+@pytest.mark.parametrize("progress", [False, True])
+def test_arguments_are_checked_before_rows_are_read(
+    wrong: dict[str, Any], progress: bool, parts
+) -> None:
+    stream = Stream(*parts)
+    with pytest.raises((TypeError, ValueError), match=r"must be|give validation_data"):
+        new().fit(Blocks(stream), epochs=1, progress=progress, **wrong)
+    assert stream.begun == 0
+
+
 @pytest.mark.usefixtures("numpy_path")
 def test_rows_that_are_refused_leave_the_weights_of_the_epoch_before(parts) -> None:
     (X, y), (X2, y2) = parts[:2]
@@ -295,7 +309,8 @@ def test_ctrl_c_never_leaves_half_an_average(parts, monkeypatch: pytest.MonkeyPa
             pairs = zip(places, rows, strict=True)
             return [local_sgd.train_part(task, model, place, [own]) for place, own in pairs]
 
-        local_sgd.fit(network, run, [part.total for part in rows], rounds=rounds, local_epochs=1)
+        counts = [part.total for part in rows]
+        local_sgd.fit(network, run, lambda: counts, rounds=rounds, local_epochs=1)
 
     def value_of(*arguments) -> float:
         signal.raise_signal(signal.SIGINT)  # while the round is recorded

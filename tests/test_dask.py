@@ -83,7 +83,7 @@ def undisturbed(network: Network, files: Any, groups: list[list[int]], **options
         ]
 
     counts = [sum(len(part.targets) for part in group) for group in parts]
-    local_sgd.fit(network, run, counts, **options)
+    local_sgd.fit(network, run, lambda: counts, **options)
     return network
 
 
@@ -290,10 +290,11 @@ def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
         ({"local_epochs": 1, "learning_rate": 0.1, "optimizer": Adam()}, "not both"),
     ],
 )
-def test_bad_arguments(options: dict[str, Any], message: str, client, files) -> None:
-    network = new()
+def test_bad_arguments(options: dict[str, Any], message: str, client) -> None:
+    """They are told before any partition is opened."""
+    network, missing = new(), [("none.npy", "none.npy")]
     with pytest.raises(ValueError, match=message):
-        fastnn.dask.fit(network, files, client=client, rounds=1, **options)
+        fastnn.dask.fit(network, missing, client=client, rounds=1, **options)
     assert same(network, new())
 
 
