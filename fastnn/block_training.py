@@ -21,7 +21,14 @@ from fastnn.local_sgd import Done, Job, Model, Place, packed, unpacked
 from fastnn.network import Network
 from fastnn.progress import ProgressBar
 from fastnn.trainer.arguments import checked_callbacks
-from fastnn.trainer.rows import Rows, rows_of
+from fastnn.trainer.rows import (
+    Rows,
+    extremes_of,
+    largest_input,
+    rows_of,
+    warn_of_flags,
+    warn_of_targets,
+)
 
 __all__ = ["fit"]
 
@@ -80,6 +87,7 @@ class _Reading(Callback):
     def __init__(self, network: Network, blocks: Blocks, threads: int | None) -> None:
         self._network, self._blocks, self._threads = network, blocks, threads
         self.bar: ProgressBar | None = None
+        self._has_begun = False
 
     def epoch_end(self, epoch: int, network: Network, history: History) -> None:
         """Show the epoch's figures in the progress bar."""
@@ -101,6 +109,10 @@ class _Reading(Callback):
         shuffles = rng if shuffle else None
         with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
             for part in parts:
+                if not self._has_begun:  # the first buffer nearly always tells
+                    warn_of_flags(self._network.input_scale, largest_input(part.inputs))
+                    warn_of_targets(self._network, extremes_of(part.targets))
+                    self._has_begun = True
                 order = np.arange(part.total)
                 order = rng.permutation(order) if shuffle else order
                 training = job.training(model, part, state, seed, self._threads)

@@ -32,7 +32,14 @@ from fastnn.penalties import PenaltyLike
 from fastnn.row_files import RowsLike, TargetsLike, is_path, opened
 from fastnn.schedules import Schedule
 from fastnn.svmlight import has_svmlight_name
-from fastnn.trainer.rows import Rows, rows_of
+from fastnn.trainer.rows import (
+    Rows,
+    extremes_of,
+    largest_input,
+    rows_of,
+    warn_of_flags,
+    warn_of_targets,
+)
 
 __all__ = ["fit"]
 
@@ -133,11 +140,13 @@ def fit(
 
 
 class _Facts(NamedTuple):
-    """A partition's number of rows, and what must be the same in all partitions."""
+    """A partition's number of rows, what must be alike in all, and what warnings depend on."""
 
     rows: int
     dtype: str
     targets: tuple[Any, ...]
+    largest: float
+    extremes: tuple[float, float]
 
 
 class _Cluster:
@@ -168,6 +177,8 @@ class _Cluster:
         ]
         found: list[_Facts] = self._results(facts)
         _check_alike(found)
+        warn_of_flags(self._network.input_scale, *(one.largest for one in found))
+        warn_of_targets(self._network, *(one.extremes for one in found))
         groups = [[i for i, own in enumerate(places) if own == at] for at in dict.fromkeys(places)]
         self._groups = [[parts[i] for i in group] for group in groups]
         self._places_of_groups = list(dict.fromkeys(places))
@@ -343,7 +354,13 @@ def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
 def _facts(part: tuple[Rows, str]) -> _Facts:
     rows, dtype = part
     targets = rows.targets
-    return _Facts(len(targets), dtype, (targets.dtype.name, *targets.shape[1:]))
+    return _Facts(
+        len(targets),
+        dtype,
+        (targets.dtype.name, *targets.shape[1:]),
+        largest_input(rows.inputs),
+        extremes_of(targets),
+    )
 
 
 def _part(job: Job, model: Model, place: Place, *parts: tuple[Rows, str]) -> Done:

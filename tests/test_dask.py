@@ -298,6 +298,19 @@ def test_bad_arguments(options: dict[str, Any], message: str, client) -> None:
     assert same(network, new())
 
 
+def test_misfits_of_all_partitions(client) -> None:
+    rows, y = np.eye(3, dtype=np.uint8)[np.arange(12) % 3], np.linspace(0, 2, 12)
+    X, targets = da.from_array(rows, chunks=(6, 3)), da.from_array(y, chunks=6)
+    net = Network([3, 1], activation="sigmoid", cost="mean_squared", seed=1)
+    with pytest.warns(UserWarning, match=r"with no value above 1|no unit") as told:
+        fastnn.dask.fit(net, (X, targets), client=client, rounds=0)
+    assert str(told[0].message).startswith("X is uint8")
+    assert str(told[1].message).startswith("y has values from 0 to 2, which no unit")
+    rows[-1] = 2
+    net = Network([3, 1], activation="identity", cost="mean_squared", seed=1)
+    fastnn.dask.fit(net, (da.from_array(rows, chunks=(6, 3)), targets), client=client, rounds=0)
+
+
 def test_a_client_that_is_gone(client, files) -> None:
     with pytest.raises(TypeError, match=r"must be a distributed\.Client"):
         fastnn.dask.fit(new(), files, client=3, rounds=1, local_epochs=1)  # type: ignore[arg-type]

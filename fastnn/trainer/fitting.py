@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from numpy.typing import ArrayLike
 
-from fastnn.arrays import MatrixLike
+from fastnn.arrays import Inputs, MatrixLike
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.checks import flag, optional, whole
 from fastnn.history import History
@@ -22,7 +22,14 @@ from fastnn.trainer.arguments import checked_callbacks, held_out, refuse_noise, 
 from fastnn.trainer.checkpoints import checkpoint_writer
 from fastnn.trainer.exclusive import exclusive_fit
 from fastnn.trainer.options import options_for
-from fastnn.trainer.rows import rows_of, validation_of, warn_of_misfits
+from fastnn.trainer.rows import (
+    extremes_of,
+    largest_input,
+    rows_of,
+    validation_of,
+    warn_of_flags,
+    warn_of_targets,
+)
 from fastnn.trainer.run import Loop, Run
 from fastnn.weighting import row_weights
 
@@ -76,7 +83,9 @@ def fit(
         )
         writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
-        warn_of_misfits(network, X, rows)
+        if not isinstance(X, Inputs):  # a sweep warns once for all its trials
+            warn_of_flags(network.input_scale, largest_input(rows.inputs))
+        warn_of_targets(network, extremes_of(rows.targets))
         refuse_noise(options.input_noise, rows.inputs)
         counts = row_weights(
             sample_weight, class_weight, task=network._task, y=y, n=rows.total,
