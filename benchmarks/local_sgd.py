@@ -56,7 +56,7 @@ def simulate(workers: int, rounds: int, hidden: int, dataset: Any) -> dict[str, 
         return done
 
     history = local_sgd.fit(
-        network, run, [part.total for part in parts], rounds=rounds, local_epochs=1,
+        network, run, lambda: [part.total for part in parts], rounds=rounds, local_epochs=1,
         penalty=L1(5.0), validation_data=(dataset.test_images, dataset.test_labels),
     )  # fmt: skip
     size = sum(array.nbytes for array in (*network.weights, *network.biases))

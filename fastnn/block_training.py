@@ -21,7 +21,14 @@ from fastnn.local_sgd import Done, Job, Model, Place, packed, unpacked
 from fastnn.network import Network
 from fastnn.progress import ProgressBar
 from fastnn.trainer.arguments import checked_callbacks
-from fastnn.trainer.rows import Rows, rows_of
+from fastnn.trainer.rows import (
+    Rows,
+    extremes_of,
+    largest_input,
+    rows_of,
+    warn_of_flags,
+    warn_of_targets,
+)
 
 __all__ = ["fit"]
 
@@ -61,13 +68,17 @@ def fit(
     with ExitStack() as stack:
         reading = _Reading(network, blocks, threads)
         if flag("progress", progress):
-            reading.bar = stack.enter_context(ProgressBar(epochs, blocks.rows))
             called, _ = checked_callbacks(options["callbacks"], None)
             options["callbacks"] = [*called, reading]
+
+        def count() -> list[int]:
+            if progress:
+                reading.bar = stack.enter_context(ProgressBar(epochs, blocks.rows))
+            return [blocks.rows]
+
         return local_sgd.fit(
-            network, reading.run, [blocks.rows], rounds=epochs, local_epochs=1, shuffle=shuffle,
-            **options,
-        )  # fmt: skip
+            network, reading.run, count, rounds=epochs, local_epochs=1, shuffle=shuffle, **options
+        )
 
 
 class _Reading(Callback):
@@ -76,6 +87,7 @@ class _Reading(Callback):
     def __init__(self, network: Network, blocks: Blocks, threads: int | None) -> None:
         self._network, self._blocks, self._threads = network, blocks, threads
         self.bar: ProgressBar | None = None
+        self._has_begun = False
 
     def epoch_end(self, epoch: int, network: Network, history: History) -> None:
         """Show the epoch's figures in the progress bar."""
@@ -97,6 +109,10 @@ class _Reading(Callback):
         shuffles = rng if shuffle else None
         with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
             for part in parts:
+                if not self._has_begun:  # the first buffer nearly always tells
+                    warn_of_flags(self._network.input_scale, largest_input(part.inputs))
+                    warn_of_targets(self._network, extremes_of(part.targets))
+                    self._has_begun = True
                 order = np.arange(part.total)
                 order = rng.permutation(order) if shuffle else order
                 training = job.training(model, part, state, seed, self._threads)

@@ -32,7 +32,14 @@ from fastnn.penalties import PenaltyLike
 from fastnn.row_files import RowsLike, TargetsLike, is_path, opened
 from fastnn.schedules import Schedule
 from fastnn.svmlight import has_svmlight_name
-from fastnn.trainer.rows import Rows, rows_of
+from fastnn.trainer.rows import (
+    Rows,
+    extremes_of,
+    largest_input,
+    rows_of,
+    warn_of_flags,
+    warn_of_targets,
+)
 
 __all__ = ["fit"]
 
@@ -110,12 +117,11 @@ def fit(
         any other error within a round, the network has the weights of the last finished round.
     """
     client = _running(client)
-    pairs = _pairs(partitions)
-    cluster = _Cluster(client, network, pairs)
+    cluster = _Cluster(client, network, _pairs(partitions))
     return local_sgd.fit(
         network,
         cluster.run,
-        cluster.counts,
+        cluster.open,
         rounds=rounds,
         local_epochs=local_epochs,
         local_batches=local_batches,
@@ -134,11 +140,13 @@ def fit(
 
 
 class _Facts(NamedTuple):
-    """A partition's number of rows, and what must be the same in all partitions."""
+    """A partition's number of rows, what must be alike in all, and what warnings depend on."""
 
     rows: int
     dtype: str
     targets: tuple[Any, ...]
+    largest: float
+    extremes: tuple[float, float]
 
 
 class _Cluster:
@@ -147,26 +155,34 @@ class _Cluster:
     def __init__(
         self, client: distributed.Client, network: Network, pairs: Sequence[tuple[Any, Any]]
     ) -> None:
-        self._client, self._finished = client, 0
-        places = self._places(pairs)
-        like = local_sgd.reader(network)
+        self._client, self._network, self._pairs = client, network, pairs
+        self._finished = 0
+        self._groups: list[list[distributed.Future]] = []
+        self._places_of_groups: list[str] = []
+
+    def open(self) -> list[int]:
+        """Open the partitions where they are, check them, and return each group's rows."""
+        places = self._places(self._pairs)
+        like = local_sgd.reader(self._network)
         parts = [
-            client.compute(
+            self._client.compute(
                 dask.delayed(_opened, pure=False)(like, number, *pair),
                 workers=[place],
                 allow_other_workers=True,
             )
-            for number, (place, pair) in enumerate(zip(places, pairs, strict=True))
+            for number, (place, pair) in enumerate(zip(places, self._pairs, strict=True))
         ]
         facts = [
             self._submit(_facts, place, part) for place, part in zip(places, parts, strict=True)
         ]
         found: list[_Facts] = self._results(facts)
         _check_alike(found)
+        warn_of_flags(self._network.input_scale, *(one.largest for one in found))
+        warn_of_targets(self._network, *(one.extremes for one in found))
         groups = [[i for i, own in enumerate(places) if own == at] for at in dict.fromkeys(places)]
         self._groups = [[parts[i] for i in group] for group in groups]
         self._places_of_groups = list(dict.fromkeys(places))
-        self.counts = [sum(found[i].rows for i in group) for group in groups]
+        return [sum(found[i].rows for i in group) for group in groups]
 
     def run(self, job: Job, model: Model, places: list[Place]) -> list[Done]:
         """Run one round, a part on each worker."""
@@ -338,7 +354,13 @@ def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
 def _facts(part: tuple[Rows, str]) -> _Facts:
     rows, dtype = part
     targets = rows.targets
-    return _Facts(len(targets), dtype, (targets.dtype.name, *targets.shape[1:]))
+    return _Facts(
+        len(targets),
+        dtype,
+        (targets.dtype.name, *targets.shape[1:]),
+        largest_input(rows.inputs),
+        extremes_of(targets),
+    )
 
 
 def _part(job: Job, model: Model, place: Place, *parts: tuple[Rows, str]) -> Done:

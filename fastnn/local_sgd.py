@@ -209,7 +209,7 @@ def averaged(models: Sequence[Model], counts: Sequence[int]) -> Model:
 def fit(
     network: Network,
     run: Runner,
-    counts: Sequence[int],
+    count: Callable[[], Sequence[int]],
     *,
     rounds: int,
     local_epochs: int | None = None,
@@ -236,8 +236,9 @@ def fit(
     run : callable
         ``run(job, model, places)`` runs one round: it calls `train_part` for each worker with its
         place and returns the results in the same order.
-    counts : sequence of int
-        The number of rows of each worker.
+    count : callable
+        Returns the number of rows of each worker. It is called once the arguments are checked, as
+        it may have to read all rows.
     rounds, local_epochs, local_batches, batch_size, learning_rate, optimizer, penalty, dropout,
     input_noise, validation_data, early_stopping, callbacks, shuffle, warm_start
         As in `fastnn.dask.fit`.
@@ -257,6 +258,7 @@ def fit(
             called.insert(0, best)
         validation = None if validation_data is None else validation_of(network, validation_data)
         refuse_unwatched(options.schedule, best, validates=validation is not None)
+        counts = count()
         job = Job(reader(network), options, sum(counts), local_batches)
         state = options.begin(network, job.n, warm_start=warm_start)
         rng = network._rng

@@ -130,6 +130,7 @@ def lambda_path(
             f"lambda_path is for classes, and cost {network.cost!r} is for real targets"
         )
     validation = validation_of(network, validation_data)
+    watches = isinstance(learning_rate, Schedule) and learning_rate.needs_scores
     steps = []
     for lmbda, chosen in zip(strengths, penalties, strict=True):
         history = network.fit(
@@ -138,6 +139,7 @@ def lambda_path(
             batch_size=batch_size,
             learning_rate=learning_rate,
             penalty=chosen,
+            validation_data=validation_data if watches else None,
             threads=threads,
         )
         steps.append(_step(network, lmbda, history, validation))

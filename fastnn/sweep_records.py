@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastnn.checks import FileFormatError, not_installed
+from fastnn.checks import FileFormatError, not_installed, warn
 from fastnn.files import csv_text, replace_text
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-__all__ = ["SCORES", "Records", "ResultsFile", "ranked", "score_of"]
+__all__ = [
+    "SCORES",
+    "Records",
+    "ResultsFile",
+    "last_of_each_trial",
+    "ranked",
+    "score_of",
+    "warn_of_failures",
+]
 
 FORMAT = "fastnn sweep"
 VERSION = 1
@@ -41,7 +49,8 @@ class Records(list[dict[str, Any]]):
     def best(self) -> dict[str, Any]:
         """Return the record with the best validation score or, without one, the lowest cost.
 
-        Of equally good records this is the first; with halving it is one of the last rung.
+        Of equally good records this is the first; with halving it is one of the last rung that has
+        a finite score.
 
         Raises
         ------
@@ -49,7 +58,7 @@ class Records(list[dict[str, Any]]):
             If no trial has a finite score.
         """
         first = next(iter(ranked(self)), None)
-        if first is None or score_of(first) == -math.inf:
+        if first is None or not _has_score(first):
             raise ValueError("none of these trials has come to a finite score")
         return first
 
@@ -175,6 +184,41 @@ def score_of(record: Mapping[str, Any]) -> float:
 def ranked(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the records from best to worst; equally good ones stay in order.
 
-    With halving, those of a later rung come first.
+    With halving, those of a later rung come first; records without a finite score come last.
     """
-    return sorted(records, key=lambda r: (r.get("rung", 0), score_of(r)), reverse=True)
+    return sorted(
+        records, key=lambda r: (_has_score(r), r.get("rung", 0), score_of(r)), reverse=True
+    )
+
+
+def last_of_each_trial(records: Iterable[dict[str, Any]]) -> Records:
+    """Return each trial's record, with halving that of its last rung, from best to worst.
+
+    Failed records are left out.
+    """
+    last: dict[int, dict[str, Any]] = {}
+    for record in ranked(record for record in records if record["error"] is None):
+        last.setdefault(record["trial"], record)
+    return Records(last.values())
+
+
+def warn_of_failures(records: Sequence[dict[str, Any]]) -> None:
+    """Warn if some trials failed.
+
+    Raises
+    ------
+    ValueError
+        If no record has figures.
+    """
+    failed = [record for record in records if record["error"] is not None]
+    if not failed:
+        return
+    count, total = (len({record["trial"] for record in each}) for each in (failed, records))
+    first = f"the first, trial {failed[0]['trial']}: {failed[0]['error']}"
+    if len(failed) == len(records):
+        raise ValueError(f"all {count} trials failed; {first}")
+    warn(f"{count} of {total} trials failed; {first}", RuntimeWarning)
+
+
+def _has_score(record: Mapping[str, Any]) -> bool:
+    return score_of(record) > -math.inf

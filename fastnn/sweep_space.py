@@ -7,15 +7,31 @@ import json
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastnn import activations, costs, initializers
+from fastnn.arrays import real_array
 from fastnn.checks import plain_repr, real, whole
 from fastnn.plugin_digests import name_with_code, repr_with_code
 
-__all__ = ["LogUniform", "ambiguous_reprs", "checksum", "described", "grid", "key_of", "sample"]
+__all__ = [
+    "LogUniform",
+    "check_that_all_differ",
+    "checksum",
+    "described",
+    "grid",
+    "key_of",
+    "sample",
+]
+
+# Parameters that name a class, and the modules that list the classes, including registered ones.
+LISTED_IN: dict[str, Any] = {
+    "activation": activations, "cost": costs, "initializer": initializers,
+}  # fmt: skip
 
 TRIES = 100  # draws per requested trial, after which no others are assumed to exist
 
@@ -123,29 +139,40 @@ def described(value: Any) -> Any:
     if hasattr(value, "__qualname__"):
         return name_with_code(value)
     if hasattr(value, "__array__"):  # also a Series or a tensor, whose repr may omit numbers
-        array = np.asarray(value)
+        array = _array_of(value)
         if array.ndim == 0:
             return described(array.item())
         return f"array{array.shape} {array.dtype} {checksum(array):08x}"
     return repr_with_code(value)
 
 
-def ambiguous_reprs(value: Any) -> list[str]:
-    """Return the repr of each value in a parameter whose text does not identify it."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [found for item in value for found in ambiguous_reprs(item)]
-    if hasattr(value, "__array__") or isinstance(value, (str, bytes)):
-        return []
-    name, text = getattr(value, "__qualname__", None), repr(value)
-    shared = text != plain_repr(value) if name is None else "<" in name  # a lambda, or a local name
-    return [text] if shared else []
-
-
 def key_of(parameters: Mapping[str, Any]) -> str:
-    """Return the text that identifies a trial with these parameters."""
-    return json.dumps(described(parameters), sort_keys=True)
+    """Return the text that identifies a trial with these parameters.
+
+    The name of a user-defined class is followed by a digest of its code.
+    """
+    known = {
+        name: _names_with_code(value, LISTED_IN[name].ALL) if name in LISTED_IN else value
+        for name, value in parameters.items()
+    }
+    return json.dumps(described(known), sort_keys=True)
+
+
+def check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
+    """Raise a `ValueError` if a results file could not tell one trial from another."""
+    seen: dict[str, int] = {}
+    for number, trial in enumerate(trials):
+        for name, value in trial.items():
+            if nameless := _ambiguous_reprs(value):
+                raise ValueError(
+                    f"results tells trials apart by their parameters' text, and {name} has "
+                    f"{nameless[0]}: give a class or a function of a module, an object whose repr "
+                    "shows its values, or no results"
+                )
+        if (first := seen.setdefault(key_of(trial), number)) != number:
+            raise ValueError(
+                f"trials {first} and {number} are the same in a results file: {described(trial)}"
+            )
 
 
 def checksum(array: np.ndarray) -> int:
@@ -155,6 +182,37 @@ def checksum(array: np.ndarray) -> int:
     for start in range(0, len(array), rows):
         found = zlib.crc32(np.ascontiguousarray(array[start : start + rows]).data, found)
     return found
+
+
+def _ambiguous_reprs(value: Any) -> list[str]:
+    """Return the repr of each value in a parameter whose text does not identify it."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [found for item in value for found in _ambiguous_reprs(item)]
+    if isinstance(value, (str, bytes)):
+        return []
+    if hasattr(value, "__array__"):  # the bytes of an array of objects are their addresses
+        return [repr(value)] if _array_of(value).dtype.hasobject else []
+    name, text = getattr(value, "__qualname__", None), repr(value)
+    shared = text != plain_repr(value) if name is None else "<" in name  # a lambda, or a local name
+    return [text] if shared else []
+
+
+def _array_of(value: Any) -> np.ndarray:
+    """Return an array-like parameter as an array; of numbers, if pandas holds numbers in it."""
+    with suppress(TypeError, ValueError):
+        return real_array("value", value)
+    return np.asarray(value)
+
+
+def _names_with_code(value: Any, kinds: Iterable[Any]) -> Any:
+    """Return a name among those of `kinds`, or a list of names, with digests of their code."""
+    if isinstance(value, (list, tuple)):
+        return [_names_with_code(item, kinds) for item in value]
+    named = [kind for kind in kinds if isinstance(value, str) and kind.name == value]
+    digests = [name_with_code(kind).removeprefix(kind.__qualname__) for kind in named]
+    return value if not named else value + digests[0]
 
 
 def _values(name: str, given: object) -> Sequence[Any]:

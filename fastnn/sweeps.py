@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.arrays import Inputs, as_inputs
-from fastnn.checks import flag, one_of, pair, warn, whole
+from fastnn.arrays import Inputs, as_inputs, real_array
+from fastnn.checks import flag, one_of, pair, whole
 from fastnn.csr import is_sparse
 from fastnn.files import json_safe
 from fastnn.history import History
@@ -26,8 +26,9 @@ from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
 from fastnn.progress import SweepBar
 from fastnn.row_files import RowsLike, TargetsLike, opened
-from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked
-from fastnn.sweep_space import ambiguous_reprs, checksum, described, grid, key_of
+from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked, warn_of_failures
+from fastnn.sweep_space import check_that_all_differ, checksum, described, grid, key_of
+from fastnn.trainer.rows import largest_input, warn_of_flags
 
 __all__ = ["sweep", "train"]
 
@@ -74,8 +75,9 @@ def sweep(
         Successive halving (Jamieson and Talwalkar, "Non-stochastic best arm identification and
         hyperparameter optimization", 2016): all trials train for a few epochs, the best 1 in
         `halving` of them train anew for `halving` times as many, and so on up to ``epochs``. Each
-        rung's training is a separate fit, and a schedule covers that rung's epochs only. Halving
-        needs validation rows, and the same ``epochs`` for all trials.
+        rung's training is a separate fit, and a schedule covers that rung's epochs only. Trials
+        that fail go no further. Halving needs validation rows, at least `halving` trials, and the
+        same ``epochs`` for all, at least `halving` too.
     results : path, optional
         A file to which each record is appended when its trial is done. Trials already in it are not
         trained again, so an interrupted sweep continues; failed trials are retried.
@@ -110,13 +112,16 @@ def sweep(
     for parameters in chosen:
         _check(parameters)
     if results is not None:
-        _check_that_all_differ(chosen)
+        check_that_all_differ(chosen)
     X, y = opened(X, y, chosen[0]["sizes"][0])
     if validation_data is not None:
         validation_data = pair("validation_data", validation_data)
         validation_data = opened(*validation_data, chosen[0]["sizes"][0])
     budgets = [None] if halving is None else _budgets(chosen, halving, validation_data)
     data = _Data.of(X, y, validation_data, chosen)
+    unscaled = [rows for (_, scale), (rows, _) in data.rows.items() if scale is None]
+    if unscaled:
+        warn_of_flags(None, largest_input(unscaled[0]))
     file = None if results is None else ResultsFile(results, data.digest(X, y, validation_data))
     running = _Running(data, file, n_jobs, on_record)
     records, numbers = Records(), list(range(len(chosen)))
@@ -130,9 +135,10 @@ def sweep(
             found = running.run({i: chosen[i] | extra for i in numbers}, labels)
             records += found
             if halving is not None:
-                best = ranked(found)[: max(1, len(chosen) // halving ** (rung + 1))]
+                good = ranked(record for record in found if record["error"] is None)
+                best = good[: len(chosen) // halving ** (rung + 1)]
                 numbers = sorted(record["trial"] for record in best)
-    _warn_of_failures(records)
+    warn_of_failures(records)
     return records
 
 
@@ -187,8 +193,10 @@ class _Data(NamedTuple):
 
     def digest(self, X: Any, y: Any, validation: Any) -> str:
         """Return a text that identifies the rows and targets: types, shapes and checksums."""
-        parts = [X, y, *(() if validation is None else validation)]
-        arrays = [array for part in parts for array in _arrays_of(part)]
+        parts = [("X", X), ("y", y)]
+        if validation is not None:
+            parts += zip(("validation_data: X", "validation_data: y"), validation, strict=True)
+        arrays = [array for name, part in parts for array in _arrays_of(name, part)]
         return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
 
     def task(self, trial: Mapping[str, Any], threads: int | None) -> Callable[[], dict[str, Any]]:
@@ -273,10 +281,13 @@ def _ending(trained: Generator[Figures]) -> Iterator[Generator[Figures]]:
             trained.close()
 
 
-def _arrays_of(part: Any) -> list[np.ndarray]:
+def _arrays_of(name: str, part: Any) -> list[np.ndarray]:
     """Return the arrays that rows or targets are made of."""
     if not is_sparse(part):
-        return [np.asarray(part)]
+        array = real_array(name, part, names=name.endswith("y"))
+        if not array.ndim:
+            raise ValueError(f"{name} must have one entry per row, not be the number {array}")
+        return [array]
     rows = part.tocsr()
     return [rows.data, rows.indices, rows.indptr]
 
@@ -331,23 +342,6 @@ def _check(trial: Mapping[str, Any]) -> None:
         )
 
 
-def _check_that_all_differ(trials: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a `ValueError` if a results file could not tell one trial from another."""
-    seen: dict[str, int] = {}
-    for number, trial in enumerate(trials):
-        for name, value in trial.items():
-            if nameless := ambiguous_reprs(value):
-                raise ValueError(
-                    f"results tells trials apart by their parameters' text, and {name} has "
-                    f"{nameless[0]}: give a class or a function of a module, an object whose repr "
-                    "shows its values, or no results"
-                )
-        if (first := seen.setdefault(key_of(trial), number)) != number:
-            raise ValueError(
-                f"trials {first} and {number} are the same in a results file: {described(trial)}"
-            )
-
-
 def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: object) -> list[int]:
     """Return the number of epochs of each rung; the last one trains for all of them."""
     factor = whole("halving", halving, minimum=2)
@@ -356,6 +350,12 @@ def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: o
     if len(asked := {whole("epochs", trial["epochs"], minimum=1) for trial in trials}) > 1:
         raise ValueError(f"with halving all trials have the same epochs, not {sorted(asked)}")
     budgets, left = [asked.pop()], len(trials)
+    for what, count in (("trials", left), ("epochs", budgets[0])):
+        if count < factor:
+            raise ValueError(
+                f"halving={factor} needs at least {factor} {what}, not {count}: give more, or a "
+                "smaller halving, or none"
+            )
     while left >= factor and budgets[0] >= factor:
         budgets.insert(0, budgets[0] // factor)
         left //= factor
@@ -367,17 +367,4 @@ def _reading(trial: Mapping[str, Any]) -> tuple[str, float | None]:
     scale = trial.get("input_scale")
     return checked_dtype(trial.get("dtype", "float32")).name, (
         None if scale is None else checked_scale(scale)
-    )
-
-
-def _warn_of_failures(records: Records) -> None:
-    failed = [record for record in records if record["error"] is not None]
-    if not failed:
-        return
-    first = f"trial {failed[0]['trial']}: {failed[0]['error']}"
-    if len(failed) == len(records):
-        raise ValueError(f"all {len(failed)} trials failed; the first, {first}")
-    warn(
-        f"{len(failed)} of {len(records)} trials failed and have no figures; the first, {first}",
-        RuntimeWarning,
     )

@@ -252,6 +252,8 @@ def test_ctrl_c_does_not_wait_for_a_block(parts) -> None:
         (lambda p: new().fit(Blocks([(sparse.csr_array(p[0][0]), p[0][1])]), epochs=1,
                              input_noise=0.1), ValueError, "fills the zeros"),
         (lambda p: new().fit(Blocks(p), epochs=1, resume=True), ValueError, "checkpoints"),
+        (lambda p: new().fit(Blocks(p), epochs=1, early_stopping=2), ValueError,
+         "rows: give validation_data$"),
         (lambda p: new().fit(Blocks(p), epochs=1, shuffle="no"), TypeError, "shuffle must be"),
         (lambda p: new().fit(Blocks(p), epochs=1, callbacks=5, progress=True), TypeError,
          "callbacks must be"),
@@ -262,6 +264,20 @@ def test_ctrl_c_does_not_wait_for_a_block(parts) -> None:
 def test_bad_arguments(make: Any, error: type[Exception], message: str, parts) -> None:
     with pytest.raises(error, match=message):
         make(parts)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch_size": 0}, {"early_stopping": 2}, {"callbacks": 5}, {"validation_data": 3}],
+)
+@pytest.mark.parametrize("progress", [False, True])
+def test_arguments_are_checked_before_rows_are_read(
+    wrong: dict[str, Any], progress: bool, parts
+) -> None:
+    stream = Stream(*parts)
+    with pytest.raises((TypeError, ValueError), match=r"must be|give validation_data"):
+        new().fit(Blocks(stream), epochs=1, progress=progress, **wrong)
+    assert stream.begun == 0
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -293,7 +309,8 @@ def test_ctrl_c_never_leaves_half_an_average(parts, monkeypatch: pytest.MonkeyPa
             pairs = zip(places, rows, strict=True)
             return [local_sgd.train_part(task, model, place, [own]) for place, own in pairs]
 
-        local_sgd.fit(network, run, [part.total for part in rows], rounds=rounds, local_epochs=1)
+        counts = [part.total for part in rows]
+        local_sgd.fit(network, run, lambda: counts, rounds=rounds, local_epochs=1)
 
     def value_of(*arguments) -> float:
         signal.raise_signal(signal.SIGINT)  # while the round is recorded

@@ -181,7 +181,7 @@ def test_a_number_is_the_patience() -> None:
 
 
 def test_early_stopping_needs_something_to_watch() -> None:
-    with pytest.raises(ValueError, match="early_stopping watches validation rows"):
+    with pytest.raises(ValueError, match="give validation_data or validation_fraction"):
         new().fit(X, Y, epochs=1, early_stopping=3)
     new().fit(X, Y, epochs=1, early_stopping=EarlyStopping(monitor="train_cost"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +81,36 @@ def test_with_halving_those_that_came_furthest_stand_first() -> None:
     table = [line.split() for line in lines if line.strip()[:1].isdigit()][-4:]
     assert sorted(int(row[0]) for row in table) == [0, 1, 2, 3]
     assert [row[2] for row in table] == ["2", "2", "1", "1"]
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.filterwarnings("ignore:1 of 2 trials failed:RuntimeWarning")
+def test_of_a_trial_its_last_rung_is_drawn_and_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[fastnn.sweep_records.Records] = []
+    trained: list[int] = []
+    figures, train = sweeps._figures, sweeps.train
+
+    def fails_later(trial: dict[str, Any], *others: Any) -> dict[str, Any]:
+        return {"error": "Trouble"} if trial["epochs"] == 2 else figures(trial, *others)
+
+    def noted(trial: dict[str, Any], *rows: Any, **options: Any) -> Any:
+        trained.append(trial["epochs"])
+        return train(trial, *rows, **options)
+
+    monkeypatch.setattr(sweeps, "_figures", fails_later)
+    monkeypatch.setattr(sweeps, "train", noted)
+    plot = fastnn.sweep_records.Records.plot
+    monkeypatch.setattr(
+        fastnn.sweep_records.Records,
+        "plot",
+        lambda records, *a, **k: drawn.append(records) or plot(records, *a, **k),
+    )
+    good("--learning-rate", "0.1,0.5", "--halving", 2, "--plot", tmp_path / "sweep.png",
+         "--out", tmp_path / "best.json")  # fmt: skip
+    assert trained == [1, 1, 1]
+    assert sorted(record["trial"] for record in drawn[0]) == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def undisturbed(network: Network, files: Any, groups: list[list[int]], **options
         ]
 
     counts = [sum(len(part.targets) for part in group) for group in parts]
-    local_sgd.fit(network, run, counts, **options)
+    local_sgd.fit(network, run, lambda: counts, **options)
     return network
 
 
@@ -290,11 +290,25 @@ def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
         ({"local_epochs": 1, "learning_rate": 0.1, "optimizer": Adam()}, "not both"),
     ],
 )
-def test_bad_arguments(options: dict[str, Any], message: str, client, files) -> None:
-    network = new()
+def test_bad_arguments(options: dict[str, Any], message: str, client) -> None:
+    """They are told before any partition is opened."""
+    network, missing = new(), [("none.npy", "none.npy")]
     with pytest.raises(ValueError, match=message):
-        fastnn.dask.fit(network, files, client=client, rounds=1, **options)
+        fastnn.dask.fit(network, missing, client=client, rounds=1, **options)
     assert same(network, new())
+
+
+def test_misfits_of_all_partitions(client) -> None:
+    rows, y = np.eye(3, dtype=np.uint8)[np.arange(12) % 3], np.linspace(0, 2, 12)
+    X, targets = da.from_array(rows, chunks=(6, 3)), da.from_array(y, chunks=6)
+    net = Network([3, 1], activation="sigmoid", cost="mean_squared", seed=1)
+    with pytest.warns(UserWarning, match=r"with no value above 1|no unit") as told:
+        fastnn.dask.fit(net, (X, targets), client=client, rounds=0)
+    assert str(told[0].message).startswith("X is uint8")
+    assert str(told[1].message).startswith("y has values from 0 to 2, which no unit")
+    rows[-1] = 2
+    net = Network([3, 1], activation="identity", cost="mean_squared", seed=1)
+    fastnn.dask.fit(net, (da.from_array(rows, chunks=(6, 3)), targets), client=client, rounds=0)
 
 
 def test_a_client_that_is_gone(client, files) -> None:

@@ -126,6 +126,22 @@ def test_flags_that_are_taken_for_pixels(form: Any) -> None:
         fastnn.Network([3, 3], seed=1).fit(rows, y, epochs=1)
     fastnn.Network([3, 3], seed=1, input_scale=1.0).fit(rows, y, epochs=1)
     fastnn.Network([3, 3], seed=1).fit(rows.astype(np.float32), y, epochs=1)
+    fastnn.Network([3, 3], seed=1).fit(rows * np.uint8(2), y, epochs=1)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_misfits_are_told_once_for_all_blocks_and_for_all_trials() -> None:
+    rows, y = np.eye(3, dtype=np.uint8)[np.arange(12) % 3], np.arange(12) % 3
+    trials = {"seed": [0, 1], "dtype": ["float32", "float64"]}
+    net = fastnn.Network([3, 1], activation="identity", cost="quadratic", seed=1)
+    blocks = [(rows[i : i + 4], y[i : i + 4] + 1) for i in (0, 4, 8)]
+    with pytest.warns(UserWarning, match="with no value above 1") as told:
+        fastnn.sweep(rows, y, trials, sizes=[3, 3], epochs=2)
+    assert len(told) == 1
+    with pytest.warns(UserWarning, match=r"with no value above 1|y has values from 1 to") as told:
+        net.fit(fastnn.Blocks(blocks, buffer=4), epochs=2, learning_rate=0.1)
+    assert [str(one.message)[:1] for one in told] == ["X", "y"]
+    assert {one.filename for one in told} == {__file__}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from fastnn import L1, Network
+from fastnn import L1, HalveOnPlateau, Network
 from fastnn.penalties import ProximalL1
 from fastnn.regularization_path import PathStep, geometric, lambda_path, sparsest
 
@@ -108,6 +108,18 @@ def test_a_path_of_another_penalty(digits) -> None:
     [step] = path(digits, [2.0], penalty=L1)
     other = new()
     other.fit(digits.train_images, digits.train_labels, epochs=3, penalty=L1(2.0))
+    np.testing.assert_array_equal(step.network.weights[1], other.weights[1])
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_a_schedule_watches_the_validation_rows(digits) -> None:
+    rate = HalveOnPlateau(0.5, patience=1)
+    [step] = path(digits, [2.0], learning_rate=rate)
+    other = new()
+    other.fit(
+        *digits[:2], epochs=3, learning_rate=rate, penalty=ProximalL1(2.0),
+        validation_data=digits[2:4],
+    )  # fmt: skip
     np.testing.assert_array_equal(step.network.weights[1], other.weights[1])
 
 

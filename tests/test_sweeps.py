@@ -20,7 +20,7 @@ import fastnn
 from fastnn import L1, L2, LogUniform, Network, grid, plots, sample, sweep, sweeps
 from fastnn.files import json_safe
 from fastnn.regularization_path import geometric
-from fastnn.sweep_records import Records
+from fastnn.sweep_records import Records, last_of_each_trial
 from fastnn.sweep_space import described
 
 pytestmark = pytest.mark.cpu_tiles  # the tiles that other processes use
@@ -154,6 +154,40 @@ def test_sparse_rows(digits, tmp_path: Path) -> None:
         sweep(2 * X, y, {"seed": [1]}, **options)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_a_file_is_continued_with_what_pandas_holds_as_objects(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    whole = rng.integers(0, 2, 20)
+
+    def found(rate: float) -> dict[str, Any]:
+        X = pandas.DataFrame({"a": rng.random(20) > 2, "b": np.arange(20.0)})
+        y, weights = (
+            pandas.Series(whole, dtype="Int64"),
+            pandas.Series(np.ones(20), dtype="Float64"),
+        )
+        [record] = sweep(
+            X, y, [{"learning_rate": rate, "sample_weight": weights}], sizes=[2, 2], epochs=1,
+            results=tmp_path / "r",
+        )  # fmt: skip
+        return record
+
+    assert found(0.5) == found(0.5)
+    assert found(0.5) != found(0.1)
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("y", [None, 3, list("abab")])
+def test_targets_that_no_file_can_be_for(y: Any, tmp_path: Path) -> None:
+    with pytest.raises((TypeError, ValueError), match="y must h"):
+        sweep(np.eye(4), y, {"seed": [0]}, sizes=[4, 2], epochs=1, results=tmp_path / "r")
+    weights = [np.array([None] * 4), 1]
+    with pytest.raises(ValueError, match=r"sample_weight has array\(\[None"):
+        sweep(np.eye(4), [0, 1, 0, 1], {"sample_weight": weights}, sizes=[4, 2], epochs=1,
+              results=tmp_path / "r")  # fmt: skip
+    assert not (tmp_path / "r").exists()
+
+
 def test_files_of_something_else_are_refused(run, tmp_path: Path) -> None:
     file = tmp_path / "sweep.jsonl"
     run({"seed": [0]}, results=file)
@@ -178,6 +212,37 @@ def test_files_of_something_else_are_refused(run, tmp_path: Path) -> None:
     other.write_bytes(before.split(b"\n")[0][:9])  # cut off in the first line
     assert len(run({"seed": [0]}, results=other)) == 1
     assert len(other.read_bytes().split(b"\n")) == 3
+
+
+@pytest.mark.usefixtures("numpy_path", "registered_for_one_test")
+def test_trials_of_a_registered_class_that_was_edited_are_trained_again(
+    run, tmp_path: Path
+) -> None:
+    def found(factor: float) -> list[float]:
+        class Scaled(fastnn.activations.Sigmoid):
+            name = "scaled"
+
+            @staticmethod
+            def value(xp: Any, z: Any, by: float = factor) -> Any:
+                return by * fastnn.activations.Sigmoid.value(xp, z)
+
+        class Shrunk(fastnn.initializers.Glorot):
+            name = "shrunk"
+
+            def weights(self, *arguments: Any, by: float = factor) -> np.ndarray:
+                return by * super().weights(*arguments)
+
+        fastnn.register(Scaled)
+        fastnn.register(Shrunk)
+        trials = [{"activation": ["scaled", "sigmoid"]}, {"initializer": "shrunk"}, {}]
+        records = run(trials, results=tmp_path / "r", epochs=1)
+        assert records[0]["activation"] == ["scaled", "sigmoid"]
+        return [record["seconds"] for record in records]
+
+    first = found(1.0)
+    assert found(1.0) == first
+    edited = found(0.9)
+    assert [a == b for a, b in zip(first, edited, strict=True)] == [False, False, True]
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -220,6 +285,36 @@ def test_halving_goes_on_from_its_file(run, tmp_path: Path) -> None:
     assert untimed(run(trials, **options)) == untimed(whole)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_trials_that_fail_go_no_further(run) -> None:
+    trials = {"learning_rate": [1e38, 0.5, 0.1, 1e37]}
+    with pytest.warns(RuntimeWarning, match="2 of 4 trials failed; the first, trial 0: Div"):
+        records = run(trials, epochs=4, halving=2)
+    assert [(r["rung"], r["trial"]) for r in records[4:6]] == [(1, 1), (1, 2)]
+    with pytest.warns(RuntimeWarning, match="3 of 4 trials failed"):
+        records = run({"learning_rate": [1e38, 1e37, 0.5, 1e36]}, epochs=4, halving=2)
+    assert [r["rung"] for r in records] == [0, 0, 0, 0, 1, 2]
+    with pytest.raises(ValueError, match="all 2 trials failed"):
+        run({"learning_rate": [1e38, 1e37]}, halving=2)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_the_best_is_of_an_earlier_rung_if_the_last_one_fails(run, monkeypatch) -> None:
+    figures = sweeps._figures
+
+    def fails_later(trial: dict[str, Any], *others: Any) -> dict[str, Any]:
+        return {"error": "Trouble"} if trial["epochs"] == 4 else figures(trial, *others)
+
+    monkeypatch.setattr(sweeps, "_figures", fails_later)
+    with pytest.warns(RuntimeWarning, match=r"1 of 4 trials failed; the first, trial \d: Trouble"):
+        records = run({"learning_rate": [0.01, 0.1, 0.5, 1.0]}, epochs=4, halving=2)
+    best, last = records.best(), last_of_each_trial(records)
+    assert (best["rung"], best["epochs"]) == (1, 2)
+    assert last[0] is best
+    assert sorted(r["rung"] for r in last) == [0, 0, 1, 1]
+    assert {r["trial"] for r in last} == set(range(4))
+
+
 # ------------------------------------------------------------------------------------------- errors
 
 
@@ -227,7 +322,9 @@ def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> 
     file = tmp_path / "sweep.jsonl"
     trials = {"dropout": [None, 2.0]}
     for _ in range(2):
-        with pytest.warns(RuntimeWarning, match="1 of 2 trials failed.*trial 1: ValueError"):
+        with pytest.warns(
+            RuntimeWarning, match="1 of 2 trials failed; the first, trial 1: ValueError"
+        ):
             records = run(trials, results=file)
         assert records[0]["error"] is None
         assert "dropout must be" in records[1]["error"]
@@ -257,6 +354,8 @@ def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> 
         ({"seed": [1]}, {"threads": 2}, ValueError, "a parameter of a trial"),
         ({"seed": [1]}, {"halving": 1}, ValueError, "halving must be"),
         ({"epochs": [1, 2]}, {"halving": 2}, ValueError, "the same epochs"),
+        ({"seed": [1, 2]}, {"halving": 3}, ValueError, "at least 3 trials, not 2"),
+        ({"seed": [1, 2, 3]}, {"halving": 3}, ValueError, "at least 3 epochs, not 2"),
         ({"seed": [1]}, {"halving": 2, "validation_data": None}, ValueError, "validation rows"),
         (
             {"seed": [1]},

@@ -124,6 +124,7 @@ def sweep(
 
     from fastnn import sweeps
     from fastnn.machine import cpus
+    from fastnn.sweep_records import last_of_each_trial
     from fastnn.sweep_space import grid, sample
 
     split = named_rows(name, folder, test, features)
@@ -153,17 +154,19 @@ def sweep(
         **common,
     )
     varied = [key for key, values in space.items() if hasattr(values, "rvs") or len(values) > 1]
-    _show(records, varied)
+    last = last_of_each_trial(records)
+    _show(last, varied)
     if csv is not None:
         records.to_csv(csv)
         typer.echo(f"table written to {csv}")
     if plot is not None:
-        records.plot(varied[0] if varied else "seed", ax=figure.subplots())
+        last.plot(varied[0] if varied else "seed", ax=figure.subplots())
         figure.savefig(plot)
         typer.echo(f"picture saved to {plot}")
     if out is not None:
-        best = trials[records.best()["trial"]]
-        network, _ = sweeps.train(common | best, *rows, validation_data=validation)
+        best = records.best()
+        trial = common | trials[best["trial"]] | {"epochs": best["epochs"]}  # those of its rung
+        network, _ = sweeps.train(trial, *rows, validation_data=validation)
         network.save(out, optimizer_state=False)
         accuracy = network.accuracy(split.X_test, split.y_test)
         typer.echo(
@@ -220,22 +223,16 @@ def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
 
 
 def _show(records: Records, varied: list[str]) -> None:
-    """Print the best trials, each at its last rung; with halving, those that got furthest first."""
+    """Print the first of the records as a table."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
-
-    from fastnn.sweep_records import ranked
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     titles = [key.removesuffix("_size").replace("learning_", "") for key in varied]
     for title in ("trial", *titles, "epochs", "accuracy, %", "cost", "zeros, %", "seconds"):
         table.add_column(title, justify="right", no_wrap=True)
-    best: dict[int, dict[str, Any]] = {}
-    for record in ranked(records):
-        if record["error"] is None:
-            best.setdefault(record["trial"], record)
-    for record in list(best.values())[:SHOWN]:
+    for record in records[:SHOWN]:
         cost = record["val_cost"]
         table.add_row(
             *(_cell(record[key]) for key in ("trial", *varied, "epochs_done")),

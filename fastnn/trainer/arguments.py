@@ -107,8 +107,17 @@ def _patience(early_stopping: object) -> int:
         ) from None
 
 
-def refuse_unwatched(schedule: Schedule, best: BestWeights | None, *, validates: bool) -> None:
-    """Raise a `ValueError` if something watches validation rows and there are none."""
+def refuse_unwatched(
+    schedule: Schedule,
+    best: BestWeights | None,
+    *,
+    validates: bool,
+    give: str = "validation_data",
+) -> None:
+    """Raise a `ValueError` if something watches validation rows and there are none.
+
+    `give` says which arguments there are for them.
+    """
     if validates:
         return
     for what, needs in (
@@ -116,9 +125,7 @@ def refuse_unwatched(schedule: Schedule, best: BestWeights | None, *, validates:
         ("early_stopping", best is not None and best.stopping.needs_validation),
     ):
         if needs:
-            raise ValueError(
-                f"{what} watches validation rows: give validation_data or validation_fraction"
-            )
+            raise ValueError(f"{what} watches validation rows: give {give}")
 
 
 def refuse_noise(input_noise: float, inputs: Inputs) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 
 from numpy.typing import ArrayLike
 
-from fastnn.arrays import MatrixLike
+from fastnn.arrays import Inputs, MatrixLike
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.checks import flag, optional, whole
 from fastnn.history import History
@@ -23,7 +23,14 @@ from fastnn.trainer.arguments import checked_callbacks, held_out, refuse_noise, 
 from fastnn.trainer.checkpoints import checkpoint_writer
 from fastnn.trainer.exclusive import exclusive_fit
 from fastnn.trainer.options import options_for
-from fastnn.trainer.rows import rows_of, validation_of, warn_of_misfits
+from fastnn.trainer.rows import (
+    extremes_of,
+    largest_input,
+    rows_of,
+    validation_of,
+    warn_of_flags,
+    warn_of_targets,
+)
 from fastnn.trainer.run import Loop, Run
 from fastnn.weighting import row_weights
 
@@ -77,7 +84,9 @@ def fit(
         )
         writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
-        warn_of_misfits(network, X, rows)
+        if not isinstance(X, Inputs):  # a sweep warns once for all its trials
+            warn_of_flags(network.input_scale, largest_input(rows.inputs))
+        warn_of_targets(network, extremes_of(rows.targets))
         refuse_noise(options.input_noise, rows.inputs)
         weigh = partial(
             row_weights, sample_weight, class_weight, task=network._task, y=y, n=rows.total,
@@ -87,7 +96,10 @@ def fit(
         if validation_data is not None:
             validation = validation_of(network, validation_data, all_columns=True)
         held = held_out(rows.total, validation_fraction, validates=validation is not None)
-        refuse_unwatched(options.schedule, best, validates=validation is not None or held > 0)
+        refuse_unwatched(
+            options.schedule, best, validates=validation is not None or held > 0,
+            give="validation_data or validation_fraction",
+        )  # fmt: skip
         run = Run(network, options, loop, rows, weigh, validation, held, writer)
         state = options.begin(network, run.n, warm_start=warm_start)
         if not (resume and run.resume()):

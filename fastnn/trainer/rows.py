@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,15 @@ from fastnn.costs import MeanSquared
 from fastnn.network import Network
 from fastnn.tasks import Classes
 
-__all__ = ["Rows", "rows_of", "validation_of", "warn_of_misfits"]
+__all__ = [
+    "Rows",
+    "extremes_of",
+    "largest_input",
+    "rows_of",
+    "validation_of",
+    "warn_of_flags",
+    "warn_of_targets",
+]
 
 # A weighted input at which an activation is as good as at its limit.
 FAR = 1e3
@@ -63,22 +72,42 @@ def validation_of(network: Network, validation_data: object, *, all_columns: boo
         raise kind(f"validation_data: {error}") from error
 
 
-def warn_of_misfits(network: Network, X: Any, rows: Rows) -> None:
-    """Warn of bytes that look like no pixels, and of targets that the network cannot learn.
+def largest_input(inputs: Inputs) -> float:
+    """Return the largest value of bytes or of a sparse matrix, scaled, or infinity.
+
+    It is infinity for floats, and where the first rows already have one that no flag has.
+    """
+    values = inputs.arrays()[0]
+    if not inputs.is_sparse and values.dtype != np.uint8:
+        return math.inf
+    for part in (values[:FEW_ROWS], values):
+        largest = float(part.max(initial=0)) * inputs.scale / inputs.divisor
+        if largest > BYTE_SCALE:
+            return math.inf
+    return largest
+
+
+def extremes_of(targets: np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest of the targets."""
+    return float(targets.min()), float(targets.max())
+
+
+def warn_of_flags(input_scale: float | None, *largest: float) -> None:
+    """Warn of bytes that look like no pixels, from the `largest_input` of each part of the rows.
 
     Without `input_scale`, bytes are multiplied by 1/256, so that flags or small counts vanish.
     """
-    dtype = getattr(X, "dtype", None)
-    is_bytes = isinstance(dtype, np.dtype) and dtype == np.uint8
-    if network.input_scale is None and is_bytes and _are_flags(rows.inputs):
+    if input_scale is None and max(largest) == BYTE_SCALE:
         warn(
             f"X is uint8 with no value above 1, and is multiplied by {BYTE_SCALE} as pixels are: "
             "give the network input_scale=1.0 if it holds flags or counts"
         )
-    if rows.targets.ndim == 1:
-        return
-    low, high = float(rows.targets.min()), float(rows.targets.max())
-    is_one_class = isinstance(network._task, Classes) and rows.targets.shape[1] == 1
+
+
+def warn_of_targets(network: Network, *extremes: tuple[float, float]) -> None:
+    """Warn of targets that the network cannot learn, from the `extremes_of` each part of them."""
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+    is_one_class = isinstance(network._task, Classes) and network.sizes[-1] == 1
     if is_one_class and not -1 <= low <= high <= 1:
         warn(
             f"y has values from {low:g} to {high:g}, and the cost {network.cost!r} is for classes, "
@@ -98,10 +127,3 @@ def _reaches(activation: Activation, low: float, high: float) -> bool:
     with np.errstate(all="ignore"):
         reached = activation.value(np, z)
     return not (low < reached.min() or high > reached.max())  # NaN is no range
-
-
-def _are_flags(inputs: Inputs) -> bool:
-    """Return whether the largest byte is 1; of pixels, the first rows nearly always tell."""
-    if inputs.is_sparse:
-        return inputs.matrix.nnz > 0 and bool(inputs.matrix.data.max() == BYTE_SCALE)
-    return bool(inputs.matrix[:FEW_ROWS].max() <= 1 and inputs.matrix.max() == 1)
