@@ -186,5 +186,5 @@ def test_mnist_keeps_the_books_validation_images(mnist: data.Dataset, tmp_path: 
     result = run("mnist", "--epochs", "1", "--lambdas", "5", "--json", tmp_path / "path.json")
     assert result.exit_code == 0
     told = json.loads((tmp_path / "path.json").read_text("utf-8"))
-    assert (told["training_images"], told["validation_images"]) == (50_000, 10_000)
+    assert (told["training_rows"], told["validation_rows"]) == (50_000, 10_000)
     assert told["test_accuracy"] > 0.9

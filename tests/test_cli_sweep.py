@@ -64,12 +64,17 @@ def test_it_is_sweep_with_these_options(tmp_path: Path, digits: data.Dataset) ->
 def test_samples_halving_and_several_architectures(tmp_path: Path) -> None:
     file = tmp_path / "sweep.csv"
     good("--samples", 6, "--learning-rate", "0.01:1", "--hidden", "10,5", "--halving", 2, "--csv",
-         file)  # fmt: skip
+         file, "--json", tmp_path / "sweep.json")  # fmt: skip
     header, *rows = file.read_text().splitlines()
     assert "rung" in header.split(",")
     assert len(rows) == 6 + 3
     assert '"[64, 10, 5, 10]"' in "".join(rows)
     assert '"[64, 20, 10]"' in "".join(rows)
+    told = json.loads((tmp_path / "sweep.json").read_text("utf-8"))
+    assert (told["data"], told["training_rows"], told["validation_rows"]) == ("digits", 1149, 288)
+    assert [f"{record['trial']}" for record in told["records"]] == [
+        row.split(",")[0] for row in rows
+    ]
 
 
 @pytest.mark.usefixtures("numpy_path")

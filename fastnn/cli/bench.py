@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.cli.options import all_differ, names_in, new_figure, written
-from fastnn.files import json_text, replace_text
+from fastnn.cli.options import JsonFile, all_differ, json_writer, names_in, new_figure, written
 
 if TYPE_CHECKING:
     from fastnn.bench.cases import Case
@@ -33,10 +32,7 @@ def bench(
         int | None,
         typer.Option(min=1, help="Run every case with this many threads [default: its own]."),
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        written("Save all measurements as JSON.", "--json"),
-    ] = None,
+    json_file: JsonFile = None,
     picture: Annotated[
         Path | None,
         written("Save a picture (matplotlib).", "--plot"),
@@ -56,6 +52,7 @@ def bench(
         selected = cases.chosen(names or [])
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="CASE") from None
+    write_json = json_writer(json_file)
     effort = timing.QUICK if quick else timing.FULL
     measured: list[dict[str, Any]] = []
     for case in selected:
@@ -70,12 +67,11 @@ def bench(
         typer.echo("\n".join([*report.case_lines(found), ""]))
     if not measured:
         raise ValueError("every case was skipped")
-    typer.echo("\n".join(report.table_lines(measured)))
-    if json_file is not None:
-        replace_text(json_file, json_text({"cases": measured}, indent=1) + "\n")
+    write_json({"cases": measured})
     if picture is not None:
         report.draw(measured, figure)
         figure.savefig(picture)
+    typer.echo("\n".join(report.table_lines(measured)))
 
 
 def _with_threads(case: Case, threads: int) -> Case:

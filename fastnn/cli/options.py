@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from fastnn.checks import not_installed, one_of
-from fastnn.files import refuse_unwritable
+from fastnn.files import json_text, refuse_unwritable, replace_text
 
 if TYPE_CHECKING:
     from fastnn.penalties import Penalty
@@ -21,6 +22,7 @@ __all__ = [
     "DataName",
     "Dtype",
     "Hidden",
+    "JsonFile",
     "LearningRate",
     "OptimizerName",
     "PenaltyName",
@@ -30,6 +32,7 @@ __all__ = [
     "finite",
     "hidden_layers",
     "is_terminal",
+    "json_writer",
     "names_in",
     "new_figure",
     "penalty_of",
@@ -39,6 +42,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+STANDARD_OUTPUT = Path("-")
 
 PenaltyName = Literal[
     "l1",
@@ -134,6 +139,29 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
+def _writable_or_dash(path: Path | None) -> Path | None:
+    return path if path == STANDARD_OUTPUT else _writable(path)
+
+
+def json_writer(path: Path | None) -> Callable[[Any], None]:
+    """Return a function that writes a command's figures as JSON to --json, if that was given.
+
+    If it is standard output, all else that is printed from now on goes to standard error.
+    """
+    stdout = sys.stdout
+    if path == STANDARD_OUTPUT:
+        sys.stdout = sys.stderr  # until the command ends: the group of commands restores it
+
+    def write(figures: Any) -> None:
+        if path == STANDARD_OUTPUT:
+            typer.echo(json_text(figures), file=stdout)
+        elif path is not None:
+            replace_text(path, json_text(figures) + "\n")
+            typer.echo(f"figures written to {path}")
+
+    return write
+
+
 def is_terminal(*streams: Any) -> bool:
     """Return whether all these standard streams are terminals; a closed stream is None."""
     return all(stream is not None and stream.isatty() for stream in streams)
@@ -170,6 +198,18 @@ Hidden = Annotated[
     typer.Option(
         metavar="UNITS",
         help="Units of the hidden layers, such as 100,30; or none. Repeat it to add layers.",
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        dir_okay=False,
+        allow_dash=True,
+        callback=_writable_or_dash,
+        help="Write all figures here as JSON; - is standard output, and all else then goes to "
+        "standard error.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows per mini-batch.")]

@@ -15,17 +15,18 @@ from fastnn.cli.options import (
     DataFolder,
     Dtype,
     Hidden,
+    JsonFile,
     LearningRate,
     Seed,
     Threads,
     all_differ,
     finite,
     hidden_layers,
+    json_writer,
     new_figure,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
-from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,10 +87,7 @@ def path(
             metavar="MODEL",
         ),
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        written("Write all figures here as JSON.", "--json"),
-    ] = None,
+    json_file: JsonFile = None,
     plot: Annotated[
         Path | None,
         written("Plot accuracy and zeros here (matplotlib)."),
@@ -113,6 +111,7 @@ def path(
     from fastnn import penalties
     from fastnn.regularization_path import lambda_path, sparsest
 
+    write_json = json_writer(json_file)
     split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
     network = split.network(layers, dtype, seed)
@@ -154,25 +153,23 @@ def path(
     if plot is not None:
         _draw(steps, figure, plot)
         typer.echo(f"picture saved to {plot}")
-    if json_file is not None:
-        options = {
-            "data": name,
-            "sizes": network.sizes,
-            "training_images": len(rows[1]),
-            "validation_images": len(validation[1]),
-            "penalty": penalty,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "dtype": dtype,
-            "seed": seed,
-            "threads": threads,
-            "steps": [_figures(step) for step in steps],
-            "chosen_lmbda": chosen.lmbda,
-            "test_accuracy": test_accuracy,
-        }
-        replace_text(json_file, json_text(options) + "\n")
-        typer.echo(f"figures written to {json_file}")
+    options = {
+        "data": name,
+        "sizes": network.sizes,
+        "training_rows": len(rows[1]),
+        "validation_rows": len(validation[1]),
+        "penalty": penalty,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "dtype": dtype,
+        "seed": seed,
+        "threads": threads,
+        "steps": [_figures(step) for step in steps],
+        "chosen_lmbda": chosen.lmbda,
+        "test_accuracy": test_accuracy,
+    }
+    write_json(options)
 
 
 def _strengths(

@@ -12,14 +12,15 @@ from fastnn.checks import FileFormatError
 from fastnn.cli.options import (
     DataFolder,
     Dtype,
+    JsonFile,
     all_differ,
     finite,
     is_terminal,
+    json_writer,
     new_figure,
     units_in,
     written,
 )
-from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -59,10 +60,7 @@ def profile(
         int | None,
         typer.Option(min=1, help="Rows per epoch [default: 10,000, or all if there are fewer]."),
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        written("Save the figures as JSON.", "--json"),
-    ] = None,
+    json_file: JsonFile = None,
     picture: Annotated[
         Path | None,
         written("Save a picture (matplotlib).", "--plot"),
@@ -77,7 +75,7 @@ def profile(
 
     all_differ({"--json": json_file, "--plot": picture})
     figure = new_figure(picture)
-    on_terminal = is_terminal(sys.stderr)
+    write_json, on_terminal = json_writer(json_file), is_terminal(sys.stderr)
 
     def tell(measured: str) -> None:
         if on_terminal:
@@ -102,8 +100,7 @@ def profile(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(str(found))
-    if json_file is not None:
-        replace_text(json_file, json_text(found.to_dict(), indent=1) + "\n")
+    write_json(found.to_dict())
     if picture is not None:
         _draw(found, figure, picture)
 

@@ -13,9 +13,11 @@ from fastnn.checks import real, whole
 from fastnn.cli.options import (
     DataFolder,
     Dtype,
+    JsonFile,
     all_differ,
     hidden_layers,
     is_terminal,
+    json_writer,
     names_in,
     new_figure,
     penalty_of,
@@ -86,6 +88,7 @@ def sweep(
         Path | None,
         written("Record each trial here as JSON lines; the same command continues from it."),
     ] = None,
+    json_file: JsonFile = None,
     csv: Annotated[
         Path | None,
         written("Write a table here as CSV."),
@@ -112,7 +115,9 @@ def sweep(
     drawn = samples is not None
     if sample_seed is not None and not drawn:
         raise typer.BadParameter("it needs --samples", param_hint="--sample-seed")
-    all_differ({"--results": results, "--csv": csv, "--plot": plot, "--out": out})
+    all_differ(
+        {"--results": results, "--json": json_file, "--csv": csv, "--plot": plot, "--out": out}
+    )
     space: dict[str, Any] = {
         "learning_rate": _numbers("--learning-rate", learning_rate, drawn, above=0.0),
         "batch_size": _whole_numbers("--batch-size", batch_size, minimum=1),
@@ -126,6 +131,7 @@ def sweep(
     from fastnn.machine import cpus
     from fastnn.sweep_space import grid, sample
 
+    write_json = json_writer(json_file)
     split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
     space = {"sizes": [split.sizes(units) for units in layers], **space}
@@ -154,6 +160,14 @@ def sweep(
     )
     varied = [key for key, values in space.items() if hasattr(values, "rvs") or len(values) > 1]
     _show(records, varied)
+    write_json(
+        {
+            "data": name,
+            "training_rows": len(rows[1]),
+            "validation_rows": len(validation[1]),
+            "records": records,
+        }
+    )
     if csv is not None:
         records.to_csv(csv)
         typer.echo(f"table written to {csv}")
