@@ -152,7 +152,7 @@ def test_json_has_one_meaning_in_every_command(tmp_path: Path, model: Path) -> N
     np.save(images, np.zeros((3, 64), np.uint8))
     for command in (
         ["train", *QUICK],
-        ["path", *QUICK, "--lambdas", "1"],
+        ["path", *QUICK, "--lmbda", "1"],
         ["sweep", *QUICK],
         ["predict", model, images],
     ):

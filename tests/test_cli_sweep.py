@@ -140,7 +140,7 @@ def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
     assert "80 training and 20 validation rows; 2 trials" in lines[0]
     assert "of 30 test rows" in lines[-1]
     result = CliRunner().invoke(
-        app, ["path", str(files[0]), "--epochs", "2", "--lambdas", "0.005,0.01"]
+        app, ["path", str(files[0]), "--epochs", "2", "--lmbda", "0.005,0.01"]
     )
     assert result.exit_code == 0, result.output
     assert "64 training and 16 validation rows; network [6, 30, 1]" in result.stdout

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from fastnn.checks import not_installed, one_of
+from fastnn.checks import not_installed, one_of, real
 from fastnn.files import json_text, refuse_unwritable, replace_text
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "json_writer",
     "names_in",
     "new_figure",
+    "numbers_in",
     "penalty_of",
     "strength_for",
     "units_in",
@@ -94,6 +95,32 @@ def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
         return [one_of(option, name.strip(), known) for name in text.split(",")]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def numbers_in(option: str, text: str, *, drawn: bool | None = None, **bounds: float) -> Any:
+    """Return the values that an option's text describes: a list of numbers, or a distribution.
+
+    LOW:HIGH:COUNT is a list in equal ratios. If `drawn`, LOW:HIGH is a distribution instead; None
+    stands for a command without --samples.
+    """
+    from fastnn.regularization_path import geometric
+    from fastnn.sweep_space import LogUniform
+
+    try:
+        if ":" not in text:
+            return [real(option, float(number), **bounds) for number in text.split(",")]
+        low, high, *count = text.split(":")
+        if len(count) > 1 or bool(drawn) == bool(count):
+            raise ValueError
+        ends = float(low), float(high)
+        return geometric(*ends, int(count[0])) if count else LogUniform(*ends)
+    except ValueError:
+        least = "above 0" if ":" in text or "above" in bounds else "of at least 0"
+        grid = "0.1:10:5" if drawn is None else "0.1:10:5 for a grid, or 0.1:10 for --samples"
+        raise typer.BadParameter(
+            f"numbers {least} are expected, such as 0.1,0.5, or {grid}, not {text!r}",
+            param_hint=option,
+        ) from None
 
 
 def penalty_of(name: str, strength: float) -> Penalty:

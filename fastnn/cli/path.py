@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -20,10 +19,10 @@ from fastnn.cli.options import (
     Seed,
     Threads,
     all_differ,
-    finite,
     hidden_layers,
     json_writer,
     new_figure,
+    numbers_in,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
@@ -39,8 +38,6 @@ SparsePenaltyName = Literal[
     "l1_proximal", "l1_cumulative", "truncated_gradient", "group_lasso", "sparse_group_lasso"
 ]
 
-FIRST, LAST, COUNT = 0.1, 10.0, 9
-
 
 def path(
     name: RowsName = "digits",
@@ -51,26 +48,13 @@ def path(
     penalty: Annotated[
         SparsePenaltyName, typer.Option(help="A penalty that leaves exact zeros.")
     ] = "l1_proximal",
-    lambdas: Annotated[
-        str | None, typer.Option(metavar="LMBDA,...", help="Its strengths, such as 0.1,0.3,1.")
-    ] = None,
-    first: Annotated[
-        float | None,
+    lmbda: Annotated[
+        str,
         typer.Option(
-            "--from", callback=finite, help=f"Weakest, without --lambdas [default: {FIRST:g}]."
+            metavar="VALUES",
+            help="Its strengths, such as 0.1,0.3,1; or LOW:HIGH:COUNT, in equal ratios.",
         ),
-    ] = None,
-    last: Annotated[
-        float | None,
-        typer.Option("--to", callback=finite, help=f"Strongest [default: {LAST:g}]."),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help=f"Number of strengths, in equal ratios [default: {COUNT}].",
-        ),
-    ] = None,
+    ] = "0.1:10:9",
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the training rows for each strength.")
     ] = 10,
@@ -101,7 +85,7 @@ def path(
     or every fifth of the digits, or of a file's rows, that are not held out. The held-out rows test
     the chosen network only.
     """
-    layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
+    layers, strengths = hidden_layers(hidden), numbers_in("--lmbda", lmbda)
     all_differ({"--out": out, "--json": json_file, "--plot": plot})
     figure = new_figure(plot)
 
@@ -170,30 +154,6 @@ def path(
         "test_accuracy": test_accuracy,
     }
     write_json(options)
-
-
-def _strengths(
-    lambdas: str | None, first: float | None, last: float | None, count: int | None
-) -> list[float]:
-    if lambdas is None:
-        from fastnn.regularization_path import geometric
-
-        ends = FIRST if first is None else first, LAST if last is None else last
-        if min(ends) <= 0:
-            raise typer.BadParameter("numbers above 0 are expected", param_hint="--from and --to")
-        return geometric(*ends, COUNT if count is None else count)
-    if (first, last, count) != (None, None, None):
-        raise typer.BadParameter("instead of --from, --to and --count", param_hint="--lambdas")
-    try:
-        strengths = [float(lmbda) for lmbda in lambdas.split(",")]
-    except ValueError:
-        strengths = [math.nan]
-    if not all(0 <= lmbda < math.inf for lmbda in strengths):
-        raise typer.BadParameter(
-            f"numbers of at least 0 are expected, such as 0.1,0.3,1, not {lambdas!r}",
-            param_hint="--lambdas",
-        )
-    return strengths
 
 
 def _table() -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.checks import real, whole
+from fastnn.checks import whole
 from fastnn.cli.options import (
     DataFolder,
     Dtype,
@@ -20,6 +20,7 @@ from fastnn.cli.options import (
     json_writer,
     names_in,
     new_figure,
+    numbers_in,
     penalty_of,
     strength_for,
     written,
@@ -119,7 +120,7 @@ def sweep(
         {"--results": results, "--json": json_file, "--csv": csv, "--plot": plot, "--out": out}
     )
     space: dict[str, Any] = {
-        "learning_rate": _numbers("--learning-rate", learning_rate, drawn, above=0.0),
+        "learning_rate": numbers_in("--learning-rate", learning_rate, drawn=drawn, above=0.0),
         "batch_size": _whole_numbers("--batch-size", batch_size, minimum=1),
         "seed": _whole_numbers("--seed", seed, minimum=0),
         **_penalties(penalty, lmbda, drawn),
@@ -196,28 +197,6 @@ def _whole_numbers(option: str, text: str, minimum: int) -> list[int]:
         ) from None
 
 
-def _numbers(option: str, text: str, drawn: bool, **bounds: float) -> Any:
-    """Return the values that an option's text describes: a list of numbers, or a distribution."""
-    from fastnn.regularization_path import geometric
-    from fastnn.sweep_space import LogUniform
-
-    try:
-        if ":" not in text:
-            return [real(option, float(number), **bounds) for number in text.split(",")]
-        low, high, *count = text.split(":")
-        if len(count) > 1 or drawn == bool(count):
-            raise ValueError
-        ends = float(low), float(high)
-        return geometric(*ends, int(count[0])) if count else LogUniform(*ends)
-    except ValueError:
-        least = "above 0" if ":" in text or "above" in bounds else "of at least 0"
-        raise typer.BadParameter(
-            f"numbers {least} are expected, such as 0.1,0.5, or 0.1:10:5 for a grid, or 0.1:10 "
-            f"for --samples, not {text!r}",
-            param_hint=option,
-        ) from None
-
-
 def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
     """Return the part of the space that --penalty and --lmbda describe."""
     from fastnn import penalties
@@ -226,7 +205,7 @@ def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
         return {}
     known = {penalty.name: penalty for penalty in penalties.ALL}
     chosen = [known[name] for name in names_in("--penalty", names, known)]
-    strengths = _numbers("--lmbda", text, drawn)
+    strengths = numbers_in("--lmbda", text, drawn=drawn)
     if isinstance(strengths, list):  # those of a distribution are all above 0
         for penalty, strength in itertools.product(chosen, strengths):
             penalty_of(penalty.name, strength)
