@@ -78,6 +78,24 @@ def test_samples_halving_and_several_architectures(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("numpy_path")
+def test_several_optimizers(tmp_path: Path, digits: data.Dataset) -> None:
+    """Each has its own rate unless rates are given."""
+    rows, validation = named_rows("digits", None, None, None).validation()
+    options = {"sizes": [64, 20, 10], "epochs": 2, "input_scale": 1 / 16, "seed": 1}
+    for rates in ([], [0.01, 0.02]):
+        space = {"optimizer": [fastnn.SGD, fastnn.Adam]} | (
+            {"learning_rate": rates} if rates else {}
+        )
+        records = fastnn.sweep(*rows, space, validation_data=validation, **options)
+        given = ["--learning-rate", "0.01,0.02"] if rates else []
+        lines = good("--optimizer", "sgd,adam", *given, "--json", tmp_path / "told.json")
+        told = json.loads((tmp_path / "told.json").read_text("utf-8"))["records"]
+        assert sorted(r["val_cost"] for r in told) == sorted(r["val_cost"] for r in records)
+        assert {r["optimizer"] for r in told} == {"SGD", "Adam"}
+        assert "optimizer" in "".join(lines)
+
+
+@pytest.mark.usefixtures("numpy_path")
 def test_with_halving_those_that_came_furthest_stand_first() -> None:
     """Each trial is listed once, at its last rung; there are no more jobs than trials."""
     lines = good("--learning-rate", "0.02,0.05,0.1,1", "--halving", 2, "--jobs", 99)
@@ -101,6 +119,8 @@ def test_with_halving_those_that_came_furthest_stand_first() -> None:
         (["--lmbda", "1"], "it needs a --penalty"),
         (["--penalty", "l1"], "l1 needs a strength, --lmbda"),
         (["--penalty", "l3", "--lmbda", "1"], "not 'l3'"),
+        (["--optimizer", "sgd,adm"], "did you mean 'adam'"),
+        (["--optimizer", "sgd,ftrl", "--penalty", "l1", "--lmbda", "1"], "an l2 of its own"),
         (["--sample-seed", 1], "it needs --samples"),
         (["--hidden", "x"], "whole numbers above 0"),
         (["--plot", "picture.txt"], "one of the endings"),

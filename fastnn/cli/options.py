@@ -14,6 +14,7 @@ from fastnn.checks import not_installed, one_of, real
 from fastnn.files import json_text, refuse_unwritable, replace_text
 
 if TYPE_CHECKING:
+    from fastnn.optimizers import Optimizer
     from fastnn.penalties import Penalty
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "names_in",
     "new_figure",
     "numbers_in",
+    "optimizer_of",
     "penalty_of",
     "strength_for",
     "units_in",
@@ -121,6 +123,21 @@ def numbers_in(option: str, text: str, *, drawn: bool | None = None, **bounds: f
             f"numbers {least} are expected, such as 0.1,0.5, or {grid}, not {text!r}",
             param_hint=option,
         ) from None
+
+
+def optimizer_of(name: str, learning_rate: float | None, penalty: Penalty | None) -> Optimizer:
+    """Return the optimizer that the options name, if it can be combined with the penalty."""
+    from fastnn import optimizers
+
+    try:
+        optimizer = optimizers.named("--optimizer", name, learning_rate)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--learning-rate") from error
+    try:
+        optimizers.check_penalties(optimizer, [penalty])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--penalty") from error
+    return optimizer
 
 
 def penalty_of(name: str, strength: float) -> Penalty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from fastnn.cli.options import (
     names_in,
     new_figure,
     numbers_in,
+    optimizer_of,
     penalty_of,
     strength_for,
     written,
@@ -28,13 +30,14 @@ from fastnn.cli.options import (
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 
 if TYPE_CHECKING:
+    from fastnn.penalties import Penalty
     from fastnn.sweep_records import Records
 
 __all__ = ["sweep"]
 
 SHOWN = 10  # lines of the table
 
-Values = "Values, such as 0.1,0.5; LOW:HIGH:COUNT, in equal ratios; or LOW:HIGH, with --samples."
+VALUES = "Values, such as 0.1,0.5; LOW:HIGH:COUNT, in equal ratios; or LOW:HIGH, with --samples."
 
 
 def sweep(
@@ -49,10 +52,18 @@ def sweep(
             help="Hidden layers of one network, such as 100,30; repeat it for more networks.",
         ),
     ] = ["30"],  # noqa: B006 - typer copies it
-    learning_rate: Annotated[str, typer.Option(metavar="VALUES", help=Values)] = "0.5",
+    learning_rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUES", help=f"{VALUES} [default: each optimizer's own, 0.5 for sgd]"
+        ),
+    ] = None,
     batch_size: Annotated[
         str, typer.Option(metavar="NUMBERS", help="Rows per mini-batch, such as 10,20.")
     ] = "10",
+    optimizer: Annotated[
+        str, typer.Option(metavar="NAMES", help="Names such as sgd,adam.")
+    ] = "sgd",
     penalty: Annotated[
         str, typer.Option(metavar="NAMES", help="none, or names such as l1,l2.")
     ] = "none",
@@ -119,11 +130,16 @@ def sweep(
     all_differ(
         {"--results": results, "--json": json_file, "--csv": csv, "--plot": plot, "--out": out}
     )
+    rates = {}
+    if learning_rate is not None:
+        rates["learning_rate"] = numbers_in(
+            "--learning-rate", learning_rate, drawn=drawn, above=0.0
+        )
     space: dict[str, Any] = {
-        "learning_rate": numbers_in("--learning-rate", learning_rate, drawn=drawn, above=0.0),
+        **rates,
         "batch_size": _whole_numbers("--batch-size", batch_size, minimum=1),
         "seed": _whole_numbers("--seed", seed, minimum=0),
-        **_penalties(penalty, lmbda, drawn),
+        **_rules(optimizer, penalty, lmbda, drawn),
     }
     layers = [hidden_layers([value]) for value in hidden]
     figure = new_figure(plot)
@@ -197,19 +213,28 @@ def _whole_numbers(option: str, text: str, minimum: int) -> list[int]:
         ) from None
 
 
-def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
-    """Return the part of the space that --penalty and --lmbda describe."""
-    from fastnn import penalties
+def _rules(optimizer: str, penalty: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
+    """Return the part of the space that --optimizer, --penalty and --lmbda describe."""
+    from fastnn import optimizers, penalties
 
-    if (text := strength_for(names, lmbda)) is None:
-        return {}
-    known = {penalty.name: penalty for penalty in penalties.ALL}
-    chosen = [known[name] for name in names_in("--penalty", names, known)]
-    strengths = numbers_in("--lmbda", text, drawn=drawn)
-    if isinstance(strengths, list):  # those of a distribution are all above 0
-        for penalty, strength in itertools.product(chosen, strengths):
-            penalty_of(penalty.name, strength)
-    return {"penalty": chosen, "lmbda": strengths}
+    kinds = _classes("--optimizer", optimizer, optimizers.ALL)
+    space: dict[str, Any] = {"optimizer": kinds}
+    tried: list[Penalty | None] = [None]
+    if (text := strength_for(penalty, lmbda)) is not None:
+        chosen = _classes("--penalty", penalty, penalties.ALL)
+        strengths = numbers_in("--lmbda", text, drawn=drawn)
+        some = strengths if isinstance(strengths, list) else [strengths.low]
+        tried = [penalty_of(*pair) for pair in itertools.product([p.name for p in chosen], some)]
+        space |= {"penalty": chosen, "lmbda": strengths}
+    for kind, one in itertools.product(kinds, tried):
+        optimizer_of(kind.name, None, one)
+    return space
+
+
+def _classes(option: str, names: str, known: Iterable[Any]) -> list[Any]:
+    """Return the classes whose names an option lists."""
+    by_name = {one.name: one for one in known}
+    return [by_name[name] for name in names_in(option, names, by_name)]
 
 
 def _show(records: Records, varied: list[str]) -> None:

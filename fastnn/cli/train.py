@@ -25,6 +25,7 @@ from fastnn.cli.options import (
     is_terminal,
     json_writer,
     new_figure,
+    optimizer_of,
     penalty_of,
     strength_for,
     written,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from fastnn.callbacks import Callback
     from fastnn.history import History
     from fastnn.network import Network
-    from fastnn.optimizers import Optimizer
-    from fastnn.penalties import Penalty
 
 __all__ = ["train"]
 
@@ -117,7 +116,7 @@ def train(
     layers = hidden_layers(hidden)
     strength = strength_for(penalty, lmbda)
     chosen_penalty = None if strength is None else penalty_of(penalty, strength)
-    chosen_optimizer = _optimizer(optimizer, learning_rate, chosen_penalty)
+    chosen_optimizer = optimizer_of(optimizer, learning_rate, chosen_penalty)
     goes_on = resume and checkpoint is not None and checkpoint.exists()
     write_json = json_writer(json_file)
     rows = named_rows(name, folder, test, features).book()
@@ -162,21 +161,6 @@ def train(
         "threads": threads,
     }
     write_json(options | summary)
-
-
-def _optimizer(name: str, learning_rate: float | None, penalty: Penalty | None) -> Optimizer:
-    """Return the optimizer that the options name, if it can be combined with the penalty."""
-    from fastnn import optimizers
-
-    try:
-        optimizer = optimizers.named("--optimizer", name, learning_rate)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--learning-rate") from error
-    try:
-        optimizers.check_penalties(optimizer, [penalty])
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--penalty") from error
-    return optimizer
 
 
 def _lines(epochs: int) -> Callback:
