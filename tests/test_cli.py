@@ -443,6 +443,13 @@ def test_data_verify(tmp_path: Path) -> None:
     assert str(tmp_path) in failure(run("data", "verify", "mnist", "--data", tmp_path))
 
 
+@pytest.mark.parametrize("command", ["data verify", "profile", "train", "path", "sweep"])
+def test_the_digits_are_in_no_folder(command: str, tmp_path: Path) -> None:
+    result = run(*command.split(), "digits", "--data", tmp_path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "it is for mnist and fashion, not digits" in result.stderr
+
+
 def test_data_fetch_prints_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name: str, *, progress: bool) -> list[Path]:
         if name == "fashion":

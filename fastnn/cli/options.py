@@ -39,6 +39,7 @@ __all__ = [
     "numbers_in",
     "optimizer_of",
     "penalty_of",
+    "refuse_folder",
     "strength_for",
     "units_in",
     "written",
@@ -74,6 +75,12 @@ DataFolder = Annotated[
         "else the cache].",
     ),
 ]
+
+
+def refuse_folder(name: str | None, folder: Path | None) -> None:
+    """Refuse --data for rows that do not come from such a folder; None is MNIST, if it is there."""
+    if folder is not None and name not in (None, "mnist", "fashion"):
+        raise typer.BadParameter(f"it is for mnist and fashion, not {name}", param_hint="--data")
 
 
 def finite(value: float | None) -> float | None:

@@ -18,6 +18,7 @@ from fastnn.cli.options import (
     is_terminal,
     json_writer,
     new_figure,
+    refuse_folder,
     units_in,
     written,
 )
@@ -73,6 +74,7 @@ def profile(
     """
     from fastnn import profiling
 
+    refuse_folder(name, folder)
     all_differ({"--json": json_file, "--plot": picture})
     figure = new_figure(picture)
     write_json, on_terminal = json_writer(json_file), is_terminal(sys.stderr)
