@@ -49,6 +49,29 @@ def test_it_prints_a_line_for_each_strength_and_the_choice() -> None:
     assert "of 360 test images" in chosen
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_long_lines_are_not_folded() -> None:
+    result = run("--epochs", "1", "--hidden", "9,9,9,9,9,9,9,9,9,9", "--lmbda", "0.5,2")
+    rows = [line for line in result.stdout.splitlines() if line.startswith("│")]
+    assert len(rows) == 2
+    assert all(len(line) > 80 for line in rows)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_ctrl_c_leaves_the_strengths_that_are_done(monkeypatch) -> None:
+    whole = regularization_path._step
+
+    def interrupted(network, lmbda, history, validation_data):
+        if lmbda > 1:
+            raise KeyboardInterrupt
+        return whole(network, lmbda, history, validation_data)
+
+    monkeypatch.setattr(regularization_path, "_step", interrupted)
+    result = run(*QUICK, "--lmbda", "0.5,2")
+    assert result.exit_code == 130
+    assert [line.split()[1] for line in result.stdout.splitlines() if "│" in line] == ["0.5"]
+
+
 def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Dataset) -> None:
     rows, validation = parts(digits)
     options = [

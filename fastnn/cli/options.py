@@ -14,6 +14,8 @@ from fastnn.checks import not_installed, one_of, real
 from fastnn.files import json_text, refuse_unwritable, replace_text
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fastnn.optimizers import Optimizer
     from fastnn.penalties import Penalty
 
@@ -39,6 +41,7 @@ __all__ = [
     "numbers_in",
     "optimizer_of",
     "penalty_of",
+    "print_table",
     "refuse_folder",
     "strength_for",
     "units_in",
@@ -211,6 +214,14 @@ def json_writer(path: Path | None) -> Callable[[Any], None]:
             typer.echo(f"figures written to {path}")
 
     return write
+
+
+def print_table(table: Table) -> None:
+    """Print a table at its full width, however narrow the terminal or the pipe is."""
+    from rich.console import Console
+
+    whole_width = Console(width=sys.maxsize).measure(table).maximum  # no figure is cut off
+    Console(width=max(whole_width, Console().width)).print(table)
 
 
 def is_terminal(*streams: Any) -> bool:

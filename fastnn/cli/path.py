@@ -23,6 +23,7 @@ from fastnn.cli.options import (
     json_writer,
     new_figure,
     numbers_in,
+    print_table,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
@@ -89,11 +90,8 @@ def path(
     all_differ({"--out": out, "--json": json_file, "--plot": plot})
     figure = new_figure(plot)
 
-    from rich.console import Console
-    from rich.live import Live
-
     from fastnn import penalties
-    from fastnn.regularization_path import lambda_path, sparsest
+    from fastnn.regularization_path import sparsest
 
     write_json = json_writer(json_file)
     split = named_rows(name, folder, test, features)
@@ -103,27 +101,17 @@ def path(
         f"{name}: {len(rows[1]):,} training and {len(validation[1]):,} validation {split.what}; "
         f"network {network.sizes}, {dtype}, {penalty}, {epochs} epochs a strength"
     )
-    table, console = _table(), Console()
-    with Live(table, console=console, auto_refresh=False) as live:
-
-        def show(step: PathStep) -> None:
-            table.add_row(*_cells(step))
-            live.refresh()
-
-        steps = lambda_path(
-            network,
-            *rows,
-            strengths,
-            validation_data=validation,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            penalty=partial(penalties.named, "--penalty", penalty),
-            threads=threads,
-            on_step=show,
-        )
-    if not console.is_terminal:  # on a terminal, Live ends the line
-        console.line()
+    steps = _shown_path(
+        network,
+        *rows,
+        strengths,
+        validation_data=validation,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        penalty=partial(penalties.named, "--penalty", penalty),
+        threads=threads,
+    )
     chosen = sparsest(steps)
     test_accuracy = chosen.network.accuracy(split.X_test, split.y_test)
     typer.echo(
@@ -154,6 +142,26 @@ def path(
         "test_accuracy": test_accuracy,
     }
     write_json(options)
+
+
+def _shown_path(*arguments: Any, **options: Any) -> list[PathStep]:
+    """Return the steps of `lambda_path`, each a line of a table when it is done."""
+    from rich.live import Live
+
+    from fastnn.regularization_path import lambda_path
+
+    table = _table()
+    try:
+        # The live table has to fit the terminal; it gives way to the whole one.
+        with Live(table, auto_refresh=False, transient=True) as live:
+
+            def show(step: PathStep) -> None:
+                table.add_row(*_cells(step))
+                live.refresh()
+
+            return lambda_path(*arguments, **options, on_step=show)
+    finally:
+        print_table(table)
 
 
 def _table() -> Table:

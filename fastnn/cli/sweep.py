@@ -24,6 +24,7 @@ from fastnn.cli.options import (
     numbers_in,
     optimizer_of,
     penalty_of,
+    print_table,
     strength_for,
     written,
 )
@@ -240,7 +241,6 @@ def _classes(option: str, names: str, known: Iterable[Any]) -> list[Any]:
 def _show(records: Records, varied: list[str]) -> None:
     """Print the best trials, each at its last rung; with halving, those that got furthest first."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from fastnn.sweep_records import ranked
@@ -262,8 +262,7 @@ def _show(records: Records, varied: list[str]) -> None:
             f"{100 * record['zeros']:.1f}",
             f"{record['seconds']:.2f}",
         )
-    whole_width = Console(width=sys.maxsize).measure(table).maximum  # no figure is cut off
-    Console(width=max(whole_width, Console().width)).print(table)
+    print_table(table)
 
 
 def _cell(value: Any) -> str:
