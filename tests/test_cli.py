@@ -461,6 +461,17 @@ def test_data_fetch_prints_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failure(run("data", "fetch", "fashion")).endswith("no mirror answered: first second")
 
 
+# ------------------------------------------------------------------------ compiled kernels, or none
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("command", ["warmup", "profile", "bench"])
+def test_they_are_refused_at_once_where_nothing_is_compiled(command: str) -> None:
+    result = run(command)
+    assert "NUMBA_DISABLE_JIT" in failure(result)
+    assert result.stdout == ""
+
+
 # ------------------------------------------------------------------------------ the picture itself
 
 

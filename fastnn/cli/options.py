@@ -37,6 +37,7 @@ __all__ = [
     "is_terminal",
     "json_writer",
     "names_in",
+    "need_compiler",
     "new_figure",
     "numbers_in",
     "optimizer_of",
@@ -107,6 +108,14 @@ def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
         return [one_of(option, name.strip(), known) for name in text.split(",")]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def need_compiler() -> None:
+    """Raise a `ValueError` in a command that is about compiled kernels, if there are none."""
+    from fastnn.engine import jit
+
+    if not jit.is_on():
+        raise ValueError("nothing is compiled while NUMBA_DISABLE_JIT is set: unset it")
 
 
 def numbers_in(option: str, text: str, *, drawn: bool | None = None, **bounds: float) -> Any:

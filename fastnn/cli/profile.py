@@ -17,6 +17,7 @@ from fastnn.cli.options import (
     finite,
     is_terminal,
     json_writer,
+    need_compiler,
     new_figure,
     refuse_folder,
     units_in,
@@ -77,6 +78,8 @@ def profile(
     refuse_folder(name, folder)
     all_differ({"--json": json_file, "--plot": picture})
     figure = new_figure(picture)
+    layers = units_in("--sizes", sizes, "at least two, such as 784,30,10", layers=2)
+    need_compiler()
     write_json, on_terminal = json_writer(json_file), is_terminal(sys.stderr)
 
     def tell(measured: str) -> None:
@@ -85,7 +88,7 @@ def profile(
 
     try:
         found = profiling.profile(
-            units_in("--sizes", sizes, "at least two, such as 784,30,10", layers=2),
+            layers,
             batch_size=batch_size,
             penalty=penalty,
             lmbda=lmbda,
