@@ -16,7 +16,7 @@ import numpy as np
 from fastnn.checks import not_installed
 
 try:
-    import dask
+    import dask.array
     import distributed
 except ModuleNotFoundError as error:
     raise not_installed("fastnn.dask", "dask", "dask[distributed]") from error
@@ -73,7 +73,8 @@ def fit(
     ``epochs=rounds*local_epochs``.
 
     If a worker is lost, only its part of the round is repeated: Dask recomputes its partitions on
-    other workers, as it does for any lost result, and the repeated part has the same result.
+    other workers, as it does for any lost result, and the repeated part has the same result. What
+    ``client.scatter`` has put on the worker cannot be recomputed: it is lost, and the fit ends.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def fit(
         If an argument is not as above, or partitions are empty, or their widths or dtypes differ.
         For a bad partition the message names it. No weight has changed.
     ConnectionError
-        If the client is closed, its cluster is gone, or there are no workers.
+        If the client is closed, its cluster is gone, there are no workers, or a scattered partition
+        is lost with its worker.
     DivergenceError
         If the weights or the optimizer's state are not finite after a round; the network keeps the
         weights of the round before.
@@ -215,13 +217,19 @@ class _Cluster:
                 f"round {self._finished + 1} has ended several workers, one after another, at the "
                 f"task {error.task!r}: see their logs, they may be out of memory; {self._kept()}"
             ) from error
-        except (distributed.client.FutureCancelledError, distributed.comm.CommClosedError) as error:
+        except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
             raise self._gone(error) from error
         finally:
             if self._client.status == "running":
                 self._client.cancel(futures)
 
     def _gone(self, error: BaseException) -> ConnectionError:
+        if isinstance(error, distributed.CancelledError) and self._client.status == "running":
+            return ConnectionError(
+                "a partition is lost: it was scattered, and its worker is gone, or the cluster was "
+                "restarted; give delayed objects or paths, which other workers can compute again; "
+                f"{self._kept()}"
+            )
         return ConnectionError(f"the Dask client or its cluster is gone ({error}); {self._kept()}")
 
     def _kept(self) -> str:
@@ -243,7 +251,10 @@ class _Cluster:
         at = []
         for number, pair in enumerate(pairs):
             futures = distributed.futures_of(pair)
-            distributed.wait(futures)
+            try:
+                distributed.wait(futures)
+            except distributed.CancelledError as error:
+                raise self._gone(error) from error
             holders = [w for held in self._client.who_has(futures).values() for w in held]
             dealt = workers[number * len(workers) // len(pairs)]
             at.append(Counter(holders).most_common(1)[0][0] if holders else dealt)
@@ -274,14 +285,21 @@ def _running(client: distributed.Client | None) -> distributed.Client:
 
 def _pairs(partitions: Any) -> list[tuple[Any, Any]]:
     """Return for each partition a pair (X, y) of what the workers compute or open."""
-    if isinstance(partitions, tuple) and all(hasattr(a, "to_delayed") for a in partitions):
-        return _blocks(*partitions)
-    if isinstance(partitions, (str, bytes)) or not isinstance(partitions, Iterable):
+    one = isinstance(partitions, (str, bytes)) or dask.is_dask_collection(partitions)
+    if one or not isinstance(partitions, Iterable):
         raise TypeError(
             "partitions must be a pair of Dask arrays or a list of pairs (X, y), "
             f"not {type(partitions).__name__}"
         )
-    pairs = [(p, None) if is_path(p) and has_svmlight_name(p) else p for p in partitions]
+    given = list(partitions)
+    if any(hasattr(type(a), "to_dask_array") for a in given):
+        raise TypeError(
+            "partitions must be Dask arrays, not frames: give (X.to_dask_array(lengths=True), "
+            "y.to_dask_array(lengths=True))"
+        )
+    if isinstance(partitions, tuple) and any(isinstance(a, dask.array.Array) for a in given):
+        return _blocks(*given)
+    pairs = [(p, None) if is_path(p) and has_svmlight_name(p) else p for p in given]
     for number, pair in enumerate(pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"partition {number} must be a pair (X, y), not {type(pair).__name__}")
@@ -299,6 +317,8 @@ def _blocks(*arrays: Any) -> list[tuple[Any, Any]]:
         raise TypeError(f"partitions must be two Dask arrays, X and y, not {len(arrays)}")
     X, y = arrays
     for name, array in (("X", X), ("y", y)):
+        if not isinstance(array, dask.array.Array):
+            raise TypeError(f"{name} must be a Dask array too, not {type(array).__name__}")
         if any(count > 1 for count in array.numblocks[1:]):
             raise ValueError(
                 f"{name} must be cut in blocks of rows only: {name}.rechunk({{1: -1}}), "
@@ -319,7 +339,7 @@ def _source(number: int, given: Any) -> Any:
         return given
     raise TypeError(
         f"partition {number} must be of delayed objects, futures or paths, "
-        f"not {type(given).__name__}: client.scatter(X) makes a future"
+        f"not {type(given).__name__}: dask.delayed(X) makes a delayed object"
     )
 
 

@@ -44,9 +44,9 @@ def json_safe(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Return a value, made `json_safe`, as JSON: one line, or indented."""
-    return json.dumps(json_safe(value), allow_nan=False, indent=indent)
+def json_text(value: Any) -> str:
+    """Return a value, made `json_safe`, as one line of JSON."""
+    return json.dumps(json_safe(value), allow_nan=False)
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

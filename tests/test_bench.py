@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -339,6 +340,28 @@ def test_a_case_that_needs_more_cpus_is_skipped() -> None:
     result = run("tiny", "--threads", machine.cpus() + 1)
     assert result.exit_code == 1
     assert "skipped, it needs" in result.output
+
+
+def test_a_failing_case_does_not_end_the_others(
+    measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(case: Case, *_: object) -> dict[str, Any]:
+        if case.name == "h30-m1":
+            raise ValueError("case h30-m1: it diverged")
+        return next(found for found in measured["cases"] if found["name"] == case.name)
+
+    monkeypatch.setattr(worker, "run", fails)
+    told = tmp_path / "bench.json"
+    result = run("tiny", "h30-m1", "evaluation", "--json", told, "--plot", tmp_path / "bench.png")
+    assert result.exit_code == 1
+    assert result.stderr == "fastnn: case h30-m1: it diverged\n"
+    assert [line.split()[0] for line in result.stdout.splitlines()[-2:]] == ["tiny", "evaluation"]
+    saved = json.loads(told.read_text("utf-8"))
+    assert saved == {"cases": measured["cases"], "failed": {"h30-m1": "case h30-m1: it diverged"}}
+    assert (tmp_path / "bench.png").exists()
+    result = run("h30-m1", "--json", told, "--plot", tmp_path / "none.png")
+    assert (result.exit_code, json.loads(told.read_text("utf-8"))["cases"]) == (1, [])
+    assert not (tmp_path / "none.png").exists()
 
 
 def test_a_failing_case_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

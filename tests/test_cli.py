@@ -26,6 +26,7 @@ pytestmark = pytest.mark.cpu_tiles  # as the processes that these tests start
 
 COMMAND = [sys.executable, "-m", "fastnn"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
+JSON = ["--json", "-"]
 
 
 def run(*arguments: object) -> Result:
@@ -33,7 +34,7 @@ def run(*arguments: object) -> Result:
 
 
 def run_json(*arguments: object) -> dict[str, Any]:
-    result = run(*arguments, "--json")
+    result = run(*arguments, *JSON)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
@@ -138,9 +139,38 @@ def test_the_model_is_told_where_its_picture_cannot_be_drawn(tmp_path: Path) -> 
 
 
 def test_train_json_keeps_standard_output_to_the_object() -> None:
-    result = run("train", *QUICK, "--json")
+    result = run("train", *QUICK, *JSON)
     assert len(result.stdout.splitlines()) == 1
     assert "epoch 2/2" in result.stderr
+    assert "samples/s" in result.stderr
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_json_has_one_meaning_in_every_command(tmp_path: Path, model: Path) -> None:
+    """It names a file; for standard output, all else goes to standard error."""
+    path, images = tmp_path / "told.json", tmp_path / "images.npy"
+    np.save(images, np.zeros((3, 64), np.uint8))
+    for command in (
+        ["train", *QUICK],
+        ["path", *QUICK, "--lmbda", "1"],
+        ["sweep", *QUICK],
+        ["predict", model, images],
+    ):
+        plain, to_file, printed = (run(*command, *to) for to in ([], ["--json", path], JSON))
+        assert plain.exit_code == to_file.exit_code == printed.exit_code == 0
+        assert to_file.stdout.splitlines()[-1] == f"figures written to {path}"
+        [line] = printed.stdout.splitlines()
+        assert json.loads(line).keys() == json.loads(path.read_text("utf-8")).keys()
+        if command[0] != "predict":
+            assert plain.stderr == to_file.stderr == ""
+            assert len(printed.stderr.splitlines()) == len(plain.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", ["train", "path", "sweep", "profile", "bench"])
+def test_a_json_file_that_cannot_be_written_is_refused_at_once(command: str) -> None:
+    result = run(command, "--json", "no/such/folder/x.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--json" in result.stderr
 
 
 def test_train_is_fastnn_fit_with_these_options(digits: data.Dataset) -> None:
@@ -413,6 +443,13 @@ def test_data_verify(tmp_path: Path) -> None:
     assert str(tmp_path) in failure(run("data", "verify", "mnist", "--data", tmp_path))
 
 
+@pytest.mark.parametrize("command", ["data verify", "profile", "train", "path", "sweep"])
+def test_the_digits_are_in_no_folder(command: str, tmp_path: Path) -> None:
+    result = run(*command.split(), "digits", "--data", tmp_path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "it is for mnist and fashion, not digits" in result.stderr
+
+
 def test_data_fetch_prints_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name: str, *, progress: bool) -> list[Path]:
         if name == "fashion":
@@ -422,6 +459,17 @@ def test_data_fetch_prints_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "fetch", fetch)
     assert run("data", "fetch", "mnist").stdout == "mnist\n"
     assert failure(run("data", "fetch", "fashion")).endswith("no mirror answered: first second")
+
+
+# ------------------------------------------------------------------------ compiled kernels, or none
+
+
+@pytest.mark.usefixtures("numpy_path")
+@pytest.mark.parametrize("command", ["warmup", "profile", "bench"])
+def test_they_are_refused_at_once_where_nothing_is_compiled(command: str) -> None:
+    result = run(command)
+    assert "NUMBA_DISABLE_JIT" in failure(result)
+    assert result.stdout == ""
 
 
 # ------------------------------------------------------------------------------ the picture itself

@@ -37,7 +37,7 @@ def parts(digits: data.Dataset) -> tuple[Any, Any]:
 
 @pytest.mark.usefixtures("numpy_path")
 def test_it_prints_a_line_for_each_strength_and_the_choice() -> None:
-    result = run(*QUICK, "--lambdas", "2,0.5")
+    result = run(*QUICK, "--lmbda", "2,0.5")
     assert result.exit_code == 0
     first, *table, chosen = result.stdout.splitlines()
     assert first.startswith(
@@ -47,6 +47,29 @@ def test_it_prints_a_line_for_each_strength_and_the_choice() -> None:
     assert [row[0] for row in rows] == ["0.5", "2"]
     assert chosen.startswith("chosen: lmbda ")
     assert "of 360 test images" in chosen
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_long_lines_are_not_folded() -> None:
+    result = run("--epochs", "1", "--hidden", "9,9,9,9,9,9,9,9,9,9", "--lmbda", "0.5,2")
+    rows = [line for line in result.stdout.splitlines() if line.startswith("│")]
+    assert len(rows) == 2
+    assert all(len(line) > 80 for line in rows)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_ctrl_c_leaves_the_strengths_that_are_done(monkeypatch) -> None:
+    whole = regularization_path._step
+
+    def interrupted(network, lmbda, history, validation_data):
+        if lmbda > 1:
+            raise KeyboardInterrupt
+        return whole(network, lmbda, history, validation_data)
+
+    monkeypatch.setattr(regularization_path, "_step", interrupted)
+    result = run(*QUICK, "--lmbda", "0.5,2")
+    assert result.exit_code == 130
+    assert [line.split()[1] for line in result.stdout.splitlines() if "│" in line] == ["0.5"]
 
 
 def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Dataset) -> None:
@@ -61,7 +84,7 @@ def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Datas
         "--penalty",
         "l1_proximal",
     ]
-    told = figures(tmp_path, *options, "--lambdas", "0.5,2", "--dtype", "float32", "--threads", 1)
+    told = figures(tmp_path, *options, "--lmbda", "0.5,2", "--dtype", "float32", "--threads", 1)
     steps = fastnn.lambda_path(
         fastnn.Network([64, 20, 10], input_scale=1 / 16, seed=5),
         *rows,
@@ -97,14 +120,14 @@ def test_every_penalty_that_leaves_zeros_can_be_chosen(monkeypatch) -> None:
 
 
 def test_the_strengths_between_two_ends(tmp_path: Path) -> None:
-    told = figures(tmp_path, "--from", "0.5", "--to", "2", "--count", "3")
+    told = figures(tmp_path, "--lmbda", "0.5:2:3")
     assert [step["lmbda"] for step in told["steps"]] == pytest.approx([0.5, 1, 2])
     told = figures(tmp_path)
     assert [step["lmbda"] for step in told["steps"]] == pytest.approx(np.geomspace(0.1, 10, 9))
 
 
 def test_the_chosen_network_is_saved_compacted(tmp_path: Path, digits: data.Dataset) -> None:
-    told = figures(tmp_path, "--lambdas", "0.5,1,3,6", "--out", tmp_path / "model.json")
+    told = figures(tmp_path, "--lmbda", "0.5,1,3,6", "--out", tmp_path / "model.json")
     [chosen] = [step for step in told["steps"] if step["lmbda"] == told["chosen_lmbda"]]
     network = fastnn.load(tmp_path / "model.json")
     assert network.sizes == chosen["sizes"]
@@ -115,7 +138,7 @@ def test_the_chosen_network_is_saved_compacted(tmp_path: Path, digits: data.Data
 @pytest.mark.parametrize("name", ["path.png", "path.svg"])
 def test_the_picture(name: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    result = run(*QUICK, "--lambdas", "1", "--plot", tmp_path / name)
+    result = run(*QUICK, "--lmbda", "1", "--plot", tmp_path / name)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == f"picture saved to {tmp_path / name}"
     assert (tmp_path / name).read_bytes()[:5] in (b"\x89PNG\r", b"<?xml")
@@ -147,7 +170,7 @@ def test_a_cost_that_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
         return whole(network, lmbda, history, validation_data)
 
     monkeypatch.setattr(regularization_path, "_step", diverged)
-    [step] = figures(tmp_path, "--lambdas", "1")["steps"]
+    [step] = figures(tmp_path, "--lmbda", "1")["steps"]
     assert step["train_cost"] is None
     assert step["val_cost"] > 0
 
@@ -155,17 +178,16 @@ def test_a_cost_that_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--lambdas", "1,x"], "--lambdas"),
-        (["--lambdas", ""], "--lambdas"),
-        (["--lambdas", "1,-1"], "--lambdas"),
-        (["--lambdas", "1,inf"], "--lambdas"),
-        (["--lambdas", "1,nan"], "--lambdas"),
-        (["--lambdas", "1", "--count", "3"], "--lambdas"),
-        (["--lambdas", "1", "--from", "3"], "--lambdas"),
-        (["--from", "0"], "--from"),
-        (["--to", "-1"], "--to"),
-        (["--to", "nan"], "--to"),
-        (["--count", "0"], "--count"),
+        (["--lmbda", "1,x"], "--lmbda"),
+        (["--lmbda", ""], "--lmbda"),
+        (["--lmbda", "1,-1"], "--lmbda"),
+        (["--lmbda", "1,inf"], "--lmbda"),
+        (["--lmbda", "1,nan"], "--lmbda"),
+        (["--lmbda", "0.1:10"], "0.1:10:5, not '0.1:10'"),
+        (["--lmbda", "0:1:3"], "--lmbda"),
+        (["--lmbda", "1:-1:3"], "--lmbda"),
+        (["--lmbda", "1:nan:3"], "--lmbda"),
+        (["--lmbda", "1:2:0"], "--lmbda"),
         (["--penalty", "none"], "--penalty"),
         (["--penalty", "max_norm"], "--penalty"),
         (["--hidden", "0"], "--hidden"),
@@ -183,8 +205,8 @@ def test_wrong_usage_is_status_2(arguments: list[str], reason: str) -> None:
 
 
 def test_mnist_keeps_the_books_validation_images(mnist: data.Dataset, tmp_path: Path) -> None:
-    result = run("mnist", "--epochs", "1", "--lambdas", "5", "--json", tmp_path / "path.json")
+    result = run("mnist", "--epochs", "1", "--lmbda", "5", "--json", tmp_path / "path.json")
     assert result.exit_code == 0
     told = json.loads((tmp_path / "path.json").read_text("utf-8"))
-    assert (told["training_images"], told["validation_images"]) == (50_000, 10_000)
+    assert (told["training_rows"], told["validation_rows"]) == (50_000, 10_000)
     assert told["test_accuracy"] > 0.9

@@ -65,12 +65,35 @@ def test_it_is_sweep_with_these_options(tmp_path: Path, digits: data.Dataset) ->
 def test_samples_halving_and_several_architectures(tmp_path: Path) -> None:
     file = tmp_path / "sweep.csv"
     good("--samples", 6, "--learning-rate", "0.01:1", "--hidden", "10,5", "--halving", 2, "--csv",
-         file)  # fmt: skip
+         file, "--json", tmp_path / "sweep.json")  # fmt: skip
     header, *rows = file.read_text().splitlines()
     assert "rung" in header.split(",")
     assert len(rows) == 6 + 3
     assert '"[64, 10, 5, 10]"' in "".join(rows)
     assert '"[64, 20, 10]"' in "".join(rows)
+    told = json.loads((tmp_path / "sweep.json").read_text("utf-8"))
+    assert (told["data"], told["training_rows"], told["validation_rows"]) == ("digits", 1149, 288)
+    assert [f"{record['trial']}" for record in told["records"]] == [
+        row.split(",")[0] for row in rows
+    ]
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_several_optimizers(tmp_path: Path, digits: data.Dataset) -> None:
+    """Each has its own rate unless rates are given."""
+    rows, validation = named_rows("digits", None, None, None).validation()
+    options = {"sizes": [64, 20, 10], "epochs": 2, "input_scale": 1 / 16, "seed": 1}
+    for rates in ([], [0.01, 0.02]):
+        space = {"optimizer": [fastnn.SGD, fastnn.Adam]} | (
+            {"learning_rate": rates} if rates else {}
+        )
+        records = fastnn.sweep(*rows, space, validation_data=validation, **options)
+        given = ["--learning-rate", "0.01,0.02"] if rates else []
+        lines = good("--optimizer", "sgd,adam", *given, "--json", tmp_path / "told.json")
+        told = json.loads((tmp_path / "told.json").read_text("utf-8"))["records"]
+        assert sorted(r["val_cost"] for r in told) == sorted(r["val_cost"] for r in records)
+        assert {r["optimizer"] for r in told} == {"SGD", "Adam"}
+        assert "optimizer" in "".join(lines)
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -127,6 +150,8 @@ def test_of_a_trial_its_last_rung_is_drawn_and_trained_again(
         (["--lmbda", "1"], "it needs a --penalty"),
         (["--penalty", "l1"], "l1 needs a strength, --lmbda"),
         (["--penalty", "l3", "--lmbda", "1"], "not 'l3'"),
+        (["--optimizer", "sgd,adm"], "did you mean 'adam'"),
+        (["--optimizer", "sgd,ftrl", "--penalty", "l1", "--lmbda", "1"], "an l2 of its own"),
         (["--sample-seed", 1], "it needs --samples"),
         (["--hidden", "x"], "whole numbers above 0"),
         (["--plot", "picture.txt"], "one of the endings"),
@@ -166,7 +191,7 @@ def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
     assert "80 training and 20 validation rows; 2 trials" in lines[0]
     assert "of 30 test rows" in lines[-1]
     result = CliRunner().invoke(
-        app, ["path", str(files[0]), "--epochs", "2", "--lambdas", "0.005,0.01"]
+        app, ["path", str(files[0]), "--epochs", "2", "--lmbda", "0.005,0.01"]
     )
     assert result.exit_code == 0, result.output
     assert "64 training and 16 validation rows; network [6, 30, 1]" in result.stdout

@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,12 @@ def test_a_sweep_runs_on_the_cluster(client, digits) -> None:
         assert {**a, "seconds": 0} == {**b, "seconds": 0}
 
 
+class Frame:
+    """What tells Dask's frames from its arrays; they themselves need pyarrow."""
+
+    def to_dask_array(self) -> None: ...
+
+
 def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
     def saved(name: str, X: Any, y: Any) -> tuple[Path, Path]:
         np.save(tmp_path / f"{name}X.npy", X)
@@ -266,7 +273,14 @@ def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
         ([files[0], ("none.npy", "none.npy")], OSError, "partition 1: .*none.npy"),
         ([files[0], (cut, files[1][1])], fastnn.FileFormatError, "partition 1: .*cut.npy"),
         ([files[0][0]], TypeError, "partition 0 must be a pair"),
-        ([(X, y)], TypeError, r"client.scatter\(X\)"),
+        ([(X, y)], TypeError, r"dask\.delayed\(X\) makes a delayed object"),
+        ((delayed(X), delayed(y)), TypeError, r"partition 0 must be a pair \(X, y\), not Delayed"),
+        (delayed(X), TypeError, r"or a list of pairs \(X, y\), not Delayed"),
+        (ragged[0], TypeError, r"or a list of pairs \(X, y\), not Array"),
+        (ragged[:1], TypeError, "two Dask arrays, X and y, not 1"),
+        ((ragged[0], y), TypeError, "y must be a Dask array too, not ndarray"),
+        ((Frame(), Frame()), TypeError, r"X\.to_dask_array\(lengths=True\)"),
+        ((), ValueError, "at least one"),
         ([], ValueError, "at least one"),
         (X, TypeError, "partition 0 must be a pair"),
         (3, TypeError, "a pair of Dask arrays"),
@@ -278,6 +292,26 @@ def test_bad_partitions(client, digits, files, tmp_path: Path) -> None:
         with pytest.raises(error, match=message):
             fastnn.dask.fit(network, partitions, client=client, rounds=1, local_epochs=1)
         assert same(network, new())
+
+
+def test_scattered_partitions_are_lost_with_their_worker(client, digits) -> None:
+    """A fit ends where it is, and another one does not begin."""
+    first, _ = sorted(client.nthreads())
+    partition = tuple(client.scatter([part], workers=[first])[0] for part in digits[:2])
+    [pid] = client.run(os.getpid, workers=[first]).values()
+
+    class Kill(fastnn.Callback):
+        def epoch_end(self, epoch: int, network: Network, history: Any) -> None:
+            if epoch == 1:
+                os.kill(pid, signal.SIGKILL)
+                while first in client.nthreads():
+                    time.sleep(0.01)
+
+    for rounds, callbacks in ((2, [Kill()]), (0, [])):
+        network = new()
+        with pytest.raises(ConnectionError, match=f"scattered.* of {rounds} finished rounds"):
+            fastnn.dask.fit(network, [partition], client=client, rounds=4, callbacks=callbacks)
+    client.wait_for_workers(2, timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_predict_prints_labels_and_values_too(tmp_path: Path) -> None:
         result = run("predict", tmp_path / name, rows)
         found = np.array([line.split() for line in result.stdout.splitlines()], float)
         np.testing.assert_allclose(found, said.reshape(len(X), -1))
-        assert '"predictions"' in run("predict", tmp_path / name, rows, "--json").stdout
+        assert '"predictions"' in run("predict", tmp_path / name, rows, "--json", "-").stdout
 
 
 @pytest.mark.filterwarnings("default")

@@ -112,10 +112,10 @@ def test_train_and_predict_on_the_command_line(tmp_path: Path) -> None:
     y = np.where(X[:, 0] + X[:, 1] > 0, 1, -1)
     for part in (path, tmp_path / "test.svm"):
         dump_svmlight_file(X, y, str(part), zero_based=False)
-    given = ["--hidden", "none", "--epochs", 3, "--batch-size", 5, "--json", "--features", 100]
+    given = ["--hidden", "none", "--epochs", 3, "--batch-size", 5, "--json", "-", "--features", 100]
     told = json.loads(run("train", path, *given, "--test", tmp_path / "test.svm", "--out", model))
     assert told["sizes"] == [100, 1]
-    found = json.loads(run("predict", model, path, "--json"))["classes"]
+    found = json.loads(run("predict", model, path, "--json", "-"))["classes"]
     assert np.mean(np.array(found) == (y > 0)) == told["accuracy"]
     assert network.load(model).predict(np.pad(X, [(0, 0), (0, 10)])).tolist() == found
     assert "48 training rows, 12 held out" in run("train", path, "--epochs", 1, "--hidden", "none")

@@ -7,9 +7,10 @@ Exit status: 0, 1 (failed; one line on standard error says why), 2 (wrong usage)
 from __future__ import annotations
 
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -47,7 +48,7 @@ class _Commands(TyperGroup):
     """The commands; every failure and every warning of theirs is reported in one line."""
 
     def invoke(self, ctx: Any) -> Any:
-        with _told_in_one_line():
+        with _told_in_one_line(), redirect_stdout(sys.stdout):  # --json may redirect it
             return super().invoke(ctx)
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.cli.options import all_differ, names_in, new_figure, written
-from fastnn.files import json_text, replace_text
+from fastnn.cli.options import (
+    JsonFile,
+    all_differ,
+    json_writer,
+    names_in,
+    need_compiler,
+    new_figure,
+    written,
+)
 
 if TYPE_CHECKING:
     from fastnn.bench.cases import Case
+    from fastnn.bench.timing import Effort
 
 __all__ = ["bench"]
 
@@ -33,10 +42,7 @@ def bench(
         int | None,
         typer.Option(min=1, help="Run every case with this many threads [default: its own]."),
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        written("Save all measurements as JSON.", "--json"),
-    ] = None,
+    json_file: JsonFile = None,
     picture: Annotated[
         Path | None,
         written("Save a picture (matplotlib).", "--plot"),
@@ -46,8 +52,7 @@ def bench(
 
     Each case runs in a separate process.
     """
-    from fastnn import machine
-    from fastnn.bench import cases, report, timing, worker
+    from fastnn.bench import cases, report, timing
 
     all_differ({"--json": json_file, "--plot": picture})
     figure = new_figure(picture)
@@ -56,26 +61,47 @@ def bench(
         selected = cases.chosen(names or [])
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="CASE") from None
-    effort = timing.QUICK if quick else timing.FULL
+    need_compiler()
+    write_json = json_writer(json_file)
+    if threads is not None:
+        selected = [_with_threads(case, threads) for case in selected]
+    measured, failed = _run(selected, known, timing.QUICK if quick else timing.FULL)
+    write_json({"cases": measured, "failed": failed})
+    if measured:
+        if picture is not None:
+            report.draw(measured, figure)
+            figure.savefig(picture)
+        typer.echo("\n".join(report.table_lines(measured)))
+    if failed:
+        raise ValueError("; ".join(failed.values()))
+
+
+def _run(
+    selected: Sequence[Case], peers: Sequence[str], effort: Effort
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Run the cases and print their times; return these, and why other cases failed."""
+    from fastnn import machine
+    from fastnn.bench import report, worker
+
     measured: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
     for case in selected:
-        run = case if threads is None else _with_threads(case, threads)
-        if run.threads > machine.cpus():
-            typer.echo(f"{run.name}: skipped, it needs {run.threads} CPUs\n")
+        if case.threads > machine.cpus():
+            typer.echo(f"{case.name}: skipped, it needs {case.threads} CPUs\n")
             continue
-        found = worker.run(run, known, effort)
+        try:
+            found = worker.run(case, peers, effort)
+        except ValueError as error:  # the times of the other cases are not lost
+            typer.echo(f"{error}\n")
+            failed[case.name] = str(error)
+            continue
         if not measured:
             typer.echo("\n".join([*report.machine_lines(found["machine"]), ""]))
         measured.append(found)
         typer.echo("\n".join([*report.case_lines(found), ""]))
-    if not measured:
+    if not measured and not failed:
         raise ValueError("every case was skipped")
-    typer.echo("\n".join(report.table_lines(measured)))
-    if json_file is not None:
-        replace_text(json_file, json_text({"cases": measured}, indent=1) + "\n")
-    if picture is not None:
-        report.draw(measured, figure)
-        figure.savefig(picture)
+    return measured, failed
 
 
 def _with_threads(case: Case, threads: int) -> Case:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fastnn.cli.options import DataFolder, DataName, is_terminal
+from fastnn.cli.options import DataFolder, DataName, is_terminal, refuse_folder
 
 __all__ = ["data_app"]
 
@@ -43,5 +43,6 @@ def verify_data(name: DataName, folder: DataFolder = None) -> None:
     """Check the content of a data set's files and print their paths."""
     from fastnn import data
 
+    refuse_folder(name, folder)
     for path in data.verify(name, folder):
         typer.echo(f"{path}: as it should be")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from fastnn.checks import not_installed, one_of
-from fastnn.files import refuse_unwritable
+from fastnn.checks import not_installed, one_of, real
+from fastnn.files import json_text, refuse_unwritable, replace_text
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fastnn.optimizers import Optimizer
     from fastnn.penalties import Penalty
 
 __all__ = [
@@ -21,6 +25,7 @@ __all__ = [
     "DataName",
     "Dtype",
     "Hidden",
+    "JsonFile",
     "LearningRate",
     "OptimizerName",
     "PenaltyName",
@@ -30,15 +35,23 @@ __all__ = [
     "finite",
     "hidden_layers",
     "is_terminal",
+    "json_writer",
     "names_in",
+    "need_compiler",
     "new_figure",
+    "numbers_in",
+    "optimizer_of",
     "penalty_of",
+    "print_table",
+    "refuse_folder",
     "strength_for",
     "units_in",
     "written",
 ]
 
 T = TypeVar("T")
+
+STANDARD_OUTPUT = Path("-")
 
 PenaltyName = Literal[
     "l1",
@@ -68,6 +81,12 @@ DataFolder = Annotated[
 ]
 
 
+def refuse_folder(name: str | None, folder: Path | None) -> None:
+    """Refuse --data for rows that do not come from such a folder; None is MNIST, if it is there."""
+    if folder is not None and name not in (None, "mnist", "fashion"):
+        raise typer.BadParameter(f"it is for mnist and fashion, not {name}", param_hint="--data")
+
+
 def finite(value: float | None) -> float | None:
     """Return a number unless it is infinite or NaN; the callback of an option."""
     if value is not None and not math.isfinite(value):
@@ -89,6 +108,55 @@ def names_in(option: str, text: str, known: Iterable[str]) -> list[str]:
         return [one_of(option, name.strip(), known) for name in text.split(",")]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def need_compiler() -> None:
+    """Raise a `ValueError` in a command that is about compiled kernels, if there are none."""
+    from fastnn.engine import jit
+
+    if not jit.is_on():
+        raise ValueError("nothing is compiled while NUMBA_DISABLE_JIT is set: unset it")
+
+
+def numbers_in(option: str, text: str, *, drawn: bool | None = None, **bounds: float) -> Any:
+    """Return the values that an option's text describes: a list of numbers, or a distribution.
+
+    LOW:HIGH:COUNT is a list in equal ratios. If `drawn`, LOW:HIGH is a distribution instead; None
+    stands for a command without --samples.
+    """
+    from fastnn.regularization_path import geometric
+    from fastnn.sweep_space import LogUniform
+
+    try:
+        if ":" not in text:
+            return [real(option, float(number), **bounds) for number in text.split(",")]
+        low, high, *count = text.split(":")
+        if len(count) > 1 or bool(drawn) == bool(count):
+            raise ValueError
+        ends = float(low), float(high)
+        return geometric(*ends, int(count[0])) if count else LogUniform(*ends)
+    except ValueError:
+        least = "above 0" if ":" in text or "above" in bounds else "of at least 0"
+        grid = "0.1:10:5" if drawn is None else "0.1:10:5 for a grid, or 0.1:10 for --samples"
+        raise typer.BadParameter(
+            f"numbers {least} are expected, such as 0.1,0.5, or {grid}, not {text!r}",
+            param_hint=option,
+        ) from None
+
+
+def optimizer_of(name: str, learning_rate: float | None, penalty: Penalty | None) -> Optimizer:
+    """Return the optimizer that the options name, if it can be combined with the penalty."""
+    from fastnn import optimizers
+
+    try:
+        optimizer = optimizers.named("--optimizer", name, learning_rate)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--learning-rate") from error
+    try:
+        optimizers.check_penalties(optimizer, [penalty])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--penalty") from error
+    return optimizer
 
 
 def penalty_of(name: str, strength: float) -> Penalty:
@@ -134,6 +202,37 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
+def _writable_or_dash(path: Path | None) -> Path | None:
+    return path if path == STANDARD_OUTPUT else _writable(path)
+
+
+def json_writer(path: Path | None) -> Callable[[Any], None]:
+    """Return a function that writes a command's figures as JSON to --json, if that was given.
+
+    If it is standard output, all else that is printed from now on goes to standard error.
+    """
+    stdout = sys.stdout
+    if path == STANDARD_OUTPUT:
+        sys.stdout = sys.stderr  # until the command ends: the group of commands restores it
+
+    def write(figures: Any) -> None:
+        if path == STANDARD_OUTPUT:
+            typer.echo(json_text(figures), file=stdout)
+        elif path is not None:
+            replace_text(path, json_text(figures) + "\n")
+            typer.echo(f"figures written to {path}")
+
+    return write
+
+
+def print_table(table: Table) -> None:
+    """Print a table at its full width, however narrow the terminal or the pipe is."""
+    from rich.console import Console
+
+    whole_width = Console(width=sys.maxsize).measure(table).maximum  # no figure is cut off
+    Console(width=max(whole_width, Console().width)).print(table)
+
+
 def is_terminal(*streams: Any) -> bool:
     """Return whether all these standard streams are terminals; a closed stream is None."""
     return all(stream is not None and stream.isatty() for stream in streams)
@@ -170,6 +269,18 @@ Hidden = Annotated[
     typer.Option(
         metavar="UNITS",
         help="Units of the hidden layers, such as 100,30; or none. Repeat it to add layers.",
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        dir_okay=False,
+        allow_dash=True,
+        callback=_writable_or_dash,
+        help="Write all figures here as JSON; - is standard output, and all else then goes to "
+        "standard error.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows per mini-batch.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -15,17 +14,19 @@ from fastnn.cli.options import (
     DataFolder,
     Dtype,
     Hidden,
+    JsonFile,
     LearningRate,
     Seed,
     Threads,
     all_differ,
-    finite,
     hidden_layers,
+    json_writer,
     new_figure,
+    numbers_in,
+    print_table,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
-from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,8 +39,6 @@ SparsePenaltyName = Literal[
     "l1_proximal", "l1_cumulative", "truncated_gradient", "group_lasso", "sparse_group_lasso"
 ]
 
-FIRST, LAST, COUNT = 0.1, 10.0, 9
-
 
 def path(
     name: RowsName = "digits",
@@ -50,26 +49,13 @@ def path(
     penalty: Annotated[
         SparsePenaltyName, typer.Option(help="A penalty that leaves exact zeros.")
     ] = "l1_proximal",
-    lambdas: Annotated[
-        str | None, typer.Option(metavar="LMBDA,...", help="Its strengths, such as 0.1,0.3,1.")
-    ] = None,
-    first: Annotated[
-        float | None,
+    lmbda: Annotated[
+        str,
         typer.Option(
-            "--from", callback=finite, help=f"Weakest, without --lambdas [default: {FIRST:g}]."
+            metavar="VALUES",
+            help="Its strengths, such as 0.1,0.3,1; or LOW:HIGH:COUNT, in equal ratios.",
         ),
-    ] = None,
-    last: Annotated[
-        float | None,
-        typer.Option("--to", callback=finite, help=f"Strongest [default: {LAST:g}]."),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help=f"Number of strengths, in equal ratios [default: {COUNT}].",
-        ),
-    ] = None,
+    ] = "0.1:10:9",
     epochs: Annotated[
         int, typer.Option(min=1, help="Passes over the training rows for each strength.")
     ] = 10,
@@ -86,10 +72,7 @@ def path(
             metavar="MODEL",
         ),
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        written("Write all figures here as JSON.", "--json"),
-    ] = None,
+    json_file: JsonFile = None,
     plot: Annotated[
         Path | None,
         written("Plot accuracy and zeros here (matplotlib)."),
@@ -103,16 +86,14 @@ def path(
     or every fifth of the digits, or of a file's rows, that are not held out. The held-out rows test
     the chosen network only.
     """
-    layers, strengths = hidden_layers(hidden), _strengths(lambdas, first, last, count)
+    layers, strengths = hidden_layers(hidden), numbers_in("--lmbda", lmbda)
     all_differ({"--out": out, "--json": json_file, "--plot": plot})
     figure = new_figure(plot)
 
-    from rich.console import Console
-    from rich.live import Live
-
     from fastnn import penalties
-    from fastnn.regularization_path import lambda_path, sparsest
+    from fastnn.regularization_path import sparsest
 
+    write_json = json_writer(json_file)
     split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
     network = split.network(layers, dtype, seed)
@@ -120,27 +101,17 @@ def path(
         f"{name}: {len(rows[1]):,} training and {len(validation[1]):,} validation {split.what}; "
         f"network {network.sizes}, {dtype}, {penalty}, {epochs} epochs a strength"
     )
-    table, console = _table(), Console()
-    with Live(table, console=console, auto_refresh=False) as live:
-
-        def show(step: PathStep) -> None:
-            table.add_row(*_cells(step))
-            live.refresh()
-
-        steps = lambda_path(
-            network,
-            *rows,
-            strengths,
-            validation_data=validation,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            penalty=partial(penalties.named, "--penalty", penalty),
-            threads=threads,
-            on_step=show,
-        )
-    if not console.is_terminal:  # on a terminal, Live ends the line
-        console.line()
+    steps = _shown_path(
+        network,
+        *rows,
+        strengths,
+        validation_data=validation,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        penalty=partial(penalties.named, "--penalty", penalty),
+        threads=threads,
+    )
     chosen = sparsest(steps)
     test_accuracy = chosen.network.accuracy(split.X_test, split.y_test)
     typer.echo(
@@ -154,49 +125,43 @@ def path(
     if plot is not None:
         _draw(steps, figure, plot)
         typer.echo(f"picture saved to {plot}")
-    if json_file is not None:
-        options = {
-            "data": name,
-            "sizes": network.sizes,
-            "training_images": len(rows[1]),
-            "validation_images": len(validation[1]),
-            "penalty": penalty,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "dtype": dtype,
-            "seed": seed,
-            "threads": threads,
-            "steps": [_figures(step) for step in steps],
-            "chosen_lmbda": chosen.lmbda,
-            "test_accuracy": test_accuracy,
-        }
-        replace_text(json_file, json_text(options) + "\n")
-        typer.echo(f"figures written to {json_file}")
+    options = {
+        "data": name,
+        "sizes": network.sizes,
+        "training_rows": len(rows[1]),
+        "validation_rows": len(validation[1]),
+        "penalty": penalty,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "dtype": dtype,
+        "seed": seed,
+        "threads": threads,
+        "steps": [_figures(step) for step in steps],
+        "chosen_lmbda": chosen.lmbda,
+        "test_accuracy": test_accuracy,
+    }
+    write_json(options)
 
 
-def _strengths(
-    lambdas: str | None, first: float | None, last: float | None, count: int | None
-) -> list[float]:
-    if lambdas is None:
-        from fastnn.regularization_path import geometric
+def _shown_path(*arguments: Any, **options: Any) -> list[PathStep]:
+    """Return the steps of `lambda_path`, each a line of a table when it is done."""
+    from rich.live import Live
 
-        ends = FIRST if first is None else first, LAST if last is None else last
-        if min(ends) <= 0:
-            raise typer.BadParameter("numbers above 0 are expected", param_hint="--from and --to")
-        return geometric(*ends, COUNT if count is None else count)
-    if (first, last, count) != (None, None, None):
-        raise typer.BadParameter("instead of --from, --to and --count", param_hint="--lambdas")
+    from fastnn.regularization_path import lambda_path
+
+    table = _table()
     try:
-        strengths = [float(lmbda) for lmbda in lambdas.split(",")]
-    except ValueError:
-        strengths = [math.nan]
-    if not all(0 <= lmbda < math.inf for lmbda in strengths):
-        raise typer.BadParameter(
-            f"numbers of at least 0 are expected, such as 0.1,0.3,1, not {lambdas!r}",
-            param_hint="--lambdas",
-        )
-    return strengths
+        # The live table has to fit the terminal; it gives way to the whole one.
+        with Live(table, auto_refresh=False, transient=True) as live:
+
+            def show(step: PathStep) -> None:
+                table.add_row(*_cells(step))
+                live.refresh()
+
+            return lambda_path(*arguments, **options, on_step=show)
+    finally:
+        print_table(table)
 
 
 def _table() -> Table:

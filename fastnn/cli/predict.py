@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastnn.files import json_text
+from fastnn.cli.options import JsonFile, json_writer
 
 __all__ = ["predict"]
 
@@ -23,18 +23,19 @@ def predict(
             ".libsvm, plain, .gz or .bz2, whose labels are ignored.",
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json_file: JsonFile = None,
 ) -> None:
     """Print the class of each image, or its labels or values.
 
     There is one line per image; several labels or values are separated by spaces.
+    With --json they are not printed.
     """
     from fastnn import network
 
+    write_json = json_writer(json_file)
     found = network.load(model).predict(str(images))
-    if as_json:
-        what = "classes" if found.ndim == 1 and found.dtype.kind == "i" else "predictions"
-        typer.echo(json_text({"model": str(model), "images": str(images), what: found.tolist()}))
-    else:
+    what = "classes" if found.ndim == 1 and found.dtype.kind == "i" else "predictions"
+    write_json({"model": str(model), "images": str(images), what: found.tolist()})
+    if json_file is None:
         rows = found.reshape(len(found), -1).tolist()
         typer.echo("\n".join(" ".join(map(str, row)) for row in rows))

@@ -12,14 +12,17 @@ from fastnn.checks import FileFormatError
 from fastnn.cli.options import (
     DataFolder,
     Dtype,
+    JsonFile,
     all_differ,
     finite,
     is_terminal,
+    json_writer,
+    need_compiler,
     new_figure,
+    refuse_folder,
     units_in,
     written,
 )
-from fastnn.files import json_text, replace_text
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -59,10 +62,7 @@ def profile(
         int | None,
         typer.Option(min=1, help="Rows per epoch [default: 10,000, or all if there are fewer]."),
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        written("Save the figures as JSON.", "--json"),
-    ] = None,
+    json_file: JsonFile = None,
     picture: Annotated[
         Path | None,
         written("Save a picture (matplotlib).", "--plot"),
@@ -75,9 +75,12 @@ def profile(
     """
     from fastnn import profiling
 
+    refuse_folder(name, folder)
     all_differ({"--json": json_file, "--plot": picture})
     figure = new_figure(picture)
-    on_terminal = is_terminal(sys.stderr)
+    layers = units_in("--sizes", sizes, "at least two, such as 784,30,10", layers=2)
+    need_compiler()
+    write_json, on_terminal = json_writer(json_file), is_terminal(sys.stderr)
 
     def tell(measured: str) -> None:
         if on_terminal:
@@ -85,7 +88,7 @@ def profile(
 
     try:
         found = profiling.profile(
-            units_in("--sizes", sizes, "at least two, such as 784,30,10", layers=2),
+            layers,
             batch_size=batch_size,
             penalty=penalty,
             lmbda=lmbda,
@@ -102,8 +105,7 @@ def profile(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(str(found))
-    if json_file is not None:
-        replace_text(json_file, json_text(found.to_dict(), indent=1) + "\n")
+    write_json(found.to_dict())
     if picture is not None:
         _draw(found, figure, picture)
 

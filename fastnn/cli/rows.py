@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fastnn.cli.options import is_terminal
+from fastnn.cli.options import is_terminal, refuse_folder
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -107,8 +107,7 @@ def named_rows(name: str, folder: Path | None, test: Path | None, features: int 
     from fastnn import data
     from fastnn.svmlight import has_svmlight_name
 
-    if folder is not None and (has_svmlight_name(name) or name == "digits"):
-        raise typer.BadParameter(f"it is for mnist and fashion, not {name}", param_hint="--data")
+    refuse_folder(name, folder)
     if has_svmlight_name(name):
         return Split(*_svmlight(name, test, features), None, "rows")
     if test is not None or features is not None:

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.checks import real, whole
+from fastnn.checks import whole
 from fastnn.cli.options import (
     DataFolder,
     Dtype,
+    JsonFile,
     all_differ,
     hidden_layers,
     is_terminal,
+    json_writer,
     names_in,
     new_figure,
+    numbers_in,
+    optimizer_of,
     penalty_of,
+    print_table,
     strength_for,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
 
 if TYPE_CHECKING:
+    from fastnn.penalties import Penalty
     from fastnn.sweep_records import Records
 
 __all__ = ["sweep"]
 
 SHOWN = 10  # lines of the table
 
-Values = "Values, such as 0.1,0.5; LOW:HIGH:COUNT, in equal ratios; or LOW:HIGH, with --samples."
+VALUES = "Values, such as 0.1,0.5; LOW:HIGH:COUNT, in equal ratios; or LOW:HIGH, with --samples."
 
 
 def sweep(
@@ -46,10 +53,18 @@ def sweep(
             help="Hidden layers of one network, such as 100,30; repeat it for more networks.",
         ),
     ] = ["30"],  # noqa: B006 - typer copies it
-    learning_rate: Annotated[str, typer.Option(metavar="VALUES", help=Values)] = "0.5",
+    learning_rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUES", help=f"{VALUES} [default: each optimizer's own, 0.5 for sgd]"
+        ),
+    ] = None,
     batch_size: Annotated[
         str, typer.Option(metavar="NUMBERS", help="Rows per mini-batch, such as 10,20.")
     ] = "10",
+    optimizer: Annotated[
+        str, typer.Option(metavar="NAMES", help="Names such as sgd,adam.")
+    ] = "sgd",
     penalty: Annotated[
         str, typer.Option(metavar="NAMES", help="none, or names such as l1,l2.")
     ] = "none",
@@ -86,6 +101,7 @@ def sweep(
         Path | None,
         written("Record each trial here as JSON lines; the same command continues from it."),
     ] = None,
+    json_file: JsonFile = None,
     csv: Annotated[
         Path | None,
         written("Write a table here as CSV."),
@@ -112,12 +128,19 @@ def sweep(
     drawn = samples is not None
     if sample_seed is not None and not drawn:
         raise typer.BadParameter("it needs --samples", param_hint="--sample-seed")
-    all_differ({"--results": results, "--csv": csv, "--plot": plot, "--out": out})
+    all_differ(
+        {"--results": results, "--json": json_file, "--csv": csv, "--plot": plot, "--out": out}
+    )
+    rates = {}
+    if learning_rate is not None:
+        rates["learning_rate"] = numbers_in(
+            "--learning-rate", learning_rate, drawn=drawn, above=0.0
+        )
     space: dict[str, Any] = {
-        "learning_rate": _numbers("--learning-rate", learning_rate, drawn, above=0.0),
+        **rates,
         "batch_size": _whole_numbers("--batch-size", batch_size, minimum=1),
         "seed": _whole_numbers("--seed", seed, minimum=0),
-        **_penalties(penalty, lmbda, drawn),
+        **_rules(optimizer, penalty, lmbda, drawn),
     }
     layers = [hidden_layers([value]) for value in hidden]
     figure = new_figure(plot)
@@ -127,6 +150,7 @@ def sweep(
     from fastnn.sweep_records import last_of_each_trial
     from fastnn.sweep_space import grid, sample
 
+    write_json = json_writer(json_file)
     split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
     space = {"sizes": [split.sizes(units) for units in layers], **space}
@@ -156,6 +180,14 @@ def sweep(
     varied = [key for key, values in space.items() if hasattr(values, "rvs") or len(values) > 1]
     last = last_of_each_trial(records)
     _show(last, varied)
+    write_json(
+        {
+            "data": name,
+            "training_rows": len(rows[1]),
+            "validation_rows": len(validation[1]),
+            "records": records,
+        }
+    )
     if csv is not None:
         records.to_csv(csv)
         typer.echo(f"table written to {csv}")
@@ -185,47 +217,33 @@ def _whole_numbers(option: str, text: str, minimum: int) -> list[int]:
         ) from None
 
 
-def _numbers(option: str, text: str, drawn: bool, **bounds: float) -> Any:
-    """Return the values that an option's text describes: a list of numbers, or a distribution."""
-    from fastnn.regularization_path import geometric
-    from fastnn.sweep_space import LogUniform
+def _rules(optimizer: str, penalty: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
+    """Return the part of the space that --optimizer, --penalty and --lmbda describe."""
+    from fastnn import optimizers, penalties
 
-    try:
-        if ":" not in text:
-            return [real(option, float(number), **bounds) for number in text.split(",")]
-        low, high, *count = text.split(":")
-        if len(count) > 1 or drawn == bool(count):
-            raise ValueError
-        ends = float(low), float(high)
-        return geometric(*ends, int(count[0])) if count else LogUniform(*ends)
-    except ValueError:
-        least = "above 0" if ":" in text or "above" in bounds else "of at least 0"
-        raise typer.BadParameter(
-            f"numbers {least} are expected, such as 0.1,0.5, or 0.1:10:5 for a grid, or 0.1:10 "
-            f"for --samples, not {text!r}",
-            param_hint=option,
-        ) from None
+    kinds = _classes("--optimizer", optimizer, optimizers.ALL)
+    space: dict[str, Any] = {"optimizer": kinds}
+    tried: list[Penalty | None] = [None]
+    if (text := strength_for(penalty, lmbda)) is not None:
+        chosen = _classes("--penalty", penalty, penalties.ALL)
+        strengths = numbers_in("--lmbda", text, drawn=drawn)
+        some = strengths if isinstance(strengths, list) else [strengths.low]
+        tried = [penalty_of(*pair) for pair in itertools.product([p.name for p in chosen], some)]
+        space |= {"penalty": chosen, "lmbda": strengths}
+    for kind, one in itertools.product(kinds, tried):
+        optimizer_of(kind.name, None, one)
+    return space
 
 
-def _penalties(names: str, lmbda: str | None, drawn: bool) -> dict[str, Any]:
-    """Return the part of the space that --penalty and --lmbda describe."""
-    from fastnn import penalties
-
-    if (text := strength_for(names, lmbda)) is None:
-        return {}
-    known = {penalty.name: penalty for penalty in penalties.ALL}
-    chosen = [known[name] for name in names_in("--penalty", names, known)]
-    strengths = _numbers("--lmbda", text, drawn)
-    if isinstance(strengths, list):  # those of a distribution are all above 0
-        for penalty, strength in itertools.product(chosen, strengths):
-            penalty_of(penalty.name, strength)
-    return {"penalty": chosen, "lmbda": strengths}
+def _classes(option: str, names: str, known: Iterable[Any]) -> list[Any]:
+    """Return the classes whose names an option lists."""
+    by_name = {one.name: one for one in known}
+    return [by_name[name] for name in names_in(option, names, by_name)]
 
 
 def _show(records: Records, varied: list[str]) -> None:
     """Print the first of the records as a table."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -241,8 +259,7 @@ def _show(records: Records, varied: list[str]) -> None:
             f"{100 * record['zeros']:.1f}",
             f"{record['seconds']:.2f}",
         )
-    whole_width = Console(width=sys.maxsize).measure(table).maximum  # no figure is cut off
-    Console(width=max(whole_width, Console().width)).print(table)
+    print_table(table)
 
 
 def _cell(value: Any) -> str:

@@ -14,6 +14,7 @@ from fastnn.cli.options import (
     DataFolder,
     Dtype,
     Hidden,
+    JsonFile,
     OptimizerName,
     PenaltyName,
     Seed,
@@ -22,20 +23,19 @@ from fastnn.cli.options import (
     finite,
     hidden_layers,
     is_terminal,
+    json_writer,
     new_figure,
+    optimizer_of,
     penalty_of,
     strength_for,
     written,
 )
 from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
-from fastnn.files import json_text
 
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback
     from fastnn.history import History
     from fastnn.network import Network
-    from fastnn.optimizers import Optimizer
-    from fastnn.penalties import Penalty
 
 __all__ = ["train"]
 
@@ -100,10 +100,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume from the checkpoint, if there is one.")
     ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object; progress goes to standard error."),
-    ] = False,
+    json_file: JsonFile = None,
 ) -> None:
     """Train a network and test it on unseen images or rows.
 
@@ -115,18 +112,18 @@ def train(
     if checkpoint is None and (resume or checkpoint_seconds is not None):
         given = "--resume" if resume else "--checkpoint-seconds"
         raise typer.BadParameter("it needs --checkpoint, the file", param_hint=given)
-    all_differ({"--checkpoint": checkpoint, "--out": out})
+    all_differ({"--checkpoint": checkpoint, "--out": out, "--json": json_file})
     layers = hidden_layers(hidden)
     strength = strength_for(penalty, lmbda)
     chosen_penalty = None if strength is None else penalty_of(penalty, strength)
-    chosen_optimizer = _optimizer(optimizer, learning_rate, chosen_penalty)
+    chosen_optimizer = optimizer_of(optimizer, learning_rate, chosen_penalty)
     goes_on = resume and checkpoint is not None and checkpoint.exists()
+    write_json = json_writer(json_file)
     rows = named_rows(name, folder, test, features).book()
     network = rows.network(layers, dtype, seed)
     typer.echo(
         f"{name}: {len(rows.y):,} training {rows.what}, {len(rows.y_test):,} held out; "
-        f"network {network.sizes}, {dtype}",
-        err=as_json,
+        f"network {network.sizes}, {dtype}"
     )
     history = network.fit(
         rows.X,
@@ -136,9 +133,9 @@ def train(
         optimizer=chosen_optimizer,
         penalty=chosen_penalty,
         validation_data=(rows.X_test, rows.y_test),
-        progress=is_terminal(sys.stderr if as_json else sys.stdout, sys.stderr),
+        progress=is_terminal(sys.stdout, sys.stderr),
         threads=threads,
-        callbacks=[_lines(epochs, err=as_json)],
+        callbacks=[_lines(epochs)],
         checkpoint=checkpoint,
         checkpoint_seconds=checkpoint_seconds,
         resume=resume,
@@ -149,41 +146,24 @@ def train(
         summary["model"] = str(out)
         picture = _draw(history, out.with_name(f"{out.stem}.curves.png"))
         summary["picture"] = None if picture is None else str(picture)
-    if as_json:
-        options = {
-            "data": name,
-            "sizes": network.sizes,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "optimizer": optimizer,
-            "learning_rate": chosen_optimizer.learning_rate,
-            "penalty": penalty,
-            "lmbda": lmbda,
-            "dtype": dtype,
-            "seed": None if goes_on else seed,  # the checkpoint has the generators
-            "threads": threads,
-        }
-        typer.echo(json_text(options | summary))
-    else:
-        _print_summary(summary)
+    _print_summary(summary)
+    options = {
+        "data": name,
+        "sizes": network.sizes,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "learning_rate": chosen_optimizer.learning_rate,
+        "penalty": penalty,
+        "lmbda": lmbda,
+        "dtype": dtype,
+        "seed": None if goes_on else seed,  # the checkpoint has the generators
+        "threads": threads,
+    }
+    write_json(options | summary)
 
 
-def _optimizer(name: str, learning_rate: float | None, penalty: Penalty | None) -> Optimizer:
-    """Return the optimizer that the options name, if it can be combined with the penalty."""
-    from fastnn import optimizers
-
-    try:
-        optimizer = optimizers.named("--optimizer", name, learning_rate)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--learning-rate") from error
-    try:
-        optimizers.check_penalties(optimizer, [penalty])
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--penalty") from error
-    return optimizer
-
-
-def _lines(epochs: int, *, err: bool) -> Callback:
+def _lines(epochs: int) -> Callback:
     """Return a callback that prints a line for each of `epochs` epochs."""
     from fastnn.callbacks import Callback
 
@@ -193,7 +173,6 @@ def _lines(epochs: int, *, err: bool) -> Callback:
             print(
                 f"epoch {epoch + 1}/{epochs}  cost {history.train_cost[-1]:.4f}  "
                 f"accuracy {100 * history.val_accuracy[-1]:.2f} %  {history.seconds[-1]:.4f} s",
-                file=sys.stderr if err else sys.stdout,
                 flush=True,
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastnn.cli.options import BatchSize, Hidden, hidden_layers
+from fastnn.cli.options import BatchSize, Hidden, hidden_layers, need_compiler
 
 __all__ = ["warmup"]
 
@@ -18,12 +18,11 @@ def warmup(
     These are for sigmoid networks with plain gradient descent and L1, L2 or no penalty. Some are
     specific to the width of the first hidden layer, and to batches of one row, of a few or of many.
     """
-    from fastnn.engine import cache, jit
+    from fastnn.engine import cache
     from fastnn.engine.warmup import USUAL, warm_up
 
-    if not jit.is_on():
-        raise ValueError("there is nothing to compile while NUMBA_DISABLE_JIT is set")
     units, seconds = hidden_layers(hidden), 0.0
+    need_compiler()
     for case in USUAL:
         typer.echo(f"{case}: ", nl=False)
         taken = warm_up(case, units, batch_size)
