@@ -14,7 +14,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -61,6 +61,8 @@ def _held(value: Any, seen: list[Any], *, is_shown: bool) -> Iterator[str]:
                 yield from _held(part, seen, is_shown=is_shown)
     elif isinstance(value, (type, FunctionType)):
         yield from _content(value, seen)
+    elif isinstance(value, partial):
+        yield from _held((value.func, value.args, value.keywords), seen, is_shown=is_shown)
     elif not isinstance(value, _PLAIN):
         yield from _held_by(value, seen, is_shown=is_shown)
     elif not is_shown:

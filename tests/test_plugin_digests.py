@@ -6,7 +6,7 @@ import copy
 import os
 import subprocess
 import sys
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,8 @@ def test_an_edited_class_is_another(edit: str) -> None:
     assert repr_with_code(one(2.0)) == repr_with_code(same(2.0)) != repr_with_code(other(2.0))
     assert name_with_code(one) == name_with_code(same) != name_with_code(other)
     assert repr_with_code(one(2.0)).startswith("Own(lmbda=2.0, biases=False) ")
+    partly, same, other = (partial(kind, biases=True) for kind in (one, same, other))
+    assert repr_with_code(partly) == repr_with_code(same) != repr_with_code(other)
 
 
 def test_documentation_is_not_code() -> None:
