@@ -8,6 +8,7 @@ worker ran it.
 from __future__ import annotations
 
 import inspect
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.arrays import Inputs, as_inputs, real_array
+from fastnn.callbacks import Callback
 from fastnn.checks import flag, one_of, pair, whole
 from fastnn.csr import is_sparse
 from fastnn.files import json_safe
@@ -88,7 +90,8 @@ def sweep(
     progress : bool, default False
         Show a progress bar.
     on_record : callable, optional
-        Called with each record as it becomes known; an exception it raises ends the sweep.
+        Called with each record as it becomes known; an exception it raises ends the sweep. Trials
+        that run in other threads then end before their next epoch.
     **common
         Parameters of all trials, such as ``epochs=10``; a trial's own take precedence. ``seed`` is
         0 if not given: trials then differ by their parameters and not by chance.
@@ -148,6 +151,7 @@ def train(
     y: TargetsLike,
     *,
     validation_data: tuple[RowsLike, TargetsLike] | None = None,
+    callbacks: Sequence[Callback] = (),
     threads: int | None = None,
 ) -> tuple[Network, History]:
     """Train the network of one trial as `sweep` does, to the same weights bit for bit.
@@ -156,7 +160,7 @@ def train(
     ----------
     trial : mapping
         All of its parameters, including the common ones.
-    X, y, validation_data, threads
+    X, y, validation_data, callbacks, threads
         As in `Network.fit`.
 
     Raises
@@ -172,7 +176,9 @@ def train(
         rate = [options.pop("learning_rate")] if "learning_rate" in options else []
         options["optimizer"] = options["optimizer"](*rate)
     network = Network(**{name: options.pop(name) for name in OF_NETWORK & options.keys()})
-    history = network.fit(X, y, validation_data=validation_data, threads=threads, **options)
+    history = network.fit(
+        X, y, validation_data=validation_data, callbacks=callbacks, threads=threads, **options
+    )
     return network, history
 
 
@@ -199,11 +205,22 @@ class _Data(NamedTuple):
         arrays = [array for name, part in parts for array in _arrays_of(name, part)]
         return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
 
-    def task(self, trial: Mapping[str, Any], threads: int | None) -> Callable[[], dict[str, Any]]:
+    def task(self, trial: Mapping[str, Any], **options: Any) -> Callable[[], dict[str, Any]]:
         """Return a function that trains one trial; it holds only the rows that this one reads."""
         rows, held = self.rows[_reading(trial)]
         validation = None if held is None else (held, self.wanted)
-        return partial(_figures, dict(trial), rows, self.y, validation, threads)
+        return partial(_figures, dict(trial), rows, self.y, validation, **options)
+
+
+class _Ending(Callback):
+    """Ends the fits in other threads, before their next epochs, once `ended` is set."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+
+    def epoch_begin(self, epoch: int, network: Network) -> bool:
+        """Return whether the sweep has ended."""
+        return self.ended.is_set()
 
 
 class _Running:
@@ -240,24 +257,31 @@ class _Running:
             if key in known:
                 keep(number, known[key])
         waiting = {i: trial for i, trial in trials.items() if keys[i] not in known}
-        with _ending(self._trained(waiting)) as trained:
+        ending = _Ending()
+        with _closing(self._trained(waiting, ending), ending) as trained:
             for number, figures in trained:
                 if self._file is not None:
                     self._file.add(keys[number], figures)
                 keep(number, figures)
         return [records[number] for number in trials]
 
-    def _trained(self, trials: Mapping[int, Mapping[str, Any]]) -> Generator[Figures]:
+    def _trained(
+        self, trials: Mapping[int, Mapping[str, Any]], ending: _Ending
+    ) -> Generator[Figures]:
         """Yield the number and the figures of each trial as it finishes."""
         import joblib
 
         workers = max(1, min(joblib.effective_n_jobs(self._n_jobs), len(trials)))
-        threads = None if workers == 1 else 1
+        backend, _ = joblib.parallel.get_active_backend(prefer="threads")
+        in_threads = workers > 1 and getattr(backend, "uses_threads", False)
+        options = {
+            "callbacks": [ending] if in_threads else [],
+            "threads": None if workers == 1 else 1,
+        }
         tasks = [
-            joblib.delayed(_numbered)(number, self._data.task(trial, threads))
+            joblib.delayed(_numbered)(number, self._data.task(trial, **options))
             for number, trial in trials.items()
         ]
-        backend, _ = joblib.parallel.get_active_backend(prefer="threads")
         at_once = backend.supports_return_generator
         size = len(tasks) if at_once else TASKS_A_WORKER * workers
         parallel = joblib.Parallel(
@@ -271,11 +295,15 @@ class _Running:
 
 
 @contextmanager
-def _ending(trained: Generator[Figures]) -> Iterator[Generator[Figures]]:
-    """Stop the workers in any case, without joblib's warning about unfinished trials."""
+def _closing(trained: Generator[Figures], ending: _Ending) -> Iterator[Generator[Figures]]:
+    """Stop the workers in any case, without joblib's warning about unfinished trials.
+
+    joblib ends processes. Threads cannot be ended: their fits end before their next epochs.
+    """
     try:
         yield trained
     finally:
+        ending.ended.set()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             trained.close()
@@ -297,11 +325,11 @@ def _numbered(number: int, task: Callable[[], dict[str, Any]]) -> Figures:
 
 
 def _figures(
-    trial: dict[str, Any], rows: Inputs, y: Any, validation: Pair | None, threads: int | None
+    trial: dict[str, Any], rows: Inputs, y: Any, validation: Pair | None, **options: Any
 ) -> dict[str, Any]:
     """Train one trial and return its figures for the record."""
     try:
-        network, history = train(trial, rows, y, validation_data=validation, threads=threads)
+        network, history = train(trial, rows, y, validation_data=validation, **options)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
     figures: dict[str, Any] = {}

@@ -115,8 +115,8 @@ def test_of_a_trial_its_last_rung_is_drawn_and_trained_again(
     trained: list[int] = []
     figures, train = sweeps._figures, sweeps.train
 
-    def fails_later(trial: dict[str, Any], *others: Any) -> dict[str, Any]:
-        return {"error": "Trouble"} if trial["epochs"] == 2 else figures(trial, *others)
+    def fails_later(trial: dict[str, Any], *others: Any, **options: Any) -> dict[str, Any]:
+        return {"error": "Trouble"} if trial["epochs"] == 2 else figures(trial, *others, **options)
 
     def noted(trial: dict[str, Any], *rows: Any, **options: Any) -> Any:
         trained.append(trial["epochs"])

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,9 @@ def test_a_sweep_cut_off_goes_on_and_ends_the_same(
     file, seen, trained = tmp_path / "sweep.jsonl", [], []
     figures = sweeps._figures
 
-    def spy(*arguments: Any) -> dict[str, Any]:
+    def spy(*arguments: Any, **options: Any) -> dict[str, Any]:
         trained.append(arguments)
-        return figures(*arguments)
+        return figures(*arguments, **options)
 
     def stop(record: dict[str, Any]) -> None:
         seen.append(record)
@@ -132,6 +133,25 @@ def test_a_sweep_cut_off_goes_on_and_ends_the_same(
     assert untimed(run(results=file, n_jobs=jobs)) == expected
     assert len(trained) == 8 - kept
     assert len(file.read_text().splitlines()) == 9
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_trials_in_other_threads_end_with_the_sweep(run, monkeypatch) -> None:
+    figures, ended = sweeps._figures, threading.Event()
+
+    def noted(trial: dict[str, Any], *others: Any, **options: Any) -> dict[str, Any]:
+        found = figures(trial, *others, **options)
+        if trial["epochs"] > 1:
+            ended.set()
+        return found
+
+    def stop(record: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps, "_figures", noted)
+    with pytest.raises(KeyboardInterrupt):
+        run({"epochs": [1, 10**5]}, n_jobs=2, on_record=stop)
+    assert ended.wait(30)
 
 
 def test_a_larger_grid_trains_what_is_new(run, tmp_path: Path) -> None:
@@ -302,8 +322,8 @@ def test_trials_that_fail_go_no_further(run) -> None:
 def test_the_best_is_of_an_earlier_rung_if_the_last_one_fails(run, monkeypatch) -> None:
     figures = sweeps._figures
 
-    def fails_later(trial: dict[str, Any], *others: Any) -> dict[str, Any]:
-        return {"error": "Trouble"} if trial["epochs"] == 4 else figures(trial, *others)
+    def fails_later(trial: dict[str, Any], *others: Any, **options: Any) -> dict[str, Any]:
+        return {"error": "Trouble"} if trial["epochs"] == 4 else figures(trial, *others, **options)
 
     monkeypatch.setattr(sweeps, "_figures", fails_later)
     with pytest.warns(RuntimeWarning, match=r"1 of 4 trials failed; the first, trial \d: Trouble"):
