@@ -26,7 +26,7 @@ pytestmark = pytest.mark.cpu_tiles  # as the processes that these tests start
 
 COMMAND = [sys.executable, "-m", "fastnn"]
 QUICK = ["--epochs", "2", "--batch-size", "50"]
-JSON = ["--json", "-"]
+JSON = ["--json"]
 
 
 def run(*arguments: object) -> Result:
@@ -156,8 +156,10 @@ def test_json_has_one_meaning_in_every_command(tmp_path: Path, model: Path) -> N
         ["sweep", *QUICK],
         ["predict", model, images],
     ):
-        plain, to_file, printed = (run(*command, *to) for to in ([], ["--json", path], JSON))
-        assert plain.exit_code == to_file.exit_code == printed.exit_code == 0
+        ways = ([], ["--json", path], ["--json", "-"], ["--json"])
+        plain, to_file, printed, without = (run(*command, *to) for to in ways)
+        assert {one.exit_code for one in (plain, to_file, printed, without)} == {0}
+        assert json.loads(without.stdout).keys() == json.loads(printed.stdout).keys()
         assert to_file.stdout.splitlines()[-1] == f"figures written to {path}"
         [line] = printed.stdout.splitlines()
         assert json.loads(line).keys() == json.loads(path.read_text("utf-8")).keys()

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from fastnn.cli import data, path, predict, profile, sweep, train, warmup
 from fastnn.cli.bench import bench
+from fastnn.cli.options import with_standard_output
 
 __all__ = ["app", "main"]
 
@@ -46,6 +47,10 @@ def _told_in_one_line() -> Iterator[None]:
 
 class _Commands(TyperGroup):
     """The commands; every failure and every warning of theirs is reported in one line."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, with_standard_output(rest)
 
     def invoke(self, ctx: Any) -> Any:
         with _told_in_one_line(), redirect_stdout(sys.stdout):  # --json may redirect it

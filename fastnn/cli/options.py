@@ -46,6 +46,7 @@ __all__ = [
     "refuse_folder",
     "strength_for",
     "units_in",
+    "with_standard_output",
     "written",
 ]
 
@@ -206,6 +207,17 @@ def _writable_or_dash(path: Path | None) -> Path | None:
     return path if path == STANDARD_OUTPUT else _writable(path)
 
 
+def with_standard_output(arguments: list[str]) -> list[str]:
+    """Return a command's arguments, with standard output as the file of a --json without one."""
+    given = list(arguments)
+    if "--json" in given:
+        place = given.index("--json") + 1
+        following = given[place : place + 1]
+        if not following or (following[0].startswith("-") and following != [str(STANDARD_OUTPUT)]):
+            given.insert(place, str(STANDARD_OUTPUT))
+    return given
+
+
 def json_writer(path: Path | None) -> Callable[[Any], None]:
     """Return a function that writes a command's figures as JSON to --json, if that was given.
 
@@ -279,8 +291,8 @@ JsonFile = Annotated[
         dir_okay=False,
         allow_dash=True,
         callback=_writable_or_dash,
-        help="Write all figures here as JSON; - is standard output, and all else then goes to "
-        "standard error.",
+        help="Write all figures here as JSON; without FILE, or with -, to standard output, and all "
+        "else to standard error.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows per mini-batch.")]
