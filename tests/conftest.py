@@ -12,6 +12,7 @@ import signal
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -19,9 +20,12 @@ import numpy as np
 import pooch  # noqa: F401 - imported now, or its logger would keep a CliRunner's stderr
 import pytest
 
+from book_networks import Pairs, vectors
 from fastnn import activations, costs, data, initializers
 from fastnn.engine import layout, spec, training
 from fastnn.progress import ProgressBar
+
+pytest.register_assert_rewrite("comparisons")
 
 # Tiles of at most two rows by two vectors, which compile faster, and spans of as few as 64 columns.
 SMALL = spec.Tiles((2, 2), 2, 0, 0)
@@ -141,6 +145,18 @@ def numpy_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use an empty cache: the usual one does not notice changes in kernels that tests define."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every chunk a single batch."""
+    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
+
+
+@pytest.fixture
 def shown_chunks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Return a list to which progress bars append epoch and finished rows after every chunk."""
     shown, chunk = [], ProgressBar.chunk
@@ -158,6 +174,20 @@ def shown_chunks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
 def digits() -> data.Dataset:
     """The embedded digits."""
     return data.load("digits")
+
+
+@pytest.fixture
+def training_pairs(digits: data.Dataset) -> Pairs:
+    """Return 60 digits as the book's pairs of a column and a unit vector."""
+    images = (digits.train_images[:60] * digits.input_scale).reshape(60, 64, 1)
+    return vectors(zip(images, digits.train_labels[:60], strict=True))
+
+
+@pytest.fixture
+def test_pairs(digits: data.Dataset) -> Pairs:
+    """Return 40 digits as the book's pairs of a column and a numpy integer."""
+    images = (digits.test_images[:40] * digits.input_scale).reshape(40, 64, 1)
+    return list(zip(images, digits.test_labels[:40], strict=True))
 
 
 @pytest.fixture(scope="session")

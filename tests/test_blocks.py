@@ -15,6 +15,7 @@ import pytest
 from scipy import sparse
 
 import fastnn
+from comparisons import same
 from fastnn import L1, Adam, BlockError, Blocks, Network, local_sgd
 from fastnn.trainer.rows import rows_of
 
@@ -23,11 +24,6 @@ SIZES = [64, 20, 10]
 
 def new() -> Network:
     return Network(SIZES, seed=3, input_scale=1 / 16)
-
-
-def same(a: Network, b: Network) -> bool:
-    pairs = zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def as_it_is(buffer: Any) -> Any:

@@ -32,6 +32,8 @@ from fastnn.trainer import checkpoints, position
 from fastnn.trainer.checkpoints import read
 from fastnn.trainer.position import Position
 
+pytestmark = pytest.mark.usefixtures("small_chunks")
+
 RNG = np.random.default_rng(11)
 N, COLUMNS = 45, 70
 X = (RNG.integers(0, 256, (N, COLUMNS)) * (RNG.random((N, COLUMNS)) < 0.4)).astype(np.uint8)
@@ -51,11 +53,6 @@ SETTINGS = {
     "compacting": {"penalty": fastnn.GroupLasso(4.0), "compact_every": 2, "learning_rate": 0.2},
 }  # fmt: skip
 COMPILED = ("adam", "cumulative", "dropout and noise")  # the others test what both paths share
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
 
 
 def new(seed: int = 1) -> Network:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +19,7 @@ from fastnn import data, optimizers, penalties, plots
 from fastnn.cli import app
 from fastnn.cli.options import OptimizerName, PenaltyName
 from fastnn.trainer.checkpoints import read
+from idx_files import write_idx
 
 pytestmark = pytest.mark.cpu_tiles  # as the processes that these tests start
 
@@ -43,13 +42,6 @@ def run_json(*arguments: object) -> dict[str, Any]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "digits.json"
     assert run("train", *QUICK, "--out", path).exit_code == 0
-    return path
-
-
-def write_idx(path: Path, array: np.ndarray) -> Path:
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    content = header + array.tobytes()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
 
 

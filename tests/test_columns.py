@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
@@ -14,15 +12,12 @@ from fastnn.engine.columns import append_bits
 from fastnn.engine.pointers import at, get
 from fastnn.engine.spec import Spec
 
-pytestmark = pytest.mark.skipif(not jit.is_on(), reason="they are compiled code")
+pytestmark = [
+    pytest.mark.skipif(not jit.is_on(), reason="they are compiled code"),
+    pytest.mark.usefixtures("no_cache"),
+]
 
 ROOM = 16
-
-
-@pytest.fixture(autouse=True)
-def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use an empty cache: the usual one does not notice changes in this file's kernels."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
 
 def appender(compresses: bool) -> Any:

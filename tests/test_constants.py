@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
@@ -15,13 +13,10 @@ from fastnn.engine.constants import has_stepper, lanes, lazy, reads_rows, sorts
 from fastnn.engine.lowering import constant_of
 from fastnn.engine.spec import Spec, decode
 
-pytestmark = pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the problem")
-
-
-@pytest.fixture(autouse=True)
-def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use an empty cache, since it notices changes in the engine's sources but not in this file."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+pytestmark = [
+    pytest.mark.skipif(not jit.is_on(), reason="the numpy path asks the problem"),
+    pytest.mark.usefixtures("no_cache"),
+]
 
 
 has_values = constant_of(lambda text: bool(decode(text).values))

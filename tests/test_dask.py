@@ -14,6 +14,8 @@ import joblib
 import numpy as np
 import pytest
 
+from comparisons import same
+
 pytest.importorskip("distributed")
 
 import dask.array as da
@@ -59,11 +61,6 @@ def files(digits, tmp_path_factory) -> list[tuple[str, Path]]:
 
 def new(**options: Any) -> Network:
     return Network(SIZES, **{"seed": 3, "input_scale": 1 / 16, **options})
-
-
-def same(a: Network, b: Network) -> bool:
-    pairs = zip((*a.weights, *a.biases), (*b.weights, *b.biases), strict=True)
-    return all(np.array_equal(x, y) for x, y in pairs)
 
 
 def undisturbed(network: Network, files: Any, groups: list[list[int]], **options: Any) -> Network:

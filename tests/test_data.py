@@ -18,13 +18,7 @@ from sklearn.datasets import load_digits
 from fastnn import data
 from fastnn.array_files import read_idx
 from fastnn.checks import FileFormatError
-
-
-def idx(array: np.ndarray) -> bytes:
-    """Return `array` as the content of an IDX file, written independently of the package."""
-    header = b"\0\0\x08" + bytes([array.ndim])
-    return header + b"".join(struct.pack(">I", n) for n in array.shape) + array.tobytes()
-
+from idx_files import idx
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 

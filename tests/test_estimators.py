@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 import fastnn
+from comparisons import assert_same_weights
+from estimator_data import BINARY, CLASSES, COUNTS, SGD, VALUES, WEIGHTS, N, X
 
 sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
@@ -26,30 +28,13 @@ from sklearn.datasets import make_multilabel_classification  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-RNG = np.random.default_rng(7)
-N = 83  # with batches of 20 the last one has 3 rows
-X = RNG.standard_normal((N, 11))
-CLASSES = np.array(["ant", "bee", "cat", "dog"])[np.digitize(X[:, 0] + X[:, 1], [-1, 0, 1])]
-BINARY = X[:, 2] * X[:, 3] > 0
 LABELS = make_multilabel_classification(N, 11, n_classes=3, random_state=1)[1]
-VALUES = X[:, :2] @ np.array([[1.0, 0.5], [-0.3, 2.0]])
-COUNTS = RNG.poisson(np.exp(0.5 * X[:, 0]))
-WEIGHTS = RNG.random(N)
-TEN = {"hidden_layer_sizes": (9, 6), "batch_size": 20, "max_iter": 10, "random_state": 5}
-SGD = TEN | {"solver": "sgd", "learning_rate_init": 0.05}
 
 
 def pair(ours: type, **parameters: Any) -> tuple[Any, Any]:
     """Return fastnn's estimator and scikit-learn's, with the same parameters."""
     theirs = getattr(neural_network, ours.__name__)
     return ours(**parameters), theirs(**parameters)
-
-
-def assert_same_weights(ours: Any, theirs: Any) -> None:
-    for name in ("coefs_", "intercepts_"):
-        for one, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
-            assert one.dtype == other.dtype
-            np.testing.assert_allclose(one, other, rtol=0, atol=1e-8)
 
 
 def assert_same(ours: Any, theirs: Any, rows: np.ndarray = X) -> None:

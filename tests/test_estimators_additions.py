@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import fastnn
+from comparisons import assert_same_weights
+from estimator_data import BINARY, CLASSES, COUNTS, RNG, SGD, TEN, VALUES, WEIGHTS, N, X
 from fastnn import machine
 
 sklearn = pytest.importorskip("sklearn", minversion="1.7")
@@ -24,23 +26,6 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-RNG = np.random.default_rng(7)
-N = 83  # with batches of 20 the last one has 3 rows
-X = RNG.standard_normal((N, 11))
-CLASSES = np.array(["ant", "bee", "cat", "dog"])[np.digitize(X[:, 0] + X[:, 1], [-1, 0, 1])]
-BINARY = X[:, 2] * X[:, 3] > 0
-VALUES = X[:, :2] @ np.array([[1.0, 0.5], [-0.3, 2.0]])
-COUNTS = RNG.poisson(np.exp(0.5 * X[:, 0]))
-WEIGHTS = RNG.random(N)
-TEN = {"hidden_layer_sizes": (9, 6), "batch_size": 20, "max_iter": 10, "random_state": 5}
-SGD = TEN | {"solver": "sgd", "learning_rate_init": 0.05}
-
-
-def assert_same_weights(ours: Any, theirs: Any) -> None:
-    for name in ("coefs_", "intercepts_"):
-        for one, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
-            np.testing.assert_allclose(one, other, rtol=0, atol=1e-8)
 
 
 def assert_acts(plain: Any, penalty: Any) -> None:

@@ -17,6 +17,8 @@ from fastnn.nielsen import network2
 from fastnn.nielsen._samples import Samples
 from fastnn.trainer import checkpoints
 
+pytestmark = pytest.mark.usefixtures("small_chunks")
+
 RNG = np.random.default_rng(6)
 PAIRS = [
     ((x := (RNG.random((70, 1)) * (RNG.random((70, 1)) < 0.4))), network2.vectorized_result(y)[:4])
@@ -31,11 +33,6 @@ OPTIONS = {
     "monitor_evaluation_accuracy": True,
     "monitor_training_cost": True,
 }
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
 
 
 def begin() -> tuple[network2.Network, list]:

@@ -12,47 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnn import data
+from book_networks import SIZES, Pairs, seeded, vectors
+from comparisons import assert_equal, snapshot
 from fastnn import reference as ref
 from fastnn.nielsen import network
-
-SIZES = [64, 12, 10]
-Pairs = list[tuple[np.ndarray, Any]]
-
-
-@pytest.fixture
-def training(digits: data.Dataset) -> Pairs:
-    """Return 60 digits as pairs of a column and a unit vector."""
-    images = (digits.train_images[:60] * digits.input_scale).reshape(60, 64, 1)
-    vectors = np.eye(10)[digits.train_labels[:60]].reshape(60, 10, 1)
-    return list(zip(images, vectors, strict=True))
-
-
-@pytest.fixture
-def test_data(digits: data.Dataset) -> Pairs:
-    """Return 40 digits as pairs of a column and a numpy integer."""
-    images = (digits.test_images[:40] * digits.input_scale).reshape(40, 64, 1)
-    return list(zip(images, digits.test_labels[:40], strict=True))
 
 
 @pytest.fixture
 def net() -> network.Network:
-    np.random.seed(5)
-    random.seed(6)
-    return network.Network(SIZES)
-
-
-def vectors(pairs: Pairs) -> Pairs:
-    return [(x, np.eye(10)[:, [int(y)]]) for x, y in pairs]
-
-
-def snapshot(net: Any) -> list[np.ndarray]:
-    return [array.copy() for array in net.weights + net.biases]
-
-
-def assert_equal(came: list[np.ndarray], wanted: list[np.ndarray], tolerance: float = 0) -> None:
-    for a, b in zip(came, wanted, strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+    return seeded(network.Network)
 
 
 @pytest.mark.parametrize(
@@ -99,16 +67,16 @@ def test_sigmoid_and_sigmoid_prime() -> None:
     assert network.sigmoid(0.0) == 0.5
 
 
-def test_feedforward(net: network.Network, training: Pairs) -> None:
-    x = training[0][0]
+def test_feedforward(net: network.Network, training_pairs: Pairs) -> None:
+    x = training_pairs[0][0]
     expected = ref.feedforward(net.weights, net.biases, x)
     np.testing.assert_allclose(net.feedforward(x), expected, rtol=1e-14)
-    side_by_side = net.feedforward(np.hstack([x, training[1][0]]))
+    side_by_side = net.feedforward(np.hstack([x, training_pairs[1][0]]))
     np.testing.assert_allclose(side_by_side[:, :1], expected, rtol=1e-14)
 
 
-def test_backprop(net: network.Network, training: Pairs) -> None:
-    x, y = training[0]
+def test_backprop(net: network.Network, training_pairs: Pairs) -> None:
+    x, y = training_pairs[0]
     expected = ref.backprop(net.weights, net.biases, x, y, "quadratic")
     for target in (y, int(y.argmax()), np.uint8(y.argmax())):
         for came, wanted in zip(net.backprop(x, target), expected, strict=True):
@@ -116,24 +84,31 @@ def test_backprop(net: network.Network, training: Pairs) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 60])
-def test_update_mini_batch(net: network.Network, training: Pairs, size: int) -> None:
+def test_update_mini_batch(net: network.Network, training_pairs: Pairs, size: int) -> None:
     weights, biases = ref.update_mini_batch(
-        net.weights, net.biases, training[:size], 3.0, 0.0, 1, cost="quadratic", penalty="none"
+        net.weights,
+        net.biases,
+        training_pairs[:size],
+        3.0,
+        0.0,
+        1,
+        cost="quadratic",
+        penalty="none",
     )
-    assert net.update_mini_batch(training[:size], 3.0) is None
+    assert net.update_mini_batch(training_pairs[:size], 3.0) is None
     assert_equal(net.weights + net.biases, weights + biases, 1e-12)
 
 
-def test_evaluate(net: network.Network, test_data: Pairs) -> None:
-    correct = net.evaluate(test_data)
+def test_evaluate(net: network.Network, test_pairs: Pairs) -> None:
+    correct = net.evaluate(test_pairs)
     assert type(correct) is int
-    assert correct == ref.accuracy(net.weights, net.biases, vectors(test_data))
-    assert net.evaluate(vectors(test_data)) == net.evaluate(iter(test_data)) == correct
+    assert correct == ref.accuracy(net.weights, net.biases, vectors(test_pairs))
+    assert net.evaluate(vectors(test_pairs)) == net.evaluate(iter(test_pairs)) == correct
 
 
-def test_one_output_is_compared_with_0(training: Pairs) -> None:
+def test_one_output_is_compared_with_0(training_pairs: Pairs) -> None:
     lone = network.Network([64, 1])
-    assert lone.evaluate([(x, i % 3) for i, (x, _) in enumerate(training)]) == 20
+    assert lone.evaluate([(x, i % 3) for i, (x, _) in enumerate(training_pairs)]) == 20
 
 
 def test_cost_derivative(net: network.Network) -> None:
@@ -142,44 +117,47 @@ def test_cost_derivative(net: network.Network) -> None:
 
 
 def test_printed_lines_with_test_data(
-    net: network.Network, training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str]
+    net: network.Network,
+    training_pairs: Pairs,
+    test_pairs: Pairs,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert net.SGD(training, 2, 10, 3.0, test_data) is None
+    assert net.SGD(training_pairs, 2, 10, 3.0, test_pairs) is None
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == f"Epoch 1: {net.evaluate(test_data)} / 40"
+    assert lines[1] == f"Epoch 1: {net.evaluate(test_pairs)} / 40"
     assert lines[0].startswith("Epoch 0: ")
     assert len(lines) == 2
 
 
 def test_printed_lines_without(
-    net: network.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
+    net: network.Network, training_pairs: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    net.SGD(training, 2, 10, 3.0)
+    net.SGD(training_pairs, 2, 10, 3.0)
     assert capsys.readouterr().out == "Epoch 0 complete\nEpoch 1 complete\n"
 
 
 @pytest.mark.usefixtures("numpy_path")
 def test_progress_changes_no_line_and_no_number(
-    net: network.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
+    net: network.Network, training_pairs: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     state, start = random.getstate(), snapshot(net)
-    net.SGD(list(training), 2, 10, 3.0)
+    net.SGD(list(training_pairs), 2, 10, 3.0)
     expected, printed = snapshot(net), capsys.readouterr().out
     net.weights, net.biases = start[:2], start[2:]
     random.setstate(state)
-    net.SGD(list(training), 2, 10, 3.0, progress=True)
+    net.SGD(list(training_pairs), 2, 10, 3.0, progress=True)
     assert capsys.readouterr().out == printed
     assert_equal(snapshot(net), expected)
 
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_the_callers_list_is_shuffled(
-    net: network.Network, training: Pairs, monkeypatch: pytest.MonkeyPatch, replaced: bool
+    net: network.Network, training_pairs: Pairs, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
     """Training follows the list's new order, also after a user-defined shuffle."""
     if replaced:
         monkeypatch.setattr(random, "shuffle", lambda items: items.append(items.pop(0)))
-    state, original, mine = random.getstate(), list(training), list(training)
+    state, original, mine = random.getstate(), list(training_pairs), list(training_pairs)
     oracle: Any = net.weights, net.biases
     net.SGD(mine, 3, 7, 3.0)
     after = random.getstate()
@@ -212,35 +190,42 @@ def numbers(pairs: Pairs) -> Pairs:
     ids=["iterator", "tuple", "zip", "lists", "float32", "int", "int64", "uint8"],
 )
 def test_every_form_of_data_gives_the_same(
-    net: network.Network, training: Pairs, form: Callable[[Pairs], Any]
+    net: network.Network, training_pairs: Pairs, form: Callable[[Pairs], Any]
 ) -> None:
     start, state = snapshot(net), random.getstate()
-    net.SGD(list(training), 2, 10, 3.0)
+    net.SGD(list(training_pairs), 2, 10, 3.0)
     expected = snapshot(net)
     net.weights, net.biases = start[:2], start[2:]
     random.setstate(state)
-    net.SGD(form(training), 2, 10, 3.0)
+    net.SGD(form(training_pairs), 2, 10, 3.0)
     assert_equal(snapshot(net), expected)
 
 
 def test_epochs_may_be_a_whole_float(
-    net: network.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
+    net: network.Network, training_pairs: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    net.SGD(training, 120 / 60, 10, 3.0)
+    net.SGD(training_pairs, 120 / 60, 10, 3.0)
     assert capsys.readouterr().out.count("complete") == 2
 
 
-def test_no_epoch_trains_nothing(net: network.Network, training: Pairs) -> None:
+def test_no_epoch_trains_nothing(net: network.Network, training_pairs: Pairs) -> None:
     before = snapshot(net)
-    net.SGD(training, 0, 10, 3.0)
+    net.SGD(training_pairs, 0, 10, 3.0)
     assert_equal(snapshot(net), before)
 
 
-def test_a_batch_beyond_the_data_is_one_batch(net: network.Network, training: Pairs) -> None:
+def test_a_batch_beyond_the_data_is_one_batch(net: network.Network, training_pairs: Pairs) -> None:
     weights, biases = ref.epoch(
-        net.weights, net.biases, training, range(60), 60, 3.0, cost="quadratic", penalty="none"
+        net.weights,
+        net.biases,
+        training_pairs,
+        range(60),
+        60,
+        3.0,
+        cost="quadratic",
+        penalty="none",
     )
-    net.SGD(training, 1, 1000, 3.0)
+    net.SGD(training_pairs, 1, 1000, 3.0)
     assert_equal(net.weights + net.biases, weights + biases, 1e-11)
 
 
@@ -257,24 +242,24 @@ def test_a_batch_beyond_the_data_is_one_batch(net: network.Network, training: Pa
     ids=["in place", "float32", "strided", "whole list", "bias in place", "tuple of biases"],
 )
 def test_edited_arrays_take_effect(
-    net: network.Network, training: Pairs, test_data: Pairs, edit: Callable[[Any], None]
+    net: network.Network, training_pairs: Pairs, test_pairs: Pairs, edit: Callable[[Any], None]
 ) -> None:
-    net.SGD(list(training), 1, 10, 3.0)
+    net.SGD(list(training_pairs), 1, 10, 3.0)
     edit(net)
     weights, biases = list(net.weights), list(net.biases)
-    assert net.evaluate(test_data) == ref.accuracy(weights, biases, vectors(test_data))
+    assert net.evaluate(test_pairs) == ref.accuracy(weights, biases, vectors(test_pairs))
     oracle = ref.update_mini_batch(
-        weights, biases, training, 3.0, 0.0, 1, cost="quadratic", penalty="none"
+        weights, biases, training_pairs, 3.0, 0.0, 1, cost="quadratic", penalty="none"
     )
-    net.update_mini_batch(training, 3.0)
+    net.update_mini_batch(training_pairs, 3.0)
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-11)
 
 
-def test_arrays_kept_from_before_stay(net: network.Network, training: Pairs) -> None:
+def test_arrays_kept_from_before_stay(net: network.Network, training_pairs: Pairs) -> None:
     """As in the book's code, where every step makes new arrays."""
     kept, before = net.weights + net.biases, snapshot(net)
-    net.SGD(training, 1, 10, 3.0)
-    net.update_mini_batch(training[:5], 3.0)
+    net.SGD(training_pairs, 1, 10, 3.0)
+    net.update_mini_batch(training_pairs[:5], 3.0)
     assert_equal(kept, before)
     assert all((a != b).any() for a, b in zip(snapshot(net), before, strict=True))
 
@@ -290,29 +275,29 @@ class CrossEntropyNetwork(network.Network):
         return derivative
 
 
-def test_a_cost_derivative_of_ones_own(training: Pairs) -> None:
+def test_a_cost_derivative_of_ones_own(training_pairs: Pairs) -> None:
     net = CrossEntropyNetwork(SIZES)
     oracle: Any = net.weights, net.biases
     state = random.getstate()
-    net.SGD(list(training), 2, 7, 0.5)
+    net.SGD(list(training_pairs), 2, 7, 0.5)
     random.setstate(state)
     order = list(range(60))
     for _ in range(2):
         random.shuffle(order)
-        oracle = ref.epoch(*oracle, training, order, 7, 0.5, penalty="none")
+        oracle = ref.epoch(*oracle, training_pairs, order, 7, 0.5, penalty="none")
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-9)
 
 
 @pytest.mark.parametrize("name", ["backprop", "update_mini_batch", "evaluate"])
-def test_a_method_that_would_be_ignored_is_refused(training: Pairs, name: str) -> None:
+def test_a_method_that_would_be_ignored_is_refused(training_pairs: Pairs, name: str) -> None:
     own = type("Own", (network.Network,), {name: lambda self, *arguments: None})
     net = own(SIZES)
     before = snapshot(net)
     with pytest.raises(TypeError, match=f"SGD does not call {name}"):
-        net.SGD(training, 1, 10, 3.0)
+        net.SGD(training_pairs, 1, 10, 3.0)
     if name == "backprop":
         with pytest.raises(TypeError, match="update_mini_batch does not call backprop"):
-            net.update_mini_batch(training[:10], 3.0)
+            net.update_mini_batch(training_pairs[:10], 3.0)
     assert_equal(snapshot(net), before)
 
 
@@ -330,28 +315,28 @@ def wrapped(method: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
 @pytest.mark.usefixtures("numpy_path")
 @pytest.mark.parametrize("name", ["backprop", "update_mini_batch", "evaluate"])
 def test_a_wrapped_method_is_refused_too(
-    net: network.Network, training: Pairs, name: str, monkeypatch: pytest.MonkeyPatch
+    net: network.Network, training_pairs: Pairs, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network.Network, name, wrapped(getattr(network.Network, name), []))
     with pytest.raises(TypeError, match=f"SGD does not call {name}"):
-        net.SGD(training, 1, 10, 3.0)
+        net.SGD(training_pairs, 1, 10, 3.0)
 
 
 @pytest.mark.usefixtures("numpy_path")
 def test_a_wrapped_method_is_called_where_ones_own_would_be(
-    net: network.Network, training: Pairs, monkeypatch: pytest.MonkeyPatch
+    net: network.Network, training_pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
     for name in ("feedforward", "cost_derivative"):
         monkeypatch.setattr(network.Network, name, wrapped(getattr(network.Network, name), calls))
-    net.evaluate(training[:3])
+    net.evaluate(training_pairs[:3])
     assert calls == ["feedforward"] * 3
-    net.update_mini_batch(training[:4], 3.0)
+    net.update_mini_batch(training_pairs[:4], 3.0)
     assert calls[3:] == ["cost_derivative"] * 4
 
 
 def test_a_feedforward_of_ones_own_judges(
-    training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str]
+    training_pairs: Pairs, test_pairs: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A user-defined `feedforward` evaluates but does not train, as in the book's code."""
 
@@ -360,14 +345,14 @@ def test_a_feedforward_of_ones_own_judges(
             return np.eye(SIZES[-1])[:, [3]] if np.ndim(a) else None
 
     net = AlwaysThree(SIZES)
-    assert net.evaluate(test_data) == sum(int(y) == 3 for _, y in test_data)
+    assert net.evaluate(test_pairs) == sum(int(y) == 3 for _, y in test_pairs)
     capsys.readouterr()
-    net.SGD(training, 1, 10, 3.0, test_data)
-    count = net.evaluate(test_data)
-    assert capsys.readouterr().out == f"Epoch 0: {count} / {len(test_data)}\n"
+    net.SGD(training_pairs, 1, 10, 3.0, test_pairs)
+    count = net.evaluate(test_pairs)
+    assert capsys.readouterr().out == f"Epoch 0: {count} / {len(test_pairs)}\n"
     net.feedforward = lambda a: 0.5
     with pytest.raises(ValueError, match=r"feedforward must return the shape"):
-        net.evaluate(test_data)
+        net.evaluate(test_pairs)
 
 
 @pytest.mark.usefixtures("numpy_path")
@@ -380,10 +365,10 @@ def test_a_feedforward_of_ones_own_judges(
     ids=["SGD", "update_mini_batch"],
 )
 def test_a_second_training_is_refused_and_leaves_the_first_alone(
-    training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str], train: Any
+    training_pairs: Pairs, test_pairs: Pairs, capsys: pytest.CaptureFixture[str], train: Any
 ) -> None:
     """Between two epochs too, as the second would replace the arrays that the first trains."""
-    others, begun = list(training), []
+    others, begun = list(training_pairs), []
 
     class Trains(network.Network):
         def feedforward(self, a):
@@ -402,7 +387,7 @@ def test_a_second_training_is_refused_and_leaves_the_first_alone(
         np.random.seed(5)
         random.seed(6)
         net = kind(SIZES)
-        net.SGD(list(training), 2, 10, 3.0, test_data[:3])
+        net.SGD(list(training_pairs), 2, 10, 3.0, test_pairs[:3])
         return net
 
     expected, printed = snapshot(trained(network.Network)), capsys.readouterr().out
@@ -414,19 +399,21 @@ def test_a_second_training_is_refused_and_leaves_the_first_alone(
 
 
 @pytest.mark.usefixtures("numpy_path")
-def test_a_network_can_be_trained_after_an_interrupt(training: Pairs, test_data: Pairs) -> None:
+def test_a_network_can_be_trained_after_an_interrupt(
+    training_pairs: Pairs, test_pairs: Pairs
+) -> None:
     class Interrupted(network.Network):
         def feedforward(self, a):
             raise KeyboardInterrupt
 
     net = Interrupted(SIZES)
     with pytest.raises(KeyboardInterrupt):
-        net.SGD(training, 1, 10, 3.0, test_data)
-    net.SGD(training, 1, 10, 3.0)
+        net.SGD(training_pairs, 1, 10, 3.0, test_pairs)
+    net.SGD(training_pairs, 1, 10, 3.0)
 
 
-def test_test_data_that_are_none(training: Pairs, capsys: pytest.CaptureFixture[str]) -> None:
-    network.Network(SIZES).SGD(training, 1, 10, 3.0, [])
+def test_test_data_that_are_none(training_pairs: Pairs, capsys: pytest.CaptureFixture[str]) -> None:
+    network.Network(SIZES).SGD(training_pairs, 1, 10, 3.0, [])
     assert capsys.readouterr().out == "Epoch 0 complete\n"
 
 
@@ -480,7 +467,7 @@ BAD_DATA = {
 
 @pytest.mark.parametrize(("spoil", "error"), BAD_DATA.values(), ids=BAD_DATA)
 def test_bad_data_change_nothing(
-    net: network.Network, training: Pairs, spoil: Any, error: type[Exception]
+    net: network.Network, training_pairs: Pairs, spoil: Any, error: type[Exception]
 ) -> None:
     before, state = snapshot(net), random.getstate()
     calls: list[Callable[[Any], object]] = [
@@ -488,11 +475,11 @@ def test_bad_data_change_nothing(
         lambda bad: net.update_mini_batch(bad, 3.0),
         lambda bad: net.evaluate(bad),
     ]
-    if spoil(training) != []:  # an empty list means no test data
-        calls.append(lambda bad: net.SGD(training, 1, 10, 3.0, test_data=bad))
+    if spoil(training_pairs) != []:  # an empty list means no test data
+        calls.append(lambda bad: net.SGD(training_pairs, 1, 10, 3.0, test_data=bad))
     for call in calls:
         with pytest.raises(error):
-            call(spoil(training))
+            call(spoil(training_pairs))
     assert_equal(snapshot(net), before)
     assert random.getstate() == state
 
@@ -513,17 +500,17 @@ def test_bad_data_change_nothing(
 )
 def test_bad_arguments_change_nothing(
     net: network.Network,
-    training: Pairs,
+    training_pairs: Pairs,
     arguments: Any,
     error: type[Exception],
     message: str,
 ) -> None:
-    before, state, order = snapshot(net), random.getstate(), list(training)
+    before, state, order = snapshot(net), random.getstate(), list(training_pairs)
     with pytest.raises(error, match=message):
-        net.SGD(training, *arguments)
+        net.SGD(training_pairs, *arguments)
     assert_equal(snapshot(net), before)
     assert random.getstate() == state
-    assert all(a is b for a, b in zip(training, order, strict=True))
+    assert all(a is b for a, b in zip(training_pairs, order, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -536,13 +523,13 @@ def test_bad_arguments_change_nothing(
     ],
 )
 def test_arrays_that_do_not_fit(
-    net: network.Network, training: Pairs, name: str, arrays: Any, message: str
+    net: network.Network, training_pairs: Pairs, name: str, arrays: Any, message: str
 ) -> None:
     setattr(net, name, arrays)
     with pytest.raises(ValueError, match=message):
-        net.SGD(training, 1, 10, 3.0)
+        net.SGD(training_pairs, 1, 10, 3.0)
     with pytest.raises(ValueError, match=message):
-        net.evaluate(training)
+        net.evaluate(training_pairs)
 
 
 def test_inputs_that_are_no_columns(net: network.Network) -> None:

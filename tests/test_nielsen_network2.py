@@ -15,56 +15,23 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from fastnn import data
+from book_networks import SIZES, Pairs, seeded, vectors
+from comparisons import assert_equal, snapshot
 from fastnn import reference as ref
 from fastnn.checks import FileFormatError
 from fastnn.nielsen import network2
 
-SIZES = [64, 12, 10]
 MONITORS: dict[str, Any] = {
     "monitor_evaluation_cost": True,
     "monitor_evaluation_accuracy": True,
     "monitor_training_cost": True,
     "monitor_training_accuracy": True,
 }
-Pairs = list[tuple[np.ndarray, Any]]
-
-
-@pytest.fixture
-def training(digits: data.Dataset) -> Pairs:
-    """60 digits: columns and unit vectors."""
-    images = (digits.train_images[:60] * digits.input_scale).reshape(60, 64, 1)
-    return [
-        (x, network2.vectorized_result(y))
-        for x, y in zip(images, digits.train_labels[:60], strict=True)
-    ]
-
-
-@pytest.fixture
-def test_data(digits: data.Dataset) -> Pairs:
-    """40 digits: columns and numpy integers."""
-    images = (digits.test_images[:40] * digits.input_scale).reshape(40, 64, 1)
-    return list(zip(images, digits.test_labels[:40], strict=True))
 
 
 @pytest.fixture
 def net() -> network2.Network:
-    np.random.seed(5)
-    random.seed(6)
-    return network2.Network(SIZES)
-
-
-def vectors(pairs: Pairs) -> Pairs:
-    return [(x, network2.vectorized_result(y)) for x, y in pairs]
-
-
-def snapshot(net: network2.Network) -> list[np.ndarray]:
-    return [array.copy() for array in net.weights + net.biases]
-
-
-def assert_equal(came: list[np.ndarray], wanted: list[np.ndarray], tolerance: float = 0) -> None:
-    for a, b in zip(came, wanted, strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+    return seeded(network2.Network)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +79,11 @@ def test_draws_are_the_books(net: network2.Network) -> None:
 
 
 @pytest.mark.usefixtures("numpy_path")
-def test_large_initializer_at_any_time(net: network2.Network, training: Pairs) -> None:
-    net.SGD(training, 1, 10, 0.5)
+def test_large_initializer_at_any_time(net: network2.Network, training_pairs: Pairs) -> None:
+    net.SGD(training_pairs, 1, 10, 0.5)
     net.large_weight_initializer()
-    expected = ref.accuracy(net.weights, net.biases, training)
-    assert net.accuracy(training, convert=True) == expected
+    expected = ref.accuracy(net.weights, net.biases, training_pairs)
+    assert net.accuracy(training_pairs, convert=True) == expected
 
 
 def test_vectorized_result() -> None:
@@ -143,66 +110,77 @@ def test_the_costs_functions() -> None:
 @pytest.mark.parametrize("as_instance", [False, True])
 @pytest.mark.parametrize("name", ["quadratic", "cross_entropy"])
 def test_backprop_with_a_class_or_an_instance(
-    training: Pairs, name: str, as_instance: bool
+    training_pairs: Pairs, name: str, as_instance: bool
 ) -> None:
     cost: Any = {
         "quadratic": network2.QuadraticCost,
         "cross_entropy": network2.CrossEntropyCost,
     }[name]
     net = network2.Network([64, 12, 7, 10], cost=cost() if as_instance else cost)
-    expected = ref.backprop(net.weights, net.biases, *training[0], name)
-    for came, wanted in zip(net.backprop(*training[0]), expected, strict=True):
+    expected = ref.backprop(net.weights, net.biases, *training_pairs[0], name)
+    for came, wanted in zip(net.backprop(*training_pairs[0]), expected, strict=True):
         assert_equal(came, wanted, 1e-13)
     oracle = ref.update_mini_batch(
-        net.weights, net.biases, training[:7], 0.5, 5.0, 60, cost=name, penalty="l2"
+        net.weights, net.biases, training_pairs[:7], 0.5, 5.0, 60, cost=name, penalty="l2"
     )
-    net.update_mini_batch(training[:7], 0.5, 5.0, 60)
+    net.update_mini_batch(training_pairs[:7], 0.5, 5.0, 60)
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
 
 
 @pytest.mark.parametrize("penalty", ["none", "l1", "l2"])
-def test_penalties(net: network2.Network, training: Pairs, penalty: str) -> None:
-    expected = ref.total_cost(net.weights, net.biases, training, 5.0, penalty=penalty)
-    assert net.total_cost(training, 5.0, penalty=penalty) == pytest.approx(expected, rel=1e-13)
-    oracle = ref.update_mini_batch(
-        net.weights, net.biases, training[:7], 0.5, 5.0, 60, cost="cross_entropy", penalty=penalty
+def test_penalties(net: network2.Network, training_pairs: Pairs, penalty: str) -> None:
+    expected = ref.total_cost(net.weights, net.biases, training_pairs, 5.0, penalty=penalty)
+    assert net.total_cost(training_pairs, 5.0, penalty=penalty) == pytest.approx(
+        expected, rel=1e-13
     )
-    assert net.update_mini_batch(training[:7], 0.5, 5.0, 60, penalty=penalty) is None
+    oracle = ref.update_mini_batch(
+        net.weights,
+        net.biases,
+        training_pairs[:7],
+        0.5,
+        5.0,
+        60,
+        cost="cross_entropy",
+        penalty=penalty,
+    )
+    assert net.update_mini_batch(training_pairs[:7], 0.5, 5.0, 60, penalty=penalty) is None
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
 
 
-def test_an_elastic_net_is_half_l1_and_half_l2(net: network2.Network, training: Pairs) -> None:
-    l1, l2 = (net.total_cost(training, 5.0, penalty=name) for name in ("l1", "l2"))
-    assert net.total_cost(training, 5.0, penalty="elasticnet") == pytest.approx((l1 + l2) / 2)
+def test_an_elastic_net_is_half_l1_and_half_l2(
+    net: network2.Network, training_pairs: Pairs
+) -> None:
+    l1, l2 = (net.total_cost(training_pairs, 5.0, penalty=name) for name in ("l1", "l2"))
+    assert net.total_cost(training_pairs, 5.0, penalty="elasticnet") == pytest.approx((l1 + l2) / 2)
 
 
-def test_l2_is_the_default_penalty(net: network2.Network, training: Pairs) -> None:
-    assert net.total_cost(training, 5.0) == net.total_cost(training, 5.0, penalty="l2")
+def test_l2_is_the_default_penalty(net: network2.Network, training_pairs: Pairs) -> None:
+    assert net.total_cost(training_pairs, 5.0) == net.total_cost(training_pairs, 5.0, penalty="l2")
 
 
 def test_total_cost_divides_lmbda_by_the_data_passed(
-    net: network2.Network, training: Pairs
+    net: network2.Network, training_pairs: Pairs
 ) -> None:
-    half = training[:30]
+    half = training_pairs[:30]
     difference = net.total_cost(half, 5.0) - net.total_cost(half, 0.0)
     squares = sum(float(np.square(w).sum()) for w in net.weights)
     assert difference == pytest.approx(0.5 * 5.0 / 30 * squares)
 
 
-def test_accuracy_and_total_cost_in_both_forms(net: network2.Network, test_data: Pairs) -> None:
-    correct = ref.accuracy(net.weights, net.biases, vectors(test_data))
-    cost = ref.total_cost(net.weights, net.biases, vectors(test_data), 5.0)
-    assert net.accuracy(test_data) == net.accuracy(vectors(test_data), convert=True) == correct
-    assert net.accuracy(zip(*zip(*test_data, strict=True), strict=True)) == correct
-    assert net.total_cost(test_data, 5.0, convert=True) == pytest.approx(cost, rel=1e-13)
-    assert net.total_cost(vectors(test_data), 5.0) == pytest.approx(cost, rel=1e-13)
-    assert type(net.accuracy(test_data)) is int
-    assert type(net.total_cost(test_data, 5.0, convert=True)) is float
+def test_accuracy_and_total_cost_in_both_forms(net: network2.Network, test_pairs: Pairs) -> None:
+    correct = ref.accuracy(net.weights, net.biases, vectors(test_pairs))
+    cost = ref.total_cost(net.weights, net.biases, vectors(test_pairs), 5.0)
+    assert net.accuracy(test_pairs) == net.accuracy(vectors(test_pairs), convert=True) == correct
+    assert net.accuracy(zip(*zip(*test_pairs, strict=True), strict=True)) == correct
+    assert net.total_cost(test_pairs, 5.0, convert=True) == pytest.approx(cost, rel=1e-13)
+    assert net.total_cost(vectors(test_pairs), 5.0) == pytest.approx(cost, rel=1e-13)
+    assert type(net.accuracy(test_pairs)) is int
+    assert type(net.total_cost(test_pairs, 5.0, convert=True)) is float
 
 
-def test_one_output_is_compared_as_in_the_book(training: Pairs) -> None:
+def test_one_output_is_compared_as_in_the_book(training_pairs: Pairs) -> None:
     lone = network2.Network([64, 1])
-    pairs = [(x, np.array([[i % 3]], dtype=float)) for i, (x, _) in enumerate(training)]
+    pairs = [(x, np.array([[i % 3]], dtype=float)) for i, (x, _) in enumerate(training_pairs)]
     assert lone.accuracy(pairs, convert=True) == 60
     assert lone.accuracy(pairs) == lone.accuracy([(x, int(y[0, 0])) for x, y in pairs]) == 20
 
@@ -220,17 +198,20 @@ def test_the_cost_of_saturated_outputs(dtype: str, desired: float, units: int) -
         assert net.total_cost(pairs, 0.0) == ref.total_cost(net.weights, net.biases, pairs)
 
 
-def test_the_cost_of_a_network_gone_astray(net: network2.Network, test_data: Pairs) -> None:
+def test_the_cost_of_a_network_gone_astray(net: network2.Network, test_pairs: Pairs) -> None:
     net.weights = [w * 1e6 for w in net.weights]
-    expected = ref.total_cost(net.weights, net.biases, vectors(test_data))
+    expected = ref.total_cost(net.weights, net.biases, vectors(test_pairs))
     assert expected > 1e300
-    assert net.total_cost(test_data, 0.0, convert=True) == pytest.approx(expected, rel=1e-12)
+    assert net.total_cost(test_pairs, 0.0, convert=True) == pytest.approx(expected, rel=1e-12)
 
 
 def test_printed_lines_and_figures(
-    net: network2.Network, training: Pairs, test_data: Pairs, capsys: pytest.CaptureFixture[str]
+    net: network2.Network,
+    training_pairs: Pairs,
+    test_pairs: Pairs,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    figures = net.SGD(training, 2, 10, 0.5, 0.1, test_data, **MONITORS)
+    figures = net.SGD(training_pairs, 2, 10, 0.5, 0.1, test_pairs, **MONITORS)
     evaluation_cost, evaluation_accuracy, training_cost, training_accuracy = figures
     expected = "".join(
         f"Epoch {j} training complete\n"
@@ -246,22 +227,22 @@ def test_printed_lines_and_figures(
     assert {type(value) for value in evaluation_cost + training_cost} == {float}
     assert {type(value) for value in evaluation_accuracy + training_accuracy} == {int}
     assert json.loads(json.dumps(figures)) == list(figures)
-    assert evaluation_cost[1] == net.total_cost(test_data, 0.1, convert=True)
-    assert evaluation_accuracy[1] == net.accuracy(test_data)
-    assert training_cost[1] == pytest.approx(net.total_cost(training, 0.1), rel=1e-13)
-    assert training_accuracy[1] == net.accuracy(training, convert=True)
+    assert evaluation_cost[1] == net.total_cost(test_pairs, 0.1, convert=True)
+    assert evaluation_accuracy[1] == net.accuracy(test_pairs)
+    assert training_cost[1] == pytest.approx(net.total_cost(training_pairs, 0.1), rel=1e-13)
+    assert training_accuracy[1] == net.accuracy(training_pairs, convert=True)
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_one_monitor_alone(
     net: network2.Network,
-    training: Pairs,
-    test_data: Pairs,
+    training_pairs: Pairs,
+    test_pairs: Pairs,
     number: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = list(MONITORS)[number]
-    figures = net.SGD(training, 1, 10, 0.5, evaluation_data=test_data, **{name: True})
+    figures = net.SGD(training_pairs, 1, 10, 0.5, evaluation_data=test_pairs, **{name: True})
     assert [len(values) for values in figures] == [int(i == number) for i in range(4)]
     assert len(capsys.readouterr().out.splitlines()) == 3
 
@@ -275,34 +256,34 @@ class OwnForward(network2.Network):
 
 @pytest.mark.usefixtures("numpy_path")
 def test_a_feedforward_of_ones_own_judges_a_list_that_is_reordered(
-    training: Pairs, monkeypatch: pytest.MonkeyPatch
+    training_pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each output belongs to its target, also where one list is both training and evaluation."""
     monkeypatch.setattr(random, "shuffle", lambda items: items.append(items.pop(0)))
     figures = []
     for kind in (network2.Network, OwnForward):
         np.random.seed(5)
-        pairs = list(training)
+        pairs = list(training_pairs)
         figures.append(kind(SIZES).SGD(pairs, 2, 10, 0.5, 0.1, pairs, **MONITORS))
     assert figures[1] == tuple(pytest.approx(expected, rel=1e-12) for expected in figures[0])
 
 
 def test_no_monitor(
-    net: network2.Network, training: Pairs, capsys: pytest.CaptureFixture[str]
+    net: network2.Network, training_pairs: Pairs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert net.SGD(training, 2, 10, 0.5) == ([], [], [], [])
+    assert net.SGD(training_pairs, 2, 10, 0.5) == ([], [], [], [])
     assert capsys.readouterr().out == "Epoch 0 training complete\n\nEpoch 1 training complete\n\n"
 
 
 def test_both_data_may_have_either_form(
-    net: network2.Network, training: Pairs, test_data: Pairs
+    net: network2.Network, training_pairs: Pairs, test_pairs: Pairs
 ) -> None:
     start, state = snapshot(net), random.getstate()
-    expected = net.SGD(list(training), 2, 10, 0.5, 0.1, test_data, **MONITORS)
+    expected = net.SGD(list(training_pairs), 2, 10, 0.5, 0.1, test_pairs, **MONITORS)
     net.weights, net.biases = start[:2], start[2:]
     random.setstate(state)
-    numbers = [(x, int(y.argmax())) for x, y in training]
-    came = net.SGD(iter(numbers), 2, 10, 0.5, 0.1, iter(vectors(test_data)), **MONITORS)
+    numbers = [(x, int(y.argmax())) for x, y in training_pairs]
+    came = net.SGD(iter(numbers), 2, 10, 0.5, 0.1, iter(vectors(test_pairs)), **MONITORS)
     assert came == expected
 
 
@@ -320,8 +301,8 @@ def test_both_data_may_have_either_form(
 )
 def test_early_stopping(
     net: network2.Network,
-    training: Pairs,
-    test_data: Pairs,
+    training_pairs: Pairs,
+    test_pairs: Pairs,
     accuracies: list[int],
     patience: int,
     epochs: int,
@@ -331,7 +312,7 @@ def test_early_stopping(
     given = iter(accuracies)
     monkeypatch.setattr(network2.Samples, "correct", lambda *_, **__: next(given))
     figures = net.SGD(
-        training, 6, 10, 0.5, 0.0, test_data,
+        training_pairs, 6, 10, 0.5, 0.0, test_pairs,
         monitor_evaluation_accuracy=True, early_stopping_n=patience,
     )  # fmt: skip
     assert figures[1] == accuracies[:epochs]
@@ -385,36 +366,36 @@ class OtherFn(network2.QuadraticCost):
 
 
 @pytest.mark.parametrize("cost", [OwnQuadratic, OwnQuadratic(), Weighted(2.0), OtherDelta, OtherFn])
-def test_a_cost_of_ones_own(training: Pairs, test_data: Pairs, cost: Any) -> None:
+def test_a_cost_of_ones_own(training_pairs: Pairs, test_pairs: Pairs, cost: Any) -> None:
     """All have the quadratic cost's delta, or twice it, so the oracle can compute the weights."""
     weight = getattr(cost, "weight", 1.0)
     random.seed(6)
     net = network2.Network(SIZES, cost)
     oracle: Any = net.weights, net.biases
     state = random.getstate()
-    figures = net.SGD(list(training), 2, 7, 0.5, 0.1, test_data, **MONITORS)
+    figures = net.SGD(list(training_pairs), 2, 7, 0.5, 0.1, test_pairs, **MONITORS)
     random.setstate(state)
     order = list(range(60))
     for _ in range(2):
         random.shuffle(order)
         oracle = ref.epoch(
-            *oracle, training, order, 7, 0.5 * weight, 0.1 / weight, cost="quadratic"
+            *oracle, training_pairs, order, 7, 0.5 * weight, 0.1 / weight, cost="quadratic"
         )
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
-    each = [cost.fn(ref.feedforward(*oracle, x), y) for x, y in vectors(test_data)]
+    each = [cost.fn(ref.feedforward(*oracle, x), y) for x, y in vectors(test_pairs)]
     squares = sum(float(np.square(w).sum()) for w in oracle[0])
     expected = sum(each) / 40 + 0.5 * 0.1 / 40 * squares
     assert figures[0][-1] == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_cost_of_ones_own_is_given_columns(training: Pairs) -> None:
+def test_a_cost_of_ones_own_is_given_columns(training_pairs: Pairs) -> None:
     OwnQuadratic.shapes.clear()
     net = network2.Network(SIZES, OwnQuadratic)
-    net.SGD(training, 1, 7, 0.5, monitor_training_cost=True)
+    net.SGD(training_pairs, 1, 7, 0.5, monitor_training_cost=True)
     assert OwnQuadratic.shapes == {((10, 1),) * 2, ((10, 1),) * 3}
 
 
-def test_a_delta_of_the_wrong_shape(training: Pairs) -> None:
+def test_a_delta_of_the_wrong_shape(training_pairs: Pairs) -> None:
     class Flat(network2.QuadraticCost):
         @staticmethod
         def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -423,17 +404,17 @@ def test_a_delta_of_the_wrong_shape(training: Pairs) -> None:
     net = network2.Network(SIZES, Flat)
     before = snapshot(net)
     with pytest.raises(ValueError, match=r"delta must return the shape \(10, 1\), not \(10,\)"):
-        net.SGD(training, 1, 10, 0.5)
+        net.SGD(training_pairs, 1, 10, 0.5)
     assert_equal(snapshot(net), before)
 
 
 @pytest.mark.usefixtures("numpy_path")
-def test_a_cost_put_in_later_takes_effect(net: network2.Network, training: Pairs) -> None:
+def test_a_cost_put_in_later_takes_effect(net: network2.Network, training_pairs: Pairs) -> None:
     net.cost = network2.QuadraticCost
     oracle = ref.update_mini_batch(
-        net.weights, net.biases, training, 0.5, 0.0, 60, cost="quadratic", penalty="none"
+        net.weights, net.biases, training_pairs, 0.5, 0.0, 60, cost="quadratic", penalty="none"
     )
-    net.update_mini_batch(training, 0.5, 0.0, 60)
+    net.update_mini_batch(training_pairs, 0.5, 0.0, 60)
     assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
 
 
@@ -446,9 +427,9 @@ def test_what_is_no_cost(cost: Any) -> None:
 @pytest.mark.parametrize(
     "cost", [network2.QuadraticCost, network2.CrossEntropyCost, network2.QuadraticCost()]
 )
-def test_save_and_load(tmp_path: Path, training: Pairs, cost: Any) -> None:
+def test_save_and_load(tmp_path: Path, training_pairs: Pairs, cost: Any) -> None:
     net = network2.Network(SIZES, cost)
-    net.SGD(training, 1, 10, 0.5)
+    net.SGD(training_pairs, 1, 10, 0.5)
     path = tmp_path / "net.json"
     net.save(str(path))
     name = (cost if isinstance(cost, type) else type(cost)).__name__
@@ -463,7 +444,7 @@ def test_save_and_load(tmp_path: Path, training: Pairs, cost: Any) -> None:
     assert (loaded.sizes, loaded.cost) == (SIZES, getattr(network2, name))
     assert_equal(snapshot(loaded), snapshot(net))
     assert loaded.weights[0].dtype == np.float64
-    loaded.SGD(training, 1, 10, 0.5)
+    loaded.SGD(training_pairs, 1, 10, 0.5)
 
 
 def test_load_draws_as_the_books_load_does(net: network2.Network, tmp_path: Path) -> None:
@@ -562,17 +543,17 @@ def test_a_file_that_is_no_json_object(tmp_path: Path, content: bytes) -> None:
         network2.load(path)
 
 
-def test_float32(training: Pairs, test_data: Pairs) -> None:
+def test_float32(training_pairs: Pairs, test_pairs: Pairs) -> None:
     np.random.seed(5)
     random.seed(6)
     narrow = network2.Network(SIZES, dtype=np.float32)
-    figures = narrow.SGD(list(training), 3, 10, 0.5, 0.1, test_data, **MONITORS)
+    figures = narrow.SGD(list(training_pairs), 3, 10, 0.5, 0.1, test_pairs, **MONITORS)
     np.random.seed(5)
     random.seed(6)
     wide = network2.Network(SIZES)
-    expected = wide.SGD(list(training), 3, 10, 0.5, 0.1, test_data, **MONITORS)
+    expected = wide.SGD(list(training_pairs), 3, 10, 0.5, 0.1, test_pairs, **MONITORS)
     assert {array.dtype.name for array in narrow.weights + narrow.biases} == {"float32"}
-    assert narrow.feedforward(training[0][0]).dtype == np.float32
+    assert narrow.feedforward(training_pairs[0][0]).dtype == np.float32
     assert_equal(snapshot(narrow), snapshot(wide), 1e-4)
     assert figures[0] == pytest.approx(expected[0], rel=1e-4)
     assert {type(value) for value in figures[0]} == {float}
@@ -606,18 +587,18 @@ def test_float32(training: Pairs, test_data: Pairs) -> None:
 )
 def test_bad_arguments_change_nothing(
     net: network2.Network,
-    training: Pairs,
+    training_pairs: Pairs,
     change: dict[str, Any],
     error: type[Exception],
     message: str,
 ) -> None:
     arguments = {"epochs": 1, "mini_batch_size": 10, "eta": 0.5} | change
-    before, state, order = snapshot(net), random.getstate(), list(training)
+    before, state, order = snapshot(net), random.getstate(), list(training_pairs)
     with pytest.raises(error, match=message):
-        net.SGD(training, **arguments)
+        net.SGD(training_pairs, **arguments)
     assert_equal(snapshot(net), before)
     assert random.getstate() == state
-    assert all(a is b for a, b in zip(training, order, strict=True))
+    assert all(a is b for a, b in zip(training_pairs, order, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -630,18 +611,18 @@ def test_bad_arguments_change_nothing(
     ],
 )
 def test_bad_arguments_of_a_step(
-    net: network2.Network, training: Pairs, arguments: Any, message: str
+    net: network2.Network, training_pairs: Pairs, arguments: Any, message: str
 ) -> None:
     before = snapshot(net)
     with pytest.raises(ValueError, match=message):
-        net.update_mini_batch(training if arguments[0] is None else [], *arguments[1:])
+        net.update_mini_batch(training_pairs if arguments[0] is None else [], *arguments[1:])
     assert_equal(snapshot(net), before)
 
 
 @pytest.mark.parametrize("name", ["backprop", "accuracy", "total_cost"])
 def test_a_method_that_would_be_ignored_is_refused(
-    net: network2.Network, training: Pairs, name: str, monkeypatch: pytest.MonkeyPatch
+    net: network2.Network, training_pairs: Pairs, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network2.Network, name, lambda self, *arguments: None)
     with pytest.raises(TypeError, match=f"SGD does not call {name}"):
-        net.SGD(training, 1, 10, 0.5)
+        net.SGD(training_pairs, 1, 10, 0.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,7 @@ from fastnn import Blocks, FileFormatError, Network
 from fastnn.array_files import map_idx, read_idx
 from fastnn.arrays import as_inputs
 from fastnn.row_files import opened
-
-
-def write_idx(path: Path, array: np.ndarray) -> Path:
-    header = struct.pack(f">2xBB{array.ndim}I", 8, array.ndim, *array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
-    return path
+from idx_files import write_idx
 
 
 @pytest.fixture(scope="module")

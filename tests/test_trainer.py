@@ -15,7 +15,7 @@ import pytest
 
 import fastnn
 from fastnn import L1, L2, History, Network, penalties, reference
-from fastnn.engine import compiled, jit, training
+from fastnn.engine import compiled, jit
 from fastnn.progress import ProgressBar
 
 N, SIZES = 45, [12, 7, 4]
@@ -294,12 +294,6 @@ def test_bad_input_leaves_the_network_untouched(change, error, rows) -> None:
         np.testing.assert_array_equal(now, then)
     assert network._rng.bit_generator.state == state
     assert network.history is history
-
-
-@pytest.fixture
-def small_chunks(monkeypatch) -> None:
-    """Make every chunk a single batch."""
-    monkeypatch.setattr(training, "CHUNK_FLOPS", 1)
 
 
 def test_rows_without_y_are_refused(rows) -> None:
