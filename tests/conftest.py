@@ -21,11 +21,11 @@ import pooch  # noqa: F401 - imported now, or its logger would keep a CliRunner'
 import pytest
 
 from book_networks import Pairs, vectors
-from fastnn import activations, costs, data, initializers
+from fastnn import activations, arrays, costs, data, initializers
 from fastnn.engine import layout, spec, training
 from fastnn.progress import ProgressBar
 
-pytest.register_assert_rewrite("comparisons")
+pytest.register_assert_rewrite("command_line", "comparisons")
 
 # Tiles of at most two rows by two vectors, which compile faster, and spans of as few as 64 columns.
 SMALL = spec.Tiles((2, 2), 2, 0, 0)
@@ -157,6 +157,18 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def bytes_of_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store exact multiples as bytes, however few rows there are."""
+    monkeypatch.setattr(arrays, "FEW_ROWS", 1)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a block hold two rows of five float32, so that small arrays have several blocks."""
+    monkeypatch.setattr(arrays, "_BLOCK_BYTES", 40)
+
+
+@pytest.fixture
 def shown_chunks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Return a list to which progress bars append epoch and finished rows after every chunk."""
     shown, chunk = [], ProgressBar.chunk
@@ -188,6 +200,16 @@ def test_pairs(digits: data.Dataset) -> Pairs:
     """Return 40 digits as the book's pairs of a column and a numpy integer."""
     images = (digits.test_images[:40] * digits.input_scale).reshape(40, 64, 1)
     return list(zip(images, digits.test_labels[:40], strict=True))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a network that the command line has trained on the digits."""
+    from command_line import QUICK, run
+
+    path = tmp_path_factory.mktemp("model") / "digits.json"
+    assert run("train", *QUICK, "--out", path).exit_code == 0
+    return path
 
 
 @pytest.fixture(scope="session")

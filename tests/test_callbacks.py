@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastnn import Blocks, Callback, EarlyStopping, History, Network
+from fastnn.trainer.arguments import held_out
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.integers(0, 256, (45, 12), dtype=np.uint8), RNG.integers(0, 4, 45)
@@ -217,6 +218,13 @@ def test_a_fraction_is_held_out(targets: str) -> None:
     assert history.val_cost == expected.val_cost
     assert history.val_accuracy == expected.val_accuracy
     assert history.train_cost == expected.train_cost
+
+
+@pytest.mark.parametrize(("n", "share", "held"), [(100, 0.07, 7), (50, 0.14, 7), (10, 0.25, 3)])
+def test_a_share_of_the_rows_is_rounded_up_from_what_it_says(
+    n: int, share: float, held: int
+) -> None:
+    assert held_out(n, share, validates=False) == held
 
 
 def test_the_n_of_the_penalty_is_the_rows_left() -> None:

@@ -12,37 +12,16 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 import fastnn
-from fastnn import data, optimizers, penalties, plots
-from fastnn.cli import app
+from command_line import QUICK, failure, run, run_json
+from fastnn import data, optimizers, penalties
 from fastnn.cli.options import OptimizerName, PenaltyName
 from fastnn.trainer.checkpoints import read
-from idx_files import write_idx
 
 pytestmark = pytest.mark.cpu_tiles  # as the processes that these tests start
 
 COMMAND = [sys.executable, "-m", "fastnn"]
-QUICK = ["--epochs", "2", "--batch-size", "50"]
-JSON = ["--json"]
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def run_json(*arguments: object) -> dict[str, Any]:
-    result = run(*arguments, *JSON)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "digits.json"
-    assert run("train", *QUICK, "--out", path).exit_code == 0
-    return path
 
 
 def test_the_version() -> None:
@@ -131,7 +110,7 @@ def test_the_model_is_told_where_its_picture_cannot_be_drawn(tmp_path: Path) -> 
 
 
 def test_train_json_keeps_standard_output_to_the_object() -> None:
-    result = run("train", *QUICK, *JSON)
+    result = run("train", *QUICK, "--json")
     assert len(result.stdout.splitlines()) == 1
     assert "epoch 2/2" in result.stderr
     assert "samples/s" in result.stderr
@@ -283,14 +262,6 @@ def test_wrong_usage_is_status_2(arguments: list[str], reason: str) -> None:
     assert result.stdout == ""
 
 
-def failure(result: Result) -> str:
-    """Return the only line that a failed command has written to standard error."""
-    assert result.exit_code == 1
-    [line] = result.stderr.splitlines()
-    assert line.startswith("fastnn: ")
-    return line
-
-
 def test_missing_data_are_status_1(tmp_path: Path) -> None:
     assert str(tmp_path) in failure(run("train", "mnist", "--data", tmp_path))
 
@@ -360,101 +331,6 @@ def test_a_terminal_shows_a_bar_and_a_file_does_not() -> None:
     assert plain.stderr == b""
 
 
-# ----------------------------------------------------------------------------------- fastnn predict
-
-
-@pytest.mark.parametrize("name", ["images", "images.gz", "images.npy", "flat.npy"])
-def test_predict(name: str, tmp_path: Path, model: Path, digits: data.Dataset) -> None:
-    path = tmp_path / name
-    images = digits.test_images[:20]
-    if name == "flat.npy":
-        np.save(path, images)
-    elif path.suffix == ".npy":
-        np.save(path, images.reshape(-1, *digits.shape))
-    else:
-        write_idx(path, images.reshape(-1, *digits.shape))
-    expected = fastnn.load(model).predict(images).tolist()
-
-    result = run("predict", model, path)
-    assert result.exit_code == 0
-    assert [int(line) for line in result.stdout.splitlines()] == expected
-    assert run_json("predict", model, path)["classes"] == expected
-
-
-def test_predict_says_what_is_wrong(tmp_path: Path, model: Path, digits: data.Dataset) -> None:
-    images = tmp_path / "images.npy"
-    np.save(images, digits.test_images[:3])
-    assert "missing.json" in failure(run("predict", tmp_path / "missing.json", images))
-    assert "missing.npy" in failure(run("predict", model, tmp_path / "missing.npy"))
-    assert "images.npy" in failure(run("predict", images, images))  # not a model
-    assert "digits.json" in failure(run("predict", model, model))  # not images
-    np.save(images, digits.test_images[:3, :50])
-    assert "64" in failure(run("predict", model, images))
-
-
-def test_predict_unpickles_nothing(tmp_path: Path, model: Path) -> None:
-    path, marker = tmp_path / "objects.npy", tmp_path / "executed"
-
-    class Payload:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return os.mkdir, (str(marker),)
-
-    np.save(path, np.array([[Payload()]], dtype=object), allow_pickle=True)
-    failure(run("predict", model, path))
-    assert not marker.exists()
-
-
-def test_predict_does_not_believe_a_header(tmp_path: Path, model: Path) -> None:
-    path = tmp_path / "huge.npy"
-    with open(path, "wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 64)}
-        np.lib.format.write_array_header_1_0(file, header)
-        file.write(b"\0" * 64)
-    failure(run("predict", model, path))
-    path.write_bytes(b"\x93NUMPY")
-    failure(run("predict", model, path))
-
-
-# -------------------------------------------------------------------------------------- fastnn data
-
-
-@pytest.mark.parametrize("arguments", [["data"], ["data", "list"]])
-def test_data_lists_every_set(arguments: list[str]) -> None:
-    result = run(*arguments)
-    assert result.exit_code == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()] == list(data.NAMES)
-
-
-def test_data_list_looks_into_a_folder(tmp_path: Path) -> None:
-    lines = run("data", "list", "--data", tmp_path).stdout.splitlines()
-    assert lines[1] == "mnist    not here"
-
-
-def test_data_verify(tmp_path: Path) -> None:
-    result = run("data", "verify", "digits")
-    assert result.exit_code == 0
-    assert len(result.stdout.splitlines()) == len(data.verify("digits"))
-    assert str(tmp_path) in failure(run("data", "verify", "mnist", "--data", tmp_path))
-
-
-@pytest.mark.parametrize("command", ["data verify", "profile", "train", "path", "sweep"])
-def test_the_digits_are_in_no_folder(command: str, tmp_path: Path) -> None:
-    result = run(*command.split(), "digits", "--data", tmp_path)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "it is for mnist and fashion, not digits" in result.stderr
-
-
-def test_data_fetch_prints_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(name: str, *, progress: bool) -> list[Path]:
-        if name == "fashion":
-            raise OSError("no mirror answered:\n  first\n  second")
-        return [Path(name)]
-
-    monkeypatch.setattr(data, "fetch", fetch)
-    assert run("data", "fetch", "mnist").stdout == "mnist\n"
-    assert failure(run("data", "fetch", "fashion")).endswith("no mirror answered: first second")
-
-
 # ------------------------------------------------------------------------ compiled kernels, or none
 
 
@@ -464,26 +340,6 @@ def test_they_are_refused_at_once_where_nothing_is_compiled(command: str) -> Non
     result = run(command)
     assert "NUMBA_DISABLE_JIT" in failure(result)
     assert result.stdout == ""
-
-
-# ------------------------------------------------------------------------------ the picture itself
-
-
-def test_learning_curves_draws_on_the_given_axes() -> None:
-    figure = pytest.importorskip("matplotlib.figure").Figure()
-    ax = figure.subplots()
-    history = fastnn.History([3.0, 2.0], [3.5, 2.5], [0.5, 0.75], [0.1, 0.1])
-    assert plots.learning_curves(history, ax=ax) is ax
-    assert [line.get_ydata().tolist() for line in ax.lines] == [[3.0, 2.0], [3.5, 2.5]]
-    [twin] = [other for other in figure.axes if other is not ax]
-    assert twin.lines[0].get_ydata().tolist() == [50.0, 75.0]
-
-
-def test_learning_curves_without_validation_data() -> None:
-    figure = pytest.importorskip("matplotlib.figure").Figure()
-    plots.learning_curves(fastnn.History([3.0, 2.0], seconds=[0.1, 0.1]), ax=figure.subplots())
-    [ax] = figure.axes
-    assert len(ax.lines) == 1
 
 
 def test_two_options_do_not_write_one_file(tmp_path: Path) -> None:

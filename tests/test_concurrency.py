@@ -371,10 +371,6 @@ def test_a_signal_that_comes_at_the_end_is_not_lost(released: bool) -> None:
     assert reached
 
 
-if __name__ == "__main__":
-    print(globals()[sys.argv[1]](sys.argv[2]))
-
-
 @pytest.mark.parametrize(
     ("units", "rows", "batch_size", "expected"),
     [(100, 1000, 10, 1), (100, 100, 100, 1), (100, 1000, 100, 4), (30, 10_000, 10, 1)],
@@ -397,3 +393,7 @@ def test_how_many_threads_are_chosen(
         learning_rate=0.1,
     )
     assert chosen._problem.threads == expected
+
+
+if __name__ == "__main__":
+    print(globals()[sys.argv[1]](sys.argv[2]))

@@ -13,7 +13,6 @@ import pytest
 import fastnn
 from comparisons import assert_same_weights
 from estimator_data import BINARY, CLASSES, COUNTS, RNG, SGD, TEN, VALUES, WEIGHTS, N, X
-from fastnn import machine
 
 sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
@@ -260,15 +259,6 @@ def test_grid_search_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     found = clone(search.best_estimator_).get_params()["mlpclassifier__penalty"]
     assert found in grid["mlpclassifier__penalty"]
-
-
-@pytest.mark.parametrize(
-    ("value", "most"),
-    [("1", 1), ("1,4", 1), ("1000", None), ("0", None), ("many", None), ("\u00b2", None)],
-)
-def test_threads_that_the_environment_allows(value: str, most: int | None, monkeypatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", value)
-    assert machine.threads_allowed() == (most or machine.cpus())
 
 
 # ------------------------------------------------------------------------------------- bad input

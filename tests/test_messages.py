@@ -12,6 +12,7 @@ import pytest
 from scipy import sparse
 
 import fastnn
+from command_line import run
 from fastnn import FileFormatError
 from fastnn.arrays import real_array
 from fastnn.nielsen import network2
@@ -22,13 +23,6 @@ pytestmark = pytest.mark.usefixtures("numpy_path")
 RNG = np.random.default_rng(4)
 X, Y = RNG.random((40, 6)), RNG.integers(0, 3, 40)
 PAIRS = [(X[i, :, None], network2.vectorized_result(int(Y[i]))[:3]) for i in range(40)]
-
-
-def run(*arguments: object) -> Any:
-    testing = pytest.importorskip("typer.testing")
-    from fastnn.cli import app
-
-    return testing.CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_network2_says_who_reads_another_form(tmp_path: Path) -> None:
@@ -62,20 +56,6 @@ def test_a_matrix_is_not_read_from_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "rows.npy")
     with pytest.raises(FileFormatError, match="a pipe or a device: write its rows to a file"):
         fastnn.Network([6, 3], seed=1).predict(tmp_path / "rows.npy")
-
-
-def test_predict_prints_labels_and_values_too(tmp_path: Path) -> None:
-    rows = tmp_path / "rows.npy"
-    np.save(rows, X)
-    labels = fastnn.Network([6, 3], multilabel=True, seed=1)
-    values = fastnn.Network([6, 1], activation="identity", cost="mean_squared", seed=1)
-    for network, name in ((labels, "labels.json"), (values, "values.json")):
-        network.save(tmp_path / name)
-        said = network.predict(X)
-        result = run("predict", tmp_path / name, rows)
-        found = np.array([line.split() for line in result.stdout.splitlines()], float)
-        np.testing.assert_allclose(found, said.reshape(len(X), -1))
-        assert '"predictions"' in run("predict", tmp_path / name, rows, "--json", "-").stdout
 
 
 @pytest.mark.filterwarnings("default")
@@ -200,14 +180,3 @@ def test_a_checkpoint_is_no_model(tmp_path: Path) -> None:
     fastnn.Network([6, 3], seed=1).fit(X, Y, epochs=1, checkpoint=tmp_path / "run")
     with pytest.raises(FileFormatError, match="it is a checkpoint: resume the fit that wrote it"):
         fastnn.load(tmp_path / "run")
-
-
-def test_a_loaded_network_draws_from_its_seed(tmp_path: Path) -> None:
-    fastnn.Network([6, 3], seed=1).save(tmp_path / "model")
-    one, same, other = (fastnn.load(tmp_path / "model", seed=seed) for seed in (5, 5, 6))
-    for network in (one, same, other):
-        network.fit(X, Y, epochs=1, batch_size=7)
-    np.testing.assert_array_equal(one.weights[0], same.weights[0])
-    assert (one.weights[0] != other.weights[0]).any()
-    with pytest.raises(TypeError, match="seed must be a whole number"):
-        fastnn.load(tmp_path / "model", seed="five")

@@ -16,8 +16,7 @@ from fastnn import L1, L2, ElasticNet, MaxNorm, Network, optimizers, penalties
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs
 from fastnn.costs import CrossEntropy
-from fastnn.engine import jit, training
-from fastnn.engine.noise import Noise
+from fastnn.engine import jit
 from fastnn.engine.training import Training
 
 N, COLUMNS, HIDDEN, OUTPUTS = 45, 70, 11, 4
@@ -404,45 +403,3 @@ def test_bad_arguments(keywords, error, match: str) -> None:
     with pytest.raises(error, match=match):
         network.fit(X, Y, epochs=1, **keywords())
     np.testing.assert_array_equal(network.weights[0], before)
-
-
-def test_noise_is_added_to_the_scaled_inputs() -> None:
-    """The inputs are all 0, so only the noise moves the weights and adds to the cost."""
-    network = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1)
-    weights = network.weights[0].copy()
-    history = network.fit(
-        np.zeros((200, COLUMNS)), np.ones(200), epochs=1, learning_rate=1e-3, batch_size=1,
-        input_noise=0.5, shuffle=False,
-    )  # fmt: skip
-    assert np.abs(network.weights[0] - weights).max() > 0
-    # The cost is (1-b-w.noise)**2; its mean contains the variance of w.noise.
-    bias = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1).biases[0][0]
-    expected = (1 - bias) ** 2 + 0.25 * np.square(weights).sum()
-    assert history.train_cost[0] == pytest.approx(expected, rel=0.35)
-
-
-@pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
-def test_noise_is_the_same_in_either_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = []
-    for on in (True, False):
-        monkeypatch.setattr(jit, "is_on", lambda on=on: on)
-        network = new()
-        network.fit(X, Y, epochs=2, input_noise=0.3, threads=2)
-        results.append(network.weights + network.biases)
-    close(*results, 1e-11)
-
-
-@pytest.mark.usefixtures("numpy_path")
-def test_noise_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn, draw, networks = [], Noise.draw, (new(), new())
-
-    def counted(self: Noise, rows: int) -> np.ndarray:
-        drawn.append(rows)
-        return draw(self, rows)
-
-    networks[0].fit(X, Y, epochs=2, batch_size=5, input_noise=0.3)
-    monkeypatch.setattr(Noise, "draw", counted)
-    monkeypatch.setattr(training, "NOISE_BYTES", 12 * networks[0].weights[0].shape[1] * 8)
-    networks[1].fit(X, Y, epochs=2, batch_size=5, input_noise=0.3)
-    assert max(drawn) <= 10
-    np.testing.assert_array_equal(networks[0].weights[0], networks[1].weights[0])

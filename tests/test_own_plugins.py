@@ -321,12 +321,3 @@ def test_a_formula_may_have_numbers_first() -> None:
     z = np.linspace(-2, 2, 20).reshape(4, 5)
     [found] = session.run(None, {"X": z})
     np.testing.assert_allclose(found, Mixed.value(np, z), rtol=1e-12)
-
-
-@pytest.mark.parametrize(("n", "share", "held"), [(100, 0.07, 7), (50, 0.14, 7), (10, 0.25, 3)])
-def test_a_share_of_the_rows_is_rounded_up_from_what_it_says(
-    n: int, share: float, held: int
-) -> None:
-    from fastnn.trainer.arguments import held_out
-
-    assert held_out(n, share, validates=False) == held

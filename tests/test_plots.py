@@ -25,6 +25,20 @@ def pixels(ax: Any) -> np.ndarray:
     return image.to_rgba(image.get_array())[..., :3].round(3)
 
 
+def test_learning_curves_draws_on_the_given_axes(ax) -> None:
+    history = History([3.0, 2.0], [3.5, 2.5], [0.5, 0.75], [0.1, 0.1])
+    assert plots.learning_curves(history, ax=ax) is ax
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[3.0, 2.0], [3.5, 2.5]]
+    [twin] = [other for other in ax.figure.axes if other is not ax]
+    assert twin.lines[0].get_ydata().tolist() == [50.0, 75.0]
+
+
+def test_learning_curves_without_validation_data(ax) -> None:
+    plots.learning_curves(History([3.0, 2.0], seconds=[0.1, 0.1]), ax=ax)
+    assert ax.figure.axes == [ax]
+    assert len(ax.lines) == 1
+
+
 def test_weight_images_marks_zeros_and_parts_the_tiles(ax) -> None:
     network = Network([6, 3, 2], seed=1)
     network.weights[0][:] = [[1, 0, -1, 0.5, 0, 0], [0] * 6, [2, 2, 2, -2, -2, -2]]

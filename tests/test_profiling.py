@@ -326,21 +326,6 @@ def test_synthetic_rows_are_as_often_zero_as_mnist(columns: int) -> None:
     assert set(labels.tolist()) == {0, 1, 2}
 
 
-# -------------------------------------------------------------------------------------- the machine
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nothing is pinned here")
-def test_the_affinity_is_restored() -> None:
-    before = os.sched_getaffinity(0)
-    with machine.pinned(1) as pinned:
-        assert os.sched_getaffinity(0) == set(pinned)
-        assert len(pinned) == 1
-    assert os.sched_getaffinity(0) == before
-    with pytest.raises(ValueError, match="CPUs"), machine.pinned(4096):
-        pass
-    assert os.sched_getaffinity(0) == before
-
-
 @compiles
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nothing is pinned here")
 def test_the_affinity_is_restored_after_ctrl_c() -> None:
@@ -354,12 +339,6 @@ def test_the_affinity_is_restored_after_ctrl_c() -> None:
         fastnn.profile(SIZES, penalty="l1", **SMALL, on_penalty=fails)
     assert [len(cpus) for cpus in seen] == [1]
     assert os.sched_getaffinity(0) == before
-
-
-@pytest.mark.parametrize("bandwidth", [machine.read_bandwidth, machine.update_bandwidth])
-def test_bandwidth_is_of_any_size(bandwidth) -> None:
-    for size in (4, 1 << 16, 1 << 20):
-        assert bandwidth(size, np.dtype("float32")) > 0
 
 
 # --------------------------------------------------------------------------------- the command line

@@ -69,6 +69,19 @@ def test_a_loaded_network_goes_on_as_the_one_saved(dtype: str, tmp_path: Path) -
     assert loaded.total_cost(X, y) == network.total_cost(X, y)
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_a_loaded_network_draws_from_its_seed(tmp_path: Path) -> None:
+    X, y = np.random.default_rng(4).random((40, 6)), np.arange(40) % 3
+    Network([6, 3], seed=1).save(tmp_path / "model")
+    one, same, other = (fastnn.load(tmp_path / "model", seed=seed) for seed in (5, 5, 6))
+    for network in (one, same, other):
+        network.fit(X, y, epochs=1, batch_size=7)
+    np.testing.assert_array_equal(one.weights[0], same.weights[0])
+    assert (one.weights[0] != other.weights[0]).any()
+    with pytest.raises(TypeError, match="seed must be a whole number"):
+        fastnn.load(tmp_path / "model", seed="five")
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_extreme_numbers_survive(dtype: str, tmp_path: Path) -> None:
     info = np.finfo(dtype)
