@@ -192,14 +192,13 @@ def ranked(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def last_of_each_trial(records: Iterable[dict[str, Any]]) -> Records:
-    """Return each trial's record, with halving that of its last rung, from best to worst.
+    """Return each trial's record, with halving that of its last rung, in the trials' order.
 
     Failed records are left out.
     """
-    last: dict[int, dict[str, Any]] = {}
-    for record in ranked(record for record in records if record["error"] is None):
-        last.setdefault(record["trial"], record)
-    return Records(last.values())
+    good = [record for record in records if record["error"] is None]
+    last = {record["trial"]: record for record in sorted(good, key=lambda r: r.get("rung", 0))}
+    return Records(last[trial] for trial in sorted(last))
 
 
 def warn_of_failures(records: Sequence[dict[str, Any]]) -> None:

@@ -312,7 +312,7 @@ def _closing(trained: Generator[Figures], ending: _Ending) -> Iterator[Generator
 def _arrays_of(name: str, part: Any) -> list[np.ndarray]:
     """Return the arrays that rows or targets are made of."""
     if not is_sparse(part):
-        array = real_array(name, part, names=name.endswith("y"))
+        array = real_array(name, part, names=name == "y")
         if not array.ndim:
             raise ValueError(f"{name} must have one entry per row, not be the number {array}")
         return [array]

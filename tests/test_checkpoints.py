@@ -632,8 +632,19 @@ def test_epochs_that_would_not_have_come_to_the_checkpoint(tmp_path: Path) -> No
     new().fit(X, Y, epochs=2, checkpoint=path, **options)
     with pytest.raises(ValueError, match=r"CosineDecay.* has other rates in one of 5"):
         new().fit(X, Y, epochs=5, checkpoint=path, resume=True, **options)
-    with pytest.raises(ValueError, match="2 finished epochs: epochs must be at least that, not 1"):
+    with pytest.raises(ValueError, match="has begun epoch 2: epochs must be at least that, not 1"):
         new().fit(X, Y, epochs=1, checkpoint=path, resume=True, **options)
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_an_epoch_that_had_begun_is_not_left_unfinished(tmp_path: Path) -> None:
+    path, network = tmp_path / "run", new()
+    assert not stopped_after(-(-N // 10) + 2, network, path, epochs=4)
+    other = new()
+    before = other.weights[0].copy()
+    with pytest.raises(ValueError, match="has begun epoch 2: epochs must be at least that, not 1"):
+        other.fit(X, Y, epochs=1, checkpoint=path, resume=True)
+    np.testing.assert_array_equal(other.weights[0], before)
 
 
 @pytest.mark.usefixtures("numpy_path")

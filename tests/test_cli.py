@@ -146,6 +146,14 @@ def test_a_json_file_that_cannot_be_written_is_refused_at_once(command: str) -> 
     assert "--json" in result.stderr
 
 
+def test_json_does_not_take_the_rows_for_its_file(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.svm"
+    rows.write_text("0 1:1\n")
+    result = run("train", "--json", rows)
+    assert (result.exit_code, rows.read_text()) == (2, "0 1:1\n")
+    assert "a name that ends in .json is expected, not 'rows.svm'" in result.stderr
+
+
 def test_train_is_fastnn_fit_with_these_options(digits: data.Dataset) -> None:
     options = ["--learning-rate", "0.7", "--penalty", "l1", "--lmbda", "2", "--seed", "5"]
     summary = run_json("train", *QUICK, *options)

@@ -242,6 +242,7 @@ def set_in(record: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         {"position": {"epoch": 4}},
         {"position": {"done": "7"}},
         {"position": {"done": 7.5}},
+        {"begun": True, "position": {"done": 7}},
         {"position": {"total": None}},
         {"position": {"total": "x"}},
         {"position": {"unknown": 1}},
@@ -292,7 +293,7 @@ def test_fewer_epochs_than_were_done_are_refused(tmp_path: Path) -> None:
     figures = network.SGD(pairs, 3, 10, 0.5, **options)
     other, again = begin()
     before = other.weights[0].copy()
-    with pytest.raises(ValueError, match="3 finished epochs: epochs must be at least that, not 2"):
+    with pytest.raises(ValueError, match="has begun epoch 3: epochs must be at least that, not 2"):
         other.SGD(again, 2, 10, 0.5, resume=True, **options)
     np.testing.assert_array_equal(other.weights[0], before)
     assert other.SGD(again, 3, 10, 0.5, resume=True, **options) == figures

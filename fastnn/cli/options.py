@@ -203,8 +203,13 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
-def _writable_or_dash(path: Path | None) -> Path | None:
-    return path if path == STANDARD_OUTPUT else _writable(path)
+def _json_file(path: Path | None) -> Path | None:
+    """Return the file of --json, whose name shows that it is not the argument after --json."""
+    if path in (None, STANDARD_OUTPUT):
+        return path
+    if path.suffix != ".json" and not path.is_relative_to("/dev"):
+        raise typer.BadParameter(f"a name that ends in .json is expected, not {path.name!r}")
+    return _writable(path)
 
 
 def with_standard_output(arguments: list[str]) -> list[str]:
@@ -290,7 +295,7 @@ JsonFile = Annotated[
         metavar="FILE",
         dir_okay=False,
         allow_dash=True,
-        callback=_writable_or_dash,
+        callback=_json_file,
         help="Write all figures here as JSON; without FILE, or with -, to standard output, and all "
         "else to standard error.",
     ),

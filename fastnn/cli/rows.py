@@ -107,18 +107,19 @@ def named_rows(name: str, folder: Path | None, test: Path | None, features: int 
     from fastnn import data
     from fastnn.svmlight import has_svmlight_name
 
+    is_file = has_svmlight_name(name)
+    if not is_file and name not in data.NAMES:
+        raise typer.BadParameter(
+            f"{name!r} is none of {', '.join(data.NAMES)}, nor named as an svmlight file",
+            param_hint="[DATA]",
+        )
     refuse_folder(name, folder)
-    if has_svmlight_name(name):
+    if is_file:
         return Split(*_svmlight(name, test, features), None, "rows")
     if test is not None or features is not None:
         raise typer.BadParameter(
             f"it is for svmlight files, and {name} is not named as one",
             param_hint="--features" if test is None else "--test",
-        )
-    if name not in data.NAMES:
-        raise typer.BadParameter(
-            f"{name!r} is none of {', '.join(data.NAMES)}, nor named as an svmlight file",
-            param_hint="[DATA]",
         )
     progress = is_terminal(sys.stderr)
     X, y, X_test, y_test, input_scale, *_ = data.load(name, folder, progress=progress)

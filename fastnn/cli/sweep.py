@@ -242,15 +242,17 @@ def _classes(option: str, names: str, known: Iterable[Any]) -> list[Any]:
 
 
 def _show(records: Records, varied: list[str]) -> None:
-    """Print the first of the records as a table."""
+    """Print the best of the records as a table."""
     from rich import box
     from rich.table import Table
+
+    from fastnn.sweep_records import ranked
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     titles = [key.removesuffix("_size").replace("learning_", "") for key in varied]
     for title in ("trial", *titles, "epochs", "accuracy, %", "cost", "zeros, %", "seconds"):
         table.add_column(title, justify="right", no_wrap=True)
-    for record in records[:SHOWN]:
+    for record in ranked(records)[:SHOWN]:
         cost = record["val_cost"]
         table.add_row(
             *(_cell(record[key]) for key in ("trial", *varied, "epochs_done")),

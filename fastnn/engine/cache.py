@@ -192,16 +192,18 @@ def _write(path: Path, content: bytes) -> None:
 
 def _note_use(path: Path) -> None:
     """Make the time of a file's last change that of its last use."""
-    with suppress(OSError):  # a folder of another user
+    with suppress(OSError):  # another user's file
         if time.time() - path.stat().st_mtime > NOTED_SECONDS:
             os.utime(path)
 
 
 def _delete_unused(folder: Path) -> None:
-    """Delete the kernels, complete or not, that have not been used for `UNUSED_SECONDS`."""
+    """Delete one's own kernels, complete or not, that have not been used for `UNUSED_SECONDS`."""
     for path in folder.glob("*.nbc*"):
         with suppress(OSError):  # another process has deleted it
-            if time.time() - path.stat().st_mtime > UNUSED_SECONDS:
+            found = path.stat()
+            is_own = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+            if is_own and time.time() - found.st_mtime > UNUSED_SECONDS:
                 path.unlink()
 
 

@@ -108,7 +108,7 @@ class SgdCheckpoints:
         FileFormatError
             If the file is damaged, or not a checkpoint.
         ValueError
-            If it belongs to another call, or has more finished epochs; the message says what
+            If it belongs to another call, or has begun more epochs; the message says what
             differs. Nothing has changed then.
         """
         assert self.writer is not None
@@ -125,7 +125,7 @@ class SgdCheckpoints:
         check_same_fit(path, found, options, "call")
         with as_format_errors(path, WHAT):
             checked = self._checked(*found)
-        check_epochs(path, checked.position.epoch, epochs)
+        check_epochs(path, checked.position.begun, epochs)
         if first is not None:
             self._samples.reorder(first)
             self._options = options
@@ -151,7 +151,8 @@ class SgdCheckpoints:
         state = State(steps, real("its total", record["total"]), [], kept, {})
         rows = distinct_numbers("rows", arrays["rows"], count, count)
         order = rows if flag("its begun", record["begun"]) else None
-        position = Position.from_record(record["position"], order, count)
+        size = self._options["mini_batch_size"]
+        position = Position.from_record(record["position"], order, count, size)
         figures = self._checked_figures(record["figures"], position)
         version, internal, gauss = record["random"]
         mersenne = version, tuple(internal), optional(real, "its gauss", gauss, minimum=-math.inf)

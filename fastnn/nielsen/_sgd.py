@@ -113,13 +113,18 @@ def _epochs(
     )  # fmt: skip
     position, writer = checkpoints.position, checkpoints.writer
 
+    start = 0.0
+
     def on_chunk(done: int, total: float) -> None:
+        nonlocal start
         position.done, position.total = done, total
         if bar is not None:
             bar.chunk(done)
         if writer is not None and done < len(samples) and writer.due_now():
+            paused = perf_counter()
             training.write_back()
             checkpoints.save(training)
+            start += perf_counter() - paused
 
     shuffler, bar = _order.Shuffler(samples.pairs), None
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ the compiled engine.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
@@ -91,19 +91,14 @@ class Network(BookNetwork):
         RuntimeError
             If the network is being trained already.
         """
-        training = Samples("training_data", training_data, self)
-        test_data = None if test_data is None else as_list("test_data", test_data)
-        test = Samples("test_data", test_data, self) if test_data else None
-        with (
-            exclusive_fit(self),
-            closing(
-                sgd(
-                    self, training, epochs, mini_batch_size, eta,
-                    cost=self._cost(), progress=progress,
-                )
-            ) as trained,
-        ):  # fmt: skip
-            for epoch in trained:
+        with exclusive_fit(self), ExitStack() as stack:
+            training = Samples("training_data", training_data, self)
+            test_data = None if test_data is None else as_list("test_data", test_data)
+            test = Samples("test_data", test_data, self) if test_data else None
+            trained = sgd(
+                self, training, epochs, mini_batch_size, eta, cost=self._cost(), progress=progress
+            )
+            for epoch in stack.enter_context(closing(trained)):
                 if test is None:
                     print(f"Epoch {epoch} complete")
                 else:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import numpy as np
@@ -208,27 +208,27 @@ class Network(BookNetwork):
             raise ValueError("early_stopping_n needs monitor_evaluation_accuracy=True")
         strength = penalty_of(lmbda, penalty)
         resume, progress = flag("resume", resume), flag("progress", progress)
-        writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
-        training = Samples("training_data", training_data, self)
-        evaluation = training
-        if evaluated and evaluation_data is not None:
-            evaluation = Samples("evaluation_data", evaluation_data, self)
-        on_training = Monitor(
-            "training", training, strength, monitor_training_cost, monitor_training_accuracy
-        )
-        on_evaluation = Monitor(
-            "evaluation", evaluation, strength, monitor_evaluation_cost, monitor_evaluation_accuracy
-        )
-        with (
-            exclusive_fit(self),
-            closing(
-                sgd(
-                    self, training, epochs, mini_batch_size, eta, cost=self._engine_cost(),
-                    penalty=strength, progress=progress, writer=writer, resume=resume,
-                    monitors=(on_training, on_evaluation),
-                )
-            ) as trained,
-        ):  # fmt: skip
+        with exclusive_fit(self), ExitStack() as stack:
+            writer = checkpoint_writer(
+                checkpoint, checkpoint_every, checkpoint_seconds, resume=resume
+            )
+            training = Samples("training_data", training_data, self)
+            evaluation = training
+            if evaluated and evaluation_data is not None:
+                evaluation = Samples("evaluation_data", evaluation_data, self)
+            on_training = Monitor(
+                "training", training, strength, monitor_training_cost, monitor_training_accuracy
+            )
+            on_evaluation = Monitor(
+                "evaluation", evaluation, strength, monitor_evaluation_cost,
+                monitor_evaluation_accuracy,
+            )  # fmt: skip
+            trained = sgd(
+                self, training, epochs, mini_batch_size, eta, cost=self._engine_cost(),
+                penalty=strength, progress=progress, writer=writer, resume=resume,
+                monitors=(on_training, on_evaluation),
+            )  # fmt: skip
+            stack.enter_context(closing(trained))
             while not patience or epochs_without_gain(on_evaluation.accuracies) < patience:
                 epoch = next(trained, None)
                 if epoch is None:

@@ -112,11 +112,11 @@ def check_same_fit(
             )
 
 
-def check_epochs(path: str | os.PathLike[str], done: int, epochs: int) -> None:
-    """Raise a `ValueError` if a checkpoint has more finished epochs than are now asked for."""
-    if epochs < done:
+def check_epochs(path: str | os.PathLike[str], begun: int, epochs: int) -> None:
+    """Raise a `ValueError` if more epochs had begun at a checkpoint than are now asked for."""
+    if epochs < begun:
         raise ValueError(
-            f"the checkpoint {os.fspath(path)} has {done} finished epochs: epochs must be at least "
+            f"the checkpoint {os.fspath(path)} has begun epoch {begun}: epochs must be at least "
             f"that, not {epochs}"
         )
 

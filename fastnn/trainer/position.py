@@ -66,13 +66,20 @@ class Position:
         """End the epoch."""
         self.epoch, self.order = self.epoch + 1, None
 
+    @property
+    def begun(self) -> int:
+        """The number of epochs that have begun."""
+        return self.epoch + (self.order is not None)
+
     def to_record(self) -> dict[str, Any]:
         """Return the fields as a JSON value, except `order`, which is an array."""
         return vars(self) | {"order": None}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], order: np.ndarray | None, n: int) -> Position:
-        """Return the position recorded by `to_record`, in a training set of `n` rows.
+    def from_record(
+        cls, record: Mapping[str, Any], order: np.ndarray | None, n: int, batch_size: int
+    ) -> Position:
+        """Return the position recorded by `to_record`, in `n` rows in batches of `batch_size`.
 
         Raises
         ------
@@ -89,6 +96,8 @@ class Position:
         check_field(position, "ended", flag)
         if not 0 <= position.done <= n:
             raise ValueError(f"it is {position.done} rows into an epoch of {n}")
+        if position.done % batch_size and position.done != n:
+            raise ValueError(f"it is {position.done} rows into an epoch, in the midst of a batch")
         return position
 
 
@@ -119,12 +128,12 @@ def saved(run: Run) -> Checkpoint:
     for number, memory in enumerate(state.memories):
         arrays |= numbered(f"memory.{number}", memory)
     arrays |= numbered_unless_zeros("kept", state.kept)
-    optional = {
+    if_any = {
         "order": position.order,
         "chosen": run.chosen if run.held else None,
         "drawn": run.drawn if run.held else None,
     }
-    arrays.update({name: array for name, array in optional.items() if array is not None})
+    arrays.update({name: array for name, array in if_any.items() if array is not None})
     record: dict[str, Any] = {
         "fit": run.fit,
         "position": position.to_record(),
@@ -160,8 +169,8 @@ def load(path: Any, run: Run) -> Found | None:
     record, arrays = checkpoint
     with as_format_errors(path, WHAT):
         found, generator = _found(record, arrays, run), record["rng"]["bit_generator"]
-        least = found.position.epoch + (found.position.order is not None)
-        epochs = whole("epochs", record.get("epochs", max(run.loop.epochs, least)), minimum=least)
+        begun = found.position.begun
+        epochs = whole("epochs", record.get("epochs", max(run.loop.epochs, begun)), minimum=begun)
     _check_epochs(path, found, epochs, run)
     own = type(run.network._rng.bit_generator)
     if generator != own.__name__:
@@ -179,10 +188,10 @@ def _check_epochs(path: Any, found: Found, then: int, run: Run) -> None:
 
     The fit that wrote the checkpoint had `then` epochs.
     """
-    done, now = found.position.epoch, run.loop.epochs
-    check_epochs(path, done, now)
+    begun, now = found.position.begun, run.loop.epochs
+    check_epochs(path, begun, now)
     schedule, scores = run.options.schedule, found.history.val_score
-    for epoch in range(done + (found.position.order is not None)):
+    for epoch in range(begun):
         rates = [schedule.rate(epoch, epochs, scores[:epoch]) for epochs in (then, now)]
         if rates[0] != rates[1]:
             raise ValueError(
@@ -235,9 +244,7 @@ def _found(record: dict[str, Any], arrays: dict[str, np.ndarray], run: Run) -> F
     order = None
     if "order" in arrays:
         order = distinct_numbers("order", arrays["order"], run.n, count)
-    position = Position.from_record(record["position"], order, run.n)
-    if position.done % run.options.batch_size and position.done != run.n:
-        raise ValueError(f"it is {position.done} rows into an epoch, in the midst of a batch")
+    position = Position.from_record(record["position"], order, run.n, run.options.batch_size)
     chosen, drawn, counts = np.arange(count), np.empty(0, np.int64), run.counts
     if run.held:
         chosen = distinct_numbers("chosen", arrays["chosen"], run.n, count)
