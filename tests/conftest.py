@@ -25,7 +25,7 @@ from fastnn import activations, arrays, costs, data, initializers
 from fastnn.engine import layout, spec, training
 from fastnn.progress import ProgressBar
 
-pytest.register_assert_rewrite("command_line", "comparisons")
+pytest.register_assert_rewrite("checkpoint_runs", "command_line", "comparisons")
 
 # Tiles of at most two rows by two vectors, which compile faster, and spans of as few as 64 columns.
 SMALL = spec.Tiles((2, 2), 2, 0, 0)

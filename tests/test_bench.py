@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from dataclasses import replace
@@ -10,22 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
+import command_line
 from fastnn import data, machine, reference
 from fastnn.bench import agreement, report, roofline, timing, worker
 from fastnn.bench.cases import CASES, Case, chosen
 from fastnn.bench.contestants import FASTNN, PEERS, entrants, names
 from fastnn.bench.problem import Problem, digits, problem, used_share
-from fastnn.cli import app
 
 ALL = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 TINY = Case("tiny test", (12, 7, 5), 4, dtype="float64", n=60, data="dense", lmbda=0.5)
 INSTALLED = [name for name, peer in PEERS.items() if peer.is_installed()]
 
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["bench", *map(str, arguments)])
+run = functools.partial(command_line.run, "bench")
 
 
 # ------------------------------------------------------------------------------ cases and problems

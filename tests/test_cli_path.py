@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -9,18 +10,14 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
+import command_line
 import fastnn
 from fastnn import data, penalties, regularization_path
-from fastnn.cli import app
 from fastnn.cli.path import SparsePenaltyName
 
+run = functools.partial(command_line.run, "path")
 QUICK = ["--epochs", "2", "--hidden", "20"]
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["path", *(str(argument) for argument in arguments)])
 
 
 def figures(tmp_path: Path, *arguments: object) -> dict[str, Any]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
+import command_line
 import fastnn
 from fastnn import data, sweeps
 from fastnn.cli import app
 from fastnn.cli.rows import named_rows
 
+run = functools.partial(command_line.run, "sweep")
 QUICK = ["--epochs", "2", "--hidden", "20", "--jobs", "2"]
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["sweep", *(str(argument) for argument in arguments)])
 
 
 def good(*arguments: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""The book's second program: costs, penalties, monitoring, early stopping, saving.
+"""The book's second program: costs, penalties, monitoring, early stopping.
 
 What both programs share (data, order, edited arrays) is tested with the first program.
 """
@@ -9,24 +9,15 @@ import inspect
 import json
 import math
 import random
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
-from book_networks import SIZES, Pairs, seeded, vectors
+from book_networks import MONITORS, SIZES, Pairs, seeded, vectors
 from comparisons import assert_equal, snapshot
 from fastnn import reference as ref
-from fastnn.checks import FileFormatError
 from fastnn.nielsen import network2
-
-MONITORS: dict[str, Any] = {
-    "monitor_evaluation_cost": True,
-    "monitor_evaluation_accuracy": True,
-    "monitor_training_cost": True,
-    "monitor_training_accuracy": True,
-}
 
 
 @pytest.fixture
@@ -321,236 +312,10 @@ def test_early_stopping(
     assert printed.endswith("/ 40\n\n")
 
 
-class OwnQuadratic:
-    """A cost as a reader of the book would write it, for columns."""
-
-    shapes: ClassVar[set[Any]] = set()
-
-    @staticmethod
-    def fn(a: np.ndarray, y: np.ndarray) -> float:
-        OwnQuadratic.shapes.add((a.shape, y.shape))
-        return float(0.5 * np.linalg.norm(a - y) ** 2)
-
-    @staticmethod
-    def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        OwnQuadratic.shapes.add((z.shape, a.shape, y.shape))
-        delta: np.ndarray = (a - y) * network2.sigmoid_prime(z)
-        return delta
-
-
-class Weighted:
-    """A cost whose instances have a parameter, so that its methods are not static."""
-
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
-
-    def fn(self, a: np.ndarray, y: np.ndarray) -> float:
-        return self.weight * network2.QuadraticCost.fn(a, y)
-
-    def delta(self, z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return self.weight * network2.QuadraticCost.delta(z, a, y)
-
-
-class OtherDelta(network2.CrossEntropyCost):
-    """Inherits `fn` and overrides `delta`."""
-
-    delta = staticmethod(network2.QuadraticCost.delta)
-
-
-class OtherFn(network2.QuadraticCost):
-    """Inherits `delta` and overrides `fn`."""
-
-    @staticmethod
-    def fn(a: np.ndarray, y: np.ndarray) -> float:
-        return float(np.abs(a - y).sum())
-
-
-@pytest.mark.parametrize("cost", [OwnQuadratic, OwnQuadratic(), Weighted(2.0), OtherDelta, OtherFn])
-def test_a_cost_of_ones_own(training_pairs: Pairs, test_pairs: Pairs, cost: Any) -> None:
-    """All have the quadratic cost's delta, or twice it, so the oracle can compute the weights."""
-    weight = getattr(cost, "weight", 1.0)
-    random.seed(6)
-    net = network2.Network(SIZES, cost)
-    oracle: Any = net.weights, net.biases
-    state = random.getstate()
-    figures = net.SGD(list(training_pairs), 2, 7, 0.5, 0.1, test_pairs, **MONITORS)
-    random.setstate(state)
-    order = list(range(60))
-    for _ in range(2):
-        random.shuffle(order)
-        oracle = ref.epoch(
-            *oracle, training_pairs, order, 7, 0.5 * weight, 0.1 / weight, cost="quadratic"
-        )
-    assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
-    each = [cost.fn(ref.feedforward(*oracle, x), y) for x, y in vectors(test_pairs)]
-    squares = sum(float(np.square(w).sum()) for w in oracle[0])
-    expected = sum(each) / 40 + 0.5 * 0.1 / 40 * squares
-    assert figures[0][-1] == pytest.approx(expected, rel=1e-12)
-
-
-def test_a_cost_of_ones_own_is_given_columns(training_pairs: Pairs) -> None:
-    OwnQuadratic.shapes.clear()
-    net = network2.Network(SIZES, OwnQuadratic)
-    net.SGD(training_pairs, 1, 7, 0.5, monitor_training_cost=True)
-    assert OwnQuadratic.shapes == {((10, 1),) * 2, ((10, 1),) * 3}
-
-
-def test_a_delta_of_the_wrong_shape(training_pairs: Pairs) -> None:
-    class Flat(network2.QuadraticCost):
-        @staticmethod
-        def delta(z: np.ndarray, a: np.ndarray, y: np.ndarray) -> np.ndarray:
-            return np.ravel(a - y)
-
-    net = network2.Network(SIZES, Flat)
-    before = snapshot(net)
-    with pytest.raises(ValueError, match=r"delta must return the shape \(10, 1\), not \(10,\)"):
-        net.SGD(training_pairs, 1, 10, 0.5)
-    assert_equal(snapshot(net), before)
-
-
-@pytest.mark.usefixtures("numpy_path")
-def test_a_cost_put_in_later_takes_effect(net: network2.Network, training_pairs: Pairs) -> None:
-    net.cost = network2.QuadraticCost
-    oracle = ref.update_mini_batch(
-        net.weights, net.biases, training_pairs, 0.5, 0.0, 60, cost="quadratic", penalty="none"
-    )
-    net.update_mini_batch(training_pairs, 0.5, 0.0, 60)
-    assert_equal(net.weights + net.biases, oracle[0] + oracle[1], 1e-12)
-
-
-@pytest.mark.parametrize("cost", [None, "CrossEntropyCost", object, object()])
-def test_what_is_no_cost(cost: Any) -> None:
-    with pytest.raises(TypeError, match="cost must be a class"):
-        network2.Network(SIZES, cost)
-
-
-@pytest.mark.parametrize(
-    "cost", [network2.QuadraticCost, network2.CrossEntropyCost, network2.QuadraticCost()]
-)
-def test_save_and_load(tmp_path: Path, training_pairs: Pairs, cost: Any) -> None:
-    net = network2.Network(SIZES, cost)
-    net.SGD(training_pairs, 1, 10, 0.5)
-    path = tmp_path / "net.json"
-    net.save(str(path))
-    name = (cost if isinstance(cost, type) else type(cost)).__name__
-    assert json.loads(path.read_text()) == {
-        "sizes": SIZES,
-        "weights": [w.tolist() for w in net.weights],
-        "biases": [b.tolist() for b in net.biases],
-        "cost": name,
-    }
-    loaded = network2.load(path)
-    assert type(loaded) is network2.Network
-    assert (loaded.sizes, loaded.cost) == (SIZES, getattr(network2, name))
-    assert_equal(snapshot(loaded), snapshot(net))
-    assert loaded.weights[0].dtype == np.float64
-    loaded.SGD(training_pairs, 1, 10, 0.5)
-
-
-def test_load_draws_as_the_books_load_does(net: network2.Network, tmp_path: Path) -> None:
-    net.save(tmp_path / "net.json")
-    np.random.seed(9)
-    network2.Network(SIZES)
-    expected = np.random.random()
-    np.random.seed(9)
-    network2.load(tmp_path / "net.json")
-    assert np.random.random() == expected
-
-
-def test_a_cost_of_ones_own_is_found_in_the_module(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "net.json"
-    network2.Network(SIZES, OwnQuadratic).save(path)
-    with pytest.raises(FileFormatError, match="no cost class 'OwnQuadratic' in"):
-        network2.load(path)
-    monkeypatch.setattr(network2, "OwnQuadratic", OwnQuadratic, raising=False)
-    assert network2.load(path).cost is OwnQuadratic
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"cost": "Network"},
-        {"cost": "json"},
-        {"cost": None},
-        {"sizes": [64, 12]},
-        {"sizes": [10**9, 10**9, 10]},
-        {"sizes": "64"},
-        {"weights": []},
-        {"weights": "x"},
-        {"biases": [[1.0], [2.0]]},
-        {"biases": [[["x"]] * 12, [["x"]] * 10]},
-    ],
-    ids=str,
-)
-def test_a_file_that_is_no_network(
-    net: network2.Network, tmp_path: Path, change: dict[str, Any]
-) -> None:
-    path = tmp_path / "net.json"
-    net.save(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
-        network2.load(path)
-
-
-@pytest.mark.parametrize(
-    "number", ["NaN", "1e999", "null", '"1.5"', "true", "1" * 400], ids=lambda text: text[:8]
-)
-@pytest.mark.parametrize("name", ["weights", "biases"])
-def test_what_is_no_number_is_refused(tmp_path: Path, name: str, number: str) -> None:
-    path = tmp_path / "net.json"
-    arrays = {"weights": "[[[0.5]]]", "biases": "[[[0.5]]]"} | {name: f"[[[{number}]]]"}
-    path.write_text(
-        f'{{"sizes": [1, 1], "weights": {arrays["weights"]}, "biases": {arrays["biases"]}, '
-        '"cost": "QuadraticCost"}'
-    )
-    with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
-        network2.load(path)
-
-
-def test_a_float32_network_is_loaded_as_float64(tmp_path: Path) -> None:
-    narrow = network2.Network(SIZES, dtype="float32")
-    narrow.save(tmp_path / "net.json")
-    loaded = network2.load(tmp_path / "net.json")
-    assert loaded.dtype == loaded.weights[0].dtype == np.float64
-    assert_equal(snapshot(loaded), snapshot(narrow))
-
-
-def test_what_load_would_refuse_is_not_saved(net: network2.Network, tmp_path: Path) -> None:
-    net.biases[1][0] = math.nan
-    with pytest.raises(ValueError, match=r"biases\[1\] holds NaN or infinity"):
-        net.save(tmp_path / "net.json")
-    assert not (tmp_path / "net.json").exists()
-
-
-def test_the_largest_file(net: network2.Network, tmp_path: Path) -> None:
-    path = tmp_path / "net.json"
-    net.save(path)
-    size = path.stat().st_size
-    network2.load(path, max_bytes=size)
-    with pytest.raises(FileFormatError, match=f"larger than max_bytes={size - 1:,}"):
-        network2.load(path, max_bytes=size - 1)
-    with pytest.raises(ValueError, match="max_bytes must be a whole number"):
-        network2.load(path, max_bytes=0)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"{}", b"\xff\xfe", b"[" * 100_000])
-def test_a_file_that_is_no_json_object(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "net.json"
-    path.write_bytes(content)
-    with pytest.raises(FileFormatError, match=r"net\.json is not a network of network2"):
-        network2.load(path)
-
-
 def test_float32(training_pairs: Pairs, test_pairs: Pairs) -> None:
-    np.random.seed(5)
-    random.seed(6)
-    narrow = network2.Network(SIZES, dtype=np.float32)
+    narrow = seeded(network2.Network, dtype=np.float32)
     figures = narrow.SGD(list(training_pairs), 3, 10, 0.5, 0.1, test_pairs, **MONITORS)
-    np.random.seed(5)
-    random.seed(6)
-    wide = network2.Network(SIZES)
+    wide = seeded(network2.Network)
     expected = wide.SGD(list(training_pairs), 3, 10, 0.5, 0.1, test_pairs, **MONITORS)
     assert {array.dtype.name for array in narrow.weights + narrow.biases} == {"float32"}
     assert narrow.feedforward(training_pairs[0][0]).dtype == np.float32

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,8 @@ import pytest
 import fastnn
 from fastnn.arrays import Inputs
 from fastnn.costs import CrossEntropy
-from fastnn.engine import Training, cache, compiled, jit, warmup
+from fastnn.engine import Training, cache, jit
 from fastnn.interrupts import signals_deferred
-from fastnn.nielsen import network as chapter1
-from fastnn.nielsen import network2
 
 pytestmark = [
     pytest.mark.cpu_tiles,  # the tiles that other processes use
@@ -229,7 +226,8 @@ class Interrupted:
 
 @pytest.mark.parametrize("kernel", ["_train", "_settle"])
 def test_a_call_interrupted_while_it_compiles_has_taken_nothing(kernel: str, monkeypatch) -> None:
-    network, rows = fastnn.Network([70, 5, 3], seed=1), rows_of("uint8 with zeros")
+    network, rng = fastnn.Network([70, 5, 3], seed=1), np.random.default_rng(0)
+    rows = (rng.integers(1, 256, (20, 70)) * (rng.random((20, 70)) < 0.3)).astype(np.uint8)
     training = Training(
         *network._arrays(),
         activations=network._activations,
@@ -348,90 +346,6 @@ def test_edited_sources_compile_anew(tmp_path: Path) -> None:
             results.append(printed(process))
     assert results[0::2] == results[1::2]
     assert len(set(results)) == 3
-
-
-# --------------------------------------------------------------------------------------- warmup
-
-
-@pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch, compiled_outputs: None) -> set[Any]:
-    """Return the set of kernels that are called; none is compiled."""
-    kernels = set()
-
-    def kernel(build: Callable[[str], Any], text: str) -> Any:
-        def call(*arguments: Any) -> float:
-            kernels.add((build.__name__, text, tuple(map(numba.typeof, arguments))))
-            return 0.0
-
-        call.overloads = ["compiled"]  # type: ignore[attr-defined]
-        return call
-
-    monkeypatch.setattr(compiled, "_kernel", kernel)
-    return kernels
-
-
-def fit(dtype: str, rows: np.ndarray, penalty: Any, hidden: int, batch_size: int) -> None:
-    network = fastnn.Network([70, hidden, 3], dtype=dtype)
-    network.fit(rows, np.arange(20) % 3, epochs=1, penalty=penalty, batch_size=batch_size)
-    network.predict(rows)
-    network.predict(rows[:1])
-
-
-def rows_of(kind: str) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    rows = rng.integers(1, 256, (20, 70))
-    if "zeros" in kind:
-        rows *= rng.random(rows.shape) < 0.3
-    return rows.astype(np.uint8) if "uint8" in kind else rows / 300  # not storable as bytes
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("penalty", [None, fastnn.L1(0.2), fastnn.L2(0.2)], ids=str)
-@pytest.mark.parametrize("kind", ["uint8 with zeros", "floats with zeros", "floats"])
-@pytest.mark.parametrize(("hidden", "batch_size"), [(5, 10), (30, 10), (100, 1), (100, 20)])
-def test_fit_calls_no_kernel_that_is_not_warm(
-    dtype, penalty, kind: str, hidden: int, batch_size: int, called
-) -> None:
-    for case in warmup.USUAL:
-        warmup.warm_up(case, [hidden], batch_size)
-    warm = called.copy()
-    called.clear()
-    fit(dtype, rows_of(kind), penalty, hidden, batch_size)
-    assert {name for name, *_ in called} >= {"build_train", "build_outputs"}
-    assert called <= warm
-
-
-@pytest.mark.parametrize("lmbda", [0.0, 5.0])
-def test_the_books_modules_call_no_kernel_that_is_not_warm(lmbda: float, called, capsys) -> None:
-    for case in warmup.USUAL:
-        warmup.warm_up(case)
-    warm = called.copy()
-    called.clear()
-    pairs = [(x.reshape(70, 1), np.eye(3)[[0]].T) for x in rows_of("uint8 with zeros") / 256]
-    chapter1.Network([70, 30, 3]).SGD(pairs, 1, 10, 0.5)
-    network2.Network([70, 30, 3]).SGD(
-        pairs, 1, 10, 0.5, lmbda=lmbda, evaluation_data=[(pairs[0][0], 0)],
-        monitor_evaluation_accuracy=True,
-    )  # fmt: skip
-    assert "build_train" in {name for name, *_ in called}
-    assert called <= warm
-
-
-def test_the_command_says_what_it_compiles(called, monkeypatch) -> None:
-    from typer.testing import CliRunner
-
-    from fastnn.cli import app
-
-    result = CliRunner().invoke(app, ["warmup", "--hidden", "100,30", "--batch-size", "20"])
-    assert result.exit_code == 0
-    *lines, last = result.stdout.splitlines()
-    assert len(lines) == len(warmup.USUAL) == len(set(lines))
-    assert lines[0].startswith("float32, uint8 rows with many zeros, cross_entropy, no penalty: ")
-    assert str(cache.folders()[0]) in last
-    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    result = CliRunner().invoke(app, ["warmup"])
-    assert result.exit_code == 1
-    assert "NUMBA_DISABLE_JIT" in result.stderr
 
 
 def test_warm_kernels_are_compiled_by_warmup(folder: Path) -> None:
