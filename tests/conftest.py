@@ -212,6 +212,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def expected_records() -> list[dict[str, Any]]:
+    """What a sweep must return for `sweep_runs.SPACE`, whatever trains its trials."""
+    from sweep_runs import run, untimed
+
+    return untimed(run())
+
+
 @pytest.fixture(scope="session")
 def mnist() -> data.Dataset:
     """MNIST from the folder in ``FASTNN_DATA``; never downloaded."""
