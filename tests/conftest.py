@@ -189,6 +189,13 @@ def digits() -> data.Dataset:
 
 
 @pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    """Return 45 rows of 12 bytes, and labels of four classes."""
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (45, 12), dtype=np.uint8), rng.integers(0, 4, 45)
+
+
+@pytest.fixture
 def training_pairs(digits: data.Dataset) -> Pairs:
     """Return 60 digits as the book's pairs of a column and a unit vector."""
     images = (digits.train_images[:60] * digits.input_scale).reshape(60, 64, 1)
