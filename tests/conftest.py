@@ -189,6 +189,13 @@ def digits() -> data.Dataset:
 
 
 @pytest.fixture
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    """Return 45 rows of 12 bytes, and labels of four classes."""
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (45, 12), dtype=np.uint8), rng.integers(0, 4, 45)
+
+
+@pytest.fixture
 def training_pairs(digits: data.Dataset) -> Pairs:
     """Return 60 digits as the book's pairs of a column and a unit vector."""
     images = (digits.train_images[:60] * digits.input_scale).reshape(60, 64, 1)
@@ -210,6 +217,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "digits.json"
     assert run("train", *QUICK, "--out", path).exit_code == 0
     return path
+
+
+@pytest.fixture(scope="module")
+def expected_records() -> list[dict[str, Any]]:
+    """What a sweep must return for `sweep_runs.SPACE`, whatever trains its trials."""
+    from sweep_runs import run, untimed
+
+    return untimed(run())
 
 
 @pytest.fixture(scope="session")

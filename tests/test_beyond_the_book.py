@@ -153,12 +153,6 @@ RULES = [
 ]
 
 
-@pytest.fixture
-def rows() -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(5)
-    return rng.integers(0, 256, (N, 12), dtype=np.uint8), rng.integers(0, 4, N)
-
-
 def new(hidden: str, output: str, cost: str) -> Network:
     return Network(SIZES, activation=[hidden, output], cost=cost, dtype="float64", seed=1)
 

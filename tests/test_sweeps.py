@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,42 +12,19 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from scipy import sparse
-from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 import fastnn
-from fastnn import L1, L2, LogUniform, Network, grid, plots, sample, sweep, sweeps
+from fastnn import L1, LogUniform, Network, grid, plots, sample, sweep, sweeps
 from fastnn.files import json_safe
-from fastnn.regularization_path import geometric
 from fastnn.sweep_records import Records, last_of_each_trial, ranked
-from fastnn.sweep_space import described
+from sweep_runs import COMMON, SPACE, run, untimed
 
 pytestmark = pytest.mark.cpu_tiles  # the tiles that other processes use
 
-SPACE = {"penalty": [L1, L2], "lmbda": [0.1, 5.0], "seed": [0, 3]}
-COMMON: dict[str, Any] = {"sizes": [64, 20, 10], "epochs": 2, "input_scale": 1 / 16}
 
-
-def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: v for name, v in record.items() if name != "seconds"} for record in records]
-
-
-@pytest.fixture(scope="module")
-def run(digits):
-    def go(trials: Any = SPACE, **options: Any) -> Records:
-        return sweep(*digits[:2], trials, **{"validation_data": digits[2:4], **COMMON, **options})
-
-    return go
-
-
-@pytest.fixture(scope="module")
-def expected(run) -> list[dict[str, Any]]:
-    return untimed(run())
-
-
-def test_a_record_is_its_own_fit(digits, expected) -> None:
-    assert [record["trial"] for record in expected] == list(range(8))
-    for record, trial in zip(expected, grid(SPACE), strict=True):
+def test_a_record_is_its_own_fit(digits, expected_records) -> None:
+    assert [record["trial"] for record in expected_records] == list(range(8))
+    for record, trial in zip(expected_records, grid(SPACE), strict=True):
         network = Network([64, 20, 10], input_scale=1 / 16, seed=trial["seed"])
         history = network.fit(
             *digits[:2], epochs=2, penalty=trial["penalty"](trial["lmbda"]),
@@ -64,15 +39,15 @@ def test_a_record_is_its_own_fit(digits, expected) -> None:
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
-def test_workers_change_nothing(backend: str, run, expected, monkeypatch) -> None:
+def test_workers_change_nothing(backend: str, expected_records, monkeypatch) -> None:
     """multiprocessing returns results only when all are done, as third-party backends may do."""
     monkeypatch.setattr(sweeps, "TASKS_A_WORKER", 1)  # so that there are several turns
     with joblib.parallel_config(backend, n_jobs=2):
-        assert untimed(run()) == expected
+        assert untimed(run()) == expected_records
 
 
 @pytest.mark.usefixtures("numpy_path")
-def test_an_optimizers_class_is_called_with_the_learning_rate(run, digits) -> None:
+def test_an_optimizers_class_is_called_with_the_learning_rate(digits) -> None:
     [record] = run({"optimizer": [fastnn.Momentum], "learning_rate": [0.05]})
     assert (record["optimizer"], record["learning_rate"]) == ("Momentum", 0.05)
     network = Network([64, 20, 10], input_scale=1 / 16, seed=0)
@@ -82,9 +57,9 @@ def test_an_optimizers_class_is_called_with_the_learning_rate(run, digits) -> No
     assert record["error"] is None
 
 
-def test_order_changes_nothing(run, expected) -> None:
+def test_order_changes_nothing(expected_records) -> None:
     backwards = run(grid(SPACE)[::-1], n_jobs=3)
-    assert [r | {"trial": 7 - r["trial"]} for r in untimed(backwards)][::-1] == expected
+    assert [r | {"trial": 7 - r["trial"]} for r in untimed(backwards)][::-1] == expected_records
 
 
 def test_data_are_stored_once(digits, monkeypatch) -> None:
@@ -104,39 +79,8 @@ def test_data_are_stored_once(digits, monkeypatch) -> None:
     assert seen[0][2] == 1
 
 
-# --------------------------------------------------------------------------------- the results file
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_sweep_cut_off_goes_on_and_ends_the_same(
-    jobs: int, run, expected, monkeypatch, tmp_path: Path
-) -> None:
-    file, seen, trained = tmp_path / "sweep.jsonl", [], []
-    figures = sweeps._figures
-
-    def spy(*arguments: Any, **options: Any) -> dict[str, Any]:
-        trained.append(arguments)
-        return figures(*arguments, **options)
-
-    def stop(record: dict[str, Any]) -> None:
-        seen.append(record)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(results=file, on_record=stop, n_jobs=jobs)
-    kept = len(file.read_text().splitlines()) - 1
-    assert 3 <= kept < 8
-    with file.open("a") as end:
-        end.write('{"trial": {"sizes"')  # left by a process killed while writing
-    monkeypatch.setattr(sweeps, "_figures", spy)
-    assert untimed(run(results=file, n_jobs=jobs)) == expected
-    assert len(trained) == 8 - kept
-    assert len(file.read_text().splitlines()) == 9
-
-
 @pytest.mark.usefixtures("numpy_path")
-def test_trials_in_other_threads_end_with_the_sweep(run, monkeypatch) -> None:
+def test_trials_in_other_threads_end_with_the_sweep(monkeypatch) -> None:
     figures, ended = sweeps._figures, threading.Event()
 
     def noted(trial: dict[str, Any], *others: Any, **options: Any) -> dict[str, Any]:
@@ -154,133 +98,10 @@ def test_trials_in_other_threads_end_with_the_sweep(run, monkeypatch) -> None:
     assert ended.wait(30)
 
 
-def test_a_larger_grid_trains_what_is_new(run, tmp_path: Path) -> None:
-    file = tmp_path / "sweep.jsonl"
-    first = run({"seed": [0, 1]}, results=file)
-    second = run({"seed": [5, 1, 0]}, results=file)
-    assert second[1:] == [first[1] | {"trial": 1}, first[0] | {"trial": 2}]
-    assert untimed(second) == untimed(run({"seed": [5, 1, 0]}))
-
-
-def test_sparse_rows(digits, tmp_path: Path) -> None:
-    """A results file tells them from other sparse rows by their checksums."""
-    options: dict[str, Any] = COMMON | {"results": tmp_path / "sweep.jsonl"}
-    X, y = sparse.csr_array(digits.train_images), digits.train_labels
-    [record] = sweep(X, y, {"seed": [1]}, n_jobs=2, **options)
-    network = Network([64, 20, 10], input_scale=1 / 16, seed=1)
-    assert record["train_cost"] == network.fit(X, y, epochs=2).train_cost[-1]
-    assert sweep(X, y, {"seed": [1]}, **options) == [record]
-    with pytest.raises(fastnn.FileFormatError, match="of other data"):
-        sweep(2 * X, y, {"seed": [1]}, **options)
-
-
-@pytest.mark.usefixtures("numpy_path")
-def test_a_file_is_continued_with_what_pandas_holds_as_objects(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
-    rng = np.random.default_rng(0)
-    whole = rng.integers(0, 2, 20)
-
-    def found(rate: float) -> dict[str, Any]:
-        X = pandas.DataFrame({"a": rng.random(20) > 2, "b": np.arange(20.0)})
-        y, weights = (
-            pandas.Series(whole, dtype="Int64"),
-            pandas.Series(np.ones(20), dtype="Float64"),
-        )
-        [record] = sweep(
-            X, y, [{"learning_rate": rate, "sample_weight": weights}], sizes=[2, 2], epochs=1,
-            results=tmp_path / "r",
-        )  # fmt: skip
-        return record
-
-    assert found(0.5) == found(0.5)
-    assert found(0.5) != found(0.1)
-
-
-@pytest.mark.usefixtures("numpy_path")
-@pytest.mark.parametrize("y", [None, 3, list("abab")])
-def test_targets_that_no_file_can_be_for(y: Any, tmp_path: Path) -> None:
-    with pytest.raises((TypeError, ValueError), match="y must h"):
-        sweep(np.eye(4), y, {"seed": [0]}, sizes=[4, 2], epochs=1, results=tmp_path / "r")
-    weights = [np.array([None] * 4), 1]
-    with pytest.raises(ValueError, match=r"sample_weight has array\(\[None"):
-        sweep(np.eye(4), [0, 1, 0, 1], {"sample_weight": weights}, sizes=[4, 2], epochs=1,
-              results=tmp_path / "r")  # fmt: skip
-    assert not (tmp_path / "r").exists()
-
-
-def test_files_of_something_else_are_refused(run, tmp_path: Path) -> None:
-    file = tmp_path / "sweep.jsonl"
-    run({"seed": [0]}, results=file)
-    before = file.read_bytes()
-    with pytest.raises(fastnn.FileFormatError, match="of other data"):
-        run({"seed": [1]}, results=file, validation_data=None)
-    file.write_bytes(before + b"{}\n")
-    with pytest.raises(fastnn.FileFormatError, match="line 3: not a line"):
-        run({"seed": [1]}, results=file)
-    with pytest.raises(ValueError, match="trials 0 and 2 are the same"):
-        run({"seed": [0, 1, 0]}, results=file)
-    other = tmp_path / "other"
-    other.write_text("hello\n")
-    with pytest.raises(fastnn.FileFormatError, match="line 1"):
-        run({"seed": [1]}, results=other)
-    assert other.read_text() == "hello\n"
-    for text in ("hello", json.dumps({"fastnn sweep": 1, "data": "other"})):  # no newline
-        other.write_text(text)
-        with pytest.raises(fastnn.FileFormatError, match="not a file of a sweep's results"):
-            run({"seed": [1]}, results=other)
-        assert other.read_text() == text
-    other.write_bytes(before.split(b"\n")[0][:9])  # cut off in the first line
-    assert len(run({"seed": [0]}, results=other)) == 1
-    assert len(other.read_bytes().split(b"\n")) == 3
-
-
-@pytest.mark.usefixtures("numpy_path", "registered_for_one_test")
-def test_trials_of_a_registered_class_that_was_edited_are_trained_again(
-    run, tmp_path: Path
-) -> None:
-    def found(factor: float) -> list[float]:
-        class Scaled(fastnn.activations.Sigmoid):
-            name = "scaled"
-
-            @staticmethod
-            def value(xp: Any, z: Any, by: float = factor) -> Any:
-                return by * fastnn.activations.Sigmoid.value(xp, z)
-
-        class Shrunk(fastnn.initializers.Glorot):
-            name = "shrunk"
-
-            def weights(self, *arguments: Any, by: float = factor) -> np.ndarray:
-                return by * super().weights(*arguments)
-
-        fastnn.register(Scaled)
-        fastnn.register(Shrunk)
-        trials = [{"activation": ["scaled", "sigmoid"]}, {"initializer": "shrunk"}, {}]
-        records = run(trials, results=tmp_path / "r", epochs=1)
-        assert records[0]["activation"] == ["scaled", "sigmoid"]
-        return [record["seconds"] for record in records]
-
-    first = found(1.0)
-    assert found(1.0) == first
-    edited = found(0.9)
-    assert [a == b for a, b in zip(first, edited, strict=True)] == [False, False, True]
-
-
-@pytest.mark.usefixtures("numpy_path")
-def test_rows_may_be_files_and_numbers_not_finite(digits, tmp_path: Path) -> None:
-    np.save(tmp_path / "X.npy", digits.train_images)
-    np.save(tmp_path / "y.npy", digits.train_labels)
-    trials = {"learning_rate": [math.nan, 0.5]}
-    paths = tmp_path / "X.npy", tmp_path / "y.npy"
-    with pytest.warns(RuntimeWarning, match="1 of 2"):
-        found = sweep(*paths, trials, validation_data=paths, results=tmp_path / "r", **COMMON)
-    assert found[0]["error"].startswith("ValueError")
-    assert found[1]["val_accuracy"] > 0.3
-
-
 # ------------------------------------------------------------------------------------------ halving
 
 
-def test_halving_keeps_the_best_of_each_rung(run) -> None:
+def test_halving_keeps_the_best_of_each_rung() -> None:
     trials = sample({"learning_rate": LogUniform(0.01, 3)}, 11, seed=4)
     records = run(trials, epochs=7, halving=3, n_jobs=2)
     rungs = [[r for r in records if r["rung"] == rung] for rung in range(2)]
@@ -294,7 +115,7 @@ def test_halving_keeps_the_best_of_each_rung(run) -> None:
     assert records.best()["rung"] == 1
 
 
-def test_halving_goes_on_from_its_file(run, tmp_path: Path) -> None:
+def test_halving_goes_on_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "sweep.jsonl"
     options = {"epochs": 4, "halving": 2, "results": file}
     trials = {"learning_rate": [0.01, 0.1, 0.5, 1.0]}
@@ -306,7 +127,7 @@ def test_halving_goes_on_from_its_file(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("numpy_path")
-def test_trials_that_fail_go_no_further(run) -> None:
+def test_trials_that_fail_go_no_further() -> None:
     trials = {"learning_rate": [1e38, 0.5, 0.1, 1e37]}
     with pytest.warns(RuntimeWarning, match="2 of 4 trials failed; the first, trial 0: Div"):
         records = run(trials, epochs=4, halving=2)
@@ -319,7 +140,7 @@ def test_trials_that_fail_go_no_further(run) -> None:
 
 
 @pytest.mark.usefixtures("numpy_path")
-def test_the_best_is_of_an_earlier_rung_if_the_last_one_fails(run, monkeypatch) -> None:
+def test_the_best_is_of_an_earlier_rung_if_the_last_one_fails(monkeypatch) -> None:
     figures = sweeps._figures
 
     def fails_later(trial: dict[str, Any], *others: Any, **options: Any) -> dict[str, Any]:
@@ -338,7 +159,7 @@ def test_the_best_is_of_an_earlier_rung_if_the_last_one_fails(run, monkeypatch) 
 # ------------------------------------------------------------------------------------------- errors
 
 
-def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> None:
+def test_a_trial_that_fails_is_recorded_and_tried_again(tmp_path: Path) -> None:
     file = tmp_path / "sweep.jsonl"
     trials = {"dropout": [None, 2.0]}
     for _ in range(2):
@@ -389,7 +210,7 @@ def test_a_trial_that_fails_is_recorded_and_tried_again(run, tmp_path: Path) -> 
     ],
 )
 def test_bad_arguments_are_told_before_any_training(
-    trials: Any, options: dict, error: type[Exception], message: str, run, monkeypatch
+    trials: Any, options: dict, error: type[Exception], message: str, monkeypatch
 ) -> None:
     monkeypatch.setattr(sweeps, "_figures", None)
     with pytest.raises(error, match=message):
@@ -403,56 +224,10 @@ def test_sizes_and_epochs_are_needed(digits) -> None:
         sweep(digits[0][0], digits[1], {"seed": [1]}, sizes=[64, 10], epochs=1)
 
 
-# -------------------------------------------------------------------------------- grids and samples
-
-
-def test_grids() -> None:
-    space = {"a": [1, 2], "b": ("x", None)}
-    assert grid(space) == list(ParameterGrid(space))
-    assert [t["lmbda"] for t in grid({"lmbda": geometric(1, 100, 3)})] == pytest.approx(
-        [1, 10, 100]
-    )
-
-
-def test_samples_differ_repeat_and_follow_their_distribution() -> None:
-    from scipy import stats
-
-    space = {"rate": LogUniform(0.01, 1), "units": stats.randint(5, 9), "seed": range(3)}
-    trials = sample(space, 400, seed=1)
-    assert trials == sample(space, 400, seed=1) != sample(space, 400, seed=2)
-    rates = np.log10([trial["rate"] for trial in trials])
-    assert stats.kstest(rates, "uniform", args=(-2, 2)).pvalue > 1e-3
-    assert {trial["units"] for trial in trials} == {5, 6, 7, 8}
-    assert type(trials[0]["units"]) is int
-    assert len(sample({"seed": range(6)}, 6)) == 6
-    with pytest.raises(ValueError, match="6 different trials, and not 7"):
-        sample({"seed": range(6)}, 7)
-
-
-def test_scikit_learns_sampler_is_taken(run) -> None:
-    drawn = ParameterSampler({"learning_rate": [0.1, 0.5, 1.0]}, 2, random_state=0)
-    assert [r["learning_rate"] for r in run(drawn)] == [t["learning_rate"] for t in drawn]
-
-
-def test_parameters_in_records_are_what_json_keeps() -> None:
-    rate = fastnn.StepDecay(0.5, every=2)
-    given = {"a": np.float32(0.5), "b": L1(2.0), "c": (1, None), "d": rate, "e": object, "f": run}
-    told = described(given)
-    assert json.loads(json.dumps(told)) == told
-    assert (told["a"], told["b"], told["c"], told["e"]) == (0.5, repr(L1(2.0)), [1, None], "object")
-    assert described(np.arange(3)) != described(np.arange(1, 4))
-    assert described(np.array(0.5)) == 0.5
-
-
-def test_arrays_without_dimensions_are_numbers() -> None:
-    """Iterating over a tensor gives such arrays."""
-    assert grid({"a": [np.array(0.5), 2]}) == [{"a": 0.5}, {"a": 2}]
-
-
 # ------------------------------------------------------------------------------- records and output
 
 
-def test_records_as_tables_and_pictures(run, tmp_path: Path) -> None:
+def test_records_as_tables_and_pictures(tmp_path: Path) -> None:
     records = run({"lmbda": [0.1, 1.0, 10.0], "seed": [0, 1]}, penalty=L1)
     records.to_csv(tmp_path / "sweep.csv")
     with open(tmp_path / "sweep.csv", newline="") as file:
@@ -468,7 +243,7 @@ def test_records_as_tables_and_pictures(run, tmp_path: Path) -> None:
         plots.sweep_scores(records, "rate")
 
 
-def test_to_pandas(run) -> None:
+def test_to_pandas() -> None:
     records = run({"seed": [0]})
     try:
         import pandas  # noqa: F401
@@ -494,50 +269,8 @@ def test_a_figure_that_is_not_finite_is_none() -> None:
     assert json_safe(figures) == {"a": None, "b": 1.0, "c": None, "d": 3, "e": [None, {"f": None}]}
 
 
-def test_the_bar_shows_trials_and_the_best(run, capsys) -> None:
+def test_the_bar_shows_trials_and_the_best(capsys) -> None:
     records = run({"seed": [0, 1]}, progress=True)
     descriptions = capsys.readouterr().err
     assert "2/2 trials" in descriptions
     assert f"best score {records.best()['val_accuracy']:.4f}" in descriptions
-
-
-def test_in_a_process_of_its_own_a_kill_loses_the_running_trials_alone(
-    digits, tmp_path: Path
-) -> None:
-    """Every record is on disk by the time of the SIGKILL, which leaves no time to write."""
-    import subprocess
-
-    program = f"""
-import os, signal, sys, fastnn
-from fastnn import data
-d = data.load("digits")
-def kill(record):
-    if record["trial"] == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-fastnn.sweep(*d[:2], {{"seed": range(4)}}, results={str(tmp_path / "s")!r}, on_record=kill,
-             validation_data=d[2:4], **{COMMON!r})
-"""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    ended = subprocess.run([sys.executable, "-c", program], env=environment)
-    assert ended.returncode < 0
-    assert len((tmp_path / "s").read_text().splitlines()) == 3
-    options: Any = {"validation_data": digits[2:4], **COMMON}
-    went_on = sweep(*digits[:2], {"seed": range(4)}, results=tmp_path / "s", **options)
-    assert untimed(went_on) == untimed(sweep(*digits[:2], {"seed": range(4)}, **options))
-    assert all(math.isfinite(record["val_cost"]) for record in went_on)
-
-
-@pytest.mark.usefixtures("numpy_path")
-def test_a_file_takes_no_parameters_whose_text_does_not_tell_them_apart(tmp_path: Path) -> None:
-    X, y = np.random.default_rng(0).random((20, 3)), np.arange(20) % 2
-    options: dict[str, Any] = {"sizes": [3, 2], "epochs": 1, "results": tmp_path / "r"}
-    for name, value in (("penalty", lambda lmbda: L1(lmbda)), ("seed", np.random.default_rng(1))):
-        with pytest.raises(
-            ValueError, match=f"their parameters' text, and {name} has (<|Generator)"
-        ):
-            sweep(X, y, {name: [value]}, **options)
-    assert not (tmp_path / "r").exists()
-    whole = (100 * X).astype(np.uint8)
-    sweep(whole, y, {"seed": [0]}, **options)
-    with pytest.raises(fastnn.FileFormatError):
-        sweep(whole.astype(np.int8), y, {"seed": [0]}, **options)
