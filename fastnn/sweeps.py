@@ -215,6 +215,8 @@ class _Data(NamedTuple):
 class _Ending(Callback):
     """Ends the fits in other threads, before their next epochs, once `ended` is set."""
 
+    reads_network = False
+
     def __init__(self) -> None:
         self.ended = threading.Event()
 
