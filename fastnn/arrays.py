@@ -64,11 +64,14 @@ class Inputs(NamedTuple):
     scale, divisor : float
         They map stored values to input values. At least one of them is 1; for a sparse matrix both
         are.
+    of_bytes : bool
+        Whether the caller's rows were uint8, and not floats that are stored as uint8.
     """
 
     matrix: Any
     scale: float
     divisor: float = 1.0
+    of_bytes: bool = False
 
     @property
     def n(self) -> int:
@@ -142,12 +145,13 @@ def as_inputs(
         return X
     if is_sparse(X):
         _check_shape(X.shape, width)
-        return Inputs(as_csr(X, np.dtype(dtype), scale_of(X.dtype, input_scale)), 1.0)
+        csr = as_csr(X, np.dtype(dtype), scale_of(X.dtype, input_scale))
+        return Inputs(csr, 1.0, of_bytes=X.dtype == np.uint8)
     array = real_array("X", X)
     _check_shape(array.shape, width)
     scale = scale_of(array.dtype, input_scale)
     if array.dtype == np.uint8:
-        return Inputs(np.ascontiguousarray(array), scale)
+        return Inputs(np.ascontiguousarray(array), scale, of_bytes=True)
 
     def rows(start: int, stop: int) -> _Array:
         return array[start:stop]

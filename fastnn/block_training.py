@@ -21,14 +21,7 @@ from fastnn.local_sgd import Done, Job, Model, Place, packed, unpacked
 from fastnn.network import Network
 from fastnn.progress import ProgressBar
 from fastnn.trainer.arguments import checked_callbacks
-from fastnn.trainer.rows import (
-    Rows,
-    extremes_of,
-    largest_input,
-    rows_of,
-    warn_of_flags,
-    warn_of_targets,
-)
+from fastnn.trainer.rows import Rows, extremes_of, rows_of, warn_of_misfits
 
 __all__ = ["fit"]
 
@@ -110,8 +103,7 @@ class _Reading(Callback):
         with closing(self._blocks.buffers(shuffles, self._rows)) as parts:
             for part in parts:
                 if not self._has_begun:  # the first buffer nearly always tells
-                    warn_of_flags(self._network.input_scale, largest_input(part.inputs))
-                    warn_of_targets(self._network, extremes_of(part.targets))
+                    warn_of_misfits(self._network, extremes_of(part))
                     self._has_begun = True
                 order = np.arange(part.total)
                 order = rng.permutation(order) if shuffle else order

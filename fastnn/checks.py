@@ -36,7 +36,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 PACKAGE = os.path.dirname(__file__) + os.sep
 

@@ -32,14 +32,7 @@ from fastnn.penalties import PenaltyLike
 from fastnn.row_files import RowsLike, TargetsLike, is_path, opened
 from fastnn.schedules import Schedule
 from fastnn.svmlight import has_svmlight_name
-from fastnn.trainer.rows import (
-    Rows,
-    extremes_of,
-    largest_input,
-    rows_of,
-    warn_of_flags,
-    warn_of_targets,
-)
+from fastnn.trainer.rows import Extremes, Rows, extremes_of, rows_of, warn_of_misfits
 
 __all__ = ["fit"]
 
@@ -147,8 +140,7 @@ class _Facts(NamedTuple):
     rows: int
     dtype: str
     targets: tuple[Any, ...]
-    largest: float
-    extremes: tuple[float, float]
+    extremes: Extremes
 
 
 class _Cluster:
@@ -179,8 +171,7 @@ class _Cluster:
         ]
         found: list[_Facts] = self._results(facts)
         _check_alike(found)
-        warn_of_flags(self._network.input_scale, *(one.largest for one in found))
-        warn_of_targets(self._network, *(one.extremes for one in found))
+        warn_of_misfits(self._network, *(one.extremes for one in found))
         groups = [[i for i, own in enumerate(places) if own == at] for at in dict.fromkeys(places)]
         self._groups = [[parts[i] for i in group] for group in groups]
         self._places_of_groups = list(dict.fromkeys(places))
@@ -378,8 +369,7 @@ def _facts(part: tuple[Rows, str]) -> _Facts:
         len(targets),
         dtype,
         (targets.dtype.name, *targets.shape[1:]),
-        largest_input(rows.inputs),
-        extremes_of(targets),
+        extremes_of(rows),
     )
 
 

@@ -3,8 +3,9 @@
 For a class that is not fastnn's, such as a penalty, the digest covers the code of its functions and
 the numbers and functions that they use from their module, a closure or their defaults.
 Anything else that they use, such as a list, is not covered. For an object it also covers numbers,
-arrays, functions and other objects in its attributes. Other Python versions compile to other code,
-and so give other digests.
+arrays, containers, functions and other objects in its attributes; those of Python's library and of
+numpy by their repr. Equal values have the same digest, whether or not they are one object. Other
+Python versions compile to other code, and so give other digests.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def repr_with_code(value: object) -> str:
 
     That is their code and their attributes, also those that the repr omits.
     """
-    return " ".join(filter(None, [plain_repr(value), _digest(_held(value, [], is_shown=True))]))
+    return " ".join(filter(None, [plain_repr(value), _digest(_held(value, (), is_shown=True))]))
 
 
 def name_with_code(value: Any) -> str:
@@ -46,46 +47,58 @@ def _digest(content: Iterator[str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest() if text else ""
 
 
-def _held(value: Any, seen: list[Any], *, is_shown: bool) -> Iterator[str]:
+def _held(value: Any, holders: tuple[Any, ...], *, is_shown: bool) -> Iterator[str]:
     """Yield what the user-defined objects in `value` compute with: code, and values of attributes.
 
-    `is_shown` says that a repr shows the value already, because no user-defined object holds it.
+    `holders` are the objects around `value`. `is_shown` says that a repr shows the value already,
+    because no user-defined object holds it.
     """
-    if isinstance(value, np.ndarray):  # the repr omits numbers, and the bytes of objects are ids
-        of_numbers = value.dtype.str, value.shape, value.tobytes()
-        value = value.tolist() if value.dtype.hasobject else of_numbers
-    if isinstance(value, (list, tuple, dict)):
-        if not any(value is one for one in seen):
-            seen.append(value)
-            for part in itertools.chain(*value.items()) if isinstance(value, dict) else value:
-                yield from _held(part, seen, is_shown=is_shown)
-    elif isinstance(value, (type, FunctionType)):
-        yield from _content(value, seen)
-    elif isinstance(value, partial):
-        yield from _held((value.func, value.args, value.keywords), seen, is_shown=is_shown)
-    elif not isinstance(value, _PLAIN):
-        yield from _held_by(value, seen, is_shown=is_shown)
+    if any(value is one for one in holders):
+        return  # a cycle
+    is_code = isinstance(value, (type, FunctionType))
+    kind = value if is_code else type(value)
+    yield from _content(kind, [])
+    parts = None if is_code else _parts(value)
+    is_ours = _root(kind) == "fastnn"  # then its repr shows all that matters
+    if not is_shown and is_code:
+        yield str(value.__qualname__)
     elif not is_shown:
-        yield repr(value)
+        is_told = is_ours or parts is None
+        yield plain_repr(value) if is_told else f"{kind.__qualname__} of {len(parts or ())}"
+    within, is_shown = (*holders, value), is_ours or (is_shown and _is_known(kind))
+    texts = ["\n".join(_held(part, within, is_shown=is_shown)) for part in parts or ()]
+    yield from filter(None, sorted(texts) if isinstance(value, (set, frozenset)) else texts)
 
 
-def _held_by(value: Any, seen: list[Any], *, is_shown: bool) -> Iterator[str]:
-    """Yield what `_held` does for an object that is neither plain nor a container."""
-    if any(value is one for one in seen):
-        return
-    seen.append(value)
-    kind, root = type(value), _root(type(value))
-    yield from _content(kind, seen)
-    is_ours = root == "fastnn"
-    if is_ours and not is_shown:
-        yield plain_repr(value)  # it shows all that matters
-    if is_ours or not (_is_builtin(kind) or root in sys.stdlib_module_names):
-        for name, part in sorted(getattr(value, "__dict__", {}).items()):
-            if isinstance(getattr(kind, name, None), cached_property):
-                continue  # it has been computed already, or has not
-            if not is_ours:
-                yield name
-            yield from _held(part, seen, is_shown=is_ours)
+def _parts(value: Any) -> Sequence[Any] | None:
+    """Return what a container, a callable or an object consists of; None if only its repr tells."""
+    if isinstance(value, np.ndarray):  # the repr omits numbers, and the bytes of objects are ids
+        numbers = value.tolist() if value.dtype.hasobject else value.tobytes()
+        return value.dtype.str, value.shape, numbers
+    if isinstance(value, dict):
+        return list(itertools.chain(*value.items()))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(value)
+    if isinstance(value, partial):
+        return value.func, value.args, value.keywords
+    if isinstance(value, MethodType):
+        return value.__func__, value.__self__
+    kind = type(value)
+    if isinstance(value, _PLAIN) or (_is_known(kind) and _root(kind) != "fastnn"):
+        return None
+    return list(itertools.chain(*sorted(_attributes(value).items()))) or None
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Return an object's attributes, also those in slots, without what is computed just once."""
+    kind = type(value)
+    found = dict(getattr(value, "__dict__", {}))
+    for name, member in itertools.chain(*(vars(base).items() for base in kind.__mro__)):
+        if isinstance(member, MemberDescriptorType) and hasattr(value, name):
+            found[name] = getattr(value, name)
+        elif isinstance(member, cached_property):
+            found.pop(name, None)  # it has been computed already, or has not
+    return found
 
 
 def _content(value: Any, seen: list[Any]) -> Iterator[str]:
@@ -117,6 +130,11 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
 def _is_builtin(value: Any) -> bool:
     """Return whether a class or function is part of fastnn, numpy or Python's builtins."""
     return _root(value) in ("fastnn", "builtins", "numpy")
+
+
+def _is_known(kind: type) -> bool:
+    """Return whether a class is part of fastnn, numpy or Python's library."""
+    return _root(kind) in ("fastnn", "numpy") or _root(kind) in sys.stdlib_module_names
 
 
 def _root(value: Any) -> str:

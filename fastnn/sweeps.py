@@ -30,7 +30,7 @@ from fastnn.progress import SweepBar
 from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked, warn_of_failures
 from fastnn.sweep_space import check_that_all_differ, checksum, described, grid, key_of
-from fastnn.trainer.rows import largest_input, warn_of_flags
+from fastnn.trainer.rows import largest_byte, warn_of_flags
 
 __all__ = ["sweep", "train"]
 
@@ -124,7 +124,7 @@ def sweep(
     data = _Data.of(X, y, validation_data, chosen)
     unscaled = [rows for (_, scale), (rows, _) in data.rows.items() if scale is None]
     if unscaled:
-        warn_of_flags(None, largest_input(unscaled[0]))
+        warn_of_flags(None, largest_byte(unscaled[0]))
     file = None if results is None else ResultsFile(results, data.digest(X, y, validation_data))
     running = _Running(data, file, n_jobs, on_record)
     records, numbers = Records(), list(range(len(chosen)))
@@ -214,6 +214,8 @@ class _Data(NamedTuple):
 
 class _Ending(Callback):
     """Ends the fits in other threads, before their next epochs, once `ended` is set."""
+
+    reads_network = False
 
     def __init__(self) -> None:
         self.ended = threading.Event()

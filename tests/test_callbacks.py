@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fastnn import Blocks, Callback, EarlyStopping, History, Network
+import fastnn
+from fastnn import Blocks, Callback, EarlyStopping, History, Network, engine
 from fastnn.trainer.arguments import held_out
 
 RNG = np.random.default_rng(5)
@@ -40,6 +42,25 @@ def test_callbacks_see_every_epoch() -> None:
     record = Record(network)
     network.fit(X, Y, epochs=2, callbacks=[record, Callback()])
     assert record.calls == [("begin", 0), ("end", 0, 1, 1), ("begin", 1), ("end", 1, 2, 2)]
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_arrays_are_written_after_an_epoch_only_for_callbacks_that_read_them(
+    reads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, epoch = [], engine.Training.epoch
+
+    def noted(*args: Any, write_back: bool = True, **options: Any) -> float:
+        written.append(write_back)
+        return epoch(*args, write_back=write_back, **options)
+
+    monkeypatch.setattr(engine.Training, "epoch", noted)
+    network, expected = new(), new()
+    record = Record(network, end=[2])
+    record.reads_network = reads
+    costs = network.fit(X, Y, epochs=5, penalty=fastnn.L1(0.1), callbacks=[record]).train_cost
+    assert written == [reads] * 3
+    assert costs == expected.fit(X, Y, epochs=3, penalty=fastnn.L1(0.1)).train_cost
 
 
 def test_arrays_in_the_place_of_others_are_trained_on() -> None:

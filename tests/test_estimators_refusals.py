@@ -93,16 +93,29 @@ def test_targets_too_large_for_the_dtype(given: dict[str, Any], rows: type) -> N
     assert_the_same(vars(net), before)
 
 
-def test_a_first_partial_fit_that_is_refused_leaves_no_classes() -> None:
+@pytest.mark.parametrize(
+    ("y", "weights", "message"),
+    [(CLASSES, np.zeros(N), r"weight 0|non-zero"), (None, None, "array-like")],
+    ids=["by fastnn", "by scikit-learn, before the fit"],
+)
+def test_a_first_partial_fit_that_is_refused_leaves_no_classes(
+    y: Any, weights: Any, message: str
+) -> None:
     net = fastnn.MLPClassifier(**SMALL)
     before = dict(vars(net))
-    with pytest.raises(ValueError, match=r"weight 0|non-zero"):
-        net.partial_fit(X, CLASSES, np.zeros(N), classes=["a", "b", "c", "d"])
+    with pytest.raises(ValueError, match=message):
+        net.partial_fit(X, y, weights, classes=["a", "b", "c", "d"])
     assert_the_same(vars(net), before)
     with pytest.raises(NotFittedError):
         net.predict(X)
     net.partial_fit(X, CLASSES, classes=["a", "b", "c"])
     assert net.classes_.tolist() == ["a", "b", "c"]
+
+
+def test_lbfgs_has_no_partial_fit() -> None:
+    net = fastnn.MLPClassifier(**SMALL | {"solver": "lbfgs"})
+    assert not hasattr(net, "partial_fit")
+    assert hasattr(net.set_params(solver="sgd"), "partial_fit")
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])

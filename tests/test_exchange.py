@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import fastnn
 from fastnn import Network, activations, costs
+from fastnn.estimators import settings
 from fastnn.exchange import onnx_files
 
 ACTIVATIONS = [activation.name for activation in activations.ALL]
@@ -235,6 +236,20 @@ def test_from_sklearn_knows_what_is_registered_later() -> None:
     fastnn.register(Square)
     made = fastnn.from_sklearn(mlp.set_params(activation="square"))
     assert made.activations == ["square", "square", "identity"]
+
+
+@pytest.mark.usefixtures("registered_for_one_test")
+@pytest.mark.parametrize("name", ["exp", "logistic"])
+def test_a_registered_activation_comes_before_scikit_learns(name: str) -> None:
+    X = rows()
+    mlp = fitted(fastnn.MLPRegressor, X, X[:, 0], activation="tanh").set_params(activation=name)
+    kind = type("Own", (activations.Tanh,), {"name": name})
+    fastnn.register(kind)
+    assert fastnn.from_sklearn(mlp).activations == [name, name, "identity"]
+    assert [type(one) for one in settings.activations_of(mlp)] == [kind, kind, activations.Identity]
+    mlp.out_activation_ = "logistic"
+    assert fastnn.from_sklearn(mlp).activations == [name, name, "sigmoid"]
+    assert type(settings.activations_of(mlp)[-1]) is activations.Sigmoid
 
 
 def test_from_sklearn_refuses() -> None:

@@ -101,11 +101,12 @@ def test_a_penalty_itself_has_its_own_strength() -> None:
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, sparse.lil_array])
 def test_flags_that_are_taken_for_pixels(form: Any) -> None:
-    rows, y = form(np.eye(3, dtype=np.uint8)[np.arange(12) % 3]), np.arange(12) % 3
+    rows, y = form(np.eye(3, dtype=np.uint8)[np.arange(24) % 3]), np.arange(24) % 3
     with pytest.warns(UserWarning, match=r"is uint8 with no value above 1.*give .*input_scale=1.0"):
         fastnn.Network([3, 3], seed=1).fit(rows, y, epochs=1)
     fastnn.Network([3, 3], seed=1, input_scale=1.0).fit(rows, y, epochs=1)
-    fastnn.Network([3, 3], seed=1).fit(rows.astype(np.float32), y, epochs=1)
+    for number in (1, 1 / 256, 1 / 255):
+        fastnn.Network([3, 3], seed=1).fit(rows * np.float32(number), y, epochs=1)
     fastnn.Network([3, 3], seed=1).fit(rows * np.uint8(2), y, epochs=1)
 
 

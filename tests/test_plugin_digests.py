@@ -6,6 +6,8 @@ import copy
 import os
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,25 @@ class Held:
         self.value = value
 
 
+class Slotted:
+    """A part without a dict of its attributes."""
+
+    __slots__ = ("__hidden", "unset", "value")
+
+    def __init__(self, value: Any, hidden: Any = None) -> None:
+        self.value, self.__hidden = value, hidden
+
+
+class Rates:
+    """Two methods with the same code."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def rate(self) -> float:
+        return self.factor
+
+
 class Holder(schedules.ConstantRate):
     """A schedule whose repr, that of its base class, omits an attribute."""
 
@@ -126,6 +147,19 @@ HELD: dict[str, tuple[Any, Any]] = {
     "objects": (Held(1.0), Held(2.0)),
     "objects of fastnn": (schedules.CosineDecay(0.1), schedules.CosineDecay(0.2)),
     "objects within objects": (Held([Held(1.0)]), Held([Held(2.0)])),
+    "where a list ends": ([[1], [2, 3]], [[1, 2], [3]]),
+    "where an object ends": ([Held([1]), 2], [Held([1, 2])]),
+    "empty containers": ([], ()),
+    "sets": ({"a", "b"}, {"a", "c"}),
+    "sets of objects": ({1, (2, 3)}, {1, (2, 4)}),
+    "decimals": (Decimal("0.1"), Decimal("0.2")),
+    "fractions": (Fraction(1, 3), Fraction(2, 3)),
+    "functions of numpy": (np.sin, np.cos),
+    "classes of fastnn": (fastnn.L1, fastnn.L2),
+    "slots": (Slotted(1.0), Slotted(2.0)),
+    "hidden slots": (Slotted(1.0, 2.0), Slotted(1.0, 3.0)),
+    "bound methods": (Rates(1.0).rate, Rates(2.0).rate),
+    "partial functions": (partial(max, 1.0), partial(max, 2.0)),
 }
 
 
@@ -134,6 +168,19 @@ def test_an_attribute_that_is_not_shown_counts(value: Any, other: Any) -> None:
     for wrap in (Holder, lambda one: fastnn.SGD(schedules.LinearWarmup(Holder(one)))):
         texts = [repr_with_code(wrap(one)) for one in (value, copy.deepcopy(value), other)]
         assert texts[0] == texts[1] != texts[2]
+
+
+def test_values_that_are_equal_count_alike_whether_or_not_they_are_one_object() -> None:
+    rates, part = [0.1, 0.2], Held(1.0)
+    one, equal, other = (Holder((rates, second)) for second in (rates, list(rates), []))
+    assert repr_with_code(one) == repr_with_code(equal) != repr_with_code(other)
+    one, equal, other = (Holder([part, second]) for second in (part, Held(1.0), Held(None)))
+    assert repr_with_code(one) == repr_with_code(equal) != repr_with_code(other)
+
+
+def test_a_memory_address_does_not_count() -> None:
+    kept = [np.random.default_rng(seed) for seed in (1, 1)]
+    assert repr_with_code(Holder(kept[0])) == repr_with_code(Holder(kept[1]))
 
 
 def test_what_is_computed_once_does_not_count_nor_does_a_cycle_matter() -> None:
@@ -231,14 +278,19 @@ def test_a_warm_start_begins_anew_with_other_attributes() -> None:
             super().__init__(lmbda)
             object.__setattr__(self, "factor", factor)  # not a field
 
-    rng, texts = np.random.default_rng(3), []
+    rng = np.random.default_rng(3)
     X, y = rng.random((30, 6)), rng.integers(0, 3, 30)
-    for factor in (1.0, 5.0):
+
+    def weights(factor: float, *, forgets: bool) -> list[bytes]:
         network = fastnn.Network([6, 4, 3], seed=1)
-        network.fit(X, y, epochs=1, penalty=Scaled(1.0, factor))
-        assert network.optimizer_state is not None
-        texts.append(network.optimizer_state.penalties)
-    assert texts[0] != texts[1]
+        network.fit(X, y, epochs=1, penalty=Scaled(1.0, 1.0))
+        if forgets:
+            network.optimizer_state = None
+        network.fit(X, y, epochs=1, penalty=Scaled(1.0, factor), warm_start=True)
+        return [w.tobytes() for w in network.weights]
+
+    assert weights(5.0, forgets=False) == weights(5.0, forgets=True)
+    assert weights(1.0, forgets=False) != weights(1.0, forgets=True)
 
 
 @pytest.mark.usefixtures("numpy_path")

@@ -84,6 +84,7 @@ def test_trials_in_other_threads_end_with_the_sweep(monkeypatch) -> None:
     figures, ended = sweeps._figures, threading.Event()
 
     def noted(trial: dict[str, Any], *others: Any, **options: Any) -> dict[str, Any]:
+        assert not any(called.reads_network for called in options["callbacks"])
         found = figures(trial, *others, **options)
         if trial["epochs"] > 1:
             ended.set()

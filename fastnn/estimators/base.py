@@ -41,9 +41,6 @@ class EngineMixin:
     ) -> Any:
         """Train; if this is refused before training begins, leave the estimator unchanged."""
         before, self._has_begun = dict(vars(self)), False
-        if "coefs_" not in before:  # scikit-learn's partial_fit has set these already
-            for name in ("classes_", "_label_binarizer"):
-                before.pop(name, None)
         random_state = self.random_state
         drawn = isinstance(random_state, np.random.RandomState) and random_state.get_state()
         try:

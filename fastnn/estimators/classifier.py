@@ -139,3 +139,35 @@ beta_2, epsilon, n_iter_no_change, max_fun
         self.dtype = dtype
         self.n_threads = n_threads
         self.n_rows = n_rows
+
+    @private.available_if(lambda mlp: mlp._check_solver())  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> Any:
+        """Train for one epoch, as scikit-learn does.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, features)
+        y : array-like, shape (n,) or (n, labels)
+        sample_weight : array-like, shape (n,), optional
+        classes : array-like, optional
+            The classes of all calls together; the first call needs them.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            As from `fit`, and if the first call has no `classes`, or a later one has others.
+        """
+        try:
+            return super().partial_fit(X, y, sample_weight=sample_weight, classes=classes)
+        except BaseException:
+            if not hasattr(self, "coefs_"):  # scikit-learn sets these before it looks at y
+                for name in ("classes_", "_label_binarizer"):
+                    vars(self).pop(name, None)
+            raise

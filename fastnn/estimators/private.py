@@ -13,15 +13,18 @@ from fastnn.checks import not_installed
 try:
     import sklearn
     from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.utils.metaestimators import available_if
 except ModuleNotFoundError as error:
     raise not_installed("an estimator of fastnn", "sklearn", "scikit-learn>=1.7") from error
 
-__all__ = ["Interval", "MLPClassifier", "MLPRegressor", "StrOptions"]
+__all__ = ["Interval", "MLPClassifier", "MLPRegressor", "StrOptions", "available_if"]
 
 OVERRIDDEN = (
     "_fit", "_fit_stochastic", "_fit_lbfgs", "_forward_pass_fast", "_init_coef", "_validate_input",
 )  # fmt: skip
-USED = ("_initialize", "_update_no_improvement_count", "_parameter_constraints")
+USED = (
+    "_initialize", "_update_no_improvement_count", "_parameter_constraints", "_check_solver",
+)  # fmt: skip
 SCRATCH = ["activations", "deltas", "coef_grads", "intercept_grads", "layer_units"]
 
 

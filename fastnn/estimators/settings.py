@@ -14,7 +14,7 @@ from fastnn.costs import Cost, Quadratic
 from fastnn.csr import as_csr, is_sparse
 from fastnn.estimators import clipped
 from fastnn.estimators.steps import Steps, steps_of
-from fastnn.exchange.sklearn_models import RENAMED
+from fastnn.exchange.sklearn_models import RENAMED, named_in_hidden_layers
 from fastnn.network_checks import checked_dtype, names_by_layer
 from fastnn.optimizers import SGD, check_penalties
 from fastnn.penalties import Penalty
@@ -150,8 +150,9 @@ def hidden_names(mlp: Any, layers: int | None = None) -> list[str]:
 
 def activations_of(mlp: Any, layers: int | None = None) -> list[Activation]:
     """Return the activation of each layer after the input; `layers` as in `hidden_names`."""
-    names = [*hidden_names(mlp, layers), mlp.out_activation_]
-    return [activations.named("activation", RENAMED.get(name, name)) for name in names]
+    known, output = named_in_hidden_layers(), mlp.out_activation_
+    names = [*(known[name] for name in hidden_names(mlp, layers)), RENAMED.get(output, output)]
+    return [activations.named("activation", name) for name in names]
 
 
 def cost_of(mlp: Any, dtype: np.dtype[Any]) -> Cost:

@@ -12,9 +12,9 @@ from fastnn.checks import one_of
 from fastnn.network import Network
 from fastnn.network_checks import names_by_layer
 
-__all__ = ["from_sklearn"]
+__all__ = ["RENAMED", "from_sklearn", "named_in_hidden_layers"]
 
-# Scikit-learn's names of activations where they differ from fastnn's.
+# Scikit-learn's names of output activations where they differ from fastnn's.
 RENAMED = {"logistic": "sigmoid", "exp": "exponential"}
 COSTS = {"softmax": "log_likelihood", "logistic": "cross_entropy"}
 
@@ -50,15 +50,24 @@ def from_sklearn(mlp: Any) -> Network:
         raise ValueError(f"this {name} is not fitted: call its fit first")
     names = {a.name: a.name for a in activations.ALL} | RENAMED
     output = one_of("out_activation_", mlp.out_activation_, names)
+    hidden = named_in_hidden_layers()
     cost = COSTS.get(output, "mean_squared") if hasattr(mlp, "classes_") else _loss(mlp)
     return Network._of(
         [np.ascontiguousarray(w.T).copy() for w in mlp.coefs_],
         [b.copy() for b in mlp.intercepts_],
-        activation=[names[name] for name in (*_hidden(mlp, names), output)],
+        activation=[*(hidden[name] for name in _hidden(mlp, hidden)), names[output]],
         cost=cost,
         multilabel=output == "logistic" and mlp.n_outputs_ > 1,
         dtype=mlp.coefs_[0].dtype,
     )
+
+
+def named_in_hidden_layers() -> dict[str, str]:
+    """Return fastnn's name of the activation for each name that a hidden layer may have.
+
+    A registered activation comes before one that scikit-learn calls so.
+    """
+    return {"logistic": RENAMED["logistic"]} | {a.name: a.name for a in activations.ALL}
 
 
 def _hidden(mlp: Any, known: Iterable[str]) -> list[str]:

@@ -78,11 +78,10 @@ def asked_to_stop(
         If a callback has changed the network's arrays: the change would be lost, because the engine
         trains its own copy. The arrays are restored first.
     """
-    if not callbacks:
-        return False
-    lists, before = (network.weights, network.biases), network._copied()
+    lists = network.weights, network.biases
+    before = network._copied() if any(called.reads_network for called in callbacks) else None
     answers = [getattr(called, method)(epoch, network, *others) for called in callbacks]
-    if (
+    if before is not None and (
         lists[0] is not network.weights
         or lists[1] is not network.biases
         or _differ(network, before)

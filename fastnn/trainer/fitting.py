@@ -23,14 +23,7 @@ from fastnn.trainer.arguments import checked_callbacks, held_out, refuse_noise, 
 from fastnn.trainer.checkpoints import checkpoint_writer
 from fastnn.trainer.exclusive import exclusive_fit
 from fastnn.trainer.options import options_for
-from fastnn.trainer.rows import (
-    extremes_of,
-    largest_input,
-    rows_of,
-    validation_of,
-    warn_of_flags,
-    warn_of_targets,
-)
+from fastnn.trainer.rows import extremes_of, rows_of, validation_of, warn_of_misfits
 from fastnn.trainer.run import Loop, Run
 from fastnn.weighting import row_weights
 
@@ -84,9 +77,8 @@ def fit(
         )
         writer = checkpoint_writer(checkpoint, checkpoint_every, checkpoint_seconds, resume=resume)
         rows = rows_of(network, X, y, predicted=validation_fraction is not None, all_columns=True)
-        if not isinstance(X, Inputs):  # a sweep warns once for all its trials
-            warn_of_flags(network.input_scale, largest_input(rows.inputs))
-        warn_of_targets(network, extremes_of(rows.targets))
+        of_sweep = isinstance(X, Inputs)  # which warns of flags once for all its trials
+        warn_of_misfits(network, extremes_of(rows), flags=not of_sweep)
         refuse_noise(options.input_noise, rows.inputs)
         weigh = partial(
             row_weights, sample_weight, class_weight, task=network._task, y=y, n=rows.total,

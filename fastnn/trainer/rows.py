@@ -16,13 +16,14 @@ from fastnn.network import Network
 from fastnn.tasks import Classes
 
 __all__ = [
+    "Extremes",
     "Rows",
     "extremes_of",
-    "largest_input",
+    "largest_byte",
     "rows_of",
     "validation_of",
     "warn_of_flags",
-    "warn_of_targets",
+    "warn_of_misfits",
 ]
 
 # A weighted input at which an activation is as good as at its limit.
@@ -43,6 +44,14 @@ class Rows(NamedTuple):
     def total(self) -> int:
         """The number of rows."""
         return self.inputs.n
+
+
+class Extremes(NamedTuple):
+    """The `largest_byte` of some rows, and their least and largest target."""
+
+    byte: float
+    low: float
+    high: float
 
 
 def rows_of(
@@ -72,41 +81,52 @@ def validation_of(network: Network, validation_data: object, *, all_columns: boo
         raise kind(f"validation_data: {error}") from error
 
 
-def largest_input(inputs: Inputs) -> float:
-    """Return the largest value of bytes or of a sparse matrix, scaled, or infinity.
+def largest_byte(inputs: Inputs) -> float:
+    """Return the largest value, scaled, of rows that the caller gave as uint8, dense or sparse.
 
-    It is infinity for floats, and where the first rows already have one that no flag has.
+    It is infinity for all other rows, and where the first rows already have a value that no flag
+    has.
     """
-    values = inputs.arrays()[0]
-    if not inputs.is_sparse and values.dtype != np.uint8:
+    if not inputs.of_bytes:
         return math.inf
+    values = inputs.arrays()[0]
     for part in (values[:FEW_ROWS], values):
-        largest = float(part.max(initial=0)) * inputs.scale / inputs.divisor
+        largest = float(part.max(initial=0)) * inputs.scale
         if largest > BYTE_SCALE:
             return math.inf
     return largest
 
 
-def extremes_of(targets: np.ndarray) -> tuple[float, float]:
-    """Return the least and the largest of the targets."""
-    return float(targets.min()), float(targets.max())
+def extremes_of(rows: Rows) -> Extremes:
+    """Return what `warn_of_misfits` must know of some rows."""
+    targets = rows.targets
+    return Extremes(largest_byte(rows.inputs), float(targets.min()), float(targets.max()))
 
 
-def warn_of_flags(input_scale: float | None, *largest: float) -> None:
-    """Warn of bytes that look like no pixels, from the `largest_input` of each part of the rows.
+def warn_of_misfits(network: Network, *parts: Extremes, flags: bool = True) -> None:
+    """Warn of rows and targets that do not suit the network, from the extremes of their parts.
+
+    Without `flags` nothing is said of the rows.
+    """
+    if flags:
+        warn_of_flags(network.input_scale, max(part.byte for part in parts))
+    _warn_of_targets(network, min(part.low for part in parts), max(part.high for part in parts))
+
+
+def warn_of_flags(input_scale: float | None, largest: float) -> None:
+    """Warn of bytes that look like no pixels, from the `largest_byte` of all rows.
 
     Without `input_scale`, bytes are multiplied by 1/256, so that flags or small counts vanish.
     """
-    if input_scale is None and max(largest) == BYTE_SCALE:
+    if input_scale is None and largest == BYTE_SCALE:
         warn(
             f"X is uint8 with no value above 1, and is multiplied by {BYTE_SCALE} as pixels are: "
             "give the network input_scale=1.0 if it holds flags or counts"
         )
 
 
-def warn_of_targets(network: Network, *extremes: tuple[float, float]) -> None:
-    """Warn of targets that the network cannot learn, from the `extremes_of` each part of them."""
-    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+def _warn_of_targets(network: Network, low: float, high: float) -> None:
+    """Warn of targets that the network cannot learn."""
     is_one_class = isinstance(network._task, Classes) and network.sizes[-1] == 1
     if is_one_class and not -1 <= low <= high <= 1:
         warn(

@@ -91,8 +91,8 @@ class Run:
         self.training: engine.Training
         self.validates = validation is not None or held > 0
         # Whether something reads the network's arrays between epochs, when they must be up to date.
-        watchers = (loop.callbacks, loop.best, self.validates, loop.compact_every)
-        self._is_watched = any(map(bool, watchers))
+        readers = [called for called in loop.callbacks if called.reads_network]
+        self._is_watched = any(map(bool, (readers, loop.best, self.validates, loop.compact_every)))
         # The penalties' part of the last epochs' costs; computed later if nothing reads these yet.
         self._shrinkages: list[Callable[[], float]] = []
 
