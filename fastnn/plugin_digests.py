@@ -27,12 +27,18 @@ __all__ = ["code_of", "name_with_code", "names_in", "repr_with_code"]
 
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.generic, type(None))
 
+# Types of attributes of fastnn's own objects, which need no digest next to the repr.
+_SHOWN = (bool, int, float, str, type(None))
+
 
 def repr_with_code(value: object) -> str:
     """Return the repr of an object, with a digest of what user-defined objects in it compute with.
 
     That is their code and their attributes, also those that the repr omits.
     """
+    attributes = getattr(value, "__dict__", {}).values()
+    if _root(type(value)) == "fastnn" and all(type(part) in _SHOWN for part in attributes):
+        return plain_repr(value)  # at once, as every call of partial_fit asks
     return " ".join(filter(None, [plain_repr(value), _digest(_held(value, (), is_shown=True))]))
 
 
