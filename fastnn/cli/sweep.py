@@ -28,7 +28,7 @@ from fastnn.cli.options import (
     strength_for,
     written,
 )
-from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
+from fastnn.cli.rows import Features, RowsName, Split, TestFile, named_rows
 
 if TYPE_CHECKING:
     from fastnn.penalties import Penalty
@@ -148,19 +148,12 @@ def sweep(
     from fastnn import sweeps
     from fastnn.machine import cpus
     from fastnn.sweep_records import last_of_each_trial
-    from fastnn.sweep_space import grid, sample
 
     write_json = json_writer(json_file)
     split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
     space = {"sizes": [split.sizes(units) for units in layers], **space}
-    if samples is None:
-        trials = grid(space)
-    else:
-        try:
-            trials = sample(space, samples, seed=sample_seed or 0)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--samples") from None
+    trials = _trials(space, samples, sample_seed)
     common: dict[str, Any] = {"epochs": epochs, "dtype": dtype, "input_scale": split.input_scale}
     workers = min(cpus() if jobs is None else jobs, len(trials))
     typer.echo(
@@ -198,13 +191,35 @@ def sweep(
     if out is not None:
         best = records.best()
         trial = common | trials[best["trial"]] | {"epochs": best["epochs"]}  # those of its rung
-        network, _ = sweeps.train(trial, *rows, validation_data=validation)
-        network.save(out, optimizer_state=False)
-        accuracy = network.accuracy(split.X_test, split.y_test)
-        typer.echo(
-            f"of {len(split.y_test):,} test {split.what} {100 * accuracy:.2f} % are right; "
-            f"model saved to {out}"
-        )
+        _save(trial, split, out)
+
+
+def _trials(
+    space: dict[str, Any], samples: int | None, sample_seed: int | None
+) -> list[dict[str, Any]]:
+    """Return all combinations in a space, or as many as --samples asks for."""
+    from fastnn.sweep_space import grid, sample
+
+    if samples is None:
+        return grid(space)
+    try:
+        return sample(space, samples, seed=sample_seed or 0)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--samples") from None
+
+
+def _save(trial: dict[str, Any], split: Split, out: Path) -> None:
+    """Train the network of a trial again, test it on the held-out rows, and save it."""
+    from fastnn import sweeps
+
+    rows, validation = split.validation()
+    network, _ = sweeps.train(trial, *rows, validation_data=validation)
+    network.save(out, optimizer_state=False)
+    accuracy = network.accuracy(split.X_test, split.y_test)
+    typer.echo(
+        f"of {len(split.y_test):,} test {split.what} {100 * accuracy:.2f} % are right; "
+        f"model saved to {out}"
+    )
 
 
 def _whole_numbers(option: str, text: str, minimum: int) -> list[int]:
