@@ -23,7 +23,7 @@ import numpy as np
 
 from fastnn.checks import plain_repr
 
-__all__ = ["code_of", "name_with_code", "names_in", "repr_with_code"]
+__all__ = ["code_of", "name_with_code", "names_in", "package_of", "repr_with_code"]
 
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, np.generic, type(None))
 
@@ -37,7 +37,7 @@ def repr_with_code(value: object) -> str:
     That is their code and their attributes, also those that the repr omits.
     """
     attributes = getattr(value, "__dict__", {}).values()
-    if _root(type(value)) == "fastnn" and all(type(part) in _SHOWN for part in attributes):
+    if package_of(type(value)) == "fastnn" and all(type(part) in _SHOWN for part in attributes):
         return plain_repr(value)  # at once, as every call of partial_fit asks
     return " ".join(filter(None, [plain_repr(value), _digest(_held(value, (), is_shown=True))]))
 
@@ -65,7 +65,7 @@ def _held(value: Any, holders: tuple[Any, ...], *, is_shown: bool) -> Iterator[s
     kind = value if is_code else type(value)
     yield from _content(kind, [])
     parts = None if is_code else _parts(value)
-    is_ours = _root(kind) == "fastnn"  # then its repr shows all that matters
+    is_ours = package_of(kind) == "fastnn"  # then its repr shows all that matters
     if not is_shown and is_code:
         yield str(value.__qualname__)
     elif not is_shown:
@@ -90,7 +90,7 @@ def _parts(value: Any) -> Sequence[Any] | None:
     if isinstance(value, MethodType):
         return value.__func__, value.__self__
     kind = type(value)
-    if isinstance(value, _PLAIN) or (_is_known(kind) and _root(kind) != "fastnn"):
+    if isinstance(value, _PLAIN) or (_is_known(kind) and package_of(kind) != "fastnn"):
         return None
     return list(itertools.chain(*sorted(_attributes(value).items()))) or None
 
@@ -135,15 +135,15 @@ def _content(value: Any, seen: list[Any]) -> Iterator[str]:
 
 def _is_builtin(value: Any) -> bool:
     """Return whether a class or function is part of fastnn, numpy or Python's builtins."""
-    return _root(value) in ("fastnn", "builtins", "numpy")
+    return package_of(value) in ("fastnn", "builtins", "numpy")
 
 
 def _is_known(kind: type) -> bool:
     """Return whether a class is part of fastnn, numpy or Python's library."""
-    return _root(kind) in ("fastnn", "numpy") or _root(kind) in sys.stdlib_module_names
+    return package_of(kind) in ("fastnn", "numpy") or package_of(kind) in sys.stdlib_module_names
 
 
-def _root(value: Any) -> str:
+def package_of(value: Any) -> str:
     """Return the name of the package that a class or function is part of."""
     return str(getattr(value, "__module__", "")).partition(".")[0]
 

@@ -223,19 +223,10 @@ def test_an_optimizers_memories_have_the_networks_dtype(path: str, on: Any) -> N
     assert {a.dtype for a in once.optimizer_state.memories[0]} == {np.dtype("float32")}
 
 
-@dataclass(frozen=True)
-class ByLogarithm(L1Like):
-    """Proximal L1, whose steps are counted by their logarithm: there must be at least one."""
+class ByInverse(ProximalL1):
+    """Proximal L1, whose missed steps are divided by: there must be at least one."""
 
-    name = "by_logarithm"
-    after_gradient = True
-
-    def coefficients(self, step: float) -> tuple[float, ...]:
-        return (step * self.lmbda,)
-
-    @staticmethod
-    def shrink(xp: Any, w: Any, kappa: Any) -> Any:
-        return soft(xp, w, kappa)
+    name = "by_inverse"
 
     @staticmethod
     def caught_up(xp: Any, w: Any, steps: Any, kappa: Any) -> Any:
@@ -246,7 +237,7 @@ def test_no_column_catches_up_with_no_step(on: Any) -> None:
     networks = [new(), new()]
     for network, path in zip(networks, ("compiled", "numpy"), strict=True):
         on(path)
-        network.fit(X, Y, penalty=ByLogarithm(0.1), **FIT)
+        network.fit(X, Y, penalty=ByInverse(0.1), **FIT)
     same(*networks)
 
 

@@ -191,7 +191,7 @@ def sweep(
     if out is not None:
         best = records.best()
         trial = common | trials[best["trial"]] | {"epochs": best["epochs"]}  # those of its rung
-        _save(trial, split, out)
+        _save(trial, rows, validation, split, out)
 
 
 def _trials(
@@ -208,11 +208,16 @@ def _trials(
         raise typer.BadParameter(str(error), param_hint="--samples") from None
 
 
-def _save(trial: dict[str, Any], split: Split, out: Path) -> None:
-    """Train the network of a trial again, test it on the held-out rows, and save it."""
+def _save(
+    trial: dict[str, Any],
+    rows: tuple[Any, Any],
+    validation: tuple[Any, Any],
+    split: Split,
+    out: Path,
+) -> None:
+    """Train the network of a trial again, test it on the split's held-out rows, and save it."""
     from fastnn import sweeps
 
-    rows, validation = split.validation()
     network, _ = sweeps.train(trial, *rows, validation_data=validation)
     network.save(out, optimizer_state=False)
     accuracy = network.accuracy(split.X_test, split.y_test)

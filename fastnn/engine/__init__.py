@@ -15,10 +15,10 @@ Where to look, from the outside in:
   `products` selects the kernel; `simd` has the tiles over all columns, `listed_products` and
   `listed_tiles` those over listed columns; `transpose` serves the backward pass.
 * Elementwise work: `rows` (activations, costs), `shrink`, `decay`, `groups`, `shorten` (penalties),
-  `steps` (optimizers), all with formulas that `trace` turns into vector instructions; `conditions`:
-  the comparisons in these formulas.
-* Memory: `layout`, `panels`, `unpacking`; `unused_columns`: columns that no row uses; `records` and
-  `pointers`: how kernels address the arrays.
+  `steps` (optimizers), all with formulas that `trace` turns into vector instructions; `conditions`
+  and `plain_numbers`: comparisons and constants in these formulas; `formulas`: their keys.
+* Memory: `layout`, `panels`, `unpacking`; `stored_rows`: the data set; `unused_columns`: columns
+  that no row uses; `records` and `pointers`: how kernels address the arrays.
 * Compiling kernels: `spec` and `constants`, `emit`, `jit`, `lowering`, `cache`, `warmup`. Running
   them: `team` (threads), `denormals`, `phases` (counters). For the numpy path: `blas`.
 """

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.plugin_digests import code_of, given_to, names_in
+from fastnn.plugin_digests import code_of, given_to, names_in, package_of
 
 __all__ = ["formula", "register"]
 
@@ -61,7 +61,7 @@ def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...] | str:
         )
     if function in callers:
         return ()
-    if str(function.__module__).startswith("fastnn.") and function.__closure__ is None:
+    if package_of(function) == "fastnn" and function.__closure__ is None:
         return _content_of_own(function)
     return _found(function, (*callers, function))
 

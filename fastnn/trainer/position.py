@@ -274,11 +274,9 @@ def _state(record: dict[str, Any], arrays: dict[str, np.ndarray], held: Arrays, 
         raise ValueError(f"it has {count} memories of {options.optimizer!r}")
     memories = [listed(arrays, f"memory.{number}", shapes, dtype) for number in range(count)]
     kept = listed_or_zeros(arrays, "kept", shapes, dtype)
-    draws, wanted = (
-        dict(record["draws"]),
-        {"dropout": options.dropout, "noise": options.input_noise},
-    )
-    if draws.keys() != {name for name, used in wanted.items() if used}:
+    draws = dict(record["draws"])
+    drawing = {"dropout": options.dropout, "noise": options.input_noise}
+    if draws.keys() != {name for name, used in drawing.items() if used}:
         raise ValueError(f"it has the generators {list(draws)}")
     for drawn in draws.values():
         Draws(0).state = drawn  # raises if the state is invalid
