@@ -38,10 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.update(machine.environment(threads))
         config.stash[PINNED] = machine.pin(threads)
     else:
-        from fastnn.engine import spec
+        from fastnn.engine import tiles
 
         # One kernel serves all widths, and there is less of it to compile.
-        spec.TILES.update(dict.fromkeys(spec.TILES, spec.Tiles((2, 2), 2, 0, 0)))
+        tiles.TILES.update(dict.fromkeys(tiles.TILES, tiles.Tiles((2, 2), 2)))
 
 
 PINNED = pytest.StashKey["list[int] | None"]()

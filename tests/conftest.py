@@ -22,14 +22,14 @@ import pytest
 
 from book_networks import Pairs, vectors
 from fastnn import activations, arrays, costs, data, initializers
-from fastnn.engine import layout, spec, training
+from fastnn.engine import layout, tiles, training
 from fastnn.progress import ProgressBar
 
 pytest.register_assert_rewrite("checkpoint_runs", "command_line", "comparisons")
 
 # Tiles of at most two rows by two vectors, which compile faster, and spans of as few as 64 columns.
-SMALL = spec.Tiles((2, 2), 2, 0, 0)
-OF_CPUS, spec.TILES = spec.TILES, {16: SMALL, 32: SMALL}
+SMALL = tiles.Tiles((2, 2), 2)
+OF_CPUS, tiles.TILES = tiles.TILES, dict.fromkeys(tiles.TILES, SMALL)
 SPAN_BYTES, layout.SPAN_BYTES = layout.SPAN_BYTES, 64 * 64
 
 # Guard bytes after each part of a kernel's arrays. All bits are set: they read as NaN, or as -1.
@@ -100,7 +100,7 @@ def tiles_for(node: pytest.Item | pytest.Module) -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         if node.get_closest_marker("cpu_tiles") is not None:
-            patch.setattr(spec, "TILES", OF_CPUS)
+            patch.setattr(tiles, "TILES", OF_CPUS)
             patch.setattr(layout, "SPAN_BYTES", SPAN_BYTES)
         yield
 
@@ -113,7 +113,7 @@ def tiles_of_module(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def tiles(request: pytest.FixtureRequest) -> Iterator[None]:
+def tiles_of_test(request: pytest.FixtureRequest) -> Iterator[None]:
     with tiles_for(request.node):
         yield
 

@@ -179,6 +179,7 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatc
 
 def test_rounds_are_interleaved_and_slow_ones_drop_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "TURN", 0.0)
+    monkeypatch.setattr(timing, "WARM", 0.0)
     calls: list[str] = []
     orders: dict[str, list[np.ndarray]] = {"a": [], "b": []}
 
@@ -211,7 +212,20 @@ def test_a_short_run_is_repeated_until_its_turn_is_over(monkeypatch: pytest.Monk
     effort = timing.Effort(rounds=1, seconds=60.0, rows=None)
     [times] = timing.in_turn({"a": (run, 2)}, 5, effort).values()
     assert times.seconds == [pytest.approx(0.005)]
-    assert len(calls) == 2 * 3
+    assert len(calls) == 3 + 1 + 3  # the first round; in the second, one to start with
+
+
+def test_a_long_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = [0.0], []
+
+    def run(order: np.ndarray) -> None:
+        calls.append(order)
+        now[0] += 2 * timing.WARM
+
+    monkeypatch.setattr(timing, "perf_counter", lambda: now[0])
+    effort = timing.Effort(rounds=3, seconds=60.0, rows=None)
+    timing.in_turn({"a": (run, 1)}, 5, effort)
+    assert len(calls) == 4
 
 
 def test_times() -> None:

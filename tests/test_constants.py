@@ -47,7 +47,7 @@ def test_branches_that_it_excludes_are_not_compiled() -> None:
     with pytest.raises(Exception, match="of_no_type"):
         kernel_of(replace(spec, lazy=False))(np.zeros((2, 2)), 3)
     with pytest.raises(Exception, match="of_no_type"):
-        kernel_of(replace(spec, sorts=True))(np.zeros((2, 2)), 3)
+        kernel_of(replace(spec, groups=(1,)))(np.zeros((2, 2)), 3)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fastnn import activations, costs, penalties
 from fastnn.arrays import Inputs
-from fastnn.engine import Training, batched, compiled, jit, layout, outputs, records, spec
+from fastnn.engine import Training, batched, compiled, jit, layout, outputs, records, tiles
 from fastnn.engine.coefficients import Coefficients
 from fastnn.engine.problem import Problem
 
@@ -294,14 +295,27 @@ def test_threads_change_no_bit(
         np.testing.assert_array_equal(here, there)
 
 
-@pytest.fixture(params=[0, 1], ids=["single rows", "pairs of rows"])
-def kinds_of_five_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On every CPU, sort lists by which of five rows, or pairs, use a column; panels are narrow."""
-    tiles = spec.Tiles((5,), 5, 1, paired_to=request.param)
-    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), tiles))
+def use_tiles(monkeypatch: pytest.MonkeyPatch, *fields: Any) -> None:
+    """Compile for these `Tiles` on every CPU."""
+    shapes = tiles.Tiles(*fields)
+    monkeypatch.setattr(tiles, "TILES", dict.fromkeys(tiles.TILES, shapes))
 
 
-@pytest.mark.usefixtures("kinds_of_five_rows")
+# Narrow panels, and lists of five rows, or of ten, sorted by which of five or three groups of rows
+# use a column.
+NARROW = {
+    "single rows": ((5,), 5, 1, 0, 5),
+    "pairs": ((5,), 5, 1, 1, 5),
+    "groups of up to four": ((5,), 5, 1, 1, 3),
+}
+
+
+@pytest.fixture(params=NARROW.values(), ids=NARROW)
+def narrow_sorted_panels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tiles(monkeypatch, *request.param)
+
+
+@pytest.mark.usefixtures("narrow_sorted_panels")
 @pytest.mark.parametrize(
     ("batch_size", "kind"),
     [*((m, "sparse uint8") for m in (2, 7, 10, 19, 59)), (7, "sparse float32")],
@@ -313,10 +327,13 @@ def test_sorted_columns(columns: int, batch_size: int, kind: str) -> None:
     assert_same([columns, 11, 10], **settings)
 
 
+OF_TWO_ROWS = ((2, 2), 2, 2, 0, 2)
+
+
 @pytest.fixture
 def kinds_of_two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """On every CPU, sort lists by which of two rows use a column; this compiles faster."""
-    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), spec.Tiles((2, 2), 2, 2, 0)))
+    use_tiles(monkeypatch, *OF_TWO_ROWS)
 
 
 # Sorting changes where in a batch a penalty acts. That also depends on its form, so here is one of
@@ -335,14 +352,14 @@ def test_sorted_columns_and_penalties(penalty) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tiles", "penalty"),
-    [(spec.Tiles((2, 2), 2, 2, 0), None), (spec.Tiles((5,), 5, 1, paired_to=1), penalties.L1(0.3))],
-    ids=["pairs", "fives of pairs"],
+    ("shape", "penalty"),
+    [(OF_TWO_ROWS, None), *((shape, penalties.L1(0.3)) for shape in NARROW.values())],
+    ids=["two rows", *NARROW],
 )
 def test_either_way_to_sort_leaves_the_same_bits(
-    tiles: spec.Tiles, penalty, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[Any, ...], penalty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spec, "TILES", dict.fromkeys((16, 32), tiles))
+    use_tiles(monkeypatch, *shape)
     left = []
     for packs in (True, False):
         monkeypatch.setattr(jit, "packs_words", lambda packs=packs: packs)
@@ -352,7 +369,7 @@ def test_either_way_to_sort_leaves_the_same_bits(
         np.testing.assert_array_equal(by_bits, by_counting)
 
 
-@pytest.mark.usefixtures("kinds_of_five_rows")
+@pytest.mark.usefixtures("narrow_sorted_panels")
 @pytest.mark.parametrize("units", [5, 20])
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_threads_take_parts_of_sorted_lists(threads: int, units: int) -> None:

@@ -20,7 +20,7 @@ from fastnn import reference as ref
 from fastnn.activations import Sigmoid
 from fastnn.arrays import Inputs, as_inputs
 from fastnn.costs import CrossEntropy
-from fastnn.engine import spec
+from fastnn.engine import tiles
 from fastnn.engine.training import Training
 
 pytestmark = pytest.mark.cpu_tiles
@@ -29,8 +29,8 @@ pytestmark = pytest.mark.cpu_tiles
 @pytest.fixture(autouse=True)
 def unsorted_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switch off sorted column lists: they take longer to compile; test_engine.py covers them."""
-    tiles = {registers: found._replace(sorted_from=0) for registers, found in spec.TILES.items()}
-    monkeypatch.setattr(spec, "TILES", tiles)
+    unsorted = {cpu: found._replace(sorted_from=0) for cpu, found in tiles.TILES.items()}
+    monkeypatch.setattr(tiles, "TILES", unsorted)
 
 
 PENALTIES = {"none": None, "l1": L1, "l2": L2}

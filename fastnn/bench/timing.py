@@ -14,6 +14,10 @@ __all__ = ["FULL", "QUICK", "Effort", "Times", "in_turn"]
 # Threads of the previous contestant may spin while they wait for work, OpenBLAS's for some 20 ms.
 SETTLE = 0.03
 
+# If a run is shorter than this, a turn begins with one that is not counted: after a pause, or after
+# other threads, the first one of some 30 ms took up to twice as long.
+WARM = 0.5
+
 # A turn is at least this long, so that it is not all spent on refilling the caches.
 TURN = 0.025
 
@@ -64,19 +68,23 @@ def in_turn(
     """Time each of `runs`: a function that takes an order of the rows, and how often it trains.
 
     The first round, for compilers and caches, is not counted. In a round, all are given the same
-    new order. A run that is shorter than a turn is repeated until the turn is over.
+    new order. A run that is shorter than a turn is repeated until the turn is over, and a short one
+    is run once more before, uncounted.
     """
     rng = np.random.default_rng(5)
     times: dict[str, list[float]] = {name: [] for name in runs}
+    last: dict[str, float] = {}
     for round_number in range(effort.rounds + 1):
         order = rng.permutation(rows)
         for name, (run, epochs) in runs.items():
             if len(times[name]) >= 2 and sum(times[name]) * epochs > effort.seconds:
                 continue
             sleep(SETTLE)
-            seconds = _turn(run, order) / epochs
+            if last.get(name, WARM) < WARM:
+                run(order)
+            last[name] = _turn(run, order)
             if round_number:
-                times[name].append(seconds)
+                times[name].append(last[name] / epochs)
     return {name: Times(seconds) for name, seconds in times.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from llvmlite import ir
@@ -86,37 +87,45 @@ def raise_bits(typing: Any, out: Any, first: Any, bits: Any, value: Any) -> Any:
 def mark_users(
     typing: Any, spec: Any, matrix: Any, order: Any, rows: Any, columns: Any, keys: Any, bits: Any
 ) -> Any:
-    """Set in keys[j] each bit r < rows for which matrix[order[r], j] is not zero, and clear others.
+    """Set in keys[j] the bit of each group of rows one of which uses column j; clear the others.
 
-    If two rows share a bit, it is bit r // 2. A bit in ``bits``, 64 columns to a word, says whether
+    Row r, for r < rows, is matrix[order[r]]. A bit in ``bits``, 64 columns to a word, says whether
     a column's key is not zero. There are at least 64 columns; ``matrix`` points to rows of them.
     """
     signature = types.void(spec, matrix, order, types.int64, types.int64, keys, bits)
-    most, rows_per_bit = read_spec(spec).listed, read_spec(spec).rows_per_bit
+    groups = read_spec(spec).groups
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, matrix, order, rows, columns, keys, bits = arguments
         block = ir.VectorType(ir.IntType(signature.args[1].dtype.bitwidth), 64)
+
+        def start_of(r: int, instead: Any) -> Any:
+            place = builder.select(builder.icmp_signed("<", int64(r), rows), int64(r), instead)
+            number = builder.load(builder.gep(order, [place]))
+            return builder.gep(matrix, [builder.mul(number, columns)])
+
         marks = ir.VectorType(I8, 64)
         none, empty = ir.Constant(marks, [0] * 64), ir.Constant(block, [0] * 64)
         starts, spread = [], []
-        for r in range(most):
-            is_row = builder.icmp_signed("<", int64(r), rows)
-            number = builder.load(builder.gep(order, [builder.select(is_row, int64(r), int64(0))]))
-            starts.append(builder.gep(matrix, [builder.mul(number, columns)]))
-            mark = builder.select(
-                is_row, ir.Constant(I8, 1 << r // rows_per_bit), ir.Constant(I8, 0)
-            )
+        for bit, size in enumerate(groups):
+            first = sum(groups[:bit])
+            some = builder.icmp_signed("<", int64(first), rows)
+            mark = builder.select(some, ir.Constant(I8, 1 << bit), ir.Constant(I8, 0))
             spread.append(splat(builder, mark, marks))
+            instead = builder.select(some, int64(first), int64(0))  # of a row that is missing
+            starts.append([start_of(r, instead) for r in range(first, first + size)])
         words = builder.sdiv(builder.add(columns, int64(63)), int64(64))
         with cgutils.for_range(builder, words) as loop:
             # The last 64 columns end with the row, so some may be marked twice, with the same key.
             whole, last = builder.mul(loop.index, int64(64)), builder.sub(columns, int64(64))
             is_last = builder.icmp_signed(">", whole, last)
             first, found = builder.select(is_last, last, whole), none
-            for start, mark in zip(starts, spread, strict=True):
-                here = builder.bitcast(builder.gep(start, [first]), block.as_pointer())
-                nonzero = builder.icmp_unsigned("!=", builder.load(here, align=1), empty)
+            for group, mark in zip(starts, spread, strict=True):
+                here = [builder.gep(start, [first]) for start in group]
+                places = [builder.bitcast(place, block.as_pointer()) for place in here]
+                values = [builder.load(place, align=1) for place in places]
+                together = functools.reduce(builder.or_, values)
+                nonzero = builder.icmp_unsigned("!=", together, empty)
                 found = builder.select(nonzero, builder.or_(found, mark), found)
             to = builder.bitcast(builder.gep(keys, [first]), marks.as_pointer())
             builder.store(found, to, align=1)

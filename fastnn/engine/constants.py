@@ -80,8 +80,8 @@ reads_rows = _constant(lambda spec, X: spec.lists and X.dtype.bitwidth == 8)
 sorts = _constant(lambda spec: spec.sorts)
 list_parts = _constant(lambda spec: spec.list_parts)
 
-# How many bits say which rows of a block use a column.
-key_bits = _constant(lambda spec: spec.key_bits)
+# How many bits say which groups of rows of a block use a column.
+key_bits = _constant(lambda spec: len(spec.groups))
 
 # Whether the CPU packs selected lanes of 16 bits in one instruction.
 packs = _constant(lambda spec: spec.packs)

@@ -19,6 +19,7 @@ from fastnn.engine.lowering import ApartCompiler, KernelCompiler, PartCompiler
 from fastnn.interrupts import signals_deferred
 
 __all__ = [
+    "halves_vectors",
     "is_on",
     "jit",
     "jit_outlined",
@@ -143,6 +144,13 @@ def register_count() -> int:
 def packs_words() -> bool:
     """Return whether the target packs selected 16-bit lanes in one instruction."""
     return "avx512vbmi2" in _features()
+
+
+@functools.cache
+def halves_vectors() -> bool:
+    """Return whether the target computes with the two halves of a 512-bit vector in turn."""
+    name: str = numba.config.CPU_NAME or binding.get_host_cpu_name()
+    return name == "znver4"
 
 
 def _features() -> set[str]:

@@ -35,7 +35,7 @@ from fastnn.engine.records import (
     Records,
     records_of,
 )
-from fastnn.engine.spec import panel_vectors
+from fastnn.engine.tiles import panel_vectors
 
 __all__ = [
     "ENTERING",

@@ -2,8 +2,8 @@
 
 If five rows share a list, half of their values in its columns are zeros. In a sorted list, columns
 that the same rows use are adjacent. Each such run is straight code for just these rows, with no
-zeros and no branch but the loop's. With ten rows, two count as one: fewer runs, fewer columns.
-Symbols as in `simd.py`. The kind of a column is the set of the block's rows that use it, as bits;
+branch but the loop's. Rows may be in groups, which count as one row: fewer runs, but some zeros.
+Symbols as in `simd.py`. The kind of a column is the set of the block's groups that use it, as bits;
 in an unsorted list, all columns are of one kind, which all rows use.
 """
 
@@ -173,7 +173,7 @@ def _kinds(
         return
     kinds = range(1, kernel.list_parts)
     for kind in reversed(kinds) if backwards else kinds:
-        those = [r for r in users if kind >> r // kernel.rows_per_bit & 1]
+        those = [r for r, bit in enumerate(kernel.bit_of_row) if kind >> bit & 1]
         yield those, place(int64(kind - 1)), place(int64(kind))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.engine.constants import by_layout, key_bits, lanes, listed_rows, lists, tile_rows
+from fastnn.engine.constants import by_layout, lanes, listed_rows, lists, sorts, tile_rows
 from fastnn.engine.jit import jit
 from fastnn.engine.pointers import layer_of, words_to
 from fastnn.engine.team import share
@@ -60,31 +60,33 @@ def panel_at(spec, net, layer, first):
 @by_layout
 @jit
 def block_rows(spec, m):
-    """Return how many rows share a list: `even_rows`, or twice as many if rows go in pairs."""
-    return even_rows(spec, m) * (listed_rows(spec) // key_bits(spec))
-
-
-@by_layout
-@jit
-def even_rows(spec, m):
-    """Return the rows of a part if m rows are divided evenly into parts of at most `key_bits`."""
-    parts = (m + key_bits(spec) - 1) // key_bits(spec)
-    return (m + parts - 1) // parts
+    """Return how many rows share a list; the last ones of a batch may be fewer."""
+    if sorts(spec):  # fewer lists, of more columns, take less time
+        return min(m, listed_rows(spec))
+    return even_rows(m, listed_rows(spec))
 
 
 @by_layout
 @jit
 def rows_at_once(spec, m, vectors):
-    """Return how many rows a product without lists takes at once: `even_rows` or a full tile's."""
+    """Return how many rows a product without lists takes at once: a block's parts, or blocks."""
     rows = tile_rows(spec, vectors)
-    return even_rows(spec, m) if rows == key_bits(spec) else rows
+    return rows if listed_rows(spec) < rows else even_rows(block_rows(spec, m), rows)
+
+
+@jit
+def even_rows(m, most):
+    """Return the rows of a part if m rows are divided evenly into parts of at most `most`."""
+    parts = (m + most - 1) // most
+    return (m + parts - 1) // parts
 
 
 @by_layout
 @jit
 def rows_of(spec, net, m):
     """Return where this thread's rows of the batch begin and end, in whole tiles and blocks."""
-    rows = max(block_rows(spec, m), rows_at_once(spec, m, 1))  # a multiple of both, or at least m
+    block, tile = block_rows(spec, m), rows_at_once(spec, m, 1)  # no tile extends beyond
+    rows = block * ((tile + block - 1) // block)
     low, high = share(net, (m + rows - 1) // rows)
     return low * rows, min(high * rows, m)
 

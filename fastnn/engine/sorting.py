@@ -1,7 +1,7 @@
 """Lists of the columns that a block of rows uses, sorted by which of the rows use them.
 
-A column's key has a bit for each row, or each pair of rows, of the block, the first row's lowest:
-it is set if the row uses the column.
+A column's key has a bit for each group of the block's rows, the first group's lowest: it is set if
+one of these rows uses the column.
 """
 
 from __future__ import annotations

@@ -17,52 +17,29 @@ import numpy as np
 
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
-from fastnn.engine import formulas, jit
+from fastnn.engine import formulas, jit, tiles
 from fastnn.engine.coefficients import numbers_of, width_of
 from fastnn.engine.problem import Problem
+from fastnn.engine.tiles import Listing
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
 __all__ = [
-    "TILES",
     "Layout",
     "Rule",
     "Rules",
     "Spec",
     "Stepper",
-    "Tiles",
     "decode",
     "for_outputs",
     "for_training",
     "lanes",
     "number_of",
-    "panel_vectors",
     "unique",
 ]
 
 # Penalties of one kind share their formulas.
 Kind = tuple[type[Penalty], str]
-
-
-class Tiles(NamedTuple):
-    """The tiles that fit a CPU's registers: the sums, or deltas, and a row of weights.
-
-    rows: the most rows of a tile that is 1, 2, ... vectors wide; widths that allow fewer rows than
-    others are used for listed columns only. listed: how many rows share a list of the columns they
-    use. sorted_from: the fewest vectors of a first layer for which these lists are sorted, or 0 if
-    they never are. paired_to: the most vectors of a panel for which twice as many rows share a
-    sorted list, in pairs.
-    """
-
-    rows: tuple[int, ...]
-    listed: int
-    sorted_from: int
-    paired_to: int
-
-
-# Keyed by the number of registers. A row multiplies by its zeros in columns that only other rows of
-# its list use. Fewer rows per list do so less, but weights then pass between caches more often.
-TILES = {32: Tiles((5, 5, 5, 5), 5, 2, 2), 16: Tiles((4, 4, 4, 2, 2), 2, 0, 0)}
 
 
 class Rule(NamedTuple):
@@ -104,13 +81,12 @@ class Stepper(NamedTuple):
 class Layout:
     """What a kernel is compiled for except its formulas: how it traverses arrays.
 
-    lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list, a pair
-    counted as two. compresses, packs: whether the CPU packs chosen lanes of 32 bits, and of 16
-    bits, in one instruction. listed_widths: the widths, in vectors, that the first layer's panels
-    may have, if the columns that rows of a matrix use are listed; else empty. sorts: whether these
-    columns are sorted by which rows of a block use them. rows_per_bit: how many rows share a bit of
-    a column's key; all of them are multiplied if one uses the column. sparse: whether rows list
-    their nonzeros.
+    lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list.
+    compresses, packs: whether the CPU packs chosen lanes of 32 bits, and of 16 bits, in one
+    instruction. listed_widths: the widths, in vectors, that the first layer's panels may have, if
+    the columns that rows of a matrix use are listed; else empty. groups: if these lists are sorted
+    by which rows of a block use a column, the sizes of the groups of rows that count as one; all
+    rows of a group are multiplied if one uses the column. sparse: whether rows list their nonzeros.
     """
 
     lanes: int
@@ -119,8 +95,7 @@ class Layout:
     compresses: bool = False
     packs: bool = False
     listed_widths: tuple[int, ...] = ()
-    sorts: bool = False
-    rows_per_bit: int = 1
+    groups: tuple[int, ...] = ()
     sparse: bool = False
 
     def encode(self) -> str:
@@ -150,14 +125,19 @@ class Layout:
     def list_parts(self) -> int:
         """The number of parts of a block's sorted list of columns.
 
-        There is one part for each set of rows, and none if lists are not sorted.
+        There is one part for each set of groups of rows, and none if lists are not sorted.
         """
-        return 1 << self.key_bits if self.sorts else 0
+        return 1 << len(self.groups) if self.sorts else 0
 
     @property
-    def key_bits(self) -> int:
-        """The number of bits that say which rows of a block use a column."""
-        return self.listed // self.rows_per_bit
+    def sorts(self) -> bool:
+        """Whether listed columns are sorted by which rows of a block use them."""
+        return bool(self.groups)
+
+    @property
+    def bit_of_row(self) -> list[int]:
+        """For each row of a block, the bit of a column's key that it shares."""
+        return [bit for bit, rows in enumerate(self.groups) for _ in range(rows)]
 
 
 @dataclass(frozen=True)
@@ -241,60 +221,39 @@ def lanes(dtype: np.dtype[Any]) -> int:
     return jit.vector_bytes() // dtype.itemsize
 
 
-def panel_vectors(vectors: int, most: int) -> int:
-    """Return the width, at most `most` vectors, of panels that divide a layer most evenly."""
-    panels = -(-vectors // most)
-    return -(-vectors // panels)
-
-
 def for_outputs(
     weights: Sequence[np.ndarray],
     activations: Sequence[Activation],
     inputs: Inputs,
     skip_zeros: bool,
+    batch_size: int | None = None,
 ) -> Spec:
     """Return the specification of the forward-only kernel.
 
     Sparse rows use scattered columns, whose weights should take few bytes each: if one vector holds
     the widest layer, it is only as long as it needs to be. `skip_zeros` says whether the columns
-    that rows of a matrix use are listed.
+    that rows of a matrix use are listed. A kernel for any number of rows has no `batch_size`.
     """
     distinct, lanes_ = unique(activations), lanes(weights[0].dtype)
-    tiles = TILES[jit.register_count()]
+    shapes = tiles.of_cpu()
     widest = max(map(len, weights))
     if inputs.is_sparse and widest <= lanes_:
         lanes_ = 1 << (widest - 1).bit_length()
-        tiles = tiles._replace(rows=tiles.rows[:1])
+        shapes = shapes._replace(rows=shapes.rows[:1])
     vectors = -(-len(weights[0]) // lanes_)
-    widths: tuple[int, ...] = ()
-    sorts = skip_zeros and 0 < tiles.sorted_from <= vectors
-    if skip_zeros:
-        widths = _sorted_widths(vectors, tiles) if sorts else _all_widths(len(tiles.rows))
-    rows_per_bit = 2 if sorts and max(widths) <= tiles.paired_to else 1
+    listing = shapes.listing(vectors, batch_size) if skip_zeros else Listing(shapes.listed)
     return Spec(
         lanes_,
-        rows=tiles.rows,
-        listed=tiles.listed * rows_per_bit,
+        rows=shapes.rows,
+        listed=listing.rows,
         values=tuple(formulas.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
         packs=jit.packs_words(),
-        listed_widths=widths,
-        sorts=sorts,
-        rows_per_bit=rows_per_bit,
+        listed_widths=listing.widths,
+        groups=listing.groups,
         sparse=inputs.is_sparse,
     )
-
-
-def _all_widths(most: int) -> tuple[int, ...]:
-    """Return every width that a panel may have, so that one kernel serves any layer."""
-    return tuple(range(1, most + 1))
-
-
-def _sorted_widths(vectors: int, tiles: Tiles) -> tuple[int, ...]:
-    """Return only the widths of a layer's panels, since each width takes much code."""
-    panel = panel_vectors(vectors, len(tiles.rows))
-    return tuple(sorted({min(panel, vectors - first) for first in range(0, vectors, panel)}))
 
 
 def for_training(problem: Problem, lazy: bool, skip_zeros: bool) -> Spec:
@@ -305,11 +264,9 @@ def for_training(problem: Problem, lazy: bool, skip_zeros: bool) -> Spec:
     """
     activations, penalties = problem.activations, problem.penalties
     decays = lazy and penalties[0] is not None and penalties[0].decays
-    outputs = for_outputs(problem.weights, activations, problem.inputs, skip_zeros)
-    if skip_zeros and problem.batch_size <= outputs.key_bits:  # pairs are not needed
-        outputs = replace(outputs, listed=problem.batch_size, rows_per_bit=1)
-    if outputs.sorts and problem.batch_size == 1:  # its columns are in order
-        outputs = replace(outputs, sorts=False, listed_widths=_all_widths(outputs.panel))
+    outputs = for_outputs(
+        problem.weights, activations, problem.inputs, skip_zeros, problem.batch_size
+    )
     return replace(
         outputs,
         slopes=tuple(_slope(a) for a in unique(activations)),
