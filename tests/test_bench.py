@@ -250,6 +250,7 @@ def test_limit_counts_the_products() -> None:
 
 def test_environment_lets_peers_run_at_their_best(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.delenv("OPENBLAS_L2_SIZE", raising=False)
     monkeypatch.setenv("XLA_FLAGS", "--xla_some=1")
     changed = machine.environment(1)
     assert "OPENBLAS_CORETYPE" not in changed
