@@ -19,8 +19,8 @@ Where to look, from the outside in:
   and `plain_numbers`: comparisons and constants in these formulas; `formulas`: their keys.
 * Memory: `layout`, `panels`, `unpacking`; `stored_rows`: the data set; `unused_columns`: columns
   that no row uses; `records` and `pointers`: how kernels address the arrays.
-* Compiling kernels: `spec` and `constants`, `emit`, `jit`, `lowering`, `cache`, `warmup`. Running
-  them: `team` (threads), `denormals`, `phases` (counters). For the numpy path: `blas`.
+* Compiling kernels: `spec` and `constants`, `tiles`, `emit`, `jit`, `lowering`, `cache`, `warmup`.
+  Running them: `team` (threads), `denormals`, `phases` (counters). For the numpy path: `blas`.
 """
 
 from __future__ import annotations
