@@ -10,7 +10,7 @@ Where to look, from the outside in:
   The numbers of each step: `coefficients`; its random draws: `masks`, `noise`, `draws`.
 * `kernels`: the hot loop. `passes`: a batch's forward and backward pass through the layers.
 * Preparing a batch: `gather`, `by_class`, `csr` (sparse rows), `dropout`; and `listing`, with
-  `columns`, `sorting` and `radix`: the lists of used columns.
+  `columns`, `sorting`, `by_key` and `radix`: the lists of used columns.
 * Products, the update and the penalty in one pass: `parts` divides the work among threads,
   `products` selects the kernel; `simd` has the tiles over all columns, `listed_products` and
   `listed_tiles` those over listed columns; `transpose` serves the backward pass.

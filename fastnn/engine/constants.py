@@ -83,7 +83,7 @@ list_parts = _constant(lambda spec: spec.list_parts)
 # How many bits say which groups of rows of a block use a column.
 key_bits = _constant(lambda spec: len(spec.groups))
 
-# Whether the CPU packs selected lanes of 16 bits in one instruction.
+# Whether the CPU packs selected lanes of 8 or 16 bits in one instruction.
 packs = _constant(lambda spec: spec.packs)
 
 # Whether the first layer's penalty follows the gradient.

@@ -142,7 +142,7 @@ def register_count() -> int:
 
 @functools.cache
 def packs_words() -> bool:
-    """Return whether the target packs selected 16-bit lanes in one instruction."""
+    """Return whether the target packs selected lanes of 8 or 16 bits in one instruction."""
     return "avx512vbmi2" in _features()
 
 

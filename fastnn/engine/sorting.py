@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn.engine.by_key import append_of_key
 from fastnn.engine.columns import append_bits
 from fastnn.engine.constants import by_layout, key_bits, list_parts, packs
 from fastnn.engine.jit import jit, jit_outlined
@@ -17,15 +18,32 @@ from fastnn.engine.radix import ITEM_BITS, append_items, find_runs, split_items
 
 __all__ = ["sort_columns"]
 
+# Up to so many bits of a key, a pass for each key takes less time than sorting by bits.
+FEW_BITS = 3
+
 
 @by_layout
 @jit
 def sort_columns(spec, net, columns, bits, keys, used, ends):
     """List the columns that a block of rows uses, sorted by their keys."""
-    if packs(spec) and columns <= 1 << key_at(spec):
+    if packs(spec) and key_bits(spec) <= FEW_BITS:
+        list_by_key(spec, words_to(columns), keys, used, ends)
+    elif packs(spec) and columns <= 1 << key_at(spec):
         sort_by_bits(spec, net, words_to(columns), bits, keys, used, ends)
     else:
         sort_by_counting(spec, net, words_to(columns), bits, keys, used, ends)
+
+
+@by_layout
+@jit_outlined
+def list_by_key(spec, words, keys, used, ends):
+    """List the columns of each key in turn. The keys after the last column's are 0."""
+    count = 0
+    put(ends, 0, np.int32(0))
+    for key in range(1, list_parts(spec)):
+        for word in range(words):
+            count = append_of_key(used, count, 64 * word, keys, key)
+        put(ends, key, np.int32(count))
 
 
 @by_layout

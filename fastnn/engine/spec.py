@@ -82,7 +82,7 @@ class Layout:
     """What a kernel is compiled for except its formulas: how it traverses arrays.
 
     lanes: elements of a vector. rows: as in `Tiles`. listed: how many rows share a list.
-    compresses, packs: whether the CPU packs chosen lanes of 32 bits, and of 16 bits, in one
+    compresses, packs: whether the CPU packs chosen lanes of 32 bits, and of 8 or 16, in one
     instruction. listed_widths: the widths, in vectors, that the first layer's panels may have, if
     the columns that rows of a matrix use are listed; else empty. groups: if these lists are sorted
     by which rows of a block use a column, the sizes of the groups of rows that count as one; all
