@@ -356,17 +356,17 @@ def test_sorted_columns_and_penalties(penalty) -> None:
     [(OF_TWO_ROWS, None), *((shape, penalties.L1(0.3)) for shape in NARROW.values())],
     ids=["two rows", *NARROW],
 )
-def test_either_way_to_sort_leaves_the_same_bits(
+def test_each_way_to_sort_leaves_the_same_bits(
     shape: tuple[Any, ...], penalty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_tiles(monkeypatch, *shape)
     left = []
     for packs in (True, False):
-        monkeypatch.setattr(jit, "packs_words", lambda packs=packs: packs)
+        monkeypatch.setattr(jit, "packs_short_lanes", lambda packs=packs: packs)
         settings = {"batch_size": 19, "penalty": penalty, "kind": "sparse uint8"}
         left.append(train([100, 11, 10], **settings))
-    for by_bits, by_counting in zip(*left, strict=True):
-        np.testing.assert_array_equal(by_bits, by_counting)
+    for packed, counted in zip(*left, strict=True):
+        np.testing.assert_array_equal(packed, counted)
 
 
 @pytest.mark.usefixtures("narrow_sorted_panels")

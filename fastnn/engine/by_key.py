@@ -12,13 +12,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, I8, I32, I64, int64
+from fastnn.engine.emit import I8, I32, I64, int64, pack
 from fastnn.engine.trace import splat
 
 __all__ = ["append_of_key"]
 
 _LANES = 64
-_BYTES, _MASK = ir.VectorType(I8, _LANES), ir.VectorType(I1, _LANES)
+_BYTES = ir.VectorType(I8, _LANES)
 
 # Numbers are written so many at a time.
 _PART = 16
@@ -38,15 +38,10 @@ def append_of_key(typing: Any, out: Any, count: Any, first: Any, keys: Any, key:
         out, count, first, keys, key = arguments
         here = builder.bitcast(builder.gep(keys, [first]), _BYTES.as_pointer())
         wanted = splat(builder, builder.trunc(key, I8), _BYTES)
-        chosen = builder.icmp_unsigned("==", builder.load(here, align=1), wanted)
-        compress = builder.module.declare_intrinsic(
-            f"llvm.experimental.vector.compress.v{_LANES}i8",
-            (),
-            ir.FunctionType(_BYTES, [_BYTES, _MASK, _BYTES]),
-        )
-        lanes = ir.Constant(_BYTES, list(range(_LANES)))
-        packed = builder.call(compress, [lanes, chosen, ir.Constant(_BYTES, ir.Undefined)])
-        found = builder.ctpop(builder.bitcast(chosen, I64))
+        same = builder.icmp_unsigned("==", builder.load(here, align=1), wanted)
+        chosen = builder.bitcast(same, I64)
+        packed = pack(builder, ir.Constant(_BYTES, list(range(_LANES))), chosen)
+        found = builder.ctpop(chosen)
         base = splat(builder, builder.trunc(first, I32), _NUMBERS)
 
         def write(part: int) -> None:

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, I8, I32, I64, carried_loop, int64, read_spec
+from fastnn.engine.emit import I1, I8, I32, I64, carried_loop, int64, pack, read_spec
 from fastnn.engine.trace import splat
 
 __all__ = ["append_bits", "mark_users", "nonzero_bits", "raise_bits"]
@@ -140,21 +140,13 @@ def mark_users(
 def _append_compressed(builder: Any, out: Any, count: Any, first: Any, bits: Any) -> Any:
     """Append the numbers of 16 bits at a time, packed in a register with AVX-512."""
     numbers, sixteen = ir.VectorType(I32, 16), ir.IntType(16)
-    compress = builder.module.declare_intrinsic(
-        "llvm.experimental.vector.compress.v16i32",
-        (),
-        ir.FunctionType(numbers, [numbers, ir.VectorType(I1, 16), numbers]),
-    )
-    ones = builder.module.declare_intrinsic("llvm.ctpop", [sixteen])
     base = splat(builder, builder.trunc(first, I32), numbers)
     for part in range(4):
         some = builder.trunc(builder.lshr(bits, int64(16 * part)), sixteen)
         where = builder.add(base, ir.Constant(numbers, [16 * part + i for i in range(16)]))
-        mask = builder.bitcast(some, ir.VectorType(I1, 16))
-        packed = builder.call(compress, [where, mask, ir.Constant(numbers, ir.Undefined)])
         to = builder.bitcast(builder.gep(out, [count]), numbers.as_pointer())
-        builder.store(packed, to, align=4)
-        count = builder.add(count, builder.zext(builder.call(ones, [some]), I64))
+        builder.store(pack(builder, where, some), to, align=4)
+        count = builder.add(count, builder.zext(builder.ctpop(some), I64))
     return count
 
 

@@ -78,6 +78,18 @@ def store(builder: Any, value: Any, pointer: Any, offset: Any) -> None:
     builder.store(value, address, align=item_bytes(value.type))
 
 
+def pack(builder: Any, items: Any, bits: Any) -> Any:
+    """Return the integer lanes of `items` whose bit in the integer `bits` is set, at the front."""
+    vector, masks = items.type, ir.VectorType(I1, items.type.count)
+    compress = builder.module.declare_intrinsic(
+        f"llvm.experimental.vector.compress.v{vector.count}i{vector.element.width}",
+        (),
+        ir.FunctionType(vector, [vector, masks, vector]),
+    )
+    mask = builder.bitcast(bits, masks)
+    return builder.call(compress, [items, mask, ir.Constant(vector, ir.Undefined)])
+
+
 def prefetch_line(builder: Any, pointer: Any) -> None:
     """Prefetch a cache line into the second-level cache."""
     address = builder.bitcast(pointer, I8.as_pointer())

@@ -25,7 +25,7 @@ __all__ = [
     "jit_outlined",
     "kernel",
     "never_inline",
-    "packs_words",
+    "packs_short_lanes",
     "register_count",
     "vector_bytes",
 ]
@@ -141,7 +141,7 @@ def register_count() -> int:
 
 
 @functools.cache
-def packs_words() -> bool:
+def packs_short_lanes() -> bool:
     """Return whether the target packs selected lanes of 8 or 16 bits in one instruction."""
     return "avx512vbmi2" in _features()
 

@@ -167,14 +167,13 @@ def _kinds(
     def place(number: Any) -> Any:
         return builder.sext(builder.load(builder.gep(block.ends, [number])), I64)
 
-    users = list(range(rows))
     if not kernel.sorts:
-        yield users, place(int64(0)), place(block.words)
+        yield list(range(rows)), place(int64(0)), place(block.words)
         return
     kinds = range(1, kernel.list_parts)
     for kind in reversed(kinds) if backwards else kinds:
-        those = [r for r, bit in enumerate(kernel.bit_of_row) if kind >> bit & 1]
-        yield those, place(int64(kind - 1)), place(int64(kind))
+        users = [r for r, bit in enumerate(kernel.bit_of_row) if kind >> bit & 1]
+        yield users, place(int64(kind - 1)), place(int64(kind))
 
 
 @intrinsic(prefer_literal=True)

@@ -84,8 +84,11 @@ def even_rows(m, most):
 @by_layout
 @jit
 def rows_of(spec, net, m):
-    """Return where this thread's rows of the batch begin and end, in whole tiles and blocks."""
-    block, tile = block_rows(spec, m), rows_at_once(spec, m, 1)  # no tile extends beyond
+    """Return where this thread's rows of the batch begin and end, in whole tiles and blocks.
+
+    Either a block consists of whole tiles or a tile of whole blocks, or all rows are in one block.
+    """
+    block, tile = block_rows(spec, m), rows_at_once(spec, m, 1)
     rows = block * ((tile + block - 1) // block)
     low, high = share(net, (m + rows - 1) // rows)
     return low * rows, min(high * rows, m)

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I1, I8, I64, carried_loop, int64
+from fastnn.engine.emit import I8, I64, carried_loop, int64, pack
 from fastnn.engine.trace import splat
 
 __all__ = ["ITEM_BITS", "append_items", "find_runs", "split_items"]
@@ -24,7 +24,7 @@ ITEM_BITS = 16
 _LANES = 32
 _I16 = ir.IntType(ITEM_BITS)
 _ITEMS = ir.VectorType(_I16, _LANES)
-_MASK, _BITS = ir.VectorType(I1, _LANES), ir.IntType(_LANES)
+_BITS = ir.IntType(_LANES)
 
 
 @intrinsic
@@ -47,7 +47,7 @@ def append_items(
             key = builder.shl(builder.zext(builder.load(here, align=1), _ITEMS), up)
             numbers = builder.add(splat(builder, builder.trunc(at, _I16), _ITEMS), _counting())
             some = builder.trunc(builder.lshr(bits, int64(part)), _BITS)
-            packed = _packed(builder, builder.or_(key, numbers), some)
+            packed = pack(builder, builder.or_(key, numbers), some)
             _store(builder, packed, out, count)
             count = builder.add(count, _ones(builder, some))
         return count
@@ -73,8 +73,8 @@ def split_items(typing: Any, items: Any, count: Any, bit: Any, zeros: Any, ones:
             has = builder.icmp_unsigned("!=", builder.and_(here, marks), none)
             with_bit = builder.and_(builder.bitcast(has, _BITS), all_)
             without = builder.and_(builder.not_(with_bit), all_)
-            _store(builder, _packed(builder, here, without), zeros, written)
-            _store(builder, _packed(builder, here, with_bit), ones, builder.sub(at, written))
+            _store(builder, pack(builder, here, without), zeros, written)
+            _store(builder, pack(builder, here, with_bit), ones, builder.sub(at, written))
             return builder.add(written, _ones(builder, without))
 
         return _groups(builder, count, group)
@@ -105,7 +105,7 @@ def find_runs(typing: Any, items: Any, count: Any, key_at: Any, runs: Any) -> An
                 builder.bitcast(differs, _BITS), _first(builder, builder.sub(last, at))
             )
             places = builder.add(splat(builder, builder.trunc(at, _I16), _ITEMS), _counting())
-            _store(builder, _packed(builder, places, found), runs, written)
+            _store(builder, pack(builder, places, found), runs, written)
             return builder.add(written, _ones(builder, found))
 
         return _groups(builder, last, group)
@@ -132,17 +132,6 @@ def _first(builder: Any, count: Any) -> Any:
     few = builder.icmp_signed("<", count, int64(_LANES))
     some = builder.sub(builder.shl(int64(1), count), int64(1))
     return builder.trunc(builder.select(few, some, int64(-1)), _BITS)
-
-
-def _packed(builder: Any, items: Any, some: Any) -> Any:
-    """Return the lanes of `items` whose bits are set in `some`, moved to the front."""
-    compress = builder.module.declare_intrinsic(
-        f"llvm.experimental.vector.compress.v{_LANES}i{ITEM_BITS}",
-        (),
-        ir.FunctionType(_ITEMS, [_ITEMS, _MASK, _ITEMS]),
-    )
-    mask = builder.bitcast(some, _MASK)
-    return builder.call(compress, [items, mask, ir.Constant(_ITEMS, ir.Undefined)])
 
 
 def _ones(builder: Any, some: Any) -> Any:

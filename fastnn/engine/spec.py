@@ -249,7 +249,7 @@ def for_outputs(
         values=tuple(formulas.register(a.value) for a in distinct),
         compresses=jit.vector_bytes() == 64,
         normalises=activations[-1].normalises,
-        packs=jit.packs_words(),
+        packs=jit.packs_short_lanes(),
         listed_widths=listing.widths,
         groups=listing.groups,
         sparse=inputs.is_sparse,

@@ -65,18 +65,15 @@ class Tiles(NamedTuple):
 TILES = {
     "16 registers": Tiles((4, 4, 4, 2, 2), 2),
     "32 registers": Tiles((5, 5, 5, 5), 5, sorted_from=2, doubled_to=2, most_groups=5),
-    "32 registers of 512 bits, two multiply-adds a cycle": Tiles(
-        (5, 5, 5, 5), 5, sorted_from=1, doubled_to=2, most_groups=3
-    ),
+    "AVX-512": Tiles((5, 5, 5, 5), 5, sorted_from=1, doubled_to=2, most_groups=3),
 }
 
 
 def of_cpu() -> Tiles:
     """Return the tiles for the CPU that kernels are compiled for."""
-    few, many, fast = TILES.values()
-    if jit.register_count() == 16:
-        return few
-    return fast if jit.vector_bytes() == 64 and not jit.halves_vectors() else many
+    if jit.vector_bytes() == 64 and not jit.halves_vectors():  # zeros cost half as much
+        return TILES["AVX-512"]
+    return TILES[f"{jit.register_count()} registers"]
 
 
 def panel_vectors(vectors: int, most: int) -> int:
