@@ -21,9 +21,11 @@ from fastnn import sparsity
 from fastnn.checks import real, whole
 from fastnn.history import History
 from fastnn.network import Network
-from fastnn.penalties import PenaltyLike, ProximalL1, per_layer
+from fastnn.optimizers import Optimizer
+from fastnn.penalties import PenaltyLike, ProximalL1
 from fastnn.row_files import RowsLike, TargetsLike, opened
 from fastnn.schedules import Schedule
+from fastnn.trainer.options import options_for
 from fastnn.trainer.rows import Rows, validation_of
 
 __all__ = ["PathStep", "geometric", "lambda_path", "sparsest"]
@@ -73,8 +75,10 @@ def lambda_path(
     validation_data: tuple[RowsLike, TargetsLike],
     epochs: int,
     batch_size: int = 10,
-    learning_rate: float | Schedule = 0.5,
+    learning_rate: float | Schedule | None = None,
+    optimizer: Optimizer | None = None,
     penalty: Callable[[float], PenaltyLike] = ProximalL1,
+    dropout: float | Sequence[float] | None = None,
     threads: int | None = None,
     on_step: Callable[[PathStep], None] | None = None,
 ) -> list[PathStep]:
@@ -84,8 +88,8 @@ def lambda_path(
     ----------
     network : Network
         Trained in place; at the end it has the weights for the largest strength.
-    X, y, batch_size, learning_rate, threads
-        As in `Network.fit`.
+    X, y, batch_size, learning_rate, optimizer, dropout, threads
+        As in `Network.fit`. An optimizer's memory is reset at each strength.
     lambdas : iterable of float
         The strengths, lmbda in lmbda/n, in any order; duplicates are trained once.
     validation_data : tuple (X, y)
@@ -123,23 +127,35 @@ def lambda_path(
     if not strengths:
         raise ValueError("lambdas must hold at least one strength, not none")
     epochs = whole("epochs", epochs, minimum=1)
-    penalties = [per_layer(penalty(lmbda), len(network.sizes) - 1) for lmbda in strengths]
+    options = [
+        options_for(
+            network,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            penalty=penalty(lmbda),
+            dropout=dropout,
+            input_noise=0.0,
+            shuffle=True,
+        )
+        for lmbda in strengths
+    ]
     rows = opened(X, y, network.n_inputs)
     if network._cost.regression:
         raise ValueError(
             f"lambda_path is for classes, and cost {network.cost!r} is for real targets"
         )
     validation = validation_of(network, validation_data)
-    watches = isinstance(learning_rate, Schedule) and learning_rate.needs_scores
     steps = []
-    for lmbda, chosen in zip(strengths, penalties, strict=True):
+    for lmbda, chosen in zip(strengths, options, strict=True):
         history = network.fit(
             *rows,
             epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            penalty=chosen,
-            validation_data=validation_data if watches else None,
+            batch_size=chosen.batch_size,
+            optimizer=chosen.optimizer,
+            penalty=chosen.penalties,
+            dropout=dropout,
+            validation_data=validation_data if chosen.schedule.needs_scores else None,
             threads=threads,
         )
         steps.append(_step(network, lmbda, history, validation))

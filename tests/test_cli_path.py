@@ -69,19 +69,14 @@ def test_ctrl_c_leaves_the_strengths_that_are_done(monkeypatch) -> None:
     assert [line.split()[1] for line in result.stdout.splitlines() if "│" in line] == ["0.5"]
 
 
-def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Dataset) -> None:
+@pytest.mark.parametrize("optimizer", [fastnn.SGD(0.3), fastnn.Adam(0.003)], ids=["sgd", "adam"])
+def test_it_is_lambda_path_with_these_options(
+    optimizer: fastnn.Optimizer, tmp_path: Path, digits: data.Dataset
+) -> None:
     rows, validation = parts(digits)
-    options = [
-        "--learning-rate",
-        "0.3",
-        "--batch-size",
-        "20",
-        "--seed",
-        "5",
-        "--penalty",
-        "l1_proximal",
-    ]
-    told = figures(tmp_path, *options, "--lmbda", "0.5,2", "--dtype", "float32", "--threads", 1)
+    options = ["--optimizer", optimizer.name, "--learning-rate", optimizer.learning_rate]
+    options += ["--batch-size", 20, "--seed", 5, "--penalty", "l1_proximal", "--dtype", "float32"]
+    told = figures(tmp_path, *options, "--lmbda", "0.5,2", "--threads", 1)
     steps = fastnn.lambda_path(
         fastnn.Network([64, 20, 10], input_scale=1 / 16, seed=5),
         *rows,
@@ -89,7 +84,7 @@ def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Datas
         validation_data=validation,
         epochs=2,
         batch_size=20,
-        learning_rate=0.3,
+        optimizer=optimizer,
     )
     for step, figure in zip(steps, told["steps"], strict=True):
         for name in ("lmbda", "train_cost", "val_cost", "accuracy", "standard_error", "sparsity"):
@@ -100,6 +95,7 @@ def test_it_is_lambda_path_with_these_options(tmp_path: Path, digits: data.Datas
     assert told["chosen_lmbda"] == chosen.lmbda
     assert told["test_accuracy"] == chosen.network.accuracy(*digits[2:4])
     assert (told["data"], told["sizes"], told["penalty"]) == ("digits", [64, 20, 10], "l1_proximal")
+    assert (told["optimizer"], told["learning_rate"]) == (optimizer.name, optimizer.learning_rate)
     assert (told["epochs"], told["seed"], told["threads"]) == (2, 5, 1)
 
 
@@ -187,6 +183,9 @@ def test_a_cost_that_is_not_finite_is_null(tmp_path: Path, monkeypatch) -> None:
         (["--lmbda", "1:2:0"], "--lmbda"),
         (["--penalty", "none"], "--penalty"),
         (["--penalty", "max_norm"], "--penalty"),
+        (["--optimizer", "adam", "--penalty", "truncated_gradient"], "--penalty"),
+        (["--optimizer", "ftrl"], "--penalty"),
+        (["--learning-rate", "-1"], "--learning-rate"),
         (["--hidden", "0"], "--hidden"),
         (["--epochs", "0"], "--epochs"),
         (["--out", "no/such/folder/model.json"], "--out"),

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from fastnn import L1, HalveOnPlateau, Network
-from fastnn.penalties import ProximalL1
+from fastnn import FTRL, L1, SGD, Adam, HalveOnPlateau, Network
+from fastnn.penalties import ProximalL1, TruncatedGradient
 from fastnn.regularization_path import PathStep, geometric, lambda_path, sparsest
 
 LAMBDAS = [0.3, 1.0, 4.0]
@@ -104,6 +104,15 @@ def test_on_step_sees_each_when_it_is_done(digits, monkeypatch) -> None:
     assert trained == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_an_optimizer_and_dropout_are_those_of_fit(digits) -> None:
+    given = {"optimizer": Adam(0.003), "dropout": 0.2, "batch_size": 20}
+    steps, by_hand = path(digits, **given), new()
+    for step in steps:
+        by_hand.fit(*digits[:2], epochs=3, penalty=ProximalL1(step.lmbda), **given)
+        np.testing.assert_array_equal(step.network.weights[0], by_hand.weights[0])
+
+
 def test_a_path_of_another_penalty(digits) -> None:
     [step] = path(digits, [2.0], penalty=L1)
     other = new()
@@ -114,13 +123,14 @@ def test_a_path_of_another_penalty(digits) -> None:
 @pytest.mark.usefixtures("numpy_path")
 def test_a_schedule_watches_the_validation_rows(digits) -> None:
     rate = HalveOnPlateau(0.5, patience=1)
-    [step] = path(digits, [2.0], learning_rate=rate)
     other = new()
     other.fit(
         *digits[:2], epochs=3, learning_rate=rate, penalty=ProximalL1(2.0),
         validation_data=digits[2:4],
     )  # fmt: skip
-    np.testing.assert_array_equal(step.network.weights[1], other.weights[1])
+    for given in ({"learning_rate": rate}, {"optimizer": SGD(rate)}):
+        [step] = path(digits, [2.0], **given)
+        np.testing.assert_array_equal(step.network.weights[1], other.weights[1])
 
 
 @pytest.mark.parametrize(
@@ -136,6 +146,18 @@ def test_a_schedule_watches_the_validation_rows(digits) -> None:
         ({"penalty": lambda lmbda: lmbda}, TypeError, "penalty must be"),
         ({"validation_data": (np.zeros((3, 63)), [0, 1, 2])}, ValueError, "64 columns"),
         ({"validation_data": (np.zeros((3, 64)), [0, 1])}, ValueError, "y must have 3 rows"),
+        (
+            {
+                "penalty": lambda lmbda: TruncatedGradient(lmbda) if lmbda > 1 else L1(lmbda),
+                "optimizer": Adam(),
+            },
+            ValueError,
+            "cannot be had with Adam",
+        ),
+        ({"optimizer": FTRL()}, ValueError, "cannot be had with FTRL"),
+        ({"optimizer": Adam(), "learning_rate": 0.1}, ValueError, "learning_rate"),
+        ({"optimizer": "adam"}, TypeError, "optimizer must be"),
+        ({"dropout": 1.0}, ValueError, "dropout"),
         ({"penalty": L1(1.0)}, TypeError, "what makes a penalty of a strength"),
         ({"validation_data": None}, TypeError, r"must be a pair \(X, y\) .*, not NoneType"),
         ({"validation_data": (np.zeros((3, 64)),)}, TypeError, r"must be a pair \(X, y\)"),

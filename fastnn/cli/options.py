@@ -28,6 +28,7 @@ __all__ = [
     "JsonFile",
     "LearningRate",
     "OptimizerName",
+    "OptimizerOption",
     "PenaltyName",
     "Seed",
     "Threads",
@@ -301,7 +302,15 @@ JsonFile = Annotated[
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows per mini-batch.")]
-LearningRate = Annotated[float, typer.Option(min=0, callback=finite, help="Learning rate (eta).")]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        callback=finite,
+        help="Learning rate (eta) [default: the optimizer's own, 0.5 for sgd].",
+    ),
+]
+OptimizerOption = Annotated[OptimizerName, typer.Option(help="How a gradient becomes a step.")]
 Dtype = Annotated[Literal["float32", "float64"], typer.Option(help="Dtype of the computations.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of initial weights and row orders.")]
 Threads = Annotated[

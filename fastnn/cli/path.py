@@ -16,6 +16,7 @@ from fastnn.cli.options import (
     Hidden,
     JsonFile,
     LearningRate,
+    OptimizerOption,
     Seed,
     Threads,
     all_differ,
@@ -23,6 +24,7 @@ from fastnn.cli.options import (
     json_writer,
     new_figure,
     numbers_in,
+    optimizer_of,
     print_table,
     written,
 )
@@ -60,7 +62,8 @@ def path(
         int, typer.Option(min=1, help="Passes over the training rows for each strength.")
     ] = 10,
     batch_size: BatchSize = 10,
-    learning_rate: LearningRate = 0.5,
+    learning_rate: LearningRate = None,
+    optimizer: OptimizerOption = "sgd",
     dtype: Dtype = "float32",
     seed: Seed = 1,
     threads: Threads = None,
@@ -93,6 +96,8 @@ def path(
     from fastnn import penalties
     from fastnn.regularization_path import sparsest
 
+    penalty_of_strength = partial(penalties.named, "--penalty", penalty)
+    chosen_optimizer = optimizer_of(optimizer, learning_rate, penalty_of_strength(strengths[0]))
     write_json = json_writer(json_file)
     split = named_rows(name, folder, test, features)
     rows, validation = split.validation()
@@ -108,8 +113,8 @@ def path(
         validation_data=validation,
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=learning_rate,
-        penalty=partial(penalties.named, "--penalty", penalty),
+        optimizer=chosen_optimizer,
+        penalty=penalty_of_strength,
         threads=threads,
     )
     chosen = sparsest(steps)
@@ -133,7 +138,8 @@ def path(
         "penalty": penalty,
         "epochs": epochs,
         "batch_size": batch_size,
-        "learning_rate": learning_rate,
+        "optimizer": optimizer,
+        "learning_rate": chosen_optimizer.learning_rate,
         "dtype": dtype,
         "seed": seed,
         "threads": threads,

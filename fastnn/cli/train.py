@@ -15,7 +15,8 @@ from fastnn.cli.options import (
     Dtype,
     Hidden,
     JsonFile,
-    OptimizerName,
+    LearningRate,
+    OptimizerOption,
     PenaltyName,
     Seed,
     Threads,
@@ -50,17 +51,8 @@ def train(
     hidden: Hidden = ["30"],  # noqa: B006 - typer copies it
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 30,
     batch_size: BatchSize = 10,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            callback=finite,
-            help="Learning rate (eta) [default: the optimizer's own, 0.5 for sgd].",
-        ),
-    ] = None,
-    optimizer: Annotated[
-        OptimizerName, typer.Option(help="How a gradient becomes a step.")
-    ] = "sgd",
+    learning_rate: LearningRate = None,
+    optimizer: OptimizerOption = "sgd",
     lmbda: Annotated[
         float | None,
         typer.Option(
