@@ -230,16 +230,17 @@ def test_outputs(output, dtype: str) -> None:
     np.testing.assert_array_equal(found.largest, found.a.argmax(axis=1), strict=True)
 
 
-def test_the_largest_output_is_the_first_of_its_size_and_nan_before_all() -> None:
-    nan = np.nan
-    rows = [[1, 3, 3, 2], [nan, 1, 2, 3], [1, nan, nan, 9], [0, 0, 0, 0], [-3, -2, -1, nan]]
-    inputs, layers = Inputs(np.array(rows), 1.0), [activations.Identity()]
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("nans", [[], [5], [20, 33]], ids=str)
+def test_the_largest_output_is_the_first_of_its_size_and_nan_before_all(dtype, nans) -> None:
+    rng = np.random.default_rng(0)
+    weights = np.tile(rng.integers(-2, 3, (12, 4)), (3, 1)).astype(dtype)  # each output three times
+    weights[nans] = np.nan
+    inputs = Inputs(rng.integers(-2, 3, (53, 4)).astype(dtype), 1.0)
     for path in (compiled, batched):
-        found = path.outputs([np.eye(4)], [np.zeros(4)], layers, inputs)
+        found = path.outputs([weights], [np.zeros(36, dtype)], [activations.Identity()], inputs)
         assert found.largest.tolist() == found.a.argmax(axis=1).tolist()
-    diagonal = np.diag([1.0, nan, 1.0, 1.0])
-    found = compiled.outputs([diagonal], [np.zeros(4)], layers, Inputs(np.zeros((2, 4)), 1.0))
-    assert found.largest.tolist() == found.a.argmax(axis=1).tolist()
+        assert found.largest.max() < 12 or nans == [20, 33]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ __all__ = [
     "int64",
     "item_bytes",
     "load",
+    "pack",
     "prefetch_line",
     "read_spec",
     "short_loop",

@@ -51,6 +51,7 @@ from fastnn.engine.constants import (
     has_groups,
     has_stepper,
     is_sparse,
+    lanes,
     lazy,
     lazy_groups,
     lists,
@@ -89,6 +90,7 @@ from fastnn.engine.parts import block_rows, has_all_rows, rows_of
 from fastnn.engine.passes import forward, go_backward, go_forward, output_delta, sum_of_costs
 from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, put, words_to
 from fastnn.engine.products import fuses, transpose_weights, update
+from fastnn.engine.rows import find_largest
 from fastnn.engine.shorten import shorten_layers
 from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
@@ -224,7 +226,7 @@ def build_outputs(spec: str) -> Any:
                 for o in range(top.units):
                     z[start + i, o] = get(top.z, i * top.pitch + o)
                     a[start + i, o] = get(top.a, i * top.pitch + o)
-                largest[start + i] = first_largest(after(top.a, i * top.pitch), top.units)
+            find_largest_outputs(spec, net, m, at(largest, start))
         restore_denormals(before)
 
     return outputs
@@ -259,15 +261,14 @@ def build_settle(spec: str) -> Any:
     return settle
 
 
+@by_layout
 @jit
-def first_largest(a, units):
-    """Return the index of the first NaN, or if there is none, of the first largest number."""
-    best, found = get(a, 0), 0
-    for o in range(1, units):
-        here = get(a, o)
-        if not here <= best and best == best:  # NaN is not equal to itself
-            best, found = here, o
-    return found
+def find_largest_outputs(spec, net, m, out):
+    """Set out[i] to the number of row i's largest output, the first if there are several."""
+    top = layer_of(net, net.layers)
+    for i in range(0, m, lanes(spec)):
+        a, some = after(top.a, i * top.pitch), min(lanes(spec), m - i)
+        find_largest(spec, a, top.pitch, some, top.units, top.vectors, net.room, after(out, i))
 
 
 @by_layout

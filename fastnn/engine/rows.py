@@ -12,7 +12,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.emit import I32, int64, item_bytes, load, read_spec, store, switch, vector_of
+from fastnn.engine.emit import (
+    I32,
+    I64,
+    carried_loop,
+    int64,
+    item_bytes,
+    load,
+    read_spec,
+    store,
+    switch,
+    vector_of,
+)
 from fastnn.engine.formulas import formula
 from fastnn.engine.trace import Vec, VecSpace, splat
 from fastnn.engine.transpose import emit_transpose
@@ -21,6 +32,7 @@ __all__ = [
     "add_rows",
     "divide",
     "each",
+    "find_largest",
     "log_normalise",
     "multiply",
     "scale_rows",
@@ -155,10 +167,7 @@ def log_normalise(
             return context.get_dummy_value()
         _, z, pitch, rows, units, vectors, room = arguments
         xp, wide = VecSpace(), int64(vector.count)
-        with cgutils.for_range(builder, vectors) as loop:
-            first = builder.mul(loop.index, wide)
-            source, out = builder.gep(z, [first]), builder.gep(room, [builder.mul(first, wide)])
-            emit_transpose(builder, source, pitch, out, wide, vector)
+        _transpose_rows(builder, z, pitch, vectors, room, vector)
 
         def fold(start: float, combine: Callable[[Vec, Vec], Vec]) -> Vec:
             held = cgutils.alloca_once_value(builder, ir.Constant(vector, [start] * vector.count))
@@ -181,6 +190,54 @@ def log_normalise(
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic(prefer_literal=True)
+def find_largest(
+    typing: Any, spec: Any, a: Any, pitch: Any, rows: Any, units: Any, vectors: Any, room: Any,
+    out: Any,
+) -> Any:  # fmt: skip
+    """Set out[r] to the number of the first NaN in row r, or else of the first largest element.
+
+    ``out`` is int64. There are up to V rows, each in a lane, as in `log_normalise`.
+    """
+    signature = types.void(spec, a, *[types.int64] * 4, room, out)
+    vector = vector_of(a, read_spec(spec).lanes)
+    integers = ir.VectorType(ir.IntType(8 * item_bytes(vector)), vector.count)
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        _, a, pitch, rows, units, vectors, room, out = arguments
+        wide = int64(vector.count)
+        _transpose_rows(builder, a, pitch, vectors, room, vector)
+
+        def compare(unit: Any, held: list[Any]) -> list[Any]:
+            best, number = held
+            here = load(builder, room, builder.mul(unit, wide), vector)
+            is_number = builder.fcmp_ordered("ord", best, best)  # a NaN stays
+            better = builder.and_(builder.fcmp_unordered(">", here, best), is_number)
+            this = splat(builder, builder.trunc(unit, integers.element), integers)
+            return [builder.select(better, *pair) for pair in ((here, best), (this, number))]
+
+        first = [load(builder, room, int64(0), vector), ir.Constant(integers, [0] * vector.count)]
+        _, numbers = carried_loop(builder, int64(1), units, 1, first, compare)
+        held = cgutils.alloca_once(builder, integers)
+        builder.store(numbers, held)
+        lanes = builder.bitcast(held, integers.element.as_pointer())
+        with cgutils.for_range(builder, rows) as row:
+            number = builder.load(builder.gep(lanes, [row.index]))
+            builder.store(builder.sext(number, I64), builder.gep(out, [row.index]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _transpose_rows(builder: Any, a: Any, pitch: Any, vectors: Any, room: Any, vector: Any) -> None:
+    """Set room[u * V + r] = a[r * pitch + u] for V rows of some vectors each."""
+    wide = int64(vector.count)
+    with cgutils.for_range(builder, vectors) as loop:
+        first = builder.mul(loop.index, wide)
+        source, out = builder.gep(a, [first]), builder.gep(room, [builder.mul(first, wide)])
+        emit_transpose(builder, source, pitch, out, wide, vector)
 
 
 @intrinsic(prefer_literal=True)
