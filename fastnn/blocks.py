@@ -128,6 +128,10 @@ class Blocks:
         targets: Any = mapped(y) if is_path(y) else y
         return cls(ArrayBlocks(rows, targets, block), rows=len(rows), buffer=buffer)
 
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        """Refuse to become an array."""
+        raise TypeError("Blocks are for fit: give an array, a sparse matrix or a path")
+
     @property
     def rows(self) -> int:
         """The total number of rows; if it was not given, the first use counts them."""

@@ -313,7 +313,8 @@ def _files(
         names = ", ".join(file.name for file in source.files)
         raise FileNotFoundError(
             f"{name} is not in {where}: expected the files {names}, plain or .gz, there or in its "
-            f"subfolder {source.folder}; name the folder that holds them, or allow the download"
+            f"subfolder {source.folder}; name the folder that holds them, or download them with "
+            f"`fastnn data fetch {name}` and name none"
         )
     return list(zip(paths, source.files, strict=True))
 

@@ -172,6 +172,8 @@ def _error_of(error: Exception, name: str, line: int | None = None) -> Exception
             "; its indices begin at 0 and not, as the format says, at 1: read it with "
             "fastnn.svmlight.read_svmlight(..., zero_based=True), or write it with zero_based=False"
         )
+    elif "n_features was set" in str(error):
+        hint = "; give the number of columns, n_features (--features on the command line)"
     where = name if line is None else f"line {line:,} of {name}"
     return FileFormatError(f"{where} cannot be read as svmlight: {error}{hint}")
 

@@ -7,6 +7,7 @@ worker ran it.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import threading
 import warnings
@@ -110,8 +111,7 @@ def sweep(
     FileFormatError, OSError
         If `results` is not the file of a sweep on the same data, or cannot be read or written.
     """
-    common = {"seed": 0, **common}
-    chosen = [common | given for given in _as_trials(trials)]
+    chosen = [{"seed": 0} | common | given for given in _as_trials(trials)]
     for parameters in chosen:
         _check(parameters)
     if results is not None:
@@ -169,7 +169,8 @@ def train(
         If a parameter or the data are invalid.
     """
     _check(trial)
-    options = {"seed": 0, **trial}
+    # With a generator, all trials begin alike.
+    options = {**trial, "seed": copy.deepcopy(trial.get("seed", 0))}
     if "lmbda" in options:
         options["penalty"] = options["penalty"](options.pop("lmbda"))
     if isinstance(options.get("optimizer"), type):
@@ -361,9 +362,8 @@ def _as_trials(trials: object) -> list[dict[str, Any]]:
 def _check(trial: Mapping[str, Any]) -> None:
     for name in trial:
         one_of("a parameter of a trial", name, PARAMETERS)
-    for name in ("sizes", "epochs"):
-        if name not in trial:
-            raise ValueError(f"each trial needs {name}: give it to all, as {name}=...")
+    for name in [name for name in ("sizes", "epochs") if name not in trial]:
+        raise ValueError(f"each trial needs {name}: give it to all, as {name}=...")
     checked_sizes(trial["sizes"])
     if "lmbda" in trial and not callable(trial.get("penalty")):
         raise TypeError(

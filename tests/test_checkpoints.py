@@ -75,7 +75,8 @@ OTHERS = {
     "penalty": {"penalty": L1(0.1)},
     "dropout": {"dropout": 0.1},
     "held_out": {"validation_fraction": 0.5},
-    "data": {"sample_weight": np.ones(N)},
+    "row_weights": {"sample_weight": np.ones(N)},
+    "compact_every": {"compact_every": 1},
     "validation_data": {"validation_data": (X, Y)},
 }
 

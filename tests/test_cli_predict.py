@@ -42,6 +42,9 @@ def test_predict_says_what_is_wrong(tmp_path: Path, model: Path, digits: data.Da
     assert "missing.npy" in failure(run("predict", model, tmp_path / "missing.npy"))
     assert "images.npy" in failure(run("predict", images, images))  # not a model
     assert "digits.json" in failure(run("predict", model, model))  # not images
+    result = run("predict", model, images, "--json", model)
+    assert result.exit_code == 2
+    assert f"{model.name} is what this command reads" in result.stderr.replace("\n", "")
     np.save(images, digits.test_images[:3, :50])
     assert "64" in failure(run("predict", model, images))
 

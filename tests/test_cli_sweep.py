@@ -181,10 +181,13 @@ def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
             for row in X
         ]
         file.write_text("\n".join(lines) + "\n")
-    out = tmp_path / "best.safetensors"
-    lines = good(files[0], "--learning-rate", "0.5,1", "--features", "7", "--out", out)
+    out, figures = tmp_path / "best.safetensors", tmp_path / "figures.json"
+    more = ["--features", "7", "--out", out, "--json", figures]
+    lines = good(files[0], "--learning-rate", "0.5,1", *more)
     assert "64 training and 16 validation rows; 2 trials" in lines[0]
-    assert "of 20 test rows" in lines[-1]
+    told = json.loads(figures.read_text())
+    assert told["model"] == str(out)
+    assert f"of 20 test rows {100 * told['test_accuracy']:.2f} % are right" in lines[-2]
     assert fastnn.load(out).sizes == [7, 20, 1]
     lines = good(files[0], "--learning-rate", "0.5,1", "--test", files[1], "--out", out)
     assert "80 training and 20 validation rows; 2 trials" in lines[0]
@@ -194,6 +197,15 @@ def test_rows_of_an_svmlight_file(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "64 training and 16 validation rows; network [6, 30, 1]" in result.stdout
+    for command in ("train", "path", "sweep"):
+        for read in files:
+            arguments = [command, files[0], "--test", files[1], "--out", read]
+            result = CliRunner().invoke(app, [str(one) for one in arguments])
+            assert result.exit_code == 2
+            assert "is what this command reads" in result.stderr.replace("\n", " ")
+    files[1].write_text("1 9:1\n")  # a column that no training row has
+    result = CliRunner().invoke(app, ["train", str(files[0]), "--test", str(files[1])])
+    assert "--features on the command line" in result.stderr
     files[1].write_text("2 1:1\n")  # a class that no training row has
     for command in ("train", "path", "sweep"):
         result = CliRunner().invoke(app, [command, str(files[0]), "--test", str(files[1])])

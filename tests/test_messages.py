@@ -49,6 +49,8 @@ def test_blocks_are_for_fit(method: str) -> None:
     blocks = fastnn.Blocks([(X, Y)], rows=len(X))
     with pytest.raises(TypeError, match="Blocks are for fit"):
         getattr(fastnn.Network([6, 3], seed=1), method)(blocks)
+    with pytest.raises(TypeError, match="Blocks are for fit"):
+        fastnn.sweep(blocks, None, {"seed": [1]}, sizes=[6, 3], epochs=1)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="of pipes")
@@ -133,6 +135,8 @@ def test_misfits_are_told_once_for_all_blocks_and_for_all_trials() -> None:
         ("identity", "quadratic", [2.0, 5.0, 3.0], "give cost='mean_squared' for real targets"),
         ("identity", "mean_squared", [2.0, -5.0, 3.0], None),
         ("softplus", "huber", [2.0, 5.0, 0.0], None),
+        ("identity", "absolute", [-350_000.0, 80_000.0, 1e9], None),
+        ("relu", "mean_squared", [0.0, 80_000.0, 1e9], None),
         ("sigmoid", "quadratic", [0.0, 1.0, 0.5], None),
         ("tanh", "quadratic", [-1.0, 1.0, 1.0], None),
         ("gelu", "mean_squared", [-0.15, 1.0, 0.5], None),
@@ -144,7 +148,7 @@ def test_targets_that_no_output_reaches(
 ) -> None:
     net = fastnn.Network([2, 1], activation=activation, cost=cost, seed=1)
     with pytest.warns(UserWarning, match=message) if message else nullcontext():
-        net.fit(np.eye(3, 2), y, epochs=1, learning_rate=0.01)
+        net.fit(np.eye(3, 2), y, epochs=1, learning_rate=1e-12)
 
 
 def test_an_output_that_does_not_go_with_the_cost() -> None:

@@ -47,6 +47,17 @@ def test_workers_change_nothing(backend: str, expected_records, monkeypatch) -> 
 
 
 @pytest.mark.usefixtures("numpy_path")
+def test_with_a_generator_all_trials_begin_alike(digits) -> None:
+    generator = np.random.default_rng(0)
+    trials = [{"batch_size": size} for size in (20, 50, 20)]
+    records = sweeps.sweep(*digits[:2], trials, seed=generator, sizes=[64, 10], epochs=1)
+    first, _, third = [record["train_cost"] for record in records]
+    network = Network([64, 10], seed=np.random.default_rng(0))
+    history = network.fit(*digits[:2], epochs=1, batch_size=20)
+    assert first == third == history.train_cost[-1]
+
+
+@pytest.mark.usefixtures("numpy_path")
 def test_an_optimizers_class_is_called_with_the_learning_rate(digits) -> None:
     [record] = run({"optimizer": [fastnn.Momentum], "learning_rate": [0.05]})
     assert (record["optimizer"], record["learning_rate"]) == ("Momentum", 0.05)

@@ -256,12 +256,14 @@ def is_terminal(*streams: Any) -> bool:
     return all(stream is not None and stream.isatty() for stream in streams)
 
 
-def all_differ(files: Mapping[str, Path | None]) -> None:
-    """Refuse two options that would write the same file."""
-    seen: dict[Path, str] = {}
+def all_differ(files: Mapping[str, Path | None], read: Iterable[Path | None] = ()) -> None:
+    """Refuse two options that would write the same file, or one of the files that are `read`."""
+    seen = {path.resolve(): "this command reads" for path in read if path is not None}
     for option, path in files.items():
-        if path is not None and (first := seen.setdefault(path.resolve(), option)) != option:
-            raise typer.BadParameter(f"{path} is what {first} writes", param_hint=option)
+        if path is not None:
+            first = seen.setdefault(path.resolve(), f"{option} writes")
+            if first != f"{option} writes":
+                raise typer.BadParameter(f"{path} is what {first}", param_hint=option)
 
 
 def new_figure(plot: Path | None) -> Any:

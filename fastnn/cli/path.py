@@ -28,7 +28,7 @@ from fastnn.cli.options import (
     print_table,
     written,
 )
-from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
+from fastnn.cli.rows import Features, RowsName, TestFile, files_read, named_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,7 +90,7 @@ def path(
     the chosen network only.
     """
     layers, strengths = hidden_layers(hidden), numbers_in("--lmbda", lmbda)
-    all_differ({"--out": out, "--json": json_file, "--plot": plot})
+    all_differ({"--out": out, "--json": json_file, "--plot": plot}, files_read(name, test))
     figure = new_figure(plot)
 
     from fastnn import penalties

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastnn.cli.options import JsonFile, json_writer
+from fastnn.cli.options import JsonFile, all_differ, json_writer
 
 __all__ = ["predict"]
 
@@ -32,6 +32,7 @@ def predict(
     """
     from fastnn import network
 
+    all_differ({"--json": json_file}, [model, images])
     write_json = json_writer(json_file)
     found = network.load(model).predict(str(images))
     what = "classes" if found.ndim == 1 and found.dtype.kind == "i" else "predictions"

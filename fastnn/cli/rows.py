@@ -94,6 +94,13 @@ class Split(NamedTuple):
         return (self.X[~held], self.y[~held]), (self.X[held], self.y[held])
 
 
+def files_read(name: str, test: Path | None) -> list[Path | None]:
+    """Return the svmlight files that a command's arguments name."""
+    from fastnn.svmlight import has_svmlight_name
+
+    return [Path(name) if has_svmlight_name(name) else None, test]
+
+
 def named_rows(name: str, folder: Path | None, test: Path | None, features: int | None) -> Split:
     """Return the rows that a command's arguments name; a download shows progress on a terminal.
 

@@ -28,7 +28,7 @@ from fastnn.cli.options import (
     strength_for,
     written,
 )
-from fastnn.cli.rows import Features, RowsName, Split, TestFile, named_rows
+from fastnn.cli.rows import Features, RowsName, Split, TestFile, files_read, named_rows
 
 if TYPE_CHECKING:
     from fastnn.penalties import Penalty
@@ -129,7 +129,8 @@ def sweep(
     if sample_seed is not None and not drawn:
         raise typer.BadParameter("it needs --samples", param_hint="--sample-seed")
     all_differ(
-        {"--results": results, "--json": json_file, "--csv": csv, "--plot": plot, "--out": out}
+        {"--results": results, "--json": json_file, "--csv": csv, "--plot": plot, "--out": out},
+        files_read(name, test),
     )
     rates = {}
     if learning_rate is not None:
@@ -173,14 +174,6 @@ def sweep(
     varied = [key for key, values in space.items() if hasattr(values, "rvs") or len(values) > 1]
     last = last_of_each_trial(records)
     _show(last, varied)
-    write_json(
-        {
-            "data": name,
-            "training_rows": len(rows[1]),
-            "validation_rows": len(validation[1]),
-            "records": records,
-        }
-    )
     if csv is not None:
         records.to_csv(csv)
         typer.echo(f"table written to {csv}")
@@ -188,10 +181,18 @@ def sweep(
         last.plot(varied[0] if varied else "seed", ax=figure.subplots())
         figure.savefig(plot)
         typer.echo(f"picture saved to {plot}")
+    figures = {
+        "data": name,
+        "training_rows": len(rows[1]),
+        "validation_rows": len(validation[1]),
+        "records": records,
+    }
     if out is not None:
         best = records.best()
         trial = common | trials[best["trial"]] | {"epochs": best["epochs"]}  # those of its rung
-        _save(trial, rows, validation, split, out)
+        figures["test_accuracy"] = _save(trial, rows, validation, split, out)
+        figures["model"] = str(out)
+    write_json(figures)
 
 
 def _trials(
@@ -214,8 +215,8 @@ def _save(
     validation: tuple[Any, Any],
     split: Split,
     out: Path,
-) -> None:
-    """Train the network of a trial again, test it on the split's held-out rows, and save it."""
+) -> float:
+    """Train the network of a trial again and save it; return its accuracy on the held-out rows."""
     from fastnn import sweeps
 
     network, _ = sweeps.train(trial, *rows, validation_data=validation)
@@ -225,6 +226,7 @@ def _save(
         f"of {len(split.y_test):,} test {split.what} {100 * accuracy:.2f} % are right; "
         f"model saved to {out}"
     )
+    return accuracy
 
 
 def _whole_numbers(option: str, text: str, minimum: int) -> list[int]:

@@ -31,7 +31,7 @@ from fastnn.cli.options import (
     strength_for,
     written,
 )
-from fastnn.cli.rows import Features, RowsName, TestFile, named_rows
+from fastnn.cli.rows import Features, RowsName, TestFile, files_read, named_rows
 
 if TYPE_CHECKING:
     from fastnn.callbacks import Callback
@@ -90,7 +90,11 @@ def train(
         typer.Option(min=0, callback=finite, help="Also write one after this many seconds."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Resume from the checkpoint, if there is one.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Resume from the checkpoint, if there is one; --seed is then that of its start.",
+        ),
     ] = False,
     json_file: JsonFile = None,
 ) -> None:
@@ -104,7 +108,9 @@ def train(
     if checkpoint is None and (resume or checkpoint_seconds is not None):
         given = "--resume" if resume else "--checkpoint-seconds"
         raise typer.BadParameter("it needs --checkpoint, the file", param_hint=given)
-    all_differ({"--checkpoint": checkpoint, "--out": out, "--json": json_file})
+    all_differ(
+        {"--checkpoint": checkpoint, "--out": out, "--json": json_file}, files_read(name, test)
+    )
     layers = hidden_layers(hidden)
     strength = strength_for(penalty, lmbda)
     chosen_penalty = None if strength is None else penalty_of(penalty, strength)

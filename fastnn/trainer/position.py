@@ -206,6 +206,7 @@ def fit_of(run: Run) -> dict[str, Any]:
     return {
         "n_inputs": network.n_inputs,
         "layers": len(network.sizes) - 1,
+        "compact_every": loop.compact_every,
         "hidden": network.sizes[1:-1] if loop.compact_every is None else None,
         "outputs": network.sizes[-1],
         "activations": [name_with_code(type(a)) for a in network._activations],
@@ -219,22 +220,29 @@ def fit_of(run: Run) -> dict[str, Any]:
         "dropout": None if options.dropout is None else list(options.dropout),
         "input_noise": options.input_noise,
         "shuffle": options.shuffle,
-        "compact_every": loop.compact_every,
         "early_stopping": None if loop.best is None else repr(loop.best.stopping),
         "rows": run.rows.total,
         "held_out": run.held,
         "data": run.digest,
+        "row_weights": None if run.counts is None else digest_of_arrays(run.counts),
         "validation_data": run.validation_digest,
     }
 
 
 def digest_of(inputs: Inputs, *others: np.ndarray | None) -> str:
     """Return a digest of the inputs' scale and a sample of their rows, and of all of `others`."""
-    digest = hashlib.blake2b(f"{inputs.scale!r}/{inputs.divisor!r}".encode(), digest_size=8)
-    held = [(array, max(1, len(array) // SAMPLED_ROWS)) for array in inputs.arrays()]
-    for array, step in held + [(array, 1) for array in others if array is not None]:
+    held = [array[:: max(1, len(array) // SAMPLED_ROWS)] for array in inputs.arrays()]
+    shapes = [array.shape for array in inputs.arrays()]
+    ours = [array for array in others if array is not None]
+    return digest_of_arrays(*held, *ours, start=f"{inputs.scale!r}/{inputs.divisor!r}{shapes}")
+
+
+def digest_of_arrays(*arrays: np.ndarray, start: str = "") -> str:
+    """Return a digest of a text and of some arrays: dtypes, shapes and all numbers."""
+    digest = hashlib.blake2b(start.encode(), digest_size=8)
+    for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array[::step]).data)
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -26,8 +26,8 @@ __all__ = [
     "warn_of_misfits",
 ]
 
-# A weighted input at which an activation is as good as at its limit.
-FAR = 1e3
+# A weighted input at which an activation is at its limit or, if it has none, beyond all targets.
+FAR = 1e30
 
 
 class Rows(NamedTuple):

@@ -83,7 +83,7 @@ class Run:
         self.drawn = np.empty(0, np.int64)
         self.digest = self.validation_digest = ""
         if writer is not None:
-            self.digest = digest_of(rows.inputs, rows.targets, self.counts)
+            self.digest = digest_of(rows.inputs, rows.targets)
         if writer is not None and validation is not None:
             self.validation_digest = digest_of(validation.inputs, validation.targets)
         # Before training, in which a user-defined object may store something in its attributes.
