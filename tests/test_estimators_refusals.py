@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from typing import Any
 
@@ -19,6 +20,7 @@ pytestmark = [
 
 from sklearn.exceptions import NotFittedError  # noqa: E402
 
+from fastnn.engine import batched  # noqa: E402
 from fastnn.estimators import settings  # noqa: E402
 
 RNG = np.random.default_rng(17)
@@ -151,6 +153,24 @@ def test_ctrl_c_before_training_changes_nothing(
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, CLASSES)
     assert_the_same(vars(net), before)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_ctrl_c_while_a_kernel_compiles_changes_nothing(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = fastnn.MLPClassifier(**SMALL).fit(X, CLASSES)
+    before, arrays, run = dict(vars(net)), [w.copy() for w in net.coefs_], batched.Path.run
+
+    def interrupted(path: batched.Path, *arguments: Any) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return run(path, *arguments)
+
+    monkeypatch.setattr(batched.Path, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(net, method)(X, CLASSES)
+    assert_the_same(vars(net), before)
+    assert all(map(np.array_equal, net.coefs_, arrays))
 
 
 def test_a_fit_that_has_begun_is_not_undone() -> None:

@@ -93,8 +93,11 @@ class Coefficients:
         Returns
         -------
         ndarray of float64, shape (batches + 1, width) or (1, width)
-            The first row is for the step before. If all rows are equal, there is a single one.
+            The first row is for the step before. If all rows are equal, there is a single one;
+            without batches it has zeros.
         """
+        if not batches:
+            return np.zeros((1, self.width))
         steps = np.full(batches + 1, step) if isinstance(step, float) else np.append(step[:1], step)
         count = self.count + np.arange(batches + 1.0)
         total = self.total + np.append(0.0, np.cumsum(steps[1:] * self._gain))

@@ -257,6 +257,12 @@ class Training:
             release()
         return total / self._counted(order) if self._track_cost else float("nan")
 
+    def prepare(self) -> None:
+        """Compile what `epoch` runs, which would otherwise be done in the first one."""
+        with signals_deferred() as release:
+            self._path.run(np.empty(0, np.int64))
+            release()
+
     def state(self) -> State:
         """Return a copy of what optimizer, penalties and draws remember, between two chunks."""
         state = self._path.state()

@@ -67,6 +67,8 @@ def fit(mlp: Any, X: Any, y: np.ndarray, sample_weight: Any, *, incremental: boo
         with signals_deferred():
             _run(mlp, epochs, held, incremental)
     except KeyboardInterrupt:
+        if not mlp._has_begun:
+            raise
         warn("Training interrupted by user.")
     finally:
         with signals_deferred():
@@ -131,7 +133,9 @@ class Epochs:
                     "rows that weigh nothing out, or use a larger batch_size"
                 )
         batches, rate = np.empty((len(self._rows), 3)), self._mlp._optimizer.learning_rate
-        self._mlp._has_begun = True
+        if not self._mlp._has_begun:
+            self.training.prepare()  # Ctrl-C meanwhile leaves the estimator as it was
+            self._mlp._has_begun = True
         self.training.epoch(order, learning_rate=rate, batches=batches, write_back=self._looked_at)
         costs, sizes, squares = batches.T
         if self._mlp.out_activation_ == "identity":  # scikit-learn's mean over the outputs
