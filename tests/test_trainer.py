@@ -360,3 +360,21 @@ def test_arrays_that_cannot_be_written_to_need_no_other_kernels(
         signatures.append({key: list(one.signatures) for key, one in found.items()})
     assert signatures[0] == signatures[1]
     assert found
+
+
+BEYOND_FLOAT32 = {
+    "max_norm": {"penalty": penalties.MaxNorm(sys.float_info.max)},
+    "small max_norm": {"penalty": penalties.MaxNorm(1e-39)},
+    "l1": {"penalty": L1(1e-36)},
+    "adagrad": {"optimizer": fastnn.Adagrad(0.01, epsilon=1e-40)},
+    "rmsprop": {"optimizer": fastnn.RMSprop(0.01, epsilon=1e-60)},
+}
+
+
+@pytest.mark.parametrize("name", BEYOND_FLOAT32)
+def test_numbers_that_float32_lacks(name: str) -> None:
+    """Rounded to 0 or infinity, they would make weights NaN that have no gradient."""
+    rng = np.random.default_rng(0)
+    network = new(dtype="float32")
+    network.fit(rng.random((N, 12)), rng.integers(0, 4, N), epochs=2, **BEYOND_FLOAT32[name])
+    assert all(np.isfinite(w).all() for w in network.weights)

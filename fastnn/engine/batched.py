@@ -16,7 +16,7 @@ from fastnn.activations import Activation, log_normalised
 from fastnn.arrays import Inputs
 from fastnn.costs import RowCost, one_hot
 from fastnn.engine import blas
-from fastnn.engine.coefficients import Coefficients, width_of
+from fastnn.engine.coefficients import Coefficients, in_dtype, width_of
 from fastnn.engine.problem import Outputs, Problem
 from fastnn.engine.state import State, fresh
 from fastnn.penalties import Penalty, value_of
@@ -108,7 +108,7 @@ class Path:
     def _numbers(self, step: float | np.ndarray, steps: int) -> np.ndarray:
         """Return the coefficients of the next steps, one row for each step."""
         rate = self._problem.learning_rate
-        table = self._coefficients.rows(step, steps, rate).astype(self._problem.dtype)
+        table = in_dtype(self._coefficients.rows(step, steps, rate), self._problem.dtype)
         return np.broadcast_to(table, (steps + 1, table.shape[1]))[1:]
 
     def _step(self, rows: np.ndarray, numbers: np.ndarray) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from fastnn.optimizers import Optimizer
 from fastnn.penalties import Penalty
 
-__all__ = ["Coefficients", "numbers_of", "width_of"]
+__all__ = ["Coefficients", "in_dtype", "numbers_of", "width_of"]
 
 _NO_STEPS = np.zeros(1)
 
@@ -29,6 +30,16 @@ def numbers_of(
 ) -> list[float | np.ndarray]:
     """Return the numbers that an optimizer's formulas take in step `count`, counted from 1."""
     return list(optimizer.numbers(rate, np.maximum(count, 1), biases))
+
+
+def in_dtype(numbers: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return numbers in a dtype; none becomes 0 or infinite, and so NaN in a formula's quotient."""
+    if numbers.dtype == dtype:
+        return numbers
+    bounds, sizes = np.finfo(dtype), np.abs(numbers)
+    within = np.copysign(np.clip(sizes, bounds.tiny, bounds.max), numbers)
+    result: np.ndarray = np.where((sizes > 0) & np.isfinite(sizes), within, numbers).astype(dtype)
+    return result
 
 
 class Coefficients:

@@ -15,7 +15,7 @@ from numba import typeof
 from fastnn.activations import Activation
 from fastnn.arrays import Inputs
 from fastnn.engine import kernels, layout, phases, spec, team, unpacking
-from fastnn.engine.coefficients import Coefficients, width_of
+from fastnn.engine.coefficients import Coefficients, in_dtype, width_of
 from fastnn.engine.dropout import Dropout
 from fastnn.engine.panels import Place, begin_memories, memory, pack, places_of, unpack
 from fastnn.engine.problem import Outputs, Problem
@@ -104,7 +104,7 @@ class Path:
         problem = self._problem
         count = -(-len(order) // problem.batch_size)
         numbers = self._coefficients.rows(problem.steps(order), count, problem.learning_rate)
-        numbers = numbers.astype(problem.dtype)
+        numbers = in_dtype(numbers, problem.dtype)
         noise = None if problem.noise is None else problem.noise.draw(len(order))
         dropout = None
         if problem.masks is not None:
