@@ -154,7 +154,7 @@ def lambda_path(
             batch_size=chosen.batch_size,
             optimizer=chosen.optimizer,
             penalty=chosen.penalties,
-            dropout=dropout,
+            dropout=chosen.dropout,
             validation_data=validation_data if chosen.schedule.needs_scores else None,
             threads=threads,
         )

@@ -169,8 +169,7 @@ def train(
         If a parameter or the data are invalid.
     """
     _check(trial)
-    # With a generator, all trials begin alike.
-    options = {**trial, "seed": copy.deepcopy(trial.get("seed", 0))}
+    options = {**trial, "seed": copy.deepcopy(trial.get("seed", 0))}  # a generator begins anew
     if "lmbda" in options:
         options["penalty"] = options["penalty"](options.pop("lmbda"))
     if isinstance(options.get("optimizer"), type):
@@ -362,8 +361,9 @@ def _as_trials(trials: object) -> list[dict[str, Any]]:
 def _check(trial: Mapping[str, Any]) -> None:
     for name in trial:
         one_of("a parameter of a trial", name, PARAMETERS)
-    for name in [name for name in ("sizes", "epochs") if name not in trial]:
-        raise ValueError(f"each trial needs {name}: give it to all, as {name}=...")
+    for name in ("sizes", "epochs"):
+        if name not in trial:
+            raise ValueError(f"each trial needs {name}: give it to all, as {name}=...")
     checked_sizes(trial["sizes"])
     if "lmbda" in trial and not callable(trial.get("penalty")):
         raise TypeError(

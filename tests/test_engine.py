@@ -231,7 +231,7 @@ def test_outputs(output, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("nans", [[], [5], [20, 33]], ids=str)
+@pytest.mark.parametrize("nans", [[], [5], [20, 33], [0, 7]], ids=str)
 def test_the_largest_output_is_the_first_of_its_size_and_nan_before_all(dtype, nans) -> None:
     rng = np.random.default_rng(0)
     weights = np.tile(rng.integers(-2, 3, (12, 4)), (3, 1)).astype(dtype)  # each output three times

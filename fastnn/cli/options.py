@@ -260,10 +260,9 @@ def all_differ(files: Mapping[str, Path | None], read: Iterable[Path | None] = (
     """Refuse two options that would write the same file, or one of the files that are `read`."""
     seen = {path.resolve(): "this command reads" for path in read if path is not None}
     for option, path in files.items():
-        if path is not None:
-            first = seen.setdefault(path.resolve(), f"{option} writes")
-            if first != f"{option} writes":
-                raise typer.BadParameter(f"{path} is what {first}", param_hint=option)
+        ours = f"{option} writes"
+        if path is not None and (first := seen.setdefault(path.resolve(), ours)) != ours:
+            raise typer.BadParameter(f"{path} is what {first}", param_hint=option)
 
 
 def new_figure(plot: Path | None) -> Any:

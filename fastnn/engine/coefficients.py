@@ -36,9 +36,16 @@ def in_dtype(numbers: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """Return numbers in a dtype; none becomes 0 or infinite, and so NaN in a formula's quotient."""
     if numbers.dtype == dtype:
         return numbers
-    bounds, sizes = np.finfo(dtype), np.abs(numbers)
-    within = np.copysign(np.clip(sizes, bounds.tiny, bounds.max), numbers)
-    result: np.ndarray = np.where((sizes > 0) & np.isfinite(sizes), within, numbers).astype(dtype)
+    bounds = np.finfo(dtype)
+    with np.errstate(over="ignore"):
+        result = numbers.astype(dtype)
+    sizes = np.abs(result)
+    beyond = ((sizes < bounds.tiny) & (numbers != 0)) | (
+        (sizes > bounds.max) & np.isfinite(numbers)
+    )
+    if beyond.any():
+        sizes = np.clip(np.abs(numbers[beyond]), bounds.tiny, bounds.max)
+        result[beyond] = np.copysign(sizes, numbers[beyond])
     return result
 
 

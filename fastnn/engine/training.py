@@ -258,7 +258,7 @@ class Training:
         return total / self._counted(order) if self._track_cost else float("nan")
 
     def prepare(self) -> None:
-        """Compile what `epoch` runs, which would otherwise be done in the first one."""
+        """Compile what `epoch` runs, by a run over no rows; the first epoch would do so else."""
         with signals_deferred() as release:
             self._path.run(np.empty(0, np.int64))
             release()

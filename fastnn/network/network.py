@@ -373,7 +373,7 @@ class Network(Stack):
             from fastnn.blocks import Blocks
 
             if isinstance(X, Blocks):
-                np.asarray(X)  # refused
+                np.asarray(X)  # they refuse this; else y, which they contain, would seem missing
         X, y = opened(X, y, self.n_inputs)
         if with_targets and y is None:
             raise TypeError("y is missing: rows need their classes or targets")
