@@ -26,6 +26,7 @@ __all__ = [
     "not_installed",
     "one_named",
     "one_of",
+    "one_registered",
     "optional",
     "pair",
     "plain_repr",
@@ -80,6 +81,16 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
     raise ValueError(
         f"{parameter} must be one of {', '.join(map(repr, names))}, not {value!r}{hint}"
     )
+
+
+def one_registered(parameter: str, name: object, known: Iterable[T]) -> T:
+    """Return what `one_named` returns; the message adds how to make a class of one's own known."""
+    try:
+        return one_named(parameter, name, known)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; fastnn.register makes the name of a class of your own known"
+        ) from None
 
 
 def one_named(parameter: str, name: object, known: Iterable[T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from estimator_data import BINARY, CLASSES, COUNTS, RNG, SGD, TEN, VALUES, WEIGH
 
 sklearn = pytest.importorskip("sklearn", minversion="1.7")
 
+from joblib.externals.loky import get_reusable_executor  # noqa: E402
 from scipy import sparse  # noqa: E402
 from sklearn import config_context, neural_network  # noqa: E402
 from sklearn.base import clone  # noqa: E402
@@ -220,7 +222,15 @@ def test_dtype_and_threads() -> None:
         np.testing.assert_array_equal(mine, other)
 
 
-@pytest.mark.usefixtures("numpy_path")
+@pytest.fixture
+def fresh_processes() -> Iterator[None]:
+    """End joblib's worker processes, which keep the environment that they were started in."""
+    get_reusable_executor().shutdown()
+    yield
+    get_reusable_executor().shutdown()
+
+
+@pytest.mark.usefixtures("numpy_path", "fresh_processes")
 def test_grid_search_in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sample weights are routed, and clones have all parameters. The processes do not compile."""
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")

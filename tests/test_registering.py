@@ -64,6 +64,20 @@ def test_a_network_has_them_by_name(
     np.testing.assert_array_equal(fastnn.load(tmp_path / "model").predict(X), net.predict(X))
 
 
+@pytest.mark.usefixtures("numpy_path")
+def test_a_file_that_names_a_class_which_is_not_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(activations, "ALL", activations.ALL)
+        fastnn.register(cube())
+        fastnn.Network([5, 4, 1], activation=["cube", "sigmoid"]).save(tmp_path / "model")
+    with pytest.raises(
+        fastnn.FileFormatError, match=r"not 'cube'.*; fastnn.register makes the name of a class"
+    ):
+        fastnn.load(tmp_path / "model")
+
+
 def test_an_initializer() -> None:
     fastnn.register(Tenths)
     wide, narrow = (
