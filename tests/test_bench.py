@@ -133,9 +133,17 @@ def test_an_epoch_is_the_oracles(name: str, penalty: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hidden", "penalty", "dtype"), [("relu", "l1", "float32"), ("tanh", "elasticnet", "float64")]
+    ("hidden", "penalty", "dtype", "optimizer"),
+    [
+        ("relu", "l1", "float32", "sgd"),
+        ("tanh", "elasticnet", "float64", "sgd"),
+        ("tanh", "none", "float64", "adam"),
+    ],
 )
-def test_all_peers_agree(hidden: str, penalty: str, dtype: str) -> None:
+def test_all_peers_agree(hidden: str, penalty: str, dtype: str, optimizer: str) -> None:
+    others = {"per-sample"}
+    if optimizer == "adam":
+        others |= {"torch-by-hand", "scikit-learn"}
     case = replace(
         TINY,
         dtype=dtype,
@@ -143,7 +151,8 @@ def test_all_peers_agree(hidden: str, penalty: str, dtype: str) -> None:
         output="softmax",
         penalty=penalty,
         learning_rate=0.1,
-        peers=tuple(name for name in INSTALLED if name != "per-sample"),
+        optimizer=optimizer,
+        peers=tuple(name for name in INSTALLED if name not in others),
     )
     found = agreement.check(case, problem(case), INSTALLED)
     assert found.keys() == set(case.peers)
@@ -242,6 +251,8 @@ def test_limit_counts_the_products() -> None:
     assert found.row_bytes == 60 * 12 * 8
     assert found.weight_bytes == 3 * 15 * (first + second) * 8
     assert found.seconds == found.parts[found.bound]
+    with_moments = roofline.limit(replace(case, optimizer="adam"), problem(case))
+    assert with_moments.weight_bytes == 7 * 15 * (first + second) * 8
     sparse = problem(case)
     sparse.rows[:, :6] = 0
     assert roofline.limit(case, sparse).flops == 2 * 60 * (first + 3 * second)

@@ -40,6 +40,8 @@ class Case:
     data : {"mnist", "dense"}
         Digits, four fifths zeros; or normal random numbers, with any number of columns.
     learning_rate, lmbda : float
+    optimizer : {"sgd", "adam"}
+        Plain descent; or Adam with the paper's other parameters, and then no penalty.
     work : {"train", "book", "evaluate", "penalty"}
         What is timed: an epoch; `epochs` epochs of ``fastnn.nielsen.network2`` on the book's lists,
         including conversion; the accuracy on the rows; an epoch without and with each penalty.
@@ -62,6 +64,7 @@ class Case:
     data: str = "mnist"
     learning_rate: float = 0.5
     lmbda: float = 5.0
+    optimizer: str = "sgd"
     work: str = "train"
     epochs: int = 1
     peers: tuple[str, ...] = TRAINING_PEERS
@@ -79,8 +82,9 @@ class Case:
     @property
     def title(self) -> str:
         """The case in words, on one line."""
+        rule = self.penalty if self.is_plain else self.optimizer
         what = {
-            "train": f"m={self.batch_size}, {self.penalty}",
+            "train": f"m={self.batch_size}, {rule}",
             "book": f"m={self.batch_size}, {self.penalty}, network2 on lists, {self.epochs} epochs",
             "evaluate": "accuracy",
             "penalty": f"m={self.batch_size}, each penalty",
@@ -91,6 +95,11 @@ class Case:
             f"[{sizes}] {self.hidden} {self.output}, {what}; "
             f"{self.n:,} rows, {self.dtype}, {threads}"
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the optimizer is plain descent."""
+        return self.optimizer == "sgd"
 
     def shrinks(self) -> tuple[float, float]:
         """Return (kappa1, kappa2): a step changes w to w - kappa2*w - kappa1*sign(w).
@@ -164,6 +173,19 @@ CASES = (
         data="dense",
         learning_rate=0.1,
         lmbda=1.0,
+    ),
+    # Without backprop by hand in PyTorch; scikit-learn's Adam adds epsilon before it corrects bias.
+    Case(
+        "adam",
+        (784, 128, 10),
+        32,
+        goal=1.5,
+        hidden="relu",
+        output="softmax",
+        penalty="none",
+        learning_rate=0.001,
+        optimizer="adam",
+        peers=("numpy", "torch", "jax", "jax-by-hand"),
     ),
     Case(
         "evaluation",

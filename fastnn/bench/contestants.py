@@ -55,7 +55,7 @@ PEERS = {
         ("none", "l1", "l2"),
     ),
     "numpy": Peer("numpy:Batched", "numpy", "numpy, whole batches"),
-    "torch": Peer("torch:Eager", "torch", "PyTorch, eager, autograd and torch.optim.SGD"),
+    "torch": Peer("torch:Eager", "torch", "PyTorch, eager, autograd and torch.optim"),
     "torch-by-hand": Peer("torch:ByHand", "torch", "PyTorch, backprop by hand under no_grad"),
     "jax": Peer("jax:Grad", "jax", "JAX, grad, the whole epoch jitted with lax.scan"),
     "jax-by-hand": Peer(

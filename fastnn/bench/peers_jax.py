@@ -23,6 +23,9 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
+
+
 class _Jax:
     """What both peers share: arrays on the device, and the scan over the batches."""
 
@@ -39,36 +42,63 @@ class _Jax:
             (jnp.asarray(self._laid(w)), jnp.asarray(b))
             for w, b in zip(weights, biases, strict=True)
         ]
+        zeros = jax.tree.map(jnp.zeros_like, self._parameters)
+        self._rate = (
+            case.learning_rate if case.is_plain else 1.0
+        )  # what gradients are multiplied by
+        self._moments = (
+            None if case.is_plain else (zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(()))
+        )
         self._train = jax.jit(self._epoch, donate_argnums=0)
 
     def epoch(self, order: np.ndarray) -> None:
         """Train once over the rows in `order`."""
         rows = jnp.asarray(order.astype(np.int32))
-        self._parameters = self._train(self._parameters, self._x, self._y, rows)
+        state = self._parameters, self._moments
+        self._parameters, self._moments = self._train(state, self._x, self._y, rows)
         jax.block_until_ready(self._parameters)
 
     def weights(self) -> list[np.ndarray]:
         """Return the weights, (out, in)."""
         return [self._laid(np.asarray(w)) for w, _ in self._parameters]
 
-    def _epoch(self, parameters: Any, x: Any, y: Any, order: Any) -> Any:
+    def _epoch(self, state: Any, x: Any, y: Any, order: Any) -> Any:
         m = self._case.batch_size
         whole = len(order) // m * m
 
-        def one(parameters: Any, rows: Any) -> tuple[Any, None]:
-            return self._step(parameters, x[rows], y[rows]), None
+        def one(state: Any, rows: Any) -> tuple[Any, None]:
+            parameters, moments = state
+            steps = self._steps(parameters, x[rows], y[rows])
+            if moments is not None:
+                steps, moments = self._adapted(steps, moments)
+            return (jax.tree.map(jnp.subtract, self._shrunk(parameters), steps), moments), None
 
-        parameters, _ = lax.scan(one, parameters, order[:whole].reshape(-1, m))
+        state, _ = lax.scan(one, state, order[:whole].reshape(-1, m))
         if whole < len(order):
-            parameters, _ = one(parameters, order[whole:])
-        return parameters
+            state, _ = one(state, order[whole:])
+        return state
+
+    def _adapted(self, gradients: Any, moments: Any) -> tuple[Any, Any]:
+        """Return Adam's steps for the gradients, and the new moments."""
+        mean, square, count = moments
+        count += 1
+        mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mean, gradients)
+        square = jax.tree.map(lambda s, g: BETA2 * s + (1 - BETA2) * g * g, square, gradients)
+        rate, root = self._case.learning_rate / (1 - BETA1**count), 1 - BETA2**count
+        steps = jax.tree.map(lambda m, s: rate * m / (jnp.sqrt(s / root) + EPSILON), mean, square)
+        return steps, (mean, square, count)
 
     def _laid(self, w: np.ndarray) -> np.ndarray:
         """Convert weights (out, in) to this peer's layout, or back."""
         raise NotImplementedError
 
-    def _step(self, parameters: Any, x: Any, y: Any) -> Any:
+    def _steps(self, parameters: Any, x: Any, y: Any) -> Any:
+        """Return the gradients on a batch, times `_rate`."""
         raise NotImplementedError
+
+    def _shrunk(self, parameters: Any) -> Any:
+        """Return the parameters after a penalty that is not in the gradients."""
+        return parameters
 
 
 class Grad(_Jax):
@@ -108,10 +138,9 @@ class Grad(_Jax):
             cost += kappa2 / 2 * sum(jnp.sum(w * w) for w, _ in parameters)
         return cost
 
-    def _step(self, parameters: Any, x: Any, y: Any) -> Any:
+    def _steps(self, parameters: Any, x: Any, y: Any) -> Any:
         gradients = jax.grad(self._loss)(parameters, x, y)
-        rate = self._case.learning_rate
-        return jax.tree.map(lambda p, g: p - rate * g, parameters, gradients)
+        return jax.tree.map(lambda g: self._rate * g, gradients)
 
 
 class ByHand(_Jax):
@@ -120,22 +149,26 @@ class ByHand(_Jax):
     def _laid(self, w: np.ndarray) -> np.ndarray:
         return w
 
-    def _step(self, parameters: Any, x: Any, y: Any) -> Any:
+    def _steps(self, parameters: Any, x: Any, y: Any) -> Any:
         case, layers = self._case, [x]
         for (w, b), name in zip(parameters, case.activations, strict=True):
             layers.append(ACTIVATIONS[name](layers[-1] @ w.T + b))
-        delta = (layers[-1] - y) * (case.learning_rate / len(x))
-        kappa1, kappa2 = case.shrinks()
-        stepped = []
+        delta = (layers[-1] - y) * (self._rate / len(x))
+        steps = []
         for i in reversed(range(len(parameters))):
-            (w, b), here = parameters[i], delta
+            steps.append((delta.T @ layers[i], delta.sum(axis=0)))
             if i:
-                delta = (delta @ w) * _slope(layers[i], case.hidden)
-            shrunk = (1 - kappa2) * w if kappa2 else w
-            if kappa1:
-                shrunk -= kappa1 * jnp.sign(w)
-            stepped.append((shrunk - here.T @ layers[i], b - here.sum(axis=0)))
-        return stepped[::-1]
+                delta = (delta @ parameters[i][0]) * _slope(layers[i], case.hidden)
+        return steps[::-1]
+
+    def _shrunk(self, parameters: Any) -> Any:
+        kappa1, kappa2 = self._case.shrinks()
+
+        def shrunk(w: Any) -> Any:
+            less = (1 - kappa2) * w if kappa2 else w
+            return less - kappa1 * jnp.sign(w) if kappa1 else less
+
+        return [(shrunk(w), b) for w, b in parameters]
 
 
 def _slope(a: Any, name: str) -> Any:

@@ -11,6 +11,9 @@ from fastnn.bench.problem import Problem, book_order
 __all__ = ["Batched", "PerSample"]
 
 
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
+
+
 class Batched:
     """Backprop on whole batches as matrices, with the weights updated in place."""
 
@@ -21,6 +24,11 @@ class Batched:
         self._x, self._y = problem.floats(case.dtype), problem.targets(case.dtype)
         self._labels = problem.labels
         self._weights, self._biases = problem.start(case.dtype)
+        self._moments = [
+            [[np.zeros_like(x), np.zeros_like(x)] for x in layer]
+            for layer in zip(self._weights, self._biases, strict=True)
+        ]
+        self._steps = 0
 
     def epoch(self, order: np.ndarray) -> None:
         """Train once over the rows in `order`."""
@@ -48,17 +56,30 @@ class Batched:
     def _step(self, rows: np.ndarray) -> None:
         kappa1, kappa2 = self._case.shrinks()
         layers = self._forward(self._x[rows])
-        delta = (layers[-1] - self._y[rows]) * (self._case.learning_rate / len(rows))
+        factor = self._case.learning_rate if self._case.is_plain else 1.0
+        delta = (layers[-1] - self._y[rows]) * (factor / len(rows))
+        self._steps += 1
         for i in reversed(range(len(self._weights))):
             w, step, step_b = self._weights[i], delta.T @ layers[i], delta.sum(axis=0)
             if i:
                 delta = (delta @ w) * _slope(layers[i], self._case.hidden)
+            if not self._case.is_plain:
+                step, step_b = map(self._adapted, (step, step_b), self._moments[i])
             if kappa2:
                 w *= 1 - kappa2
             if kappa1:
                 w -= kappa1 * np.sign(w)
             w -= step
             self._biases[i] -= step_b
+
+    def _adapted(self, g: np.ndarray, moments: list[np.ndarray]) -> np.ndarray:
+        """Return Adam's step for a gradient, and update its moments."""
+        m, s = moments
+        m += (1 - BETA1) * (g - m)
+        s += (1 - BETA2) * (g * g - s)
+        rate = self._case.learning_rate / (1 - BETA1**self._steps)
+        step: np.ndarray = rate * m / (np.sqrt(s / (1 - BETA2**self._steps)) + EPSILON)
+        return step
 
 
 class PerSample:

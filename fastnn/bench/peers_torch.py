@@ -13,6 +13,7 @@ from fastnn.bench.problem import Problem
 
 __all__ = ["ByHand", "Eager"]
 
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 LAYERS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 
@@ -50,7 +51,7 @@ class _Torch:
 
 
 class Eager(_Torch):
-    """`nn.Sequential`, a loss, ``backward`` and `torch.optim.SGD`."""
+    """`nn.Sequential`, a loss, ``backward`` and an optimizer of `torch.optim`."""
 
     def __init__(self, case: Case, problem: Problem) -> None:
         super().__init__(case, problem)
@@ -63,7 +64,9 @@ class Eager(_Torch):
         for linear, w, b in zip(linears, *problem.start(case.dtype), strict=True):
             linear.weight.data, linear.bias.data = torch.from_numpy(w), torch.from_numpy(b)
         self._weights = [linear.weight for linear in linears]
-        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=case.learning_rate)
+        self._optimizer = OPTIMIZERS[case.optimizer](
+            self._model.parameters(), lr=case.learning_rate, fused=True
+        )
         self._loss = (
             nn.CrossEntropyLoss(reduction="sum")
             if case.output == "softmax"

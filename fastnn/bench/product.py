@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 
-from fastnn import penalties
+from fastnn import optimizers, penalties
 from fastnn.bench.cases import Case
 from fastnn.bench.problem import Problem
 from fastnn.network import Network
@@ -37,8 +37,8 @@ class Fused:
         options = options_for(
             self._network,
             batch_size=case.batch_size,
-            learning_rate=case.learning_rate,
-            optimizer=None,
+            learning_rate=None,
+            optimizer=optimizers.named("optimizer", case.optimizer, case.learning_rate),
             penalty=_penalty(case),
             dropout=None,
             input_noise=0.0,

@@ -2,7 +2,8 @@
 
 The limit is the largest of three times: the arithmetic at the measured peak of the vector units,
 the rows read once from memory, and the weights read twice and written once per batch in the cache
-that holds them. Multiplications by inputs that are zero are not counted: a zero adds nothing.
+that holds them; Adam's two moments of each weight are read and written as well. Multiplications by
+inputs that are zero are not counted: a zero adds nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Limit(NamedTuple):
     dense_flops : float
         Additions and multiplications with all inputs.
     row_bytes, weight_bytes : float
-        Bytes of rows read from memory; bytes of weights read and written in cache.
+        Bytes of rows read from memory; bytes of weights and moments read and written in cache.
     peak : float
         flops per second of fused multiply-adds.
     blas : float
@@ -78,12 +79,13 @@ def limit(case: Case, problem: Problem) -> Limit:
     stored = [used_share(problem.rows, case.batch_size) * layers[0], *layers[1:]]
     # Forward and gradient each take a product per layer; delta takes one in all but the first.
     products = (1, 0) if case.work == "evaluate" else (2, 1)
+    moments = 0 if case.is_plain else 2 * sum(layers)
     batches = 0 if case.work == "evaluate" else -(-n // case.batch_size)
     return Limit(
         flops=2 * n * (products[0] * sum(used) + products[1] * sum(layers[1:])),
         dense_flops=2 * n * (products[0] * sum(layers) + products[1] * sum(layers[1:])),
         row_bytes=n * case.sizes[0] * problem.rows.itemsize,
-        weight_bytes=3 * batches * sum(stored) * dtype.itemsize,
+        weight_bytes=batches * (3 * sum(stored) + 2 * moments) * dtype.itemsize,
         peak=multiply_add_rate(dtype, case.threads),
         blas=_matrix_rate(dtype),
         memory=read_bandwidth(MEMORY_BYTES, dtype),
