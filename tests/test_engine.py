@@ -392,7 +392,7 @@ def test_a_batch_of_all_rows_takes_no_more_memory_for_more_threads() -> None:
     def taken(threads: int) -> int:
         shape = layout.Shape(
             (784, 30, 10), (records.Choice(0),) * 2, batch_size=60_000, listed=5, lanes=16,
-            panels=(2, 2), threads=threads, stateful=False, memories=0, shortens=False,
+            panels=(2, 2), threads=threads, stateful=False, memories=None, shortens=False,
             sparse=False, lists=True, parts=64, dtype=np.dtype("float32"),
         )  # fmt: skip
         return sum(array.nbytes for array in layout.allocate(shape))

@@ -24,8 +24,8 @@ def laid_out(sizes: list[int], lanes: int, widest: int, dtype: str) -> layout.Ar
     choices = (records.Choice(activation=0),) * layers
     shape = layout.Shape(
         tuple(sizes), choices, batch_size=4, listed=4, lanes=lanes, panels=(widest,) * layers,
-        threads=1, stateful=False, memories=0, shortens=False, sparse=False, lists=False, parts=0,
-        dtype=np.dtype(dtype),
+        threads=1, stateful=False, memories=None, shortens=False, sparse=False, lists=False,
+        parts=0, dtype=np.dtype(dtype),
     )  # fmt: skip
     return layout.allocate(shape)
 

@@ -250,7 +250,7 @@ class Path:
         if self._stateful:
             panels = self._arrays.state, self._arrays.bias_state
             found.append(places_of(table, panels, state.kept, lanes))
-        for number, kept in enumerate(state.memories, 1):
+        for number, kept in enumerate(state.memories):
             found.append(places_of(table, memory(self._arrays, number), kept, lanes))
         return found
 
@@ -305,7 +305,6 @@ def _arrays(
     if wanted.lists or wanted.sparse:
         panels[0] = wanted.panel
     stateful = any(rule.stateful for rule in wanted.rules)
-    memories = 0 if wanted.stepper is None else 1 + wanted.stepper.memories
     shape = layout.Shape(
         sizes=tuple(sizes),
         choices=tuple(choices),
@@ -315,7 +314,7 @@ def _arrays(
         panels=tuple(panels),
         threads=threads,
         stateful=stateful,
-        memories=memories,
+        memories=None if wanted.stepper is None else wanted.stepper.memories,
         shortens=wanted.shortens,
         sparse=wanted.sparse,
         lists=wanted.lists,

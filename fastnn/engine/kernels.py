@@ -49,7 +49,6 @@ from fastnn.engine.constants import (
     by_rules,
     decays,
     has_groups,
-    has_stepper,
     is_sparse,
     lanes,
     lazy,
@@ -92,7 +91,6 @@ from fastnn.engine.pointers import after, at, get, layer_of, matrix_of, net_of, 
 from fastnn.engine.products import fuses, transpose_weights, update
 from fastnn.engine.rows import find_largest
 from fastnn.engine.shorten import shorten_layers
-from fastnn.engine.steps import step_layer
 from fastnn.engine.team import meet_all
 
 __all__ = ["build_outputs", "build_settle", "build_train"]
@@ -356,17 +354,14 @@ def change_weights(spec, net, batch, numbers, of_stepper, decay):
     if is_sparse(spec) and shrinks(spec) and not after_gradient(spec):
         shrink_sparse_first(spec, net, batch.m, numbers)
     for layer in range(net.layers, 0, -1):
-        update(spec, net, layer, batch, numbers, decay)
+        update(spec, net, layer, batch, numbers, of_stepper, decay)
     if is_sparse(spec) and shrinks(spec) and after_gradient(spec):
         shrink_sparse_first(spec, net, batch.m, numbers)
-    if has_stepper(spec):
+    if has_groups(spec) or shortens(spec):
         meet_all(net)
-        for layer in range(1, net.layers + 1):
-            step_layer(spec, net, layer, numbers, of_stepper)
     if has_groups(spec):
-        meet_all(net)
         scale_layers(spec, net, numbers)
-    if shortens(spec):  # all threads have met above
+    if shortens(spec):
         shorten_layers(spec, net, numbers)
 
 

@@ -89,8 +89,11 @@ class Arrays(NamedTuple):
     state, bias_state : 1-D, the network's dtype
         What a penalty stores for each weight and bias; of length 1 if no penalty does.
     memory, bias_memory : 1-D, the network's dtype
-        The gradient, laid out like the weights and biases; after it, in the same layout, each
-        number that an optimizer stores for them. Of length 1 without an optimizer.
+        Each number that an optimizer stores for the weights and biases, laid out like these, one
+        number after the other. Of length 1 if it stores none.
+    gradient, bias_gradient : 1-D, the network's dtype
+        For each thread, room for the gradient of a panel and of its biases. Of length 1 without an
+        optimizer.
     step_sizes, members : 1-D, the network's dtype
         The size of each weight's step; two rows for each thread. Of length 1 if no groups are
         shortened by these sizes.
@@ -156,6 +159,8 @@ class Arrays(NamedTuple):
     bias_state: np.ndarray
     memory: np.ndarray
     bias_memory: np.ndarray
+    gradient: np.ndarray
+    bias_gradient: np.ndarray
     step_sizes: np.ndarray
     members: np.ndarray
     work: np.ndarray
@@ -195,7 +200,7 @@ class Shape(NamedTuple):
     sizes: units of each layer, the inputs first. choices: for each layer after the inputs.
     batch_size: the most rows of a batch. listed: the most rows of a block. panels: for each layer,
     the most vectors of a panel. stateful: whether a penalty stores numbers for the weights.
-    memories: how many numbers an optimizer stores for each weight, its gradient included.
+    memories: how many numbers an optimizer stores for each weight; None without an optimizer.
     shortens: whether groups are shortened by the sizes of its steps. sparse: whether rows list
     their nonzeros, so that no inputs are stored. lists: whether the columns that a block of rows
     uses are listed. parts: by how many sets of rows these are sorted, 0 if they are not.
@@ -209,7 +214,7 @@ class Shape(NamedTuple):
     panels: tuple[int, ...]
     threads: int
     stateful: bool
-    memories: int
+    memories: int | None
     shortens: bool
     sparse: bool
     lists: bool
@@ -237,10 +242,14 @@ def allocate(shape: Shape) -> Arrays:
 
 
 class Lengths(NamedTuple):
-    """The lengths of the arrays that layers share, and the number of copies of the inputs."""
+    """The lengths of the arrays that layers share, and the number of copies of the inputs.
+
+    panel: the elements of the largest panel.
+    """
 
     work: int
     weights: int
+    panel: int
     transposed: int
     biases: int
     copies: int
@@ -249,7 +258,7 @@ class Lengths(NamedTuple):
 def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
     """Return the layers' tables, one for each copy of the inputs, and the arrays' lengths."""
     table = np.zeros((len(shape.sizes), FIELDS), np.int64)
-    work = weights = transposed = biases = 0
+    work = weights = largest = transposed = biases = 0
     lanes, itemsize = shape.lanes, shape.dtype.itemsize
     for layer, units in enumerate(shape.sizes):
         row = table[layer]
@@ -270,12 +279,13 @@ def _tables(shape: Shape) -> tuple[np.ndarray, Lengths]:
             row[W_AT], row[WT_AT], row[B_AT] = weights, transposed, biases
             row[ACTIVATION:] = shape.choices[layer - 1]
             weights, biases = weights + below * padded, biases + padded
+            largest = max(largest, below * int(row[PANEL]) * lanes)
             if layer > 1:
                 transposed += below * padded
                 row[BACK_PANEL] = panel_vectors(below // lanes, shape.panels[layer - 1])
     tables = np.repeat(table[np.newaxis], copies, axis=0)
     tables[:, 0, A_AT] = np.arange(copies) * inputs
-    return tables, Lengths(work, weights, transposed, biases, copies)
+    return tables, Lengths(work, weights, largest, transposed, biases, copies)
 
 
 class Plan(NamedTuple):
@@ -289,7 +299,7 @@ class Plan(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _plan(shape: Shape) -> Plan:
-    tables, (work, weights, transposed, biases, copies) = _tables(shape)
+    tables, (work, weights, panel, transposed, biases, copies) = _tables(shape)
     sizes, lanes, threads, dtype = shape.sizes, shape.lanes, shape.threads, shape.dtype
     out, width = tables[0, -1], int(tables[0, :, PITCH].max())
     columns, words = max(sizes) + 2 * lanes + CACHE_LINE, -(-sizes[0] // 64)
@@ -299,6 +309,7 @@ def _plan(shape: Shape) -> Plan:
         span_words = _span_words(words, int(tables[0, 1, PANEL]) * lanes * dtype.itemsize)
     listed, more = blocks if shape.lists else 0, max(lanes, shape.listed)
     rows = shape.batch_size * int(out[PITCH])
+    memories, panel_row = shape.memories or 0, max(shape.panels) * lanes
     pieces, total = _pieces(
         dtype,
         weights=(1, weights),
@@ -306,8 +317,10 @@ def _plan(shape: Shape) -> Plan:
         biases=(1, biases),
         state=(1, weights if shape.stateful else 1),
         bias_state=(1, biases if shape.stateful else 1),
-        memory=(1, shape.memories * weights or 1),
-        bias_memory=(1, shape.memories * biases or 1),
+        memory=(1, memories * weights or 1),
+        bias_memory=(1, memories * biases or 1),
+        gradient=(threads, 1 if shape.memories is None else panel),
+        bias_gradient=(threads, 1 if shape.memories is None else panel_row),
         step_sizes=(1, weights if shape.shortens else 1),
         members=(threads, 2 * max(sizes) if shape.shortens else 1),
         work=(1, work + more * width),  # V rows, or a block, are read at a time
@@ -315,7 +328,7 @@ def _plan(shape: Shape) -> Plan:
         real=(1, rows),
         zeros=(1, width),
         room=(threads, int(out[VECTORS]) * lanes * lanes),
-        sums=(threads, max(shape.panels) * lanes),
+        sums=(threads, panel_row),
         missed=(threads, lanes),
         one_step=(1, lanes),
         left_out=(1, columns),

@@ -17,9 +17,8 @@ from fastnn.engine.constants import (
 )
 from fastnn.engine.jit import jit, jit_outlined
 from fastnn.engine.layout import ENTERING, IN_BATCH, LEFT_OUT, SEEN
-from fastnn.engine.parts import panel_at
+from fastnn.engine.parts import acting, panel_at, skips
 from fastnn.engine.pointers import after, get, layer_of, put, words_to
-from fastnn.engine.products import acting, skips
 from fastnn.engine.shrink import catch_up_columns, catch_up_run, run_lanes, shrink_columns
 from fastnn.engine.sorting import sort_columns
 from fastnn.engine.team import share

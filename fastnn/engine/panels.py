@@ -15,7 +15,7 @@ __all__ = ["Place", "begin_memories", "memory", "pack", "places_of", "unpack"]
 
 
 def memory(arrays: Arrays, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the parts of `memory` and `bias_memory` for one number; 0 is the gradient."""
+    """Return the parts of `memory` and `bias_memory` for one number."""
     parts = (arrays.memory, len(arrays.weights)), (arrays.bias_memory, len(arrays.biases))
     of_weights, of_biases = (flat[number * size :][:size] for flat, size in parts)
     return of_weights, of_biases
@@ -25,7 +25,7 @@ def begin_memories(arrays: Arrays, stepper: Optimizer) -> None:
     """Set all memories to those that a weight 0 starts with: the padding takes steps too."""
     dtype = arrays.memory.dtype
     each = (stepper.start(np.zeros(shape, dtype)) for shape in ((1, 1), (1,)))
-    for number, (of_weight, of_bias) in enumerate(zip(*each, strict=True), 1):
+    for number, (of_weight, of_bias) in enumerate(zip(*each, strict=True)):
         of_weights, of_biases = memory(arrays, number)
         of_weights[:], of_biases[:] = of_weight.item(), of_bias.item()
 

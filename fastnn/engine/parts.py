@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 
 from fastnn.engine.constants import by_layout, lanes, listed_rows, lists, sorts, tile_rows
 from fastnn.engine.jit import jit
-from fastnn.engine.pointers import layer_of, words_to
+from fastnn.engine.pointers import get, layer_of, words_to
 from fastnn.engine.team import share
 
 __all__ = [
     "Part",
+    "acting",
     "block_rows",
     "has_all_rows",
     "inputs_of",
@@ -31,6 +32,7 @@ __all__ = [
     "part_of",
     "rows_at_once",
     "rows_of",
+    "skips",
 ]
 
 
@@ -55,6 +57,18 @@ def panel_at(spec, net, layer, first):
     """
     here, inputs = layer_of(net, layer), layer_of(net, layer - 1).vectors * lanes(spec)
     return min(here.panel, here.vectors - first), inputs * first * lanes(spec)
+
+
+@jit
+def skips(here, numbers):
+    """Return whether the penalty of a layer does nothing in this step."""
+    return here.skips > 0 and get(numbers, here.numbers + here.skips - 1) > 0
+
+
+@jit
+def acting(here, numbers):
+    """Return the number of the penalty that shrinks a layer's weights in this step, 0 for none."""
+    return 0 if skips(here, numbers) else here.shrunk
 
 
 @by_layout

@@ -26,20 +26,23 @@ from fastnn.engine.jit import jit, jit_outlined, never_inline
 from fastnn.engine.layout import LEFT_OUT
 from fastnn.engine.listed_products import product_of_listed, update_listed
 from fastnn.engine.parts import (
+    acting,
     block_rows,
     inputs_of,
     is_empty,
     panel_at,
     rows_at_once,
+    skips,
 )
 from fastnn.engine.pointers import after, get, layer_of, place_of
 from fastnn.engine.rows import add_rows
 from fastnn.engine.shrink import shrink_columns
 from fastnn.engine.simd import tile_forward, tile_update
+from fastnn.engine.steps import step_panel
 from fastnn.engine.team import nth_part, share
 from fastnn.engine.transpose import transpose
 
-__all__ = ["acting", "fuses", "layer_product", "product", "skips", "transpose_weights", "update"]
+__all__ = ["fuses", "layer_product", "product", "transpose_weights", "update"]
 
 # This many inputs of a panel (4 to 16 KiB with AVX-512) are updated from all rows before the next.
 CHUNK = 64
@@ -51,7 +54,7 @@ class Panel(NamedTuple):
     vectors : how many there are
     delta : pointer to their delta for the batch's first row
     w, q, b : pointers to their weights, what the penalty stores for these, and their biases; with
-        an optimizer, w and b point to the gradients instead
+        an optimizer, w and b point to room for the gradients instead
     """
 
     vectors: Any
@@ -110,11 +113,12 @@ def product(
 
 
 @jit
-def update(spec, net, layer, batch, numbers, decay):
-    """Shrink a layer's weights and biases and add their gradient.
+def update(spec, net, layer, batch, numbers, of_stepper, decay):
+    """Make a layer's step: shrink its weights and biases and add their gradient.
 
     A thread updates its whole panels, and its inputs of the others. `numbers` are the penalties'
-    coefficients in this step. With an optimizer, the gradient is only added to its zeroed memory.
+    coefficients in this step. With an optimizer, whose `of_stepper` coefficients precede them, a
+    panel's gradient is added to zeroed memory, and then the optimizer makes the panel's step.
     With sparse rows, the first layer is shrunk here only if the batch is a single row. If the first
     layer's penalty decays, its delta is divided by the factor `decay`, which suits its panels but
     not its biases. While the first layer is updated, rows of the next batch are prefetched.
@@ -123,12 +127,12 @@ def update(spec, net, layer, batch, numbers, decay):
     for which in range(2):
         part = inputs_of(spec, net, layer, which)
         if not is_empty(part):
-            update_part(spec, net, layer, batch, numbers, decay, part, asks)
+            update_part(spec, net, layer, batch, numbers, of_stepper, decay, part, asks)
             asks = False
 
 
 @jit
-def update_part(spec, net, layer, batch, numbers, decay, part, asks):
+def update_part(spec, net, layer, batch, numbers, of_stepper, decay, part, asks):
     """Update a part of a layer: its vectors, for its inputs."""
     here, m = layer_of(net, layer), batch.m
     biases = part.low == 0 and not has_stepper(spec)
@@ -150,6 +154,8 @@ def update_part(spec, net, layer, batch, numbers, decay, part, asks):
                 shrink_left_out(spec, net, numbers, panel)
         else:
             update_panel(spec, net, layer, batch, numbers, ask, panel)
+        if has_stepper(spec):
+            step_panel(spec, net, layer, start, panel.low, panel.high, numbers, of_stepper)
         if decays(spec) and layer == 1 and biases:
             add_rows(spec, panel.delta, here.pitch, m, panel.vectors, decay, panel.b)
     if with_biases and here.after_gradient:
@@ -161,11 +167,12 @@ def panel_of(spec, net, layer, first, part):
     """Return the panel of a layer that begins at vector `first`, for the inputs of `part`."""
     here, v = layer_of(net, layer), lanes(spec)
     vectors, place = panel_at(spec, net, layer, first)
-    w, b = (here.g, here.bias_g) if has_stepper(spec) else (here.w, here.b)
+    w, b = after(here.w, place), after(here.b, first * v)
+    if has_stepper(spec):
+        w, b = net.gradient, net.bias_gradient
     return Panel(
-        vectors, after(here.delta, first * v), after(w, place), after(here.q, place),
-        after(b, first * v), part.low, part.high,
-    )  # fmt: skip
+        vectors, after(here.delta, first * v), w, after(here.q, place), b, part.low, part.high
+    )
 
 
 @jit
@@ -184,18 +191,6 @@ def shrink_left_out(spec, net, numbers, panel):
 def fuses(spec, m):
     """Return whether the penalty's whole step is fused into the update of sparse rows."""
     return lazy(spec) and m == 1
-
-
-@jit
-def skips(here, numbers):
-    """Return whether the penalty of a layer does nothing in this step."""
-    return here.skips > 0 and get(numbers, here.numbers + here.skips - 1) > 0
-
-
-@jit
-def acting(here, numbers):
-    """Return the number of the penalty that shrinks a layer's weights in this step, 0 for none."""
-    return 0 if skips(here, numbers) else here.shrunk
 
 
 @jit

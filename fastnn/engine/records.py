@@ -75,6 +75,8 @@ ARRAYS: dict[str, type[np.generic] | None] = {
     "bias_state": None,
     "memory": None,
     "bias_memory": None,
+    "gradient": None,
+    "bias_gradient": None,
     "step_sizes": None,
     "members": None,
     "work": None,
@@ -133,8 +135,8 @@ LAYER: dict[str, tuple[int, str]] = {
     "b": (B_AT, "biases"),
     "q": (W_AT, "state"),
     "bias_q": (B_AT, "bias_state"),
-    "g": (W_AT, "memory"),
-    "bias_g": (B_AT, "bias_memory"),
+    "memory": (W_AT, "memory"),
+    "bias_memory": (B_AT, "bias_memory"),
     "step_sizes": (W_AT, "step_sizes"),
 }
 

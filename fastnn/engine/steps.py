@@ -1,7 +1,7 @@
-"""Optimizer steps: a pass over a layer's weights and their memories, one vector at a time.
+"""Optimizer steps: a pass over a panel's weights and their memories, one vector at a time.
 
-The gradient is in an array laid out like the weights. An array of the same layout follows it for
-each number that the optimizer keeps per weight.
+The numbers that the optimizer keeps are in arrays laid out like the weights, one after the other.
+The gradient is that of one panel, laid out like it, so that it stays in the cache.
 """
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ from fastnn.engine.constants import lanes
 from fastnn.engine.emit import int64, load, read_spec, store, switch, vector_of
 from fastnn.engine.formulas import formula
 from fastnn.engine.jit import jit_outlined
+from fastnn.engine.parts import acting, panel_at
 from fastnn.engine.pointers import after, layer_of
-from fastnn.engine.products import acting
 from fastnn.engine.shrink import shrunk, spread
 from fastnn.engine.spec import Rule, Stepper
-from fastnn.engine.team import share
 from fastnn.engine.trace import Vec, VecSpace
 
-__all__ = ["step_layer"]
+__all__ = ["step_panel"]
 
 
 @jit_outlined
-def step_layer(spec, net, number, numbers, of_stepper):
-    """Apply the optimizer's step to this thread's part of a layer, and set the gradient to 0.
+def step_panel(spec, net, layer, first, low, high, numbers, of_stepper):
+    """Apply the optimizer's step to a panel, once its gradient is known; set the gradient to 0.
 
-    `numbers` are the coefficients of this step: `of_stepper` of the optimizer's for weights, as
-    many for biases, then the penalties'.
+    The panel begins at vector `first` of a layer; its inputs `low` to `high` are changed, and the
+    biases if `low` is 0. `numbers` are the coefficients of this step: `of_stepper` of the
+    optimizer's for weights, as many for biases, then the penalties'.
     """
-    here, below = layer_of(net, number), layer_of(net, number - 1)
-    of_penalty = after(numbers, here.numbers)
-    rule = acting(here, numbers)
-    begin, end = share(net, below.vectors * lanes(spec) * here.vectors)
+    here, (vectors, place) = layer_of(net, layer), panel_at(spec, net, layer, first)
+    of_penalty, rule = after(numbers, here.numbers), acting(here, numbers)
+    memory, begin, end = after(here.memory, place), low * vectors, high * vectors
     step_vectors(
-        spec, rule, begin, end, of_penalty, numbers, here.w, here.g, net.weight_count, here.q
-    )
+        spec, rule, begin, end, of_penalty, numbers, after(here.w, place), net.gradient, memory,
+        net.weight_count, after(here.q, place),
+    )  # fmt: skip
     if here.norm_at:
-        keep_step_sizes(spec, begin, end, numbers, here.g, net.weight_count, here.step_sizes)
-    if net.thread == 0:
-        rule = rule if here.on_biases else 0
+        step_sizes = after(here.step_sizes, place)
+        keep_step_sizes(spec, begin, end, numbers, memory, net.weight_count, step_sizes)
+    if low == 0:
+        rule, column = rule if here.on_biases else 0, first * lanes(spec)
         step_vectors(
-            spec, rule, 0, here.vectors, of_penalty, after(numbers, of_stepper), here.b,
-            here.bias_g, net.bias_count, here.bias_q,
+            spec, rule, 0, vectors, of_penalty, after(numbers, of_stepper), after(here.b, column),
+            net.bias_gradient, after(here.bias_memory, column), net.bias_count,
+            after(here.bias_q, column),
         )  # fmt: skip
 
 
@@ -62,16 +64,18 @@ def step_vectors(
     numbers: Any,
     w: Any,
     g: Any,
+    memory: Any,
     apart: Any,
     q: Any,
 ) -> Any:
     """Step the vectors from `begin` to `end`, with the penalty numbered `number`; set g to 0.
 
-    The optimizer's memories follow g, each `apart` elements after the one before.
+    The first of the optimizer's memories is at ``memory``, each other one `apart` elements later.
     """
     signature = types.void(
-        spec, types.int64, types.int64, types.int64, of_penalty, numbers, w, g, types.int64, q
-    )
+        spec, types.int64, types.int64, types.int64, of_penalty, numbers, w, g, memory, types.int64,
+        q,
+    )  # fmt: skip
     kernel = read_spec(spec)
     vector = vector_of(w, kernel.lanes)
 
@@ -79,9 +83,9 @@ def step_vectors(
         stepper = kernel.stepper
         if stepper is None:
             return context.get_dummy_value()
-        _, chosen, begin, end, of_penalty, numbers, w, g, apart, q = arguments
+        _, chosen, begin, end, of_penalty, numbers, w, g, memory, apart, q = arguments
         own = spread(builder, stepper.numbers, numbers, vector)
-        memories = _places(builder, g, apart, stepper)
+        memories = _places(builder, memory, apart, stepper)
 
         def run(number: int) -> None:
             rule = kernel.rules[number - 1] if number else None
@@ -89,7 +93,7 @@ def step_vectors(
             with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
                 index = builder.add(begin, loop.index)
                 place = builder.mul(index, int64(vector.count))
-                old = [Vec(builder, load(builder, p, place, vector)) for p in (w, *memories)]
+                old = [Vec(builder, load(builder, p, place, vector)) for p in (w, g, *memories)]
                 weight, *new = _stepped(stepper, rule, old, own, of_rule)
                 if rule is not None and rule.after_gradient:
                     step_size = _step_size_of(stepper, new, own)
@@ -97,7 +101,7 @@ def step_vectors(
                     (value,) = shrunk(builder, rule, [weight.value], q, [place], scaled)
                     weight = Vec(builder, value)
                 store(builder, ir.Constant(vector, [0.0] * vector.count), g, place)
-                for pointer, value in zip((w, *memories[1:]), (weight, *new), strict=True):
+                for pointer, value in zip((w, *memories), (weight, *new), strict=True):
                     store(builder, value.value, pointer, place)
 
         cases = [(0,), *((n,) for n, rule in enumerate(kernel.rules, 1) if rule.shrink)]
@@ -109,23 +113,24 @@ def step_vectors(
 
 @intrinsic(prefer_literal=True)
 def keep_step_sizes(
-    typing: Any, spec: Any, begin: Any, end: Any, numbers: Any, g: Any, apart: Any, step_sizes: Any
-) -> Any:
-    """Write each weight's step size to ``step_sizes``, computed from the memories that follow g."""
-    signature = types.void(spec, types.int64, types.int64, numbers, g, types.int64, step_sizes)
+    typing: Any, spec: Any, begin: Any, end: Any, numbers: Any, memory: Any, apart: Any,
+    step_sizes: Any,
+) -> Any:  # fmt: skip
+    """Write each weight's step size to ``step_sizes``, computed from the optimizer's memories."""
+    signature = types.void(spec, types.int64, types.int64, numbers, memory, types.int64, step_sizes)
     kernel = read_spec(spec)
-    vector = vector_of(g, kernel.lanes)
+    vector = vector_of(memory, kernel.lanes)
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         stepper = kernel.stepper
         if stepper is None or not kernel.shortens:
             return context.get_dummy_value()
-        _, begin, end, numbers, g, apart, step_sizes = arguments
+        _, begin, end, numbers, memory, apart, step_sizes = arguments
         own = spread(builder, stepper.numbers, numbers, vector)
-        memories = _places(builder, g, apart, stepper)
+        memories = _places(builder, memory, apart, stepper)
         with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
             place = builder.mul(builder.add(begin, loop.index), int64(vector.count))
-            now = [Vec(builder, load(builder, p, place, vector)) for p in memories[1:]]
+            now = [Vec(builder, load(builder, p, place, vector)) for p in memories]
             step_size = _step_size_of(stepper, now, own)
             if step_size is not None:
                 store(builder, step_size.value, step_sizes, place)
@@ -134,12 +139,12 @@ def keep_step_sizes(
     return signature, generate
 
 
-def _places(builder: Any, g: Any, apart: Any, stepper: Stepper) -> list[Any]:
-    """Return pointers to the gradient and to the optimizer's memories, which lie `apart`."""
-    places = [g]
-    for _ in range(stepper.memories):
-        places.append(builder.gep(places[-1], [apart]))
-    return places
+def _places(builder: Any, memory: Any, apart: Any, stepper: Stepper) -> list[Any]:
+    """Return pointers to the optimizer's memories, which lie `apart`."""
+    return [
+        builder.gep(memory, [builder.mul(apart, int64(number))])
+        for number in range(stepper.memories)
+    ]
 
 
 def _stepped(
