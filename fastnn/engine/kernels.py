@@ -24,12 +24,12 @@ For each batch, with the innermost loops marked by an asterisk:
       next to it, the penalty of columns that it leaves out:
         shrink_left_out (listed)                        products -> shrink
         shrink_sparse_first (sparse)                    listing -> shrink
-      then step_layer (an optimizer)                    steps
+      then, for each panel, step_panel (an optimizer)   products -> steps
       and scale_layers, shorten_layers (groups)         groups, shorten
 
 The update is one pass over the weights: it applies the penalty in registers while it adds the
-gradient. With an optimizer other than plain descent, it adds the gradient to a zeroed copy of the
-weights' layout instead, and a second pass makes the step.
+gradient. With an optimizer other than plain descent, it adds a panel's gradient to zeroed memory
+instead, and a second pass over the panel makes the step.
 
 Threads share the rows of a batch or the panels of a layer, and never a sum. If threads are few and
 batches small, each thread gathers and lists the whole batch for itself.
