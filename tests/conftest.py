@@ -19,6 +19,7 @@ import numba
 import numpy as np
 import pooch  # noqa: F401 - imported now, or its logger would keep a CliRunner's stderr
 import pytest
+from threadpoolctl import threadpool_limits
 
 from book_networks import Pairs, vectors
 from fastnn import activations, arrays, costs, data, initializers
@@ -136,6 +137,14 @@ def usual_outputs(request: pytest.FixtureRequest) -> None:
     """Use `compiled_outputs` in all tests that are not marked ``cpu_tiles``."""
     if request.node.get_closest_marker("cpu_tiles") is None:
         request.getfixturevalue("compiled_outputs")
+
+
+@pytest.fixture(scope="module")
+def nothing_compiled() -> Iterator[None]:
+    """Take the numpy path, on one thread, in a module whose many formulas would take a minute."""
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
+        yield
 
 
 @pytest.fixture
