@@ -21,16 +21,16 @@ def relu() -> Network:
     return Network([12, 9, 4], activation=units, cost="quadratic", dtype="float64", seed=1)
 
 
-def diverges(network: Network, X, epochs: int = 60, match: str = "finite", **keywords) -> None:
+def diverges(network: Network, X, y=Y, epochs: int = 60, match: str = "finite", **keywords) -> None:
     """Check that the fit diverges and leaves the weights of its last finished epoch."""
     twin = Network(
         network.sizes, activation=network.activations, cost=network.cost, dtype="float64", seed=1
     )
     with pytest.raises(DivergenceError, match=match):
-        network.fit(X, Y, epochs=epochs, shuffle=False, **keywords)
+        network.fit(X, y, epochs=epochs, shuffle=False, **keywords)
     finished = len(network.history.seconds)
     assert finished < epochs
-    twin.fit(X, Y, epochs=finished, shuffle=False, **keywords)
+    twin.fit(X, y, epochs=finished, shuffle=False, **keywords)
     for one, other in zip(
         network.weights + network.biases, twin.weights + twin.biases, strict=True
     ):
@@ -40,6 +40,23 @@ def diverges(network: Network, X, epochs: int = 60, match: str = "finite", **key
 
 def test_relu_with_a_large_rate() -> None:
     diverges(relu(), X, learning_rate=1e3, match=r"epoch \d+, at batch .* rate 1000;.*smaller")
+
+
+def test_counts_whose_mean_overflows() -> None:
+    network = Network([12, 4], activation="exponential", cost="poisson", dtype="float64", seed=1)
+    diverges(network, X * 1e4, np.eye(4)[Y], learning_rate=0.5)
+
+
+def test_a_norm_that_overflows_is_not_hidden_by_its_limit() -> None:
+    diverges(relu(), X * 1e100, learning_rate=0.1, penalty=fastnn.MaxNorm(3.0))
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_weights_that_are_not_finite_before_training() -> None:
+    network = Network([12, 4], seed=1)
+    network.biases[0][2] = np.nan
+    with pytest.raises(ValueError, match=r"biases\[0\] holds NaN or infinity before training"):
+        network.fit(X, Y, epochs=1)
 
 
 def test_inputs_that_are_too_large() -> None:

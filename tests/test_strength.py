@@ -74,6 +74,15 @@ def test_weight_decay_that_keeps_less_than_half() -> None:
         warn(penalties.L2(1e6), eta=0.5, n=100, m=100)
 
 
+def test_an_occasional_step_makes_up_for_those_before_it() -> None:
+    layers = [np.full((30, 64), 0.2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn(penalties.TruncatedGradient(5.0, every=10), eta=0.5, n=1000, m=10, layers=layers)
+    with pytest.warns(fastnn.RegularizationWarning, match="shrinks weights by 0.25"):
+        warn(penalties.TruncatedGradient(5.0, every=100), eta=0.5, n=1000, m=10, layers=layers)
+
+
 def test_fit_and_the_books_sgd_warn_where_they_are_called() -> None:
     net = fastnn.Network([20, 5, 3], seed=1)
     with pytest.warns(fastnn.RegularizationWarning) as caught:
@@ -116,6 +125,9 @@ def test_there_and_back(strength: float, n: int) -> None:
     assert penalties.to_sklearn(penalties.from_sklearn(strength, n, 10), n, 10) == pytest.approx(
         strength
     )
+    whole = penalties.from_sklearn(strength, n, 2 * n)  # there, n rows at most are in a batch
+    assert whole == penalties.from_sklearn(strength, n, n)
+    assert penalties.to_sklearn(whole, n, 2 * n) == pytest.approx(strength)
     assert penalties.to_torch(penalties.from_torch(strength, n), n) == pytest.approx(strength)
     for l1, l2 in [(strength, 0.0), (0.0, strength), (strength, 2 * strength)]:
         assert penalties.to_keras(penalties.from_keras(l1, l2, n), n) == pytest.approx((l1, l2))
@@ -188,7 +200,8 @@ def test_scikit_learn_trains_to_the_same_weights() -> None:
         np.testing.assert_allclose(ours, theirs.T, rtol=0, atol=1e-12)
 
 
-def test_torch_trains_to_the_same_weights() -> None:
+@pytest.mark.parametrize("biases", [False, True])
+def test_torch_trains_to_the_same_weights(biases: bool) -> None:
     torch = pytest.importorskip("torch")
     net, decay, X = start(), 0.1, ROWS / 256
     layers = [torch.nn.Linear(20, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)]
@@ -200,7 +213,7 @@ def test_torch_trains_to_the_same_weights() -> None:
             layer.bias.copy_(torch.tensor(b))
     groups = [
         {"params": [layer.weight for layer in linear], "weight_decay": decay},
-        {"params": [layer.bias for layer in linear], "weight_decay": 0.0},
+        {"params": [layer.bias for layer in linear], "weight_decay": decay if biases else 0.0},
     ]
     optimizer = torch.optim.SGD(groups, lr=ETA)
     for step in range(STEPS):
@@ -211,7 +224,7 @@ def test_torch_trains_to_the_same_weights() -> None:
         optimizer.step()
     net.fit(
         X, LABELS, epochs=STEPS * BATCH // len(X), batch_size=BATCH, learning_rate=ETA,
-        penalty=penalties.from_torch(decay, len(X)), shuffle=False,
+        penalty=penalties.from_torch(decay, len(X), biases=biases), shuffle=False,
     )  # fmt: skip
     for w, layer in zip(net.weights, linear, strict=True):
         np.testing.assert_allclose(w, layer.weight.detach().numpy(), rtol=0, atol=1e-12)

@@ -62,6 +62,15 @@ FUNCTIONS = {
 
 
 @DTYPES
+@pytest.mark.parametrize("name", ["exp", "expm1"])
+def test_overflow_is_infinite(name: str, dtype: str) -> None:
+    low = {"float32": 88.4, "float64": 709.5}[dtype]
+    x = np.array([low, 1e3, np.inf, np.nan, -np.inf], dtype)
+    given, least = traced(FUNCTIONS[name][0], x), FUNCTIONS[name][1](-np.inf)
+    np.testing.assert_allclose(given, [np.inf] * 3 + [np.nan, least], atol=1e-37)
+
+
+@DTYPES
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_within_4_ulp(name: str, dtype: str) -> None:
     formula, exact, low, high = FUNCTIONS[name]

@@ -219,16 +219,15 @@ class VecSpace:
 
     def exp(self, x: Vec) -> Vec:
         power, fraction = self._exp_parts(x)
-        return fraction * power + power
+        return self.where(x > self._largest(x), math.inf, fraction * power + power)
 
     def expm1(self, x: Vec) -> Vec:
-        power, fraction = self._exp_parts(x)
-        return fraction * power + (power - 1.0)
+        return self.where(x > self._largest(x), math.inf, self._finite_expm1(x))
 
     def tanh(self, x: Vec) -> Vec:
         """Return (exp(2x)-1)/(exp(2x)+1); beyond 20 it is 1 in either precision."""
         size = abs(x)
-        grown = self.expm1(self.where(size > 20.0, 20.0, size) * 2.0)
+        grown = self._finite_expm1(self.where(size > 20.0, 20.0, size) * 2.0)
         return self.copysign(grown / (grown + 2.0), x)
 
     def logaddexp(self, x: Vec, y: Any) -> Vec:
@@ -269,16 +268,18 @@ class VecSpace:
             series = series * square + 2.0 / (2 * k + 1)
         return s * series
 
+    def _finite_expm1(self, x: Vec) -> Vec:
+        power, fraction = self._exp_parts(x)
+        return fraction * power + (power - 1.0)
+
     def _exp_parts(self, x: Vec) -> tuple[Vec, Vec]:
-        """Return 2**n and exp(r)-1, where x = n*log(2) + r.
+        """Return 2**n and exp(r)-1, where x = n*log(2) + r; x is cut to where both are finite.
 
         Adding 1.5 * 2**(bits of the mantissa) leaves n in the low bits. This avoids a conversion to
         an integer, which LLVM leaves undefined for NaN.
         """
         builder, single = x.builder, self._is_single(x)
-        # `largest` is just below log(2)*(the largest exponent + 1/2). The reciprocal of its exp is
-        # denormal, so a saturated sigmoid is 0 where denormal numbers count as zero.
-        largest, smallest = (88.37, -87.0) if single else (709.4, -708.0)
+        largest, smallest = self._largest(x), -87.0 if single else -708.0
         x = self.where(x > largest, largest, x)
         x = self.where(x < smallest, smallest, x)
         mantissa, bits = (23, 32) if single else (52, 64)
@@ -309,6 +310,10 @@ class VecSpace:
         )
         power = builder.bitcast(builder.shl(exponent, constant(mantissa)), x.value.type)
         return Vec(builder, power), series * r
+
+    def _largest(self, x: Vec) -> float:
+        """Return a number just below log(2)*(the largest exponent + 1/2)."""
+        return 88.37 if self._is_single(x) else 709.4
 
     @staticmethod
     def _is_single(x: Vec) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastnn.checks import real, whole
+from fastnn.checks import flag, real, whole
 from fastnn.penalties.base import Penalty
 from fastnn.penalties.shrinking import L1, L2, ElasticNet
 
@@ -21,14 +21,14 @@ def from_sklearn(alpha: float, n: int, batch_size: int) -> L2:
     n : int
         Training rows: those given to ``fit``, without those held out for early stopping.
     batch_size : int
-        scikit-learn's own default is ``min(200, n)``.
+        As given to scikit-learn, which takes n if it is larger; by default ``min(200, n)``.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not a number or is out of range.
     """
-    n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
+    n, m = _rows(n, batch_size)
     return L2(real("alpha", alpha) * n / m)
 
 
@@ -40,7 +40,7 @@ def to_sklearn(penalty: L2, n: int, batch_size: int) -> float:
     TypeError, ValueError
         If `penalty` has no equivalent there, or another argument is not a whole number above 0.
     """
-    n, m = whole("n", n, minimum=1), whole("batch_size", batch_size, minimum=1)
+    n, m = _rows(n, batch_size)
     strength = _parts(penalty, "scikit-learn's MLP has L2 alone", l1=False)[1]
     if penalty.on_biases:
         raise ValueError(f"no equal there for {penalty!r}: scikit-learn's is of weights alone")
@@ -84,24 +84,27 @@ def to_keras(penalty: Penalty, n: int) -> tuple[float, float]:
     return l1 / n, l2 / (2 * n)
 
 
-def from_torch(weight_decay: float, n: int) -> L2:
-    """Return the penalty of ``torch.optim.SGD(weight_decay=weight_decay)``.
+def from_torch(weight_decay: float, n: int, *, biases: bool = False) -> L2:
+    """Return the penalty of ``torch.optim.SGD`` with this weight decay for the weights.
 
-    PyTorch adds weight_decay*w to the mean gradient: a step subtracts eta*weight_decay*w. It does
-    so for the biases too, unless they are in a parameter group without weight decay.
+    PyTorch adds weight_decay*w to the mean gradient: a step subtracts eta*weight_decay*w.
 
     Parameters
     ----------
     weight_decay : float
     n : int
         Training rows.
+    biases : bool, default False
+        Whether the biases decay too, as they do in ``SGD(model.parameters(), weight_decay=...)``;
+        they do not in a parameter group of their own without weight decay.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is not a number or is out of range.
     """
-    return L2(real("weight_decay", weight_decay) * whole("n", n, minimum=1))
+    lmbda = real("weight_decay", weight_decay) * whole("n", n, minimum=1)
+    return L2(lmbda, biases=flag("biases", biases))
 
 
 def to_torch(penalty: L2, n: int) -> float:
@@ -116,6 +119,12 @@ def to_torch(penalty: L2, n: int) -> float:
     """
     n = whole("n", n, minimum=1)
     return _parts(penalty, "PyTorch's weight_decay is L2 alone", l1=False)[1] / n
+
+
+def _rows(n: int, batch_size: int) -> tuple[int, int]:
+    """Return n and the rows of scikit-learn's batches."""
+    n = whole("n", n, minimum=1)
+    return n, min(n, whole("batch_size", batch_size, minimum=1))
 
 
 def _penalty_of(l1: float, l2: float) -> Penalty:

@@ -172,7 +172,7 @@ class MaxNorm(Penalty):
 
     @staticmethod
     def scale(xp: Any, norm: Any, size: Any, steps: Any, limit: Any) -> Any:
-        return limit / xp.maximum(norm, limit)
+        return limit / xp.maximum(norm, limit) + norm * 0  # NaN, not 0, if the norm overflowed
 
     def value(self, w: np.ndarray) -> float:
         return 0.0

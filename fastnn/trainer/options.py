@@ -43,9 +43,17 @@ class Options:
         Raises
         ------
         ValueError
-            If the fit is to continue from the state of another optimizer.
+            If the fit is to continue from the state of another optimizer, or the network's weights
+            or biases hold NaN or infinity.
         """
         weights, biases = network._arrays()
+        for name, arrays in (("weights", weights), ("biases", biases)):
+            for layer, array in enumerate(arrays):
+                if not np.isfinite(array).all():
+                    raise ValueError(
+                        f"{name}[{layer}] holds NaN or infinity before training: replace it, or "
+                        "make a new network"
+                    )
         left = network.optimizer_state if warm_start else None
         state = begun_from(left, self.optimizer, self.penalties, [*weights, *biases])
         if self.optimizer.step_size is None:  # else the gradient alone does not set a step's size
