@@ -21,16 +21,16 @@ def relu() -> Network:
     return Network([12, 9, 4], activation=units, cost="quadratic", dtype="float64", seed=1)
 
 
-def diverges(network: Network, X, y=Y, epochs: int = 60, match: str = "finite", **keywords) -> None:
+def diverges(network: Network, X, epochs: int = 60, match: str = "finite", **keywords) -> None:
     """Check that the fit diverges and leaves the weights of its last finished epoch."""
     twin = Network(
         network.sizes, activation=network.activations, cost=network.cost, dtype="float64", seed=1
     )
     with pytest.raises(DivergenceError, match=match):
-        network.fit(X, y, epochs=epochs, shuffle=False, **keywords)
+        network.fit(X, Y, epochs=epochs, shuffle=False, **keywords)
     finished = len(network.history.seconds)
     assert finished < epochs
-    twin.fit(X, y, epochs=finished, shuffle=False, **keywords)
+    twin.fit(X, Y, epochs=finished, shuffle=False, **keywords)
     for one, other in zip(
         network.weights + network.biases, twin.weights + twin.biases, strict=True
     ):
@@ -43,8 +43,15 @@ def test_relu_with_a_large_rate() -> None:
 
 
 def test_counts_whose_mean_overflows() -> None:
-    network = Network([12, 4], activation="exponential", cost="poisson", dtype="float64", seed=1)
-    diverges(network, X * 1e4, np.eye(4)[Y], learning_rate=0.5)
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 3))
+    counts = rng.poisson(np.exp(1 + rows[:, 0]))
+    for dtype in ("float32", "float64"):
+        network = Network([3, 1], activation="exponential", cost="poisson", dtype=dtype, seed=1)
+        before = network.weights[0].copy()
+        with pytest.raises(DivergenceError):
+            network.fit(rows, counts, epochs=3, learning_rate=0.5)
+        np.testing.assert_array_equal(network.weights[0], before)
 
 
 def test_a_norm_that_overflows_is_not_hidden_by_its_limit() -> None:
