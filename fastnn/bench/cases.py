@@ -179,7 +179,7 @@ CASES = (
         "adam",
         (784, 128, 10),
         32,
-        goal=1.5,
+        goal=2.0,
         hidden="relu",
         output="softmax",
         penalty="none",
