@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from fastnn import machine
+from fastnn.bench import surroundings
 
 MOST_ROUNDS, SECONDS = 15, 10.0
 
@@ -35,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if not config.getoption("benchmark_disable"):
         threads = config.getoption("bench_threads")
-        os.environ.update(machine.environment(threads))
+        os.environ.update(surroundings.environment(threads))
         config.stash[PINNED] = machine.pin(threads)
     else:
         from fastnn.engine import tiles
@@ -48,7 +49,7 @@ PINNED = pytest.StashKey["list[int] | None"]()
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict) -> None:
-    machine_info["fastnn"] = machine.describe() | {"pinned": config.stash.get(PINNED, None)}
+    machine_info["fastnn"] = surroundings.describe() | {"pinned": config.stash.get(PINNED, None)}
 
 
 @pytest.fixture(scope="session")

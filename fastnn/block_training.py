@@ -70,7 +70,14 @@ def fit(
             return [blocks.rows]
 
         return local_sgd.fit(
-            network, reading.run, count, rounds=epochs, local_epochs=1, shuffle=shuffle, **options
+            network,
+            reading.run,
+            count,
+            rounds=epochs,
+            local_epochs=1,
+            local_batches=None,
+            shuffle=shuffle,
+            **options,
         )
 
 

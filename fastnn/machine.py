@@ -1,45 +1,15 @@
-"""The machine: pinning to some of its CPUs, its memory bandwidth, and its description.
-
-numpy is imported late, since its BLAS counts the CPUs when it is loaded.
-"""
+"""The machine's CPUs: their number, their name, and pinning to some of them."""
 
 from __future__ import annotations
 
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
-
-__all__ = [
-    "MEMORY_BYTES",
-    "cpu_name",
-    "cpus",
-    "describe",
-    "environment",
-    "pin",
-    "pinned",
-    "read_bandwidth",
-    "threads_allowed",
-    "update_bandwidth",
-]
-
-MEMORY_BYTES = 1 << 28
-"""The size of an array that is in no cache."""
-
-LEAST_CACHE_BYTES = 1 << 18  # for smaller arrays the call itself takes too much of the time
-REPEATS = 15
-
-# These make numpy's BLAS use an older kernel or other block sizes; peers should run at their best.
-BLAS_OVERRIDES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-PACKAGES = ("fastnn", "numpy", "numba", "scipy", "torch", "jax", "jaxlib", "scikit-learn")
+__all__ = ["cpu_name", "cpus", "pin", "pinned", "threads_allowed"]
 
 
 def cpus() -> int:
@@ -56,16 +26,6 @@ def threads_allowed() -> int:
     """
     most = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return min(cpus(), int(most)) if most.isdecimal() and int(most) > 0 else cpus()
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Return this process's environment, adapted to a process that uses `threads` threads."""
-    changed = {k: v for k, v in os.environ.items() if k not in BLAS_OVERRIDES}
-    changed |= dict.fromkeys(THREAD_COUNTS, str(threads))
-    if threads == 1:
-        flags = "--xla_cpu_multi_thread_eigen=false"
-        changed["XLA_FLAGS"] = f"{changed.get('XLA_FLAGS', '')} {flags}".strip()
-    return changed
 
 
 def pin(threads: int) -> list[int] | None:
@@ -95,61 +55,6 @@ def pinned(threads: int) -> Iterator[list[int] | None]:
     finally:
         if before is not None:
             os.sched_setaffinity(0, before)
-
-
-def read_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
-    """Return the bytes per second that a dot product of an array of `size` bytes with itself reads.
-
-    Sizes below 256 KiB are measured with 256 KiB, which fit in the same cache or the next one.
-    """
-    import numpy as np
-
-    a = np.ones(max(size, LEAST_CACHE_BYTES) // dtype.itemsize, dtype)
-    return a.nbytes / _least_seconds(lambda: a.dot(a), a.nbytes)
-
-
-def update_bandwidth(size: int, dtype: np.dtype[np.floating]) -> float:
-    """Return the bytes per second read and written by an in-place update of `size` bytes.
-
-    Sizes below 256 KiB are measured with 256 KiB, as in `read_bandwidth`.
-    """
-    import numpy as np
-
-    a = np.ones(max(size, LEAST_CACHE_BYTES) // dtype.itemsize, dtype)
-    return 2 * a.nbytes / _least_seconds(lambda: np.negative(a, out=a), a.nbytes)
-
-
-def _least_seconds(run: Callable[[], object], size: int) -> float:
-    """Return the shortest time of at least 15 runs; fewer bytes get more runs, up to 20."""
-    times = []
-    for _ in range(max(REPEATS, 20 * LEAST_CACHE_BYTES // size)):
-        start = perf_counter()
-        run()
-        times.append(perf_counter() - start)
-    return min(times)
-
-
-def describe() -> dict[str, Any]:
-    """Return the CPU, package versions and loaded thread pools (BLAS kernel, threads)."""
-    import importlib.metadata
-
-    from threadpoolctl import threadpool_info
-
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    known = ("user_api", "internal_api", "prefix", "version", "architecture", "num_threads")
-    return {
-        "cpu": cpu_name(),
-        "cpus": cpus(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "versions": versions,
-        "pools": [{key: pool.get(key) for key in known} for pool in threadpool_info()],
-        "held_back": [name for name in BLAS_OVERRIDES if name in os.environ],
-    }
 
 
 def cpu_name() -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastnn.checks import warn
-from fastnn.penalties import Penalty, TruncatedGradient
+from fastnn.penalties import Penalty
 
 __all__ = ["RegularizationWarning", "warn_if_too_strong"]
 
@@ -53,7 +53,7 @@ def warn_if_too_strong(
         The optimizer's: how much larger its steps become than those of plain descent.
     """
     step = learning_rate * gain / n
-    steps = [_at_once(penalty, step) for penalty in penalties]
+    steps = [p.strengths(step) if p is not None else (0.0, 0.0) for p in penalties]
     with np.errstate(over="ignore"):  # an infinite root mean square is beyond any penalty
         rms = [float(np.sqrt(np.mean(np.square(w, dtype=np.float64)))) for w in weights]
     shares = [l1 / r if r else 0.0 for (l1, _), r in zip(steps, rms, strict=True)]
@@ -87,13 +87,6 @@ def warn_if_too_strong(
         "setting; see fastnn.penalties.from_sklearn, from_keras and from_torch",
         RegularizationWarning,
     )
-
-
-def _at_once(penalty: Penalty | None, step: float) -> tuple[float, float]:
-    """Return the strengths of one step; an occasional one makes up for those before it."""
-    if isinstance(penalty, TruncatedGradient):
-        step *= penalty.every
-    return penalty.strengths(step) if penalty is not None else (0.0, 0.0)
 
 
 def _lmbda(penalty: Penalty | None) -> float:

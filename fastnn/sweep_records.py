@@ -59,7 +59,7 @@ class Records(list[dict[str, Any]]):
         """
         first = next(iter(ranked(self)), None)
         if first is None or not _has_score(first):
-            raise ValueError("none of these trials has come to a finite score")
+            raise ValueError("none of these trials has a finite score")
         return first
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:

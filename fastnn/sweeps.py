@@ -125,7 +125,7 @@ def sweep(
     unscaled = [rows for (_, scale), (rows, _) in data.rows.items() if scale is None]
     if unscaled:
         warn_of_flags(None, largest_byte(unscaled[0]))
-    file = None if results is None else ResultsFile(results, data.digest(X, y, validation_data))
+    file = None if results is None else ResultsFile(results, _digest(X, y, validation_data))
     running = _Running(data, file, n_jobs, on_record)
     records, numbers = Records(), list(range(len(chosen)))
     with ExitStack() as stack:
@@ -197,19 +197,20 @@ class _Data(NamedTuple):
             rows[dtype, scale] = as_inputs(X, dtype, scale), held
         return cls(rows, y, None if validation is None else validation[1])
 
-    def digest(self, X: Any, y: Any, validation: Any) -> str:
-        """Return a text that identifies the rows and targets: types, shapes and checksums."""
-        parts = [("X", X), ("y", y)]
-        if validation is not None:
-            parts += zip(("validation_data: X", "validation_data: y"), validation, strict=True)
-        arrays = [array for name, part in parts for array in _arrays_of(name, part)]
-        return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
-
     def task(self, trial: Mapping[str, Any], **options: Any) -> Callable[[], dict[str, Any]]:
         """Return a function that trains one trial; it holds only the rows that this one reads."""
         rows, held = self.rows[_reading(trial)]
         validation = None if held is None else (held, self.wanted)
         return partial(_figures, dict(trial), rows, self.y, validation, **options)
+
+
+def _digest(X: Any, y: Any, validation: Any) -> str:
+    """Return a text that identifies the rows and targets: types, shapes and checksums."""
+    parts = [("X", X), ("y", y)]
+    if validation is not None:
+        parts += zip(("validation_data: X", "validation_data: y"), validation, strict=True)
+    arrays = [array for name, part in parts for array in _arrays_of(name, part)]
+    return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
 
 
 class _Ending(Callback):
@@ -339,7 +340,8 @@ def _figures(
         values = getattr(history, name)
         if values:
             figures[name] = values[-1 if history.best_epoch is None else history.best_epoch]
-    figures["zeros"] = float(np.mean(np.concatenate([w.ravel() == 0 for w in network.weights])))
+    nonzero = sum(np.count_nonzero(w) for w in network.weights)
+    figures["zeros"] = 1 - nonzero / sum(w.size for w in network.weights)
     figures |= {"epochs_done": len(history.seconds), "seconds": sum(history.seconds)}
     return {**json_safe(figures), "error": None}
 

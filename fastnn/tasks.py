@@ -27,10 +27,16 @@ class Task:
     Attributes
     ----------
     score_name : str
-        What `score` returns: "accuracy" or "r2".
+        What `score` returns: "accuracy" or "r2". `fastnn.History` has that of the validation rows
+        as ``val_accuracy`` or ``val_r2``.
     """
 
     score_name: ClassVar[str] = "accuracy"
+
+    @property
+    def history_name(self) -> str:
+        """The list of `fastnn.History` that receives the scores of the validation rows."""
+        return f"val_{self.score_name}"
 
     def targets(self, y: ArrayLike, n: int, outputs: int, dtype: DTypeLike) -> np.ndarray:
         """Return what the engine trains on: class indices, int64 (n,), or targets (n, O).

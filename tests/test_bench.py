@@ -14,7 +14,7 @@ import pytest
 
 import command_line
 from fastnn import data, machine, reference
-from fastnn.bench import agreement, report, roofline, timing, worker
+from fastnn.bench import agreement, report, roofline, surroundings, timing, worker
 from fastnn.bench.cases import CASES, Case, chosen
 from fastnn.bench.contestants import FASTNN, PEERS, entrants, names
 from fastnn.bench.problem import Problem, digits, problem, used_share
@@ -263,12 +263,12 @@ def test_environment_lets_peers_run_at_their_best(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     monkeypatch.delenv("OPENBLAS_L2_SIZE", raising=False)
     monkeypatch.setenv("XLA_FLAGS", "--xla_some=1")
-    changed = machine.environment(1)
+    changed = surroundings.environment(1)
     assert "OPENBLAS_CORETYPE" not in changed
     assert changed["OMP_NUM_THREADS"] == "1"
     assert changed["XLA_FLAGS"].startswith("--xla_some=1 ")
-    assert machine.environment(2)["XLA_FLAGS"] == "--xla_some=1"
-    described = machine.describe()
+    assert surroundings.environment(2)["XLA_FLAGS"] == "--xla_some=1"
+    described = surroundings.describe()
     assert described["held_back"] == ["OPENBLAS_CORETYPE"]
     assert described["versions"]["numpy"] == np.__version__
     assert any(pool["user_api"] == "blas" for pool in described["pools"])

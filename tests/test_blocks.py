@@ -18,6 +18,7 @@ import fastnn
 from comparisons import same
 from fastnn import L1, Adam, BlockError, Blocks, Network, local_sgd
 from fastnn.trainer.rows import rows_of
+from local_runs import PLAIN
 
 SIZES = [64, 20, 10]
 
@@ -306,7 +307,7 @@ def test_ctrl_c_never_leaves_half_an_average(parts, monkeypatch: pytest.MonkeyPa
             return [local_sgd.train_part(task, model, place, [own]) for place, own in pairs]
 
         counts = [part.total for part in rows]
-        local_sgd.fit(network, run, lambda: counts, rounds=rounds, local_epochs=1)
+        local_sgd.fit(network, run, lambda: counts, rounds=rounds, **PLAIN | {"local_epochs": 1})
 
     def value_of(*arguments) -> float:
         signal.raise_signal(signal.SIGINT)  # while the round is recorded

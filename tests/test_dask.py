@@ -26,6 +26,7 @@ from sklearn.datasets import dump_svmlight_file
 import fastnn.dask
 from fastnn import L1, Adam, Network, local_sgd, sweep
 from fastnn.trainer.rows import rows_of
+from local_runs import PLAIN
 
 pytestmark = [
     pytest.mark.cpu_tiles,  # the workers use them
@@ -81,7 +82,7 @@ def undisturbed(network: Network, files: Any, groups: list[list[int]], **options
         ]
 
     counts = [sum(len(part.targets) for part in group) for group in parts]
-    local_sgd.fit(network, run, lambda: counts, **options)
+    local_sgd.fit(network, run, lambda: counts, **PLAIN | options)
     return network
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import machine
+from fastnn.bandwidth import read_bandwidth, update_bandwidth
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_the_affinity_is_restored() -> None:
     assert os.sched_getaffinity(0) == before
 
 
-@pytest.mark.parametrize("bandwidth", [machine.read_bandwidth, machine.update_bandwidth])
-def test_bandwidth_is_of_any_size(bandwidth) -> None:
+@pytest.mark.parametrize("rate", [read_bandwidth, update_bandwidth])
+def test_bandwidth_is_of_any_size(rate) -> None:
     for size in (4, 1 << 16, 1 << 20):
-        assert bandwidth(size, np.dtype("float32")) > 0
+        assert rate(size, np.dtype("float32")) > 0

@@ -21,17 +21,18 @@ def new() -> Network:
 
 def test_noise_is_added_to_the_scaled_inputs() -> None:
     """The inputs are all 0, so only the noise moves the weights and adds to the cost."""
-    network = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1)
-    weights = network.weights[0].copy()
+    network = Network(
+        [COLUMNS, 1], activation="identity", cost="mean_squared", dtype="float64", seed=1
+    )
+    weights, bias = network.weights[0].copy(), network.biases[0][0]
     history = network.fit(
-        np.zeros((200, COLUMNS)), np.ones(200), epochs=1, learning_rate=1e-3, batch_size=1,
+        np.zeros((20_000, COLUMNS)), np.ones(20_000), epochs=1, learning_rate=1e-9,
         input_noise=0.5, shuffle=False,
     )  # fmt: skip
     assert np.abs(network.weights[0] - weights).max() > 0
     # The cost is (1-b-w.noise)**2; its mean contains the variance of w.noise.
-    bias = Network([COLUMNS, 1], activation="identity", cost="mean_squared", seed=1).biases[0][0]
     expected = (1 - bias) ** 2 + 0.25 * np.square(weights).sum()
-    assert history.train_cost[0] == pytest.approx(expected, rel=0.35)
+    assert history.train_cost[0] == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")

@@ -27,6 +27,7 @@ FLOORS = {
     "fastnn.download": 0,
     "fastnn.files": 0,
     "fastnn.interrupts": 0,
+    "fastnn.bandwidth": 0,
     "fastnn.machine": 0,
     "fastnn.synthetic": 0,
     "fastnn.activations": 1,

@@ -130,7 +130,7 @@ def test_confusion_matrix(ax) -> None:
         ax.images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 0.5, 0.5], [0, 0, 1]]
     )
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("said", "right")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
     with pytest.raises(ValueError, match="names must have one for each of 3 classes, not 2"):
         plots.confusion_matrix(reader(), X, y, names=["a", "b"], ax=ax)
 
@@ -146,7 +146,7 @@ def test_confusion_matrix_of_one_output_and_of_no_rows_of_a_class(ax) -> None:
 def test_misclassified_digits_has_the_surest_first(ax) -> None:
     y = [1, 1, 2, 0, 0, 2]  # rows 0, 3 and 5 are wrong, with outputs of 9, 8 and 6
     assert plots.misclassified_digits(reader(), X, y, most=2, ax=ax) is ax
-    assert ax.get_title() == "3 of 6 wrong; right class, and the one said"
+    assert ax.get_title() == "3 of 6 wrong; true class, and the predicted one"
     assert [text.get_text() for text in ax.texts] == ["1\n0", "0\n2"]
     canvas = np.ma.filled(ax.images[0].get_array(), np.nan)
     for text, row in zip(ax.texts, (0, 3), strict=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +15,13 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import data, machine, penalties, plots, synthetic
+from fastnn import data, penalties, plots, synthetic
 from fastnn.engine import batched, jit
 from fastnn.profiling import setting
 
 compiles = pytest.mark.skipif(not jit.is_on(), reason="profiles compiled kernels")
 counts = pytest.mark.skipif(
-    not (jit.is_on() and machine.platform.machine().lower() in ("x86_64", "amd64")),
+    not (jit.is_on() and platform.machine().lower() in ("x86_64", "amd64")),
     reason="reads a cycle counter",
 )
 

@@ -8,16 +8,14 @@ inputs that are zero are not counted: a zero adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 
+from fastnn.bandwidth import MEMORY_BYTES, read_bandwidth, seconds_of
 from fastnn.bench.cases import Case
 from fastnn.bench.peak import multiply_add_rate
 from fastnn.bench.problem import Problem, used_share
-from fastnn.machine import MEMORY_BYTES, read_bandwidth
 
 __all__ = ["Limit", "limit"]
 
@@ -96,10 +94,4 @@ def limit(case: Case, problem: Problem) -> Limit:
 def _matrix_rate(dtype: np.dtype[np.floating]) -> float:
     a = np.ones((MATRIX, MATRIX), dtype)
     out = np.empty_like(a)
-    return 2 * MATRIX**3 / min(_seconds(lambda: np.matmul(a, a, out=out)) for _ in range(REPEATS))
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    start = perf_counter()
-    run()
-    return perf_counter() - start
+    return 2 * MATRIX**3 / min(seconds_of(lambda: np.matmul(a, a, out=out)) for _ in range(REPEATS))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastnn import machine
+from fastnn.bench import surroundings
 from fastnn.bench.cases import Case
 from fastnn.bench.timing import Effort
 
@@ -27,7 +28,7 @@ def run(case: Case, peers: Sequence[str], effort: Effort) -> dict[str, Any]:
     ended = subprocess.run(
         [sys.executable, "-m", "fastnn.bench.worker"],
         input=settings,
-        env=machine.environment(case.threads),
+        env=surroundings.environment(case.threads),
         capture_output=True,
         text=True,
     )
@@ -59,7 +60,7 @@ def _measure(case: Case, peers: list[str], effort: Effort) -> dict[str, Any]:
         "case": json.loads(case.encode()),
         "data": given.origin,
         "pinned": pinned,
-        "machine": machine.describe(),
+        "machine": surroundings.describe(),
         "results": {
             name: {
                 "what": what[name],

@@ -61,7 +61,7 @@ def _content(function: Any, callers: tuple[Any, ...]) -> tuple[Any, ...] | str:
         )
     if function in callers:
         return ()
-    if package_of(function) == "fastnn" and function.__closure__ is None:
+    if package_of(function) == "fastnn":
         return _content_of_own(function)
     return _found(function, (*callers, function))
 

@@ -50,7 +50,7 @@ def decode(raw: bytes) -> Model:
     try:
         tensors = load(raw)
     except (SafetensorError, KeyError) as error:  # KeyError: numpy has no such dtype
-        raise ValueError(f"damaged, or of a dtype that numpy has not: {error}") from error
+        raise ValueError(f"damaged, or of a dtype that numpy lacks: {error}") from error
     weights: list[np.ndarray] = []
     biases: list[np.ndarray] = []
     while _weight(len(weights)) in tensors:

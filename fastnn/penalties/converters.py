@@ -43,7 +43,7 @@ def to_sklearn(penalty: L2, n: int, batch_size: int) -> float:
     n, m = _rows(n, batch_size)
     strength = _parts(penalty, "scikit-learn's MLP has L2 alone", l1=False)[1]
     if penalty.on_biases:
-        raise ValueError(f"no equal there for {penalty!r}: scikit-learn's is of weights alone")
+        raise ValueError(f"{penalty!r} has no equivalent: scikit-learn's is of weights alone")
     return strength * m / n
 
 
@@ -138,5 +138,5 @@ def _parts(penalty: Penalty, reason: str, *, l1: bool = True) -> tuple[float, fl
     """Return a penalty's L1 and L2 strengths; a `ValueError` gives `reason` if it has others."""
     kind = type(penalty.simplified() or penalty)
     if kind not in ((L1, L2, ElasticNet) if l1 else (L2,)):
-        raise ValueError(f"no equal there for {penalty!r}: {reason}")
+        raise ValueError(f"{penalty!r} has no equivalent: {reason}")
     return penalty.strengths(1.0)

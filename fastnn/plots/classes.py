@@ -55,13 +55,13 @@ def confusion_matrix(
         If the network is not for classes, or `names` does not have one name for each.
     """
     X, y = opened(X, y, network.n_inputs)
-    right, said = _classes(network, X, y)
+    wanted, predicted = _classes(network, X, y)
     classes = max(network.sizes[-1], 2)
     labels = [str(number) for number in range(classes)] if names is None else list(names)
     if len(labels) != classes:
         raise ValueError(f"names must have one for each of {classes} classes, not {len(labels)}")
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (right, said), 1)
+    np.add.at(counts, (wanted, predicted), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax = ax or new_axes()
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -71,8 +71,8 @@ def confusion_matrix(
     ax.figure.colorbar(image, ax=ax, label="share of the class")
     ax.set_xticks(range(classes), labels)
     ax.set_yticks(range(classes), labels)
-    ax.set_xlabel("said")
-    ax.set_ylabel("right")
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class")
     return ax
 
 
@@ -115,14 +115,14 @@ def misclassified_digits(
         input of the network.
     """
     X, y = opened(X, y, network.n_inputs)
-    right, said = _classes(network, X, y)
+    wanted, predicted = _classes(network, X, y)
     most, (height, width) = whole("most", most, minimum=1), image_shape(network.n_inputs, shape)
     outputs = network.predict_proba(X)
     sure = np.abs(outputs[:, 0] - 0.5) if outputs.shape[1] == 1 else outputs.max(axis=1)
-    wrong = np.flatnonzero(right != said)
+    wrong = np.flatnonzero(wanted != predicted)
     shown = wrong[np.argsort(-sure[wrong], kind="stable")][:most]
     ax = ax or new_axes()
-    ax.set_title(f"{len(wrong):,} of {len(right):,} wrong; right class, and the one said")
+    ax.set_title(f"{len(wrong):,} of {len(wanted):,} wrong; true class, and the predicted one")
     ax.set_axis_off()
     if len(shown):
         images = _dense_rows(X, shown).reshape(-1, height, width)
@@ -132,7 +132,7 @@ def misclassified_digits(
         canvas, places = tiles(np.concatenate([images, blank], axis=2), gap=np.nan)
         ax.imshow(canvas, cmap="gray_r", interpolation="none")
         for (top, left), row in zip(places, shown, strict=True):
-            text = f"{right[row]}\n{said[row]}"
+            text = f"{wanted[row]}\n{predicted[row]}"
             ax.text(left + width, top + height / 2, text, va="center", fontsize="small")
     return ax
 
@@ -147,5 +147,5 @@ def _classes(network: Network, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the true classes and those that the network predicts."""
     if not isinstance(network._task, Classes):
         raise ValueError(f"the network must be one for classes, not {network!r}")
-    said = network.predict(X)
-    return network._task.wanted(y, len(said), network.sizes[-1]), said
+    predicted = network.predict(X)
+    return network._task.wanted(y, len(predicted), network.sizes[-1]), predicted

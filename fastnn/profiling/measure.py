@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import perf_counter
 from typing import Protocol
 
 import numpy as np
 
 from fastnn import machine
+from fastnn.bandwidth import MEMORY_BYTES, seconds_of, update_bandwidth
 from fastnn.checks import optional, whole
 from fastnn.engine import jit, phases
 from fastnn.engine.batched import Path as NumpyPath
@@ -198,11 +198,11 @@ def _in_alternation(
         for part in parts:
             names.reverse()
             for name in names:
-                seconds = _seconds(partial(paths[name].run, part))
+                seconds = seconds_of(partial(paths[name].run, part))
                 if number:
                     times[name].append(seconds * setting.n / len(part))
         for name, path in paths.items():
-            ends[name].append(_seconds(path.write_back))
+            ends[name].append(seconds_of(path.write_back))
     return {name: np.array(times[name]) + np.median(ends[name][1:]) for name in paths}
 
 
@@ -219,27 +219,21 @@ def _phases(setting: Setting, penalty: Penalty | None, rounds: int) -> dict[str,
     counted, rates, ends = [], [], []
     for number, parts in enumerate(setting.rounds(rounds + 1)):
         for part in parts:
-            seconds = _seconds(partial(engine.run, part))
+            seconds = seconds_of(partial(engine.run, part))
             ticks = engine.ticks()
             if number:
                 counted.append(ticks / len(part))
                 rates.append(ticks.sum() / seconds)
-        ends.append(_seconds(engine.write_back))
+        ends.append(seconds_of(engine.write_back))
     found = np.median(counted, axis=0) * setting.n / np.median(rates)
     parts_of_run = dict(zip(phases.PHASES, found.tolist(), strict=True))
     return parts_of_run | {WRITE_BACK: float(np.median(ends[1:]))}
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    start = perf_counter()
-    run()
-    return perf_counter() - start
-
-
 def _floor(setting: Setting) -> Floor:
     dtype = setting.network.dtype
     size = setting.weights * dtype.itemsize
-    memory = machine.update_bandwidth(machine.MEMORY_BYTES, dtype)
-    cache = machine.update_bandwidth(size, dtype)
+    memory = update_bandwidth(MEMORY_BYTES, dtype)
+    cache = update_bandwidth(size, dtype)
     memory_ns, cache_ns = (2e9 * dtype.itemsize / rate for rate in (memory, cache))
     return Floor(size, memory, cache, memory_ns, cache_ns)

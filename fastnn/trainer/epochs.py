@@ -47,8 +47,7 @@ def record_epoch(
     history.train_cost.append(position.cost + shrinkage)
     if scores is not None:
         history.val_cost.append(scores[0] + shrinkage)
-        is_r2 = network._task.score_name == "r2"
-        (history.val_r2 if is_r2 else history.val_accuracy).append(scores[1])
+        getattr(history, network._task.history_name).append(scores[1])
     history.seconds.append(position.seconds)
     history.learning_rate.append(position.rate)
 

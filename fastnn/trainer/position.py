@@ -297,8 +297,7 @@ def _history(record: dict[str, Any], epochs: int, run: Run) -> History:
     history = History(**record["history"])
     filled = {"train_cost", "seconds", "learning_rate"}
     if run.validates:
-        is_r2 = run.network._task.score_name == "r2"
-        filled |= {"val_cost", "val_r2" if is_r2 else "val_accuracy"}
+        filled |= {"val_cost", run.network._task.history_name}
     for name in (field.name for field in fields(history) if field.name != "best_epoch"):
         series = [as_float(name, value) for value in getattr(history, name)]
         if len(series) != (epochs if name in filled else 0):
