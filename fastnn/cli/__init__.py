@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from fastnn.cli import data, path, predict, profile, sweep, train, warmup
 from fastnn.cli.bench import bench
-from fastnn.cli.options import with_standard_output
+from fastnn.cli.output import with_standard_output
 
 __all__ = ["app", "main"]
 

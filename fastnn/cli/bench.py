@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fastnn.cli.options import (
     JsonFile,
-    all_differ,
-    json_writer,
-    names_in,
-    need_compiler,
-    new_figure,
-    written,
+    PlotFile,
 )
+from fastnn.cli.output import all_differ, json_writer, new_figure
+from fastnn.cli.parsing import names_in, need_compiler
 
 if TYPE_CHECKING:
     from fastnn.bench.cases import Case
@@ -43,10 +39,7 @@ def bench(
         typer.Option(min=1, help="Run every case with this many threads [default: its own]."),
     ] = None,
     json_file: JsonFile = None,
-    picture: Annotated[
-        Path | None,
-        written("Save a picture (matplotlib).", "--plot"),
-    ] = None,
+    plot: PlotFile = None,
 ) -> None:
     """Time fastnn against what people would use instead.
 
@@ -54,8 +47,8 @@ def bench(
     """
     from fastnn.bench import cases, report, timing
 
-    all_differ({"--json": json_file, "--plot": picture})
-    figure = new_figure(picture)
+    all_differ({"--json": json_file, "--plot": plot})
+    figure = new_figure(plot)
     known = _peers(peers)
     try:
         selected = cases.chosen(names or [])
@@ -68,9 +61,9 @@ def bench(
     measured, failed = _run(selected, known, timing.QUICK if quick else timing.FULL)
     write_json({"cases": measured, "failed": failed})
     if measured:
-        if picture is not None:
+        if plot is not None:
             report.draw(measured, figure)
-            figure.savefig(picture)
+            figure.savefig(plot)
         typer.echo("\n".join(report.table_lines(measured)))
     if failed:
         raise ValueError("; ".join(failed.values()))

@@ -6,7 +6,9 @@ import sys
 
 import typer
 
-from fastnn.cli.options import DataFolder, DataName, is_terminal, refuse_folder
+from fastnn.cli.options import DataFolder, DataName
+from fastnn.cli.output import is_terminal
+from fastnn.cli.parsing import refuse_folder
 
 __all__ = ["data_app"]
 

@@ -19,15 +19,16 @@ from fastnn.cli.options import (
     OptimizerOption,
     Seed,
     Threads,
+)
+from fastnn.cli.output import (
     all_differ,
-    hidden_layers,
     json_writer,
+    model_file,
     new_figure,
-    numbers_in,
-    optimizer_of,
     print_table,
     written,
 )
+from fastnn.cli.parsing import hidden_layers, numbers_in, optimizer_of
 from fastnn.cli.rows import Features, RowsName, TestFile, files_read, named_rows
 
 if TYPE_CHECKING:
@@ -69,11 +70,7 @@ def path(
     threads: Threads = None,
     out: Annotated[
         Path | None,
-        written(
-            "Save the chosen network here, compacted: as JSON if the name ends in .json, "
-            "else as safetensors.",
-            metavar="MODEL",
-        ),
+        model_file("Save the chosen network here, compacted"),
     ] = None,
     json_file: JsonFile = None,
     plot: Annotated[

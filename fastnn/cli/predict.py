@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from fastnn.cli.options import JsonFile, all_differ, json_writer
+from fastnn.cli.options import JsonFile
+from fastnn.cli.output import all_differ, json_writer
 
 __all__ = ["predict"]
 

@@ -13,16 +13,10 @@ from fastnn.cli.options import (
     DataFolder,
     Dtype,
     JsonFile,
-    all_differ,
-    finite,
-    is_terminal,
-    json_writer,
-    need_compiler,
-    new_figure,
-    refuse_folder,
-    units_in,
-    written,
+    PlotFile,
 )
+from fastnn.cli.output import all_differ, is_terminal, json_writer, new_figure
+from fastnn.cli.parsing import finite, need_compiler, refuse_folder, units_in
 
 if TYPE_CHECKING:
     from fastnn.profiling import Profile
@@ -63,10 +57,7 @@ def profile(
         typer.Option(min=1, help="Rows per epoch [default: 10,000, or all if there are fewer]."),
     ] = None,
     json_file: JsonFile = None,
-    picture: Annotated[
-        Path | None,
-        written("Save a picture (matplotlib).", "--plot"),
-    ] = None,
+    plot: PlotFile = None,
 ) -> None:
     """Measure what penalties cost, and where an epoch's time goes.
 
@@ -76,8 +67,8 @@ def profile(
     from fastnn import profiling
 
     refuse_folder(name, folder)
-    all_differ({"--json": json_file, "--plot": picture})
-    figure = new_figure(picture)
+    all_differ({"--json": json_file, "--plot": plot})
+    figure = new_figure(plot)
     layers = units_in("--sizes", sizes, "at least two, such as 784,30,10", layers=2)
     need_compiler()
     write_json, on_terminal = json_writer(json_file), is_terminal(sys.stderr)
@@ -106,8 +97,8 @@ def profile(
         raise typer.BadParameter(str(error)) from error
     typer.echo(str(found))
     write_json(found.to_dict())
-    if picture is not None:
-        _draw(found, figure, picture)
+    if plot is not None:
+        _draw(found, figure, plot)
 
 
 def _draw(found: Profile, figure: Any, path: Path) -> None:

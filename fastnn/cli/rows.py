@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fastnn.cli.options import is_terminal, refuse_folder
+from fastnn.cli.output import is_terminal
+from fastnn.cli.parsing import refuse_folder
 
 if TYPE_CHECKING:
     from fastnn.network import Network
 
-__all__ = ["Features", "RowsName", "Split", "TestFile", "named_rows"]
+__all__ = ["Features", "RowsName", "Split", "TestFile", "files_read", "named_rows"]
 
 VALIDATION_EVERY = 5  # if a data set has no rows beyond the book's training images
 

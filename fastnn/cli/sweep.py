@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastnn.checks import whole
-from fastnn.cli.options import (
-    DataFolder,
-    Dtype,
-    JsonFile,
+from fastnn.cli.options import DataFolder, Dtype, JsonFile
+from fastnn.cli.output import (
     all_differ,
-    hidden_layers,
     is_terminal,
     json_writer,
-    names_in,
+    model_file,
     new_figure,
+    print_table,
+    written,
+)
+from fastnn.cli.parsing import (
+    hidden_layers,
+    names_in,
     numbers_in,
     optimizer_of,
     penalty_of,
-    print_table,
     strength_for,
-    written,
 )
 from fastnn.cli.rows import Features, RowsName, Split, TestFile, files_read, named_rows
 
@@ -112,11 +113,7 @@ def sweep(
     ] = None,
     out: Annotated[
         Path | None,
-        written(
-            "Train the best network again and save it here: as JSON if the name ends in "
-            ".json, else as safetensors.",
-            metavar="MODEL",
-        ),
+        model_file("Train the best network again and save it here"),
     ] = None,
 ) -> None:
     """Train a network for each combination of values and show the best.

@@ -20,17 +20,9 @@ from fastnn.cli.options import (
     PenaltyName,
     Seed,
     Threads,
-    all_differ,
-    finite,
-    hidden_layers,
-    is_terminal,
-    json_writer,
-    new_figure,
-    optimizer_of,
-    penalty_of,
-    strength_for,
-    written,
 )
+from fastnn.cli.output import all_differ, is_terminal, json_writer, new_figure, written
+from fastnn.cli.parsing import finite, hidden_layers, optimizer_of, penalty_of, strength_for
 from fastnn.cli.rows import Features, RowsName, TestFile, files_read, named_rows
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from fastnn.cli.options import BatchSize, Hidden, hidden_layers, need_compiler
+from fastnn.cli.options import BatchSize, Hidden
+from fastnn.cli.parsing import hidden_layers, need_compiler
 
 __all__ = ["warmup"]
 
