@@ -173,7 +173,10 @@ def _error_of(error: Exception, name: str, line: int | None = None) -> Exception
             "fastnn.svmlight.read_svmlight(..., zero_based=True), or write it with zero_based=False"
         )
     elif "n_features was set" in str(error):
-        hint = "; give the number of columns, n_features (--features on the command line)"
+        hint = (
+            "; n_features (--features on the command line) is the number of columns, for a network "
+            "that of its inputs"
+        )
     where = name if line is None else f"line {line:,} of {name}"
     return FileFormatError(f"{where} cannot be read as svmlight: {error}{hint}")
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastnn.checks import FileFormatError, not_installed, warn
+from fastnn.checks import FileFormatError, not_installed, one_of, warn
 from fastnn.files import csv_text, replace_text
 
 if TYPE_CHECKING:
@@ -46,20 +46,26 @@ class Records(list[dict[str, Any]]):
     * ``error``: None, or the error with which the trial failed; it then has none of these figures.
     """
 
-    def best(self) -> dict[str, Any]:
+    def best(self, by: str = "score") -> dict[str, Any]:
         """Return the record with the best validation score or, without one, the lowest cost.
 
         Of equally good records this is the first; with halving it is one of the last rung that has
         a finite score.
 
+        Parameters
+        ----------
+        by : {"score", "val_cost", "train_cost"}
+            What decides: the score, or the lowest of a cost.
+
         Raises
         ------
         ValueError
-            If no trial has a finite score.
+            If no trial has a finite score, or cost; or if `by` is none of these.
         """
-        first = next(iter(ranked(self)), None)
-        if first is None or not _has_score(first):
-            raise ValueError("none of these trials has a finite score")
+        by = one_of("by", by, ("score", "val_cost", "train_cost"))
+        first = next(iter(ranked(self, by)), None)
+        if first is None or score_of(first, by) == -math.inf:
+            raise ValueError(f"none of these trials has a finite {by}")
         return first
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
@@ -172,22 +178,27 @@ class ResultsFile:
             )
 
 
-def score_of(record: Mapping[str, Any]) -> float:
-    """Return a number that is larger for better trials: the validation score, else minus cost."""
-    for name in SCORES:
+def score_of(record: Mapping[str, Any], by: str = "score") -> float:
+    """Return a number that is larger for better trials, minus infinity if there is none.
+
+    It is the validation score or, without one, minus the cost; or minus the cost that `by` names.
+    """
+    for name in SCORES if by == "score" else ():
         if name in record:
             return -math.inf if record[name] is None else float(record[name])
-    cost = record.get("train_cost")
+    cost = record.get("train_cost" if by == "score" else by)
     return -math.inf if cost is None else -float(cost)
 
 
-def ranked(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records from best to worst; equally good ones stay in order.
+def ranked(records: Iterable[dict[str, Any]], by: str = "score") -> list[dict[str, Any]]:
+    """Return the records from best to worst `by` what `Records.best` names; ties stay in order.
 
     With halving, those of a later rung come first; records without a finite score come last.
     """
     return sorted(
-        records, key=lambda r: (_has_score(r), r.get("rung", 0), score_of(r)), reverse=True
+        records,
+        key=lambda r: (score_of(r, by) > -math.inf, r.get("rung", 0), score_of(r, by)),
+        reverse=True,
     )
 
 
@@ -217,7 +228,3 @@ def warn_of_failures(records: Sequence[dict[str, Any]]) -> None:
     if len(failed) == len(records):
         raise ValueError(f"all {count} trials failed; {first}")
     warn(f"{count} of {total} trials failed; {first}", RuntimeWarning)
-
-
-def _has_score(record: Mapping[str, Any]) -> bool:
-    return score_of(record) > -math.inf

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -228,6 +230,47 @@ def fresh_processes() -> Iterator[None]:
     get_reusable_executor().shutdown()
     yield
     get_reusable_executor().shutdown()
+
+
+def test_a_registered_activation_goes_along_to_other_processes(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        """
+import fastnn
+from fastnn import activations
+
+class Double(activations.Tanh):
+    name = "double"
+
+    @staticmethod
+    def value(xp, z):
+        return 2 * xp.tanh(z)
+
+    @staticmethod
+    def derivative(xp, z, a):
+        return 2 - 0.5 * a * a
+
+fastnn.register(Double)
+"""
+    )
+    first = """
+import own, pickle, numpy as np, fastnn
+X, y = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+mlp = fastnn.MLPClassifier((4,), activation="double", max_iter=2, random_state=1).fit(X, y)
+pickle.dump(mlp, open("mlp", "wb"))
+"""
+    second = """
+import pickle
+mlp = pickle.load(open("mlp", "rb"))
+assert "_registered" not in vars(mlp)
+print(mlp.predict([[1.0, 2.0, 3.0]]), mlp.fit([[0.0] * 3, [1.0] * 3], [0, 1]).n_iter_)
+"""
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    for program in (first, second):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.usefixtures("numpy_path", "fresh_processes")

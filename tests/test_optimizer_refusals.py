@@ -11,7 +11,18 @@ from fastnn import Network, optimizers
 X, Y = np.random.default_rng(8).random((45, 30)), np.arange(45) % 4
 
 
+class Forgetful(fastnn.Momentum):
+    """It does not return what it should remember."""
+
+    name = "forgetful"
+
+    @staticmethod
+    def step(xp, w, g, m, *numbers):
+        return w - 0.1 * g
+
+
 BAD = {
+    "no memories": (lambda: {"optimizer": Forgetful()}, TypeError, "memories=1 of them"),
     "both": (lambda: {"optimizer": fastnn.Adam(), "learning_rate": 0.1}, ValueError, "not both"),
     "a name": (
         lambda: {"optimizer": "adam"},

@@ -5,13 +5,16 @@ called once, while a kernel is compiled, with `Vec` objects whose arithmetic emi
 instructions. What remains in the kernel is straight-line vector code, without calls or branches.
 
 exp, expm1 and tanh are within 4 ulp of the true value if that is a normal number; the error of
-`log` and `logaddexp` is at most 4 ulp of the larger of their value and 1. Arguments whose exp is
-not a normal number are clamped to the nearest that is.
+`log` and `logaddexp` is at most 4 ulp of the larger of their value and 1. exp and expm1 are
+infinite above 88.37 in float32 and 709.4 in float64; exp is at least about the smallest normal
+number.
 """
 
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -22,6 +25,21 @@ from fastnn.engine.plain_numbers import numpys_of_numbers
 __all__ = ["Vec", "VecSpace", "splat"]
 
 _I32 = ir.IntType(32)
+
+# What numpy calls the functions of Python's operators.
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+}
 
 
 def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
@@ -35,11 +53,20 @@ def splat(builder: Any, scalar: Any, vector_type: Any) -> Any:
 class Vec:
     """One vector register; arithmetic on it emits instructions."""
 
-    __array_ufunc__ = None  # numpy's functions refuse it, and leave operators to this class
     __hash__ = None  # type: ignore[assignment] # since it redefines ==
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
+
+    def __array_ufunc__(self, function: Any, method: str, *operands: Any, **_: Any) -> Any:
+        """Compute an operator whose left operand is a number of numpy's; refuse all else."""
+        operation = _OPERATORS.get(function.__name__)
+        if operation is None or method != "__call__":
+            raise TypeError(
+                f"a formula is compiled with vectors, which np.{function.__name__} does not take: "
+                f"use its argument xp, as in xp.{function.__name__}"
+            )
+        return operation(*(x if isinstance(x, Vec) else float(x) for x in operands))
 
     def lift(self, other: Any) -> Any:
         """Return `other`, a `Vec` or a number, as an LLVM vector."""

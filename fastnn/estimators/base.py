@@ -10,12 +10,14 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
-from fastnn import engine
+from fastnn import activations, engine
 from fastnn.arrays import as_inputs
 from fastnn.engine import blas
 from fastnn.estimators import lbfgs, plain_batch, settings, stochastic
 from fastnn.estimators.private import Interval, StrOptions
 from fastnn.penalties import Penalty
+from fastnn.plugin_digests import package_of
+from fastnn.registering import register
 
 __all__ = ["EngineMixin"]
 
@@ -35,6 +37,22 @@ class EngineMixin:
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "n_rows": [Interval(Integral, 1, None, closed="left"), None],
     }
+
+    def __getstate__(self: Any) -> dict[str, Any]:
+        """Return the state, with the user-defined activations that the estimator names.
+
+        So a copy in another process, such as a worker of joblib's, knows them.
+        """
+        state: Any = super().__getstate__()
+        given = self.activation
+        names = list(given) if isinstance(given, (list, tuple)) else [given]
+        own = [a for a in activations.ALL if a.name in names and package_of(a) != "fastnn"]
+        return {**state, "_registered": own} if own else state
+
+    def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        for activation in state.pop("_registered", ()):
+            register(activation)
+        super().__setstate__(state)  # type: ignore[misc]
 
     def _fit(
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from fastnn.arrays import Inputs
 from fastnn.callbacks import BestWeights, Callback, EarlyStopping
@@ -39,7 +42,21 @@ def checked_optimizer(optimizer: object, learning_rate: float | Schedule | None)
         raise ValueError(
             f"give learning_rate or optimizer, not both: {optimizer!r} has a rate of its own"
         )
+    _check_step(optimizer)
     return optimizer
+
+
+def _check_step(optimizer: Optimizer) -> None:
+    """Refuse an optimizer whose ``step`` does not return a weight and its memories."""
+    w, wanted = np.zeros((1, 1)), optimizer.memories
+    numbers = optimizer.numbers(0.1, np.ones(1), False)
+    with np.errstate(all="ignore"):
+        found: Any = optimizer.step(np, w, w, *optimizer.start(w), *numbers)
+    if not isinstance(found, tuple) or len(found) != 1 + wanted:
+        raise TypeError(
+            f"{type(optimizer).__qualname__}.step must return a tuple: the weight, then the "
+            f"numbers kept for it, memories={wanted} of them"
+        )
 
 
 def held_out(n: int, fraction: object, *, validates: bool) -> int:
@@ -74,7 +91,7 @@ def checked_dropout(dropout: object, layers: int) -> list[float] | None:
         rates = [real(f"dropout[{i}]", rate, below=1) for i, rate in enumerate(dropout)]
     else:
         rates = [real("dropout", dropout, below=1)] * layers
-    if not layers:
+    if not layers and dropout:
         raise ValueError("dropout is of hidden units, and this network has none")
     return rates if any(rates) else None
 

@@ -22,13 +22,13 @@ def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str)
 
     `weights` are the diverged ones; they are finite if only the optimizer's numbers diverged.
     """
-    sizes = [np.abs(w) for w in weights]
-    largest = max(float(np.max(s, where=np.isfinite(s), initial=0.0)) for s in sizes)
-    finite = all(np.isfinite(w).all() for w in weights)
-    what = "what the optimizer remembers is" if finite else "weights are"
+    numbers = np.concatenate([np.abs(w).ravel() for w in weights])
+    finite = numbers[np.isfinite(numbers)]
+    what = "what the optimizer remembers is" if len(finite) == len(numbers) else "weights are"
+    left = f"the largest weight that is finite is {finite.max():.3g}" if len(finite) else "none is"
     return DivergenceError(
-        f"{what} no longer finite in {where}, with the learning rate {rate:g}; the largest weight "
-        f"that is finite is {largest:.3g}. The network is as it was after {after}. Try a smaller "
+        f"{what} no longer finite in {where}, with the learning rate {rate:g}; {left}. "
+        f"The network is as it was after {after}. Try a smaller "
         "learning rate, inputs of about 1 (input_scale), or a weaker penalty"
     )
 
@@ -56,7 +56,7 @@ def rate_of(options: Options, epoch: int, epochs: int, history: History) -> floa
     """Return the learning rate of an epoch, or None to end the training."""
     schedule, largest = options.schedule, options.largest_rate
     rate = schedule.rate(epoch, epochs, history.val_score)
-    if rate is None or (rate == 0 < largest):  # it has underflowed
+    if rate is None or (rate == 0 < largest and epoch > 0):  # it has fallen to 0
         return None
     if not (0 < rate <= largest or rate == largest):
         raise ValueError(
