@@ -25,7 +25,7 @@ from fastnn import L1, FileFormatError, Network, files
 from fastnn.engine import training
 from fastnn.engine.draws import plain
 from fastnn.penalties import CumulativeL1
-from fastnn.trainer import checkpoints, position
+from fastnn.trainer import checkpoints, fit_checkpoints
 from fastnn.trainer.checkpoints import read
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
@@ -247,7 +247,7 @@ def test_every_value_of_a_record_is_checked(a_checkpoint: Path, monkeypatch) -> 
         for value in (None, "x", -1, 1, 2.0, 2.5, 10**30, [], [None], {}):
             damaged = found._replace(record=copy.deepcopy(found.record))
             functools.reduce(operator.getitem, keys, damaged.record)[last] = value
-            monkeypatch.setattr(position, "read", lambda path, damaged=damaged: damaged)
+            monkeypatch.setattr(fit_checkpoints, "read", lambda path, damaged=damaged: damaged)
             resume_damaged(a_checkpoint)
 
 

@@ -31,7 +31,7 @@ from fastnn.nielsen import network2
 from fastnn.nielsen._pickle import load_arrays
 from fastnn.penalties import L1, L2
 from fastnn.svmlight import read_svmlight
-from fastnn.trainer import fitting, position
+from fastnn.trainer import fit_checkpoints, fitting
 from fastnn.trainer.run import Run
 from mutations import EACH, PROGRAMS, mutated, programs_of
 
@@ -132,7 +132,7 @@ def checkpoints(tmp_path: Path) -> list[bytes]:
 def read_checkpoint(path: Path) -> Any:
     """Read a checkpoint for the last run; one of another fit counts as refused."""
     try:
-        return position.load(path, LastRun.last)
+        return fit_checkpoints.load(path, LastRun.last)
     except ValueError as error:
         if "of another fit" not in str(error):
             raise
@@ -202,7 +202,9 @@ def sound_position(found: Any) -> None:
     for array, own in zip(found.arrays[0], network.weights, strict=True):
         assert (array.shape, array.dtype) == (own.shape, own.dtype)
     assert 0 <= found.position.done <= LastRun.last.n
-    assert sorted([*found.chosen, *found.drawn]) == sorted({*found.chosen, *found.drawn})
+    assert sorted([*found.training_rows, *found.validation_rows]) == sorted(
+        {*found.training_rows, *found.validation_rows}
+    )
 
 
 class Format(NamedTuple):

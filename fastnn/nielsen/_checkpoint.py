@@ -25,7 +25,8 @@ from fastnn.trainer.checkpoints import (
     numbered_unless_zeros,
     read,
 )
-from fastnn.trainer.position import Position, digest_of, distinct_numbers
+from fastnn.trainer.digests import digest_of, distinct_numbers
+from fastnn.trainer.position import Position
 
 if TYPE_CHECKING:
     from fastnn.nielsen._base import BookNetwork

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.nielsen._samples import Samples
 from fastnn.penalties import Penalty
-from fastnn.trainer.position import digest_of
+from fastnn.trainer.digests import digest_of
 
 __all__ = ["Monitor", "epochs_without_gain"]
 

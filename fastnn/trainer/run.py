@@ -16,9 +16,11 @@ from fastnn.history import History
 from fastnn.interrupts import signals_deferred
 from fastnn.network import Network
 from fastnn.trainer.checkpoints import CheckpointWriter
+from fastnn.trainer.digests import digest_of
 from fastnn.trainer.epochs import asked_to_stop, diverged, rate_of, record_epoch
+from fastnn.trainer.fit_checkpoints import fit_of, load, saved
 from fastnn.trainer.options import Options
-from fastnn.trainer.position import Position, digest_of, fit_of, load, saved
+from fastnn.trainer.position import Position
 from fastnn.trainer.rows import Rows
 from fastnn.trainer.warm_start import left_by
 
@@ -57,7 +59,7 @@ class Run:
         ``weigh(chosen=...)`` returns the weight of each row where those are trained on, as
         `row_weights` does; without `chosen`, all are.
     validation : Rows, optional
-    held : int
+    held_out : int
         How many of `rows` to hold out for validation.
     writer : CheckpointWriter, optional
         Writes the checkpoints.
@@ -71,16 +73,16 @@ class Run:
         rows: Rows,
         weigh: Callable[..., np.ndarray | None],
         validation: Rows | None,
-        held: int,
+        held_out: int,
         writer: CheckpointWriter | None,
     ) -> None:
         self.network, self.options, self.loop = network, options, loop
-        self.rows, self.weigh, self.counts = rows, weigh, weigh()
-        self.validation, self.held, self.writer = validation, held, writer
+        self.rows, self.weigh, self.row_weights = rows, weigh, weigh()
+        self.validation, self.held_out, self.writer = validation, held_out, writer
         self.bar: ProgressBar | None = None
         self.position = Position()
-        self.chosen = np.arange(rows.total)
-        self.drawn = np.empty(0, np.int64)
+        self.training_rows = np.arange(rows.total)
+        self.validation_rows = np.empty(0, np.int64)
         self.digest = self.validation_digest = ""
         if writer is not None:
             self.digest = digest_of(rows.inputs, rows.targets)
@@ -89,7 +91,7 @@ class Run:
         # Before training, in which a user-defined object may store something in its attributes.
         self.fit = fit_of(self) if writer is not None else {}
         self.training: engine.Training
-        self.validates = validation is not None or held > 0
+        self.validates = validation is not None or held_out > 0
         # Whether something reads the network's arrays between epochs, when they must be up to date.
         readers = [called for called in loop.callbacks if called.reads_network]
         self._is_watched = any(map(bool, (readers, loop.best, self.validates, loop.compact_every)))
@@ -105,7 +107,7 @@ class Run:
     @property
     def n(self) -> int:
         """The number of rows that are trained on."""
-        return self.rows.total - self.held
+        return self.rows.total - self.held_out
 
     def start(self, state: engine.State | None) -> None:
         """Start at the first epoch, from the state that an earlier fit has left, if any.
@@ -118,11 +120,12 @@ class Run:
         network = self.network
         before = network._rng.bit_generator.state
         seed = self.options.seed(state, network._rng)
-        if self.held:
-            drawn = network._rng.permutation(self.chosen)
-            self.chosen, self.drawn = np.sort(drawn[self.held :]), np.sort(drawn[: self.held])
+        if self.held_out:
+            drawn = network._rng.permutation(self.training_rows)
+            self.validation_rows = np.sort(drawn[: self.held_out])
+            self.training_rows = np.sort(drawn[self.held_out :])
             try:
-                self.counts = self.weigh(chosen=self.chosen)
+                self.row_weights = self.weigh(chosen=self.training_rows)
             except ValueError:
                 network._rng.bit_generator.state = before
                 raise
@@ -154,8 +157,9 @@ class Run:
         network._rng.bit_generator.state = found.rng
         if best is not None and found.best is not None:
             best.set_state(found.best)
-        if self.held:
-            self.chosen, self.drawn, self.counts = found.chosen, found.drawn, found.counts
+        if self.held_out:
+            self.training_rows, self.validation_rows = found.training_rows, found.validation_rows
+            self.row_weights = found.row_weights
             self._hold_out()
         self.training = self._ready(found.state, self.options.seed(found.state, network._rng))
         return True
@@ -213,7 +217,7 @@ class Run:
             return False
         if asked_to_stop(self.loop.callbacks, "epoch_begin", epoch, self.network):
             return False
-        rng, rows = self.network._rng, self.chosen
+        rng, rows = self.network._rng, self.training_rows
         with signals_deferred():  # a signal must not lose an order that is drawn
             order = rng.permutation(rows) if options.shuffle else rows
             position.begin(order.astype(np.int64, copy=False), rate)
@@ -292,7 +296,7 @@ class Run:
         return error
 
     def _ready(self, state: engine.State | None, seed: int) -> engine.Training:
-        network, counts = self.network, self.counts
+        network, row_weights = self.network, self.row_weights
         return self.options.training(
             network,
             *network._arrays(),
@@ -301,13 +305,13 @@ class Run:
             threads=self.loop.threads,
             state=state,
             seed=seed,
-            row_weights=None if counts is None else counts.astype(network.dtype),
+            row_weights=None if row_weights is None else row_weights.astype(network.dtype),
         )
 
     def _hold_out(self) -> None:
-        """Use the drawn rows as validation data."""
-        inputs, targets, wanted = self.rows
-        self.validation = Rows(inputs.rows(self.drawn), targets[self.drawn], wanted[self.drawn])
+        """Use the rows that are held out as validation data."""
+        (inputs, targets, wanted), numbers = self.rows, self.validation_rows
+        self.validation = Rows(inputs.rows(numbers), targets[numbers], wanted[numbers])
 
     def _keep_columns(self, columns: np.ndarray) -> None:
         """Drop all other columns from the rows and the validation rows."""
