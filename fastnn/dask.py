@@ -351,7 +351,7 @@ def _check_alike(found: Sequence[_Facts]) -> None:
 def _opened(like: Network, number: int, X: Any, y: Any) -> tuple[Rows, str]:
     """Return a partition ready for the engine, and its original dtype; runs on the worker."""
     try:
-        X, y = opened(X, y, like.n_inputs)
+        X, y = opened(X, y, like.n_inputs, classes=not like._cost.regression)
         X = X if is_sparse(X) else np.asarray(X)
         if X.ndim and not X.shape[0]:
             raise ValueError("it is empty: X has no rows")

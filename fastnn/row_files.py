@@ -31,7 +31,7 @@ def is_path(value: Any) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(value, (str, os.PathLike))
 
 
-def opened(X: Any, y: Any, width: int) -> tuple[Any, Any]:
+def opened(X: Any, y: Any, width: int, *, classes: bool = True) -> tuple[Any, Any]:
     """Return X and y, each read or mapped into memory if it is a path, else unchanged.
 
     Parameters
@@ -44,6 +44,9 @@ def opened(X: Any, y: Any, width: int) -> tuple[Any, Any]:
         An npy or IDX file. If None, the labels of an svmlight file X are returned.
     width : int
         The number of columns of an svmlight file.
+    classes : bool, default True
+        Whether the labels of an svmlight file are classes if they are whole numbers, as in
+        `fastnn.svmlight.read_svmlight`.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def opened(X: Any, y: Any, width: int) -> tuple[Any, Any]:
     """
     if is_path(X):
         if has_svmlight_name(X):
-            X, labels = read_svmlight(X, width)
+            X, labels = read_svmlight(X, width, classes=classes)
             y = labels if y is None else y
         else:
             X = mapped_rows(X)

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnn.checks import FileFormatError, not_installed, optional, whole
+from fastnn.checks import FileFormatError, flag, not_installed, optional, whole
 from fastnn.files import read_at_most
 
 __all__ = ["classes_of", "has_svmlight_name", "parse_svmlight", "read_svmlight"]
@@ -50,6 +50,7 @@ def read_svmlight(
     n_features: int | None = None,
     *,
     zero_based: bool = False,
+    classes: bool = True,
     max_bytes: int = 1 << 31,
 ) -> tuple[Any, np.ndarray]:
     """Read a file of lines ``label index:value index:value ...``, plain, .gz or .bz2.
@@ -63,6 +64,8 @@ def read_svmlight(
         another file, of test rows for example, must have the same columns.
     zero_based : bool, default False
         Whether the first column's index is 0 instead of the format's 1.
+    classes : bool, default True
+        Whether whole numbers are classes; if not, all labels are real targets.
     max_bytes : int, default 2 GiB
         The most bytes that a compressed file may hold.
 
@@ -84,13 +87,14 @@ def read_svmlight(
         If it cannot be read.
     """
     n_features = optional(whole, "n_features", n_features, minimum=1)
+    classes = flag("classes", classes)
     name = os.fspath(path)
     opener = OPENERS.get(os.path.splitext(name)[1].lower())
     source: Any = name if opener is None else _unpacked(name, opener, max_bytes)
     X, y = parse_svmlight(source, name, n_features, zero_based=zero_based)
     if 0 in X.shape:
         raise FileFormatError(f"{name} must hold rows and columns, not {X.shape[0]} rows")
-    return X, classes_of(y)
+    return X, classes_of(y) if classes else y
 
 
 def parse_svmlight(

@@ -16,13 +16,14 @@ import numpy as np
 from fastnn import activations, costs, initializers
 from fastnn.arrays import real_array
 from fastnn.checks import plain_repr, real, whole
+from fastnn.csr import is_sparse
 from fastnn.plugin_digests import name_with_code, repr_with_code
 
 __all__ = [
     "LogUniform",
     "check_that_all_differ",
-    "checksum",
     "described",
+    "digest_of_data",
     "grid",
     "key_of",
     "sample",
@@ -235,3 +236,23 @@ def _draw(source: Any, rng: np.random.Generator) -> Any:
 def _scalar(value: Any) -> Any:
     """Return a zero-dimensional array or tensor as a number, and anything else unchanged."""
     return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def digest_of_data(X: Any, y: Any, validation: Any) -> str:
+    """Return a text that identifies the rows and targets: types, shapes and checksums."""
+    parts = [("X", X), ("y", y)]
+    if validation is not None:
+        parts += zip(("validation_data: X", "validation_data: y"), validation, strict=True)
+    arrays = [array for name, part in parts for array in _arrays_of(name, part)]
+    return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
+
+
+def _arrays_of(name: str, part: Any) -> list[np.ndarray]:
+    """Return the arrays that rows or targets are made of."""
+    if not is_sparse(part):
+        array = real_array(name, part, names=name == "y")
+        if not array.ndim:
+            raise ValueError(f"{name} must have one entry per row, not be the number {array}")
+        return [array]
+    rows = part.tocsr()
+    return [rows.data, rows.indices, rows.indptr]

@@ -19,18 +19,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.arrays import Inputs, as_inputs, real_array
+from fastnn import costs
+from fastnn.arrays import Inputs, as_inputs
 from fastnn.callbacks import Callback
 from fastnn.checks import flag, one_of, pair, whole
-from fastnn.csr import is_sparse
 from fastnn.files import json_safe
 from fastnn.history import History
 from fastnn.network import Network
 from fastnn.network_checks import checked_dtype, checked_scale, checked_sizes
 from fastnn.progress import SweepBar
 from fastnn.row_files import RowsLike, TargetsLike, opened
-from fastnn.sweep_records import SCORES, Records, ResultsFile, ranked, warn_of_failures
-from fastnn.sweep_space import check_that_all_differ, checksum, described, grid, key_of
+from fastnn.sweep_records import (
+    SCORES,
+    Records,
+    ResultsFile,
+    ranked,
+    warn_of_failures,
+)
+from fastnn.sweep_space import check_that_all_differ, described, digest_of_data, grid, key_of
 from fastnn.trainer.rows import largest_byte, warn_of_flags
 
 __all__ = ["sweep", "train"]
@@ -116,16 +122,16 @@ def sweep(
         _check(parameters)
     if results is not None:
         check_that_all_differ(chosen)
-    X, y = opened(X, y, chosen[0]["sizes"][0])
+    read = partial(opened, width=chosen[0]["sizes"][0], classes=not _is_regression(chosen[0]))
+    X, y = read(X, y)
     if validation_data is not None:
-        validation_data = pair("validation_data", validation_data)
-        validation_data = opened(*validation_data, chosen[0]["sizes"][0])
+        validation_data = read(*pair("validation_data", validation_data))
     budgets = [None] if halving is None else _budgets(chosen, halving, validation_data)
     data = _Data.of(X, y, validation_data, chosen)
     unscaled = [rows for (_, scale), (rows, _) in data.rows.items() if scale is None]
     if unscaled:
         warn_of_flags(None, largest_byte(unscaled[0]))
-    file = None if results is None else ResultsFile(results, _digest(X, y, validation_data))
+    file = None if results is None else ResultsFile(results, digest_of_data(X, y, validation_data))
     running = _Running(data, file, n_jobs, on_record)
     records, numbers = Records(), list(range(len(chosen)))
     with ExitStack() as stack:
@@ -202,15 +208,6 @@ class _Data(NamedTuple):
         rows, held = self.rows[_reading(trial)]
         validation = None if held is None else (held, self.wanted)
         return partial(_figures, dict(trial), rows, self.y, validation, **options)
-
-
-def _digest(X: Any, y: Any, validation: Any) -> str:
-    """Return a text that identifies the rows and targets: types, shapes and checksums."""
-    parts = [("X", X), ("y", y)]
-    if validation is not None:
-        parts += zip(("validation_data: X", "validation_data: y"), validation, strict=True)
-    arrays = [array for name, part in parts for array in _arrays_of(name, part)]
-    return " ".join(f"{a.dtype}{a.shape}{checksum(a):08x}" for a in arrays)
 
 
 class _Ending(Callback):
@@ -312,17 +309,6 @@ def _closing(trained: Generator[Figures], ending: _Ending) -> Iterator[Generator
             trained.close()
 
 
-def _arrays_of(name: str, part: Any) -> list[np.ndarray]:
-    """Return the arrays that rows or targets are made of."""
-    if not is_sparse(part):
-        array = real_array(name, part, names=name == "y")
-        if not array.ndim:
-            raise ValueError(f"{name} must have one entry per row, not be the number {array}")
-        return [array]
-    rows = part.tocsr()
-    return [rows.data, rows.indices, rows.indptr]
-
-
 def _numbered(number: int, task: Callable[[], dict[str, Any]]) -> Figures:
     return number, task()
 
@@ -372,6 +358,11 @@ def _check(trial: Mapping[str, Any]) -> None:
             "lmbda is the strength that penalty is called with: penalty must then be a class such "
             f"as fastnn.L1, not {trial.get('penalty')!r}"
         )
+
+
+def _is_regression(trial: Mapping[str, Any]) -> bool:
+    """Return whether a trial's cost is for real targets; a wrong name fails in the trial."""
+    return any(cost.name == trial.get("cost") and cost.regression for cost in costs.ALL)
 
 
 def _budgets(trials: Sequence[Mapping[str, Any]], halving: object, validation: object) -> list[int]:

@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import dump_svmlight_file
 from typer.testing import CliRunner
 
-from fastnn import network
+from fastnn import network, sweep
 from fastnn.checks import FileFormatError
 from fastnn.cli import app
 from fastnn.svmlight import read_svmlight
@@ -54,6 +54,22 @@ def test_what_labels_become(write: Any, labels: list[float], wanted: list[float]
     y = read_svmlight(write("".join(f"{label} 1:1\n" for label in labels)))[1]
     assert y.tolist() == wanted
     assert y.dtype == np.asarray(wanted).dtype
+
+
+@pytest.mark.usefixtures("numpy_path")
+def test_labels_of_a_cost_for_real_targets_stay(write: Any) -> None:
+    path = write("-1 1:1\n1 2:1\n1 1:1 2:1\n")
+    X, y = read_svmlight(path, classes=False)
+    assert y.tolist() == [-1, 1, 1]
+    options: dict[str, Any] = {"activation": "identity", "cost": "mean_squared", "seed": 1}
+    by_path, by_arrays = network.Network([2, 1], **options), network.Network([2, 1], **options)
+    by_path.fit(path, epochs=3)
+    by_arrays.fit(X, y, epochs=3)
+    np.testing.assert_array_equal(by_path.weights[0], by_arrays.weights[0])
+    assert by_path.score(path) == by_arrays.score(X, y)
+    common = {"sizes": [2, 1], "activation": "identity", "cost": "mean_squared", "epochs": 3}
+    [one], [other] = (sweep(*rows, [common]) for rows in ((path, None), (X, y)))
+    assert one["train_cost"] == other["train_cost"]
 
 
 @pytest.mark.parametrize(

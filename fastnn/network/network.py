@@ -374,7 +374,7 @@ class Network(Stack):
 
             if isinstance(X, Blocks):
                 np.asarray(X)  # they refuse this; else y, which they contain, would seem missing
-        X, y = opened(X, y, self.n_inputs)
+        X, y = opened(X, y, self.n_inputs, classes=not self._cost.regression)
         if with_targets and y is None:
             raise TypeError("y is missing: rows need their classes or targets")
         return X, y
