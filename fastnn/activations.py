@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import one_registered
+from fastnn.checks import one_named
 
 __all__ = [
     "ALL",
@@ -233,4 +233,4 @@ def log_normalised(z: np.ndarray) -> np.ndarray:
 
 def named(parameter: str, name: object) -> Activation:
     """Return the activation called `name`, or raise a `ValueError` that lists the known ones."""
-    return one_registered(parameter, name, ALL)()
+    return one_named(parameter, name, ALL, registered=True)()

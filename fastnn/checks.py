@@ -26,7 +26,6 @@ __all__ = [
     "not_installed",
     "one_named",
     "one_of",
-    "one_registered",
     "optional",
     "pair",
     "plain_repr",
@@ -64,13 +63,16 @@ def as_format_errors(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         raise FileFormatError(f"{name}: not a {what}: {error}") from error
 
 
-def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
+def one_of(
+    parameter: str, value: object, allowed: Iterable[str], *, registered: bool = False
+) -> str:
     """Return `value` if it is one of the names in `allowed`.
 
     Raises
     ------
     ValueError
-        Otherwise; the message suggests the closest name, if one is close.
+        Otherwise; the message suggests the closest name, if one is close, and if the names are
+        `registered`, how to add one.
     """
     names = list(allowed)
     if isinstance(value, str) and value in names:
@@ -78,32 +80,24 @@ def one_of(parameter: str, value: object, allowed: Iterable[str]) -> str:
     by_letters = {name.lower(): name for name in names}
     near = difflib.get_close_matches(str(value).lower(), by_letters, n=1, cutoff=0.4)
     hint = f"; did you mean {by_letters[near[0]]!r}?" if near else ""
+    if registered:
+        hint += "; fastnn.register makes the name of a class of your own known"
     raise ValueError(
         f"{parameter} must be one of {', '.join(map(repr, names))}, not {value!r}{hint}"
     )
 
 
-def one_registered(parameter: str, name: object, known: Iterable[T]) -> T:
-    """Return what `one_named` returns; the message adds how to make a class of one's own known."""
-    try:
-        return one_named(parameter, name, known)
-    except ValueError as error:
-        raise ValueError(
-            f"{error}; fastnn.register makes the name of a class of your own known"
-        ) from None
-
-
-def one_named(parameter: str, name: object, known: Iterable[T]) -> T:
+def one_named(parameter: str, name: object, known: Iterable[T], *, registered: bool = False) -> T:
     """Return the object or class in `known` whose ``name`` attribute equals `name`.
 
     Raises
     ------
     ValueError
-        If there is none; the message suggests the closest name, if one is close.
+        If there is none, as in `one_of`.
     """
     every: Iterable[Any] = known
     by_name: dict[str, T] = {one.name: one for one in every}
-    return by_name[one_of(parameter, name, by_name)]
+    return by_name[one_of(parameter, name, by_name, registered=registered)]
 
 
 def real(

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checks import one_registered
+from fastnn.checks import one_named
 
 __all__ = [
     "ALL",
@@ -229,4 +229,4 @@ def one_hot(labels: np.ndarray, outputs: int, dtype: DTypeLike) -> np.ndarray:
 
 def named(parameter: str, name: object) -> Cost:
     """Return the cost called `name`, or raise a `ValueError` that lists the known ones."""
-    return one_registered(parameter, name, ALL)()
+    return one_named(parameter, name, ALL, registered=True)()

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn.checks import one_registered
+from fastnn.checks import one_named
 
 __all__ = ["ALL", "Book", "BookLarge", "Glorot", "He", "Initializer", "named"]
 
@@ -89,4 +89,4 @@ ALL: tuple[type[Initializer], ...] = (Book, BookLarge, Glorot, He)
 
 def named(parameter: str, name: object) -> Initializer:
     """Return the initializer called `name`, or raise a `ValueError` that lists the known ones."""
-    return one_registered(parameter, name, ALL)()
+    return one_named(parameter, name, ALL, registered=True)()

@@ -42,7 +42,7 @@ def names_by_layer(names: object, known: Iterable[str], layers: int, which: str)
     """Return the activation's name for each of `layers` layers, given one for all or a list."""
     known = list(known)
     if isinstance(names, str):
-        return [one_of("activation", names, known)] * layers
+        return [one_of("activation", names, known, registered=True)] * layers
     if not isinstance(names, Sequence):
         raise TypeError(f"activation must be a name or one name for each layer, not {names!r}")
     if len(names) != layers:
@@ -50,7 +50,9 @@ def names_by_layer(names: object, known: Iterable[str], layers: int, which: str)
             f"activation must be one name, or one for each of the {layers} {which}, "
             f"not {len(names)} names"
         )
-    return [one_of(f"activation[{i}]", name, known) for i, name in enumerate(names)]
+    return [
+        one_of(f"activation[{i}]", name, known, registered=True) for i, name in enumerate(names)
+    ]
 
 
 def checked_activations(names: object, layers: int) -> list[Activation]:

@@ -25,7 +25,11 @@ def diverged(where: str, rate: float, weights: Sequence[np.ndarray], after: str)
     numbers = np.concatenate([np.abs(w).ravel() for w in weights])
     finite = numbers[np.isfinite(numbers)]
     what = "what the optimizer remembers is" if len(finite) == len(numbers) else "weights are"
-    left = f"the largest weight that is finite is {finite.max():.3g}" if len(finite) else "none is"
+    left = (
+        f"the largest weight that is finite is {finite.max():.3g}"
+        if len(finite)
+        else "no weight is finite"
+    )
     return DivergenceError(
         f"{what} no longer finite in {where}, with the learning rate {rate:g}; {left}. "
         f"The network is as it was after {after}. Try a smaller "
