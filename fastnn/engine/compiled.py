@@ -123,7 +123,6 @@ class Path:
             problem.batch_size,
             -problem.learning_rate if problem.stepper is None else 1.0,
             read_only(numbers),
-            self._coefficients.own,
             dropout,
             read_only(noise),
             batches,

@@ -33,6 +33,7 @@ __all__ = [
     "shortens",
     "shrinks",
     "sorts",
+    "stepper_numbers",
     "tile_rows",
 ]
 
@@ -130,3 +131,7 @@ def tile_rows(typing: Any, spec: Any, vectors: Any) -> Any:
         return most
 
     return types.int64(spec, types.int64), generate
+
+
+# How many coefficients the optimizer takes for weights, and again for biases.
+stepper_numbers = _constant(lambda spec: spec.stepper.numbers if spec.stepper else 0)

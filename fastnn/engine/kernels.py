@@ -112,7 +112,6 @@ def build_train(spec: str) -> Any:
     factor : float, -learning_rate; 1 with an optimizer, which takes the gradient itself
     coefficients : (batches + 1, width), the numbers that the formulas of the optimizer and the
         penalties take: a row for the step before, then one for each step; or one row for all
-    of_stepper : int, how many of these the optimizer takes for weights, and again for biases
     dropout : `Dropout`, or None
     noise : (rows, D), or None
     batches : float64 (batches, 3), filled as `Training.epoch` says, or None
@@ -121,7 +120,7 @@ def build_train(spec: str) -> Any:
 
     @kernel
     def train(records, X, csr, scale, divisor, labels, targets, row_weights, order, batch_size,
-              factor, coefficients, of_stepper, dropout, noise, batches, thread):  # fmt: skip
+              factor, coefficients, dropout, noise, batches, thread):  # fmt: skip
         net, last = net_of(records, thread, scale), at(coefficients, 0)
         matrix, nonzeros = matrix_of(X), pointers_of(csr)
         next_numbers = coefficients.shape[1] if len(coefficients) > 1 else 0
@@ -175,7 +174,7 @@ def build_train(spec: str) -> Any:
             go_backward(spec, net, batch, dropout, decay)
             phases.lap(spec, net.ticks, phases.DELTA)
 
-            change_weights(spec, net, batch, numbers, of_stepper, decay)
+            change_weights(spec, net, batch, numbers, decay)
             phases.lap(spec, net.ticks, phases.UPDATE)
             cost = sum_of_costs(spec, net, m)
             total += cost
@@ -349,12 +348,12 @@ def catch_up_entering(spec, net, numbers, step):
 
 @by_rules
 @jit
-def change_weights(spec, net, batch, numbers, of_stepper, decay):
+def change_weights(spec, net, batch, numbers, decay):
     """Make the step in all layers: penalties, gradients and the optimizer's step, if any."""
     if is_sparse(spec) and shrinks(spec) and not after_gradient(spec):
         shrink_sparse_first(spec, net, batch.m, numbers)
     for layer in range(net.layers, 0, -1):
-        update(spec, net, layer, batch, numbers, of_stepper, decay)
+        update(spec, net, layer, batch, numbers, decay)
     if is_sparse(spec) and shrinks(spec) and after_gradient(spec):
         shrink_sparse_first(spec, net, batch.m, numbers)
     if has_groups(spec) or shortens(spec):

@@ -319,8 +319,6 @@ def _plan(shape: Shape) -> Plan:
         bias_state=(1, biases if shape.stateful else 1),
         memory=(1, memories * weights or 1),
         bias_memory=(1, memories * biases or 1),
-        gradient=(threads, 1 if shape.memories is None else panel),
-        bias_gradient=(threads, 1 if shape.memories is None else panel_row),
         step_sizes=(1, weights if shape.shortens else 1),
         members=(threads, 2 * max(sizes) if shape.shortens else 1),
         work=(1, work + more * width),  # V rows, or a block, are read at a time
@@ -352,6 +350,8 @@ def _plan(shape: Shape) -> Plan:
         arrived=(1, 1),
         met=(threads, 1),
         ticks=(threads, PHASE_COUNT + 1),
+        gradient=(threads, 1 if shape.memories is None else panel),
+        bias_gradient=(threads, 1 if shape.memories is None else panel_row),
     )
     numbers = {
         "layers": len(sizes) - 1, "owns_inputs": int(copies == threads), "list_room": columns,

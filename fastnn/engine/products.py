@@ -113,12 +113,12 @@ def product(
 
 
 @jit
-def update(spec, net, layer, batch, numbers, of_stepper, decay):
+def update(spec, net, layer, batch, numbers, decay):
     """Make a layer's step: shrink its weights and biases and add their gradient.
 
     A thread updates its whole panels, and its inputs of the others. `numbers` are the penalties'
-    coefficients in this step. With an optimizer, whose `of_stepper` coefficients precede them, a
-    panel's gradient is added to zeroed memory, and then the optimizer makes the panel's step.
+    coefficients in this step, after the optimizer's if there is one: a panel's gradient is then
+    added to zeroed memory, and the optimizer makes the panel's step.
     With sparse rows, the first layer is shrunk here only if the batch is a single row. If the first
     layer's penalty decays, its delta is divided by the factor `decay`, which suits its panels but
     not its biases. While the first layer is updated, rows of the next batch are prefetched.
@@ -127,12 +127,12 @@ def update(spec, net, layer, batch, numbers, of_stepper, decay):
     for which in range(2):
         part = inputs_of(spec, net, layer, which)
         if not is_empty(part):
-            update_part(spec, net, layer, batch, numbers, of_stepper, decay, part, asks)
+            update_part(spec, net, layer, batch, numbers, decay, part, asks)
             asks = False
 
 
 @jit
-def update_part(spec, net, layer, batch, numbers, of_stepper, decay, part, asks):
+def update_part(spec, net, layer, batch, numbers, decay, part, asks):
     """Update a part of a layer: its vectors, for its inputs."""
     here, m = layer_of(net, layer), batch.m
     biases = part.low == 0 and not has_stepper(spec)
@@ -155,7 +155,7 @@ def update_part(spec, net, layer, batch, numbers, of_stepper, decay, part, asks)
         else:
             update_panel(spec, net, layer, batch, numbers, ask, panel)
         if has_stepper(spec):
-            step_panel(spec, net, layer, start, panel.low, panel.high, numbers, of_stepper)
+            step_panel(spec, net, layer, start, panel.low, panel.high, numbers)
         if decays(spec) and layer == 1 and biases:
             add_rows(spec, panel.delta, here.pitch, m, panel.vectors, decay, panel.b)
     if with_biases and here.after_gradient:

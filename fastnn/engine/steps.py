@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn.engine.constants import lanes
+from fastnn.engine.constants import lanes, stepper_numbers
 from fastnn.engine.emit import int64, load, read_spec, store, switch, vector_of
 from fastnn.engine.formulas import formula
 from fastnn.engine.jit import jit_outlined
@@ -27,12 +27,12 @@ __all__ = ["step_panel"]
 
 
 @jit_outlined
-def step_panel(spec, net, layer, first, low, high, numbers, of_stepper):
+def step_panel(spec, net, layer, first, low, high, numbers):
     """Apply the optimizer's step to a panel, once its gradient is known; set the gradient to 0.
 
     The panel begins at vector `first` of a layer; its inputs `low` to `high` are changed, and the
-    biases if `low` is 0. `numbers` are the coefficients of this step: `of_stepper` of the
-    optimizer's for weights, as many for biases, then the penalties'.
+    biases if `low` is 0. `numbers` are the coefficients of this step: the optimizer's for
+    weights, as many for biases, then the penalties'.
     """
     here, (vectors, place) = layer_of(net, layer), panel_at(spec, net, layer, first)
     of_penalty, rule = after(numbers, here.numbers), acting(here, numbers)
@@ -47,9 +47,9 @@ def step_panel(spec, net, layer, first, low, high, numbers, of_stepper):
     if low == 0:
         rule, column = rule if here.on_biases else 0, first * lanes(spec)
         step_vectors(
-            spec, rule, 0, vectors, of_penalty, after(numbers, of_stepper), after(here.b, column),
-            net.bias_gradient, after(here.bias_memory, column), net.bias_count,
-            after(here.bias_q, column),
+            spec, rule, 0, vectors, of_penalty, after(numbers, stepper_numbers(spec)),
+            after(here.b, column), net.bias_gradient, after(here.bias_memory, column),
+            net.bias_count, after(here.bias_q, column),
         )  # fmt: skip
 
 
