@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastnn.bench.problem import Problem
 
 __all__ = ["ByHand", "Eager"]
 
-OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": functools.partial(torch.optim.Adam, fused=True)}
 LAYERS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 
@@ -65,7 +66,7 @@ class Eager(_Torch):
             linear.weight.data, linear.bias.data = torch.from_numpy(w), torch.from_numpy(b)
         self._weights = [linear.weight for linear in linears]
         self._optimizer = OPTIMIZERS[case.optimizer](
-            self._model.parameters(), lr=case.learning_rate, fused=True
+            self._model.parameters(), lr=case.learning_rate
         )
         self._loss = (
             nn.CrossEntropyLoss(reduction="sum")
