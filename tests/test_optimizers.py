@@ -143,8 +143,8 @@ def by_hand(network: Network, X, optimizer, penalty, batch_size: int, epochs: in
     return arrays
 
 
-def new(dtype: str = "float64", columns: int = COLUMNS) -> Network:
-    return Network([columns, HIDDEN, OUTPUTS], dtype=dtype, seed=1)
+def new(dtype: str = "float64", columns: int = COLUMNS, hidden: int = HIDDEN) -> Network:
+    return Network([columns, hidden, OUTPUTS], dtype=dtype, seed=1)
 
 
 def close(came, wanted, share: float) -> None:
@@ -191,10 +191,11 @@ def test_fit(optimizer, penalty) -> None:
 
 
 def trained(
-    optimizer, penalty, dtype: str = "float64", batch_size: int = 10, columns: int = FEW, **keywords
-):
+    optimizer, penalty, dtype: str = "float64", batch_size: int = 10, columns: int = FEW,
+    hidden: int = HIDDEN, **keywords,
+):  # fmt: skip
     """Return the arrays and the state after two epochs of one `Training`, and both costs."""
-    network, order = new(dtype, columns), np.random.default_rng(3).permutation(N)
+    network, order = new(dtype, columns, hidden), np.random.default_rng(3).permutation(N)
     inputs = Inputs(X[:, :columns].copy(), 1 / 256)
     training = Training(
         network.weights, network.biases, activations=[Sigmoid()] * 2, cost=CrossEntropy(),
@@ -207,11 +208,19 @@ def trained(
 
 
 @pytest.mark.skipif(not jit.is_on(), reason="compares with compiled kernels")
-@pytest.mark.parametrize(("dtype", "batch_size"), [("float32", 10), ("float64", 1)])
-def test_compiled_is_numpy(dtype: str, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adam, with one penalty in the gradient, biases included, and one after the step."""
+@pytest.mark.parametrize(
+    ("dtype", "batch_size", "hidden"),
+    [("float32", 10, HIDDEN), ("float64", 1, HIDDEN), ("float64", 10, 5 * HIDDEN)],
+)
+def test_compiled_is_numpy(
+    dtype: str, batch_size: int, hidden: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adam, with one penalty in the gradient, biases included, and one after the step.
+
+    The widest layer has several panels, of which threads share the last one.
+    """
     optimizer, penalty = fastnn.Adam(0.01), [L2(2.0, biases=True), L1(0.3, method="proximal")]
-    given = optimizer, penalty, dtype, batch_size, COLUMNS
+    given = optimizer, penalty, dtype, batch_size, COLUMNS, hidden
     one, state, costs = trained(*given, threads=1)
     two, *_ = trained(*given, threads=2)
     for a, b in zip(one, two, strict=True):

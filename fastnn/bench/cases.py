@@ -9,7 +9,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-__all__ = ["CASES", "Case", "chosen"]
+__all__ = ["BETA1", "BETA2", "CASES", "EPSILON", "Case", "chosen"]
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, as its paper has them
 
 TRAINING_PEERS = ("numpy", "torch", "torch-by-hand", "jax", "jax-by-hand", "scikit-learn")
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fastnn.bench.cases import Case
+from fastnn.bench.cases import BETA1, BETA2, EPSILON, Case
 from fastnn.bench.problem import Problem
 
 __all__ = ["ByHand", "Grad"]
@@ -21,9 +21,6 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": jax.nn.relu,
     "softmax": jax.nn.softmax,
 }
-
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
 
 
 class _Jax:
@@ -42,13 +39,11 @@ class _Jax:
             (jnp.asarray(self._laid(w)), jnp.asarray(b))
             for w, b in zip(weights, biases, strict=True)
         ]
-        zeros = jax.tree.map(jnp.zeros_like, self._parameters)
-        self._rate = (
-            case.learning_rate if case.is_plain else 1.0
-        )  # what gradients are multiplied by
-        self._moments = (
-            None if case.is_plain else (zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros(()))
-        )
+        # What gradients are multiplied by; Adam's means of g and of g**2, and its steps so far.
+        self._rate, self._moments = case.learning_rate, None
+        if not case.is_plain:
+            means = (jax.tree.map(jnp.zeros_like, self._parameters) for _ in range(2))
+            self._rate, self._moments = 1.0, (*means, jnp.zeros(()))
         self._train = jax.jit(self._epoch, donate_argnums=0)
 
     def epoch(self, order: np.ndarray) -> None:

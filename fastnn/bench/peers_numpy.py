@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import reference
-from fastnn.bench.cases import Case
+from fastnn.bench.cases import BETA1, BETA2, EPSILON, Case
 from fastnn.bench.problem import Problem, book_order
 
 __all__ = ["Batched", "PerSample"]
-
-
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
 
 
 class Batched:
@@ -24,11 +21,12 @@ class Batched:
         self._x, self._y = problem.floats(case.dtype), problem.targets(case.dtype)
         self._labels = problem.labels
         self._weights, self._biases = problem.start(case.dtype)
-        self._moments = [
-            [[np.zeros_like(x), np.zeros_like(x)] for x in layer]
-            for layer in zip(self._weights, self._biases, strict=True)
-        ]
         self._steps = 0
+        if not case.is_plain:
+            self._moments = [
+                [[np.zeros_like(x), np.zeros_like(x)] for x in layer]
+                for layer in zip(self._weights, self._biases, strict=True)
+            ]
 
     def epoch(self, order: np.ndarray) -> None:
         """Train once over the rows in `order`."""

@@ -75,12 +75,16 @@ def content_of(path: str | os.PathLike[str], *, max_bytes: int) -> bytes:
     return raw
 
 
-def require_finite(groups: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Raise a `ValueError` unless all numbers are finite; a group has an array for each layer."""
+def require_finite(
+    groups: Mapping[str, Sequence[np.ndarray]],
+    consequence: str = "and cannot be saved; if training diverged, train again with a smaller "
+    "learning rate",
+) -> None:
+    """Raise a `ValueError` unless all numbers are finite; a group has an array for each layer.
+
+    The message ends with the `consequence`.
+    """
     for name, layers in groups.items():
         for layer, values in enumerate(layers):
             if not np.isfinite(values).all():
-                raise ValueError(
-                    f"{name}[{layer}] holds NaN or infinity and cannot be saved; if training "
-                    "diverged, train again with a smaller learning rate"
-                )
+                raise ValueError(f"{name}[{layer}] holds NaN or infinity {consequence}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn import engine
 from fastnn.checks import flag, real, whole
+from fastnn.model_files import require_finite
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer, check_penalties
 from fastnn.penalties import Penalty, PenaltyLike, per_layer
@@ -47,13 +48,10 @@ class Options:
             or biases hold NaN or infinity.
         """
         weights, biases = network._arrays()
-        for name, arrays in (("weights", weights), ("biases", biases)):
-            for layer, array in enumerate(arrays):
-                if not np.isfinite(array).all():
-                    raise ValueError(
-                        f"{name}[{layer}] holds NaN or infinity before training: replace it, or "
-                        "make a new network"
-                    )
+        require_finite(
+            {"weights": weights, "biases": biases},
+            "before training: replace it, or make a new network",
+        )
         left = network.optimizer_state if warm_start else None
         state = begun_from(left, self.optimizer, self.penalties, [*weights, *biases])
         if self.optimizer.step_size is None:  # else the gradient alone does not set a step's size
